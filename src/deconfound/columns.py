@@ -1,0 +1,100 @@
+"""Metadata columns that live beside the signals as plain tensors, so that a store opens without decoding any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deconfound.errors import DataError
+
+_TEXT = ("codes", "bytes", "ends")
+
+
+class Column:
+    """One value per row: numbers, or text held as codes into distinct UTF-8 strings.
+
+    Args:
+        parts: {"values": (N,) numbers} or {"codes": (N,) int32, "bytes": (L,) uint8, "ends": (U,) int64}, where string u is
+            bytes[ends[u-1]:ends[u]].
+    """
+
+    def __init__(self, parts: Mapping[str, Tensor]) -> None:
+        if set(parts) != {"values"} and set(parts) != set(_TEXT):
+            raise DataError(f"a column is 'values' or {_TEXT}; got {sorted(parts)}")
+        self.parts = dict(parts)
+
+    @classmethod
+    def of(cls, values: Sequence[object] | np.ndarray | Tensor) -> Column:
+        """Numbers stay numbers; anything else becomes its text, None and NaN among text the empty string."""
+        array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if array.dtype.kind in "biuf":
+            wide = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+            return cls({"values": torch.from_numpy(np.ascontiguousarray(wide))})
+        texts = ["" if value is None or value != value else str(value) for value in array.tolist()]
+        distinct, codes = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
+        encoded = [text.encode() for text in distinct.tolist()]
+        joined = np.frombuffer(b"".join(encoded), dtype=np.uint8).copy()
+        ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+        return cls(
+            {
+                "codes": torch.from_numpy(codes.astype(np.int32).reshape(-1)),
+                "bytes": torch.from_numpy(joined),
+                "ends": torch.from_numpy(ends),
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.parts.get("values", self.parts.get("codes", torch.empty(0))))
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(N,) int64, float64 or object (str)."""
+        if "values" in self.parts:
+            return self.parts["values"].numpy()
+        return self.distinct[self.parts["codes"].numpy()] if len(self) else np.empty(0, dtype=object)
+
+    @cached_property
+    def distinct(self) -> np.ndarray:
+        """(U,) the different values, sorted."""
+        if "values" in self.parts:
+            return np.unique(self.values)
+        joined, ends = self.parts["bytes"].numpy().tobytes(), self.parts["ends"].tolist()
+        starts = [0, *ends[:-1]]
+        return np.array([joined[a:b].decode() for a, b in zip(starts, ends, strict=True)], dtype=object)
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """(N,) int64 positions in `distinct`."""
+        if "codes" in self.parts:
+            return self.parts["codes"].long()
+        return torch.from_numpy(np.searchsorted(self.distinct, self.values)).long()
+
+    def select(self, rows: Tensor | slice) -> Column:
+        """The rows in that order; `distinct` may then hold texts that no row uses."""
+        rowwise = "values" if "values" in self.parts else "codes"
+        return Column({**self.parts, rowwise: self.parts[rowwise][rows]})
+
+
+class Columns(Mapping[str, Column]):
+    """A table of `Column`s by name."""
+
+    def __init__(self, columns: Mapping[str, Column | Sequence[object] | np.ndarray | Tensor]) -> None:
+        self._columns = {
+            name: values if isinstance(values, Column) else Column.of(values) for name, values in columns.items()
+        }
+
+    def __getitem__(self, name: str) -> Column:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def select(self, rows: Tensor | slice) -> Columns:
+        return Columns({name: column.select(rows) for name, column in self._columns.items()})

@@ -1,0 +1,29 @@
+"""`Encoder`: turns one modality into one feature vector per row."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from deconfound.task import Modality
+
+
+class Encoder(nn.Module, ABC):
+    """Base of the encoders that a specification can name. A subclass takes (modality, width) and keyword-only knobs.
+
+    Any `nn.Module` with this `forward` serves as an encoder when passed in Python.
+
+    Args:
+        modality: the form of what comes in.
+        width: H, the width of the features that come out.
+    """
+
+    def __init__(self, modality: Modality, width: int) -> None:
+        super().__init__()
+        self.modality = modality
+        self.width = width
+
+    @abstractmethod
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, *F) standardised values and (B, T) mask → (B, H); finite also for rows without any step, padding ignored."""

@@ -1,0 +1,113 @@
+"""Components by name: a module of `deconfound.methods` (and the other kinds), or an entry point of another package."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from deconfound.errors import SpecError, did_you_mean
+
+KINDS: dict[str, tuple[str, str]] = {
+    "methods": ("deconfound.method", "Method"),
+    "corruptions": ("deconfound.corruption", "Corruption"),
+    "encoders": ("deconfound.nn.encoder", "Encoder"),
+    "fusions": ("deconfound.nn.fusion", "Fusion"),
+}
+"""Kind → module and name of its abstract base. The package of a kind is `deconfound.KIND` or `deconfound.nn.KIND`."""
+
+
+def _package(kind: str) -> str:
+    return f"deconfound.nn.{kind}" if kind in ("encoders", "fusions") else f"deconfound.{kind}"
+
+
+def names(kind: str) -> list[str]:
+    """Names of all components of a kind, sorted; imports none of them.
+
+    Raises:
+        SpecError: no such kind.
+    """
+    if kind not in KINDS:
+        raise SpecError(f"there is no kind {kind!r}{did_you_mean(kind, KINDS)}")
+    package = importlib.import_module(_package(kind))
+    own = {module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__)}
+    return sorted(own | {point.name for point in entry_points(group=f"deconfound.{kind}")})
+
+
+def find(kind: str, name: str) -> type[Any]:
+    """The class of a component.
+
+    Raises:
+        SpecError: no component of this kind has the name.
+    """
+    if name not in names(kind):
+        raise SpecError(f"there is no {kind.removesuffix('s')} {name!r}{did_you_mean(name, names(kind))}")
+    for point in entry_points(group=f"deconfound.{kind}"):
+        if point.name == name:
+            return point.load()
+    module = importlib.import_module(f"{_package(kind)}.{name.replace('-', '_')}")
+    home, base_name = KINDS[kind]
+    base = getattr(importlib.import_module(home), base_name)
+    found = [
+        c
+        for c in vars(module).values()
+        if inspect.isclass(c) and issubclass(c, base) and c.__module__ == module.__name__ and not inspect.isabstract(c)
+    ]
+    assert len(found) == 1, f"{module.__name__} must define exactly one {base_name}, it defines {found}"
+    return found[0]
+
+
+def arguments(component: type[Any]) -> type[BaseModel]:
+    """A model of the keyword-only constructor arguments: their types, ranges, defaults and descriptions."""
+    signature = inspect.signature(component, eval_str=True)
+    fields: dict[str, Any] = {
+        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    config = ConfigDict(extra="forbid", strict=False, arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model(component.__name__, __config__=config, **fields)
+
+
+def resolve(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of a component: the given ones checked, the others at their default.
+
+    Raises:
+        SpecError: an unknown name, or an argument that is misspelt, missing or out of range.
+    """
+    model = arguments(find(kind, name))
+    try:
+        return model(**given).model_dump()
+    except ValidationError as error:
+        raise SpecError(f"{name}: {explain(error, model)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first complaint of pydantic as one line with the argument, what was given and what was expected."""
+    return explain_detail(error.errors()[0], model)
+
+
+def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    """One complaint of pydantic as one line."""
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        known: type[BaseModel] = model
+        for part in detail["loc"][:-1]:
+            inner = known.model_fields[str(part)].annotation if str(part) in known.model_fields else None
+            known = inner if inspect.isclass(inner) and issubclass(inner, BaseModel) else known
+        return f"there is no argument {place!r}{did_you_mean(str(detail['loc'][-1]), known.model_fields)}"
+    if detail["type"] == "missing":
+        return f"the argument {place!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def make(kind: str, name: str, *positional: Any, **given: Any) -> Any:
+    """Construct a component by name with checked arguments."""
+    return find(kind, name)(*positional, **resolve(kind, name, given))

@@ -1,0 +1,124 @@
+"""`Signal` and `Batch`: what every method sees.
+
+Legend used in all docstrings: B rows, T steps, D features, M modalities, E environments, K virtual environments, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from deconfound.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """One modality of B rows: values and which of their steps exist.
+
+    A missing modality, a padded step and a dropped frame are one thing: a False in the mask. A static vector has T = 1.
+
+    Args:
+        values: (B, T, *F) floats, or (B, T) integer tokens; 0 wherever the mask is False.
+        mask: (B, T) bool; a row of False means that the modality is absent in that row.
+
+    Raises:
+        DataError: the mask is not boolean or its shape is not the first two axes of the values.
+    """
+
+    values: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        if self.mask.dtype != torch.bool:
+            raise DataError(f"a mask holds booleans; got {self.mask.dtype}")
+        if self.mask.ndim != 2 or self.values.shape[:2] != self.mask.shape:
+            raise DataError(
+                f"values (B, T, *F) and mask (B, T) must agree; got {tuple(self.values.shape)} and {tuple(self.mask.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.mask.shape[0]
+
+    @property
+    def present(self) -> Tensor:
+        """(B,) bool: rows in which at least one step exists."""
+        return self.mask.any(dim=1)
+
+    def keep(self, steps: Tensor) -> Signal:
+        """A new signal without the steps where `steps` (broadcast to (B, T), bool) is False; their values become 0."""
+        mask = self.mask & steps
+        gone = ~mask.reshape(*mask.shape, *[1] * (self.values.ndim - 2))
+        return Signal(self.values.masked_fill(gone, 0), mask)
+
+    def select(self, rows: Tensor) -> Signal:
+        """The rows named by an (R,) integer tensor, in that order."""
+        return Signal(self.values.index_select(0, rows), self.mask.index_select(0, rows))
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Signal:
+        return Signal(
+            self.values.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B rows of all modalities with their targets.
+
+    Args:
+        signals: modality name → `Signal`, all with B rows.
+        target: (B,) float32 for regression, (B,) int64 class numbers for classification.
+        ids: (B,) int64 row numbers in the dataset the rows came from.
+        env: (B,) int64 environment numbers, 0 where the dataset declares no environment.
+
+    Raises:
+        DataError: the parts do not have the same number of rows, or there is no modality.
+    """
+
+    signals: Mapping[str, Signal]
+    target: Tensor
+    ids: Tensor
+    env: Tensor
+
+    def __post_init__(self) -> None:
+        sizes = {name: len(signal) for name, signal in self.signals.items()}
+        sizes |= {"target": len(self.target), "ids": len(self.ids), "env": len(self.env)}
+        if not self.signals or len(set(sizes.values())) != 1:
+            raise DataError(f"a batch needs a modality and one number of rows; got {sizes}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def present(self) -> dict[str, Tensor]:
+        """Modality name → (B,) bool."""
+        return {name: signal.present for name, signal in self.signals.items()}
+
+    def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
+        """The same rows with these modalities replaced; the others stay as they are."""
+        return replace(self, signals={**self.signals, **signals})
+
+    def without(self, *names: str) -> Batch:
+        """The same rows with these modalities absent everywhere."""
+        nowhere = torch.zeros((), dtype=torch.bool, device=self.ids.device)
+        return self.with_signals({name: self.signals[name].keep(nowhere) for name in names})
+
+    def select(self, rows: Tensor) -> Batch:
+        """The rows named by an (R,) integer tensor, in that order."""
+        return Batch(
+            {name: signal.select(rows) for name, signal in self.signals.items()},
+            self.target[rows],
+            self.ids[rows],
+            self.env[rows],
+        )
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        move = {"device": device, "non_blocking": non_blocking}
+        return Batch(
+            {name: signal.to(**move) for name, signal in self.signals.items()},
+            self.target.to(**move),
+            self.ids.to(**move),
+            self.env.to(**move),
+        )

@@ -1,0 +1,99 @@
+"""What goes in (`Modality`) and what is predicted (`Task`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from deconfound.errors import DataError
+
+Kind = Literal["vector", "sequence", "image", "tokens"]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The form of one modality.
+
+    Args:
+        name: such as "text".
+        steps: T, the padded number of steps; 1 for a static vector or a single image.
+        shape: F, the shape of one step: (D,) features, (H, W) or (channels, H, W) images, () integer tokens.
+    """
+
+    name: str
+    steps: int
+    shape: tuple[int, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """How the modality is encoded by default: "vector", "sequence", "image" or "tokens"."""
+        if len(self.shape) == 0:
+            return "tokens"
+        if len(self.shape) > 1:
+            return "image"
+        return "vector" if self.steps == 1 else "sequence"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind} {'×'.join(map(str, (self.steps, *self.shape)))}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted, how a row is charged for an error, and which protocol judges it.
+
+    Args:
+        kind: "regression" or "classification".
+        classes: class names in the order of their numbers; empty for regression.
+        loss: the per-row risk: "mse" or "l1" for regression, "cross-entropy" for classification.
+        protocol: name of the metric protocol, such as "mmsa-regression".
+
+    Raises:
+        DataError: a classification without at least two distinct classes, or a loss of the other kind.
+    """
+
+    kind: Literal["regression", "classification"]
+    classes: tuple[str, ...] = ()
+    loss: Literal["mse", "l1", "cross-entropy"] = "mse"
+    protocol: str = "regression"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("regression", "classification"):
+            raise DataError(f"a task is 'regression' or 'classification'; got {self.kind!r}")
+        classification = self.kind == "classification"
+        if classification and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
+            raise DataError(f"a classification needs two or more distinct class names; got {list(self.classes)}")
+        if not classification and self.classes:
+            raise DataError(f"a regression has no classes; got {list(self.classes)}")
+        if self.loss not in (("cross-entropy",) if classification else ("mse", "l1")):
+            raise DataError(f"the loss {self.loss!r} does not fit a {self.kind}")
+
+    @classmethod
+    def regression(cls, *, loss: Literal["mse", "l1"] = "mse", protocol: str = "regression") -> Task:
+        return cls("regression", (), loss, protocol)
+
+    @classmethod
+    def classification(cls, classes: tuple[str, ...], *, protocol: str = "classification") -> Task:
+        return cls("classification", classes, "cross-entropy", protocol)
+
+    @property
+    def outputs(self) -> int:
+        """Width of a method's output: 1 for regression, C for classification."""
+        return len(self.classes) or 1
+
+    def risk(self, output: Tensor, target: Tensor) -> Tensor:
+        """Per-row risk.
+
+        Args:
+            output: (B, outputs) predictions or logits.
+            target: (B,) as in `Batch`.
+
+        Returns:
+            (B,) non-negative: squared or absolute error in target units (squared), or cross-entropy in nats.
+        """
+        if self.kind == "classification":
+            return F.cross_entropy(output, target, reduction="none")
+        error = output.squeeze(1) - target
+        return error.square() if self.loss == "mse" else error.abs()
