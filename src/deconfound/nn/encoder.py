@@ -26,4 +26,4 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, *F) standardised values and (B, T) mask → (B, H); finite also for rows without any step, padding ignored."""
+        """(B, T, *F) standardised values, (B, T) mask → (B, H); finite for rows without any step, padding ignored."""

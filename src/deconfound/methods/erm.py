@@ -1,0 +1,26 @@
+"""`erm`: empirical risk minimisation, the plain baseline: encode, fuse, predict, minimise the mean risk."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.method import Loss, Method
+from deconfound.signal import Batch
+
+
+class ERM(Method):
+    """Mean of the task's risk over the rows. No arguments of its own: everything is in the backbone."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.backbone.predict(self.backbone.encode(batch), batch.present)
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
+        features = self.backbone.encode(batch)
+        risks = self.backbone.task.risk(self.backbone.predict(features, batch.present), batch.target)
+        total = risks.mean()
+        return Loss(total, {"prediction": total}, risks, features)

@@ -1,0 +1,114 @@
+"""Standardised inputs: each feature has mean 0 and standard deviation 1 over the steps that exist in the training rows.
+
+Vectors and sequences are scaled per feature; images (channels, H, W) per channel, images (H, W) by one number, so that
+pixels keep their contrast with each other. Tokens are not scaled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.errors import DataError
+from deconfound.signal import Signal
+from deconfound.task import Modality
+
+if TYPE_CHECKING:
+    from deconfound.dataset import Dataset
+
+_CHUNK = 1 << 22  # numbers converted to float64 at a time: 32 MiB
+
+
+def scale_shape(modality: Modality) -> tuple[int, ...]:
+    """Shape of a modality's mean and standard deviation; it broadcasts against one step.
+
+    (D,) → (D,); (channels, H, W) → (channels, 1, 1); (H, W) → (1, 1); tokens → ().
+    """
+    shape = modality.shape
+    if len(shape) < 2:
+        return shape
+    return (shape[0] if len(shape) > 2 else 1, *[1] * (len(shape) - 1))
+
+
+def safe_std(std: Tensor, mean: Tensor) -> Tensor:
+    """A standard deviation that can divide: 1 where the feature is constant up to rounding, so that it becomes 0."""
+    return torch.where(std > 1e-6 * mean.abs() + 1e-12, std, 1)
+
+
+class Standardise(nn.Module):
+    """(x − mean) / std at the steps that exist, 0 elsewhere. Its buffers are part of the state of a model."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, modality: Modality) -> None:
+        super().__init__()
+        self.modality = modality
+        shape = scale_shape(modality)
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
+
+    def set_scale(self, mean: Tensor, std: Tensor) -> None:
+        """Take the scale of the training rows.
+
+        Raises:
+            DataError: the tensors do not have the shape that `scale_shape` gives, or are not finite and non-negative.
+        """
+        if mean.shape != self.mean.shape or std.shape != self.std.shape:
+            raise DataError(
+                f"the scale of {self.modality} has shape {tuple(self.mean.shape)}; "
+                f"got mean {tuple(mean.shape)} and std {tuple(std.shape)}"
+            )
+        if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all() and (std >= 0).all()):
+            raise DataError(f"the scale of {self.modality} must be finite with a non-negative std; compute it anew")
+        self.mean.copy_(mean)
+        self.std.copy_(safe_std(std, mean))
+
+    def forward(self, signal: Signal) -> Signal:
+        """The same steps, standardised in the precision of the model; tokens pass unchanged."""
+        values, mask = signal.values, signal.mask
+        gone = ~mask.reshape(*mask.shape, *[1] * (values.ndim - 2))
+        if self.modality.kind != "tokens":
+            values = (values.to(self.mean.dtype) - self.mean) / self.std
+        return Signal(values.masked_fill(gone, 0), mask)
+
+
+def training_scale(dataset: Dataset) -> dict[str, tuple[Tensor, Tensor]]:
+    """Mean and standard deviation (dividing by n) of each modality over the steps that exist in the "train" rows.
+
+    Rows are read in chunks and added up in float64 (Chan's update), so a mapped dataset larger than memory is fine and
+    a large mean does not cancel. Modalities of tokens are left out; one that no training row has gets (0, 1).
+
+    Returns:
+        modality → float32 (mean, std), both of shape `scale_shape(modality)`; the std of a constant feature is 0.
+
+    Raises:
+        DataError: the dataset has no split "train".
+    """
+    rows, modalities = dataset.rows("train"), dataset.modalities
+    return {
+        name: _scale(signal, rows, scale_shape(modalities[name]))
+        for name, signal in dataset.signals.items()
+        if modalities[name].kind != "tokens"
+    }
+
+
+def _scale(signal: Signal, rows: range, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    axes = [0, *[axis + 1 for axis, size in enumerate(shape) if size == 1]]
+    count, mean, squares = 0, torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+    size = max(1, _CHUNK // max(1, signal.values[0].numel()))
+    for start in range(rows.start, rows.stop, size):
+        stop = min(start + size, rows.stop)
+        steps = signal.values[start:stop][signal.mask[start:stop]].double()  # (present steps, *F)
+        if len(steps) == 0:
+            continue
+        more = steps.numel() // mean.numel()
+        centre = steps.mean(axes, keepdim=True)[0]
+        shift, total = centre - mean, count + more
+        squares = squares + (steps - centre).square().sum(axes, keepdim=True)[0] + shift.square() * count * more / total
+        mean, count = mean + shift * more / total, total
+    if count == 0:
+        return torch.zeros(shape), torch.ones(shape)
+    return mean.float(), (squares / count).sqrt().float()
