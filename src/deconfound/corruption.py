@@ -1,0 +1,92 @@
+"""`Corruption`: damage to the inputs of a batch, of a strength, drawn from a generator."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.signal import Batch
+
+if TYPE_CHECKING:
+    from deconfound.dataset import Dataset
+
+
+class Corruption(ABC):
+    """Base of all corruptions. A subclass takes keyword-only knobs and keeps each under its own name.
+
+    Knobs are annotated `Annotated[list[str] | None, Field(description="...")]` as those of methods are.
+    `deconfound.testing.check_corruption` states the laws: severity 0 is the identity, the generator decides, the
+    input stays as it is, masks only shrink, values are 0 where the mask is False, target, ids and environments stay.
+    """
+
+    @abstractmethod
+    def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+        """The damaged rows.
+
+        Args:
+            batch: B rows.
+            severity: 0 is the identity; what larger values mean is the corruption's own.
+            generator: the only source of randomness, on the CPU so that every device sees the same damage.
+
+        Raises:
+            SpecError: a severity out of range or a modality that the batch does not have.
+        """
+
+    def fitted(self, dataset: Dataset) -> Corruption:
+        """A corruption that knows what it needs of the training rows; itself where it needs nothing."""
+        return self
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(type(self)).parameters
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in parameters)})"
+
+
+def check_severity(severity: float, maximum: float = math.inf) -> None:
+    """Refuse what is not a number in [0, maximum].
+
+    Raises:
+        SpecError: out of range.
+    """
+    if not 0 <= severity <= maximum or math.isinf(severity):
+        upper = "" if math.isinf(maximum) else f" to {maximum:g}"
+        raise SpecError(f"a severity here is a number from 0{upper}; got {severity}")
+
+
+def chosen(names: Sequence[str] | None, batch: Batch, otherwise: Iterable[str]) -> list[str]:
+    """The modalities to damage: the named ones, or `otherwise` where none are named.
+
+    Raises:
+        SpecError: a name that the batch does not have.
+    """
+    for name in names or ():
+        if name not in batch.signals:
+            raise SpecError(f"there is no modality {name!r} to damage{did_you_mean(name, batch.signals)}")
+    return list(dict.fromkeys(otherwise if names is None else names))
+
+
+def seeded(*parts: object) -> torch.Generator:
+    """A CPU generator whose seed is the SHA-256 of the parts: the same parts, the same stream, on every machine."""
+    digest = hashlib.sha256("\x1f".join(map(repr, parts)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+
+
+def streams(generator: torch.Generator, names: Iterable[str]) -> Mapping[str, torch.Generator]:
+    """One generator per modality, so that the damage of one does not depend on which others there are.
+
+    Advances the given generator by one draw.
+    """
+    base = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    return {name: seeded(base, name) for name in names}
+
+
+def bernoulli(share: float, shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Bool tensor, True with probability `share`; 0 is never, 1 is always."""
+    return (torch.rand(tuple(shape), generator=generator) < share).to(device)

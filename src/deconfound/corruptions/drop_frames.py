@@ -1,0 +1,46 @@
+"""Frames lost one by one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from deconfound.corruption import Corruption, bernoulli, check_severity, chosen, streams
+from deconfound.signal import Batch
+
+
+class DropFrames(Corruption):
+    """Makes every step absent with a probability, by itself; severity is that probability, from 0 to 1.
+
+    Source: the random missing of frames (RMFM) of the missing-modality literature; absence is a mask here, not zeros.
+    """
+
+    def __init__(
+        self,
+        *,
+        modalities: Annotated[
+            list[str] | None,
+            Field(min_length=1, description="Modalities to damage; none named: all with more than one step."),
+        ] = None,
+    ) -> None:
+        self.modalities = modalities
+
+    def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+        """See `Corruption`.
+
+        Raises:
+            SpecError: a severity outside [0, 1], or a named modality that the batch does not have.
+        """
+        check_severity(severity, 1)
+        sequences = [name for name, signal in batch.signals.items() if signal.mask.shape[1] > 1]
+        names = chosen(self.modalities, batch, sequences)
+        if severity == 0:
+            return batch
+        generators = streams(generator, names)
+        lost = {
+            name: bernoulli(severity, batch.signals[name].mask.shape, generators[name], batch.signals[name].mask.device)
+            for name in names
+        }
+        return batch.with_signals({name: batch.signals[name].keep(~lost[name]) for name in names})

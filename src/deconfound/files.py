@@ -1,0 +1,49 @@
+"""Files that exist whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from deconfound.errors import RunError
+
+
+@contextmanager
+def whole_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Write a file under a scratch name that becomes `path` when the block succeeds and is gone when it does not.
+
+    A device or a pipe (`/dev/stdout`) is written directly. Missing folders are made; a link goes on pointing as it did.
+
+    Args:
+        mode: "w" for UTF-8 text with the line ends that are written, "wb" for bytes.
+
+    Raises:
+        RunError: the file cannot be written; what was there before is then still there.
+    """
+    path = Path(path)
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    scratch = ""
+    try:
+        if path.exists() and not path.is_file():
+            with open(path, mode, **text) as file:
+                yield file
+            return
+        goal = path.resolve()
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(prefix=f".{goal.name[:64]}.partial-", dir=goal.parent)
+        with open(handle, mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).chmod(0o644)
+        os.replace(scratch, goal)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"cannot write {path}: {reason}; choose a place with room that you may write to") from error
+    finally:
+        if scratch:
+            Path(scratch).unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""`Scenario`: which rows, damaged how, how strongly, how often."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.registry import explain, names, resolve
+
+if TYPE_CHECKING:
+    from deconfound.corruption import Corruption
+    from deconfound.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One question about a trained method: these rows, under this damage.
+
+    Args:
+        name: under which predictions and records are kept.
+        split: the rows come from this split,
+        where: and of them only those whose metadata columns equal the given value or one of the given list of values.
+        corruption: None for undamaged rows, the name of a registered corruption, or a `Corruption`.
+        arguments: of the named corruption.
+        severities: each is evaluated; (0.0,) without a corruption.
+        repeats: draws of the damage per severity; severity 0 is drawn as often, so that all have one shape.
+        present: the modalities that are there, the others are absent in every row; empty for all.
+
+    Raises:
+        SpecError: what does not go together.
+    """
+
+    name: str
+    split: str
+    where: Mapping[str, object] = field(default_factory=dict)
+    corruption: str | Corruption | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    severities: tuple[float, ...] = (0.0,)
+    repeats: int = 1
+    present: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.name.isprintable():
+            raise SpecError(f"a scenario needs a name of printable characters; got {self.name!r}")
+        levels = self.severities
+        if not levels or len(set(levels)) != len(levels) or not all(math.isfinite(s) and s >= 0 for s in levels):
+            raise SpecError(f"scenario {self.name!r}: severities are distinct numbers from 0; got {list(levels)}")
+        if self.repeats < 1:
+            raise SpecError(f"scenario {self.name!r}: repeats must be 1 or more; got {self.repeats}")
+        if self.corruption is None and (self.arguments or tuple(levels) != (0.0,) or self.repeats != 1):
+            raise SpecError(f"scenario {self.name!r}: arguments, severities and repeats need a corruption; name one")
+        if self.arguments and not isinstance(self.corruption, str):
+            raise SpecError(f"scenario {self.name!r}: arguments go with the name of a corruption, not with an object")
+
+    @property
+    def clean(self) -> bool:
+        """True if the rows are as they are in the dataset."""
+        return self.corruption is None and not self.present
+
+
+def in_distribution(dataset: Dataset) -> str:
+    """The split that stands for no change: "test-iid", else "test", else the first test split, else "valid".
+
+    Raises:
+        SpecError: the dataset has none of these.
+    """
+    tests = dataset.test_splits
+    for name in ("test-iid", "test", *tests, "valid"):
+        if name in dataset.splits:
+            return name
+    has = ", ".join(dataset.splits)
+    raise SpecError(f"{dataset.name} has only the split {has}; evaluation needs 'valid' or a test split")
+
+
+def default_scenarios(dataset: Dataset) -> list[Scenario]:
+    """What is evaluated unless a specification says otherwise.
+
+    - "valid" and every test split as they are, under the split's own name;
+    - on the in-distribution split: "gaussian" noise of 0.25, 0.5, 1 and 2 training standard deviations; where there is
+      a sequence, "drop-frames" with probability 0.1 to 0.9; each three times;
+    - there too "present=text+audio" for each proper subset of up to four modalities; of more, each alone, each missing.
+    """
+    split = in_distribution(dataset)
+    scenarios = [Scenario(name, name) for name in dataset.splits if name != "train"]
+    modalities = dataset.modalities
+    if any(modality.kind != "tokens" for modality in modalities.values()):
+        levels = (0.25, 0.5, 1.0, 2.0)
+        scenarios.append(Scenario("gaussian", split, corruption="gaussian", severities=levels, repeats=3))
+    if any(modality.steps > 1 for modality in modalities.values()):
+        levels = (0.1, 0.3, 0.5, 0.7, 0.9)
+        scenarios.append(Scenario("drop-frames", split, corruption="drop-frames", severities=levels, repeats=3))
+    count = len(modalities)
+    sizes = range(1, count) if count <= 4 else (1, count - 1)
+    for size in sizes:
+        subsets = combinations(modalities, size)
+        scenarios += [Scenario(f"present={'+'.join(kept)}", split, present=kept) for kept in subsets]
+    return scenarios
+
+
+class _Table(BaseModel):
+    """A scenario as it stands in a TOML file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    split: str
+    where: dict[str, str | int | float | list[str | int | float]] = {}
+    corruption: str | None = None
+    arguments: dict[str, Any] = {}
+    severities: list[float] = [0.0]
+    repeats: int = 1
+    present: list[str] = []
+
+
+def scenario_from(table: Mapping[str, Any]) -> Scenario:
+    """A scenario from one table of a TOML list:
+
+        [[scenario]]
+        name = "loud"
+        split = "test"
+        where = {room = ["street", "car"]}
+        corruption = "gaussian"
+        arguments = {modalities = ["audio"]}
+        severities = [0.5, 1.0]
+        repeats = 3
+
+    Raises:
+        SpecError: a misspelt key, a value of the wrong type or range, an unknown corruption, or a wrong argument of it.
+    """
+    what = f"scenario {table['name']!r}" if isinstance(table.get("name"), str) else "a scenario"
+    try:
+        given = _Table(**table)
+    except ValidationError as error:
+        raise SpecError(f"{what}: {explain(error, _Table)}") from error
+    if given.corruption is not None:
+        if given.corruption not in names("corruptions"):
+            hint = did_you_mean(given.corruption, names("corruptions"))
+            raise SpecError(f"{what}: there is no corruption {given.corruption!r}{hint}")
+        resolve("corruptions", given.corruption, given.arguments)
+    values = given.model_dump()
+    return Scenario(**values | {"severities": tuple(given.severities), "present": tuple(given.present)})
+
+
+def file_stem(name: str) -> str:
+    """A file name for a scenario: its name where that is harmless, else made harmless, with eight digits of SHA-256."""
+    safe = re.sub(r"[^a-z0-9._=+-]", "_", name.lower())[:80].lstrip(".-") or "_"
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
