@@ -84,14 +84,14 @@ def default_scenarios(dataset: Dataset) -> list[Scenario]:
     """What is evaluated unless a specification says otherwise.
 
     - "valid" and every test split as they are, under the split's own name;
-    - on the in-distribution split: "gaussian" noise of 0.25, 0.5, 1 and 2 training standard deviations; where there is
-      a sequence, "drop-frames" with probability 0.1 to 0.9; each three times;
+    - on the in-distribution split: "gaussian" noise of 0.25, 0.5, 1 and 2 training standard deviations (where there are
+      training rows); where there is a sequence, "drop-frames" with probability 0.1 to 0.9; each three times;
     - there too "present=text+audio" for each proper subset of up to four modalities; of more, each alone, each missing.
     """
     split = in_distribution(dataset)
     scenarios = [Scenario(name, name) for name in dataset.splits if name != "train"]
     modalities = dataset.modalities
-    if any(modality.kind != "tokens" for modality in modalities.values()):
+    if "train" in dataset.splits and any(modality.kind != "tokens" for modality in modalities.values()):
         levels = (0.25, 0.5, 1.0, 2.0)
         scenarios.append(Scenario("gaussian", split, corruption="gaussian", severities=levels, repeats=3))
     if any(modality.steps > 1 for modality in modalities.values()):

@@ -1,0 +1,79 @@
+"""`Predictions`: what a method said about every row of a scenario, kept so that any metric can be recomputed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from deconfound.errors import RunError
+from deconfound.files import whole_file
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """V severities × R repeats × N rows of outputs.
+
+    Args:
+        scenario: its name.
+        split: that the rows are from.
+        clean: True if the rows were neither damaged nor robbed of a modality.
+        seed: of the damage.
+        severities: (V,) float64.
+        rows: (N,) int64 row numbers in the dataset.
+        ids: (N,) text.
+        target: (N,) float32 labels or int64 class numbers.
+        output: (V, R, N, outputs) float32 predictions or logits, all finite.
+
+    Raises:
+        RunError: shapes that do not fit together.
+    """
+
+    scenario: str
+    split: str
+    clean: bool
+    seed: int
+    severities: np.ndarray
+    rows: np.ndarray
+    ids: np.ndarray
+    target: np.ndarray
+    output: np.ndarray
+
+    def __post_init__(self) -> None:
+        count, shape = len(self.rows), self.output.shape
+        if len(shape) != 4 or (shape[0], shape[2]) != (len(self.severities), count):
+            raise RunError(f"outputs (V, R, N, outputs) do not fit {len(self.severities)} severities and {count} rows")
+        if not len(self.ids) == len(self.target) == count:
+            raise RunError(f"{count} rows have {len(self.ids)} ids and {len(self.target)} labels")
+
+
+_TEXT, _NUMBERS = ("scenario", "split"), ("clean", "seed")
+
+
+def save_predictions(path: str | Path, predictions: Predictions) -> None:
+    """Write one `.npz` of plain arrays, whole or not at all.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    arrays = {field.name: np.asarray(getattr(predictions, field.name)) for field in fields(Predictions)}
+    with whole_file(path, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays | {"ids": predictions.ids.astype(str)})
+
+
+def load_predictions(path: str | Path) -> Predictions:
+    """Read what `save_predictions` wrote; executes nothing.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {field.name: file[field.name] for field in fields(Predictions)}
+        plain = {name: str(arrays[name][()]) for name in _TEXT}
+        return Predictions(**arrays | plain | {"clean": bool(arrays["clean"]), "seed": int(arrays["seed"])})  # type: ignore[arg-type]
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist; evaluate the run first") from error
+    except Exception as error:
+        raise RunError(f"{path} is damaged ({type(error).__name__}: {error}); evaluate the run again") from error
