@@ -35,13 +35,15 @@ class Column:
             wide = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
             return cls({"values": torch.from_numpy(np.ascontiguousarray(wide))})
         texts = ["" if value is None or value != value else str(value) for value in array.tolist()]
-        distinct, codes = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
-        encoded = [text.encode() for text in distinct.tolist()]
+        distinct = sorted(set(texts))  # not np.unique, which would make each text as wide as the longest
+        code = {text: position for position, text in enumerate(distinct)}
+        codes = np.fromiter((code[text] for text in texts), dtype=np.int32, count=len(texts))
+        encoded = [text.encode() for text in distinct]
         joined = np.frombuffer(b"".join(encoded), dtype=np.uint8).copy()
         ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
         return cls(
             {
-                "codes": torch.from_numpy(codes.astype(np.int32).reshape(-1)),
+                "codes": torch.from_numpy(codes),
                 "bytes": torch.from_numpy(joined),
                 "ends": torch.from_numpy(ends),
             }

@@ -322,8 +322,9 @@ def _check_signal(what: str, signal: Signal) -> None:
         raise DataError(f"{what} is absent in every row; leave it out")
     if not signal.values.is_floating_point():
         return
-    for start in range(0, len(signal), 4096):  # bounded memory on a mapped store
-        values, mask = signal.values[start : start + 4096], signal.mask[start : start + 4096]
+    size = max(1, (1 << 24) // max(1, signal.values[0].nbytes))  # rows of 16 MB: bounded memory on a mapped store
+    for start in range(0, len(signal), size):
+        values, mask = signal.values[start : start + size], signal.mask[start : start + size]
         steps = values.reshape(*mask.shape, -1)
         if not bool(torch.isfinite(steps).all()):
             raise DataError(f"{what} holds NaN or infinite values; mask those steps")
