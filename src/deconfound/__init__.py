@@ -1,0 +1,90 @@
+"""Multimodal models that keep working after the data change, and the measurements to prove it.
+
+Importing the package loads no PyTorch; each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deconfound.api import evaluate, fit
+    from deconfound.backbone import Backbone
+    from deconfound.corruption import Corruption
+    from deconfound.dataset import Dataset
+    from deconfound.datasets.mmsa import read_mmsa
+    from deconfound.datasets.synthetic import synthetic
+    from deconfound.datasets.table import read_table
+    from deconfound.method import Loss, Method
+    from deconfound.report import build_report
+    from deconfound.run import Run
+    from deconfound.scenario import Scenario, default_scenarios
+    from deconfound.search import Search
+    from deconfound.signal import Batch, Signal
+    from deconfound.spec import Spec
+    from deconfound.store import open_store, save
+    from deconfound.task import Modality, Task
+    from deconfound.train import train_run
+
+_HOME = {
+    "Backbone": "deconfound.backbone",
+    "Batch": "deconfound.signal",
+    "Corruption": "deconfound.corruption",
+    "Dataset": "deconfound.dataset",
+    "Loss": "deconfound.method",
+    "Method": "deconfound.method",
+    "Modality": "deconfound.task",
+    "Run": "deconfound.run",
+    "Scenario": "deconfound.scenario",
+    "Search": "deconfound.search",
+    "Signal": "deconfound.signal",
+    "Spec": "deconfound.spec",
+    "Task": "deconfound.task",
+    "build_report": "deconfound.report",
+    "default_scenarios": "deconfound.scenario",
+    "evaluate": "deconfound.api",
+    "fit": "deconfound.api",
+    "open_store": "deconfound.store",
+    "read_mmsa": "deconfound.datasets.mmsa",
+    "read_table": "deconfound.datasets.table",
+    "save": "deconfound.store",
+    "synthetic": "deconfound.datasets.synthetic",
+    "train_run": "deconfound.train",
+}
+
+__all__ = [  # noqa: PLE0604 (names are loaded lazily)
+    "Backbone",
+    "Batch",
+    "Corruption",
+    "Dataset",
+    "Loss",
+    "Method",
+    "Modality",
+    "Run",
+    "Scenario",
+    "Search",
+    "Signal",
+    "Spec",
+    "Task",
+    "build_report",
+    "default_scenarios",
+    "evaluate",
+    "fit",
+    "open_store",
+    "read_mmsa",
+    "read_table",
+    "save",
+    "synthetic",
+    "train_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'deconfound' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

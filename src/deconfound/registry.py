@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "encoders": ("deconfound.nn.encoder", "Encoder"),
     "fusions": ("deconfound.nn.fusion", "Fusion"),
 }
-"""Kind → module and name of its abstract base. The package of a kind is `deconfound.KIND` or `deconfound.nn.KIND`."""
+"""Kind → module and name of its abstract base."""
 
 
 def _package(kind: str) -> str:
@@ -105,6 +105,8 @@ def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if detail["type"] == "missing":
         return f"the argument {place!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
+    if not place:
+        return message
     return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -1,6 +1,6 @@
 """`Signal` and `Batch`: what every method sees.
 
-Legend used in all docstrings: B rows, T steps, D features, M modalities, E environments, K virtual environments, C classes.
+Legend of all docstrings: B rows, T steps, D features, M modalities, E environments, K virtual environments, C classes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Signal:
             raise DataError(f"a mask holds booleans; got {self.mask.dtype}")
         if self.mask.ndim != 2 or self.values.shape[:2] != self.mask.shape:
             raise DataError(
-                f"values (B, T, *F) and mask (B, T) must agree; got {tuple(self.values.shape)} and {tuple(self.mask.shape)}"
+                f"values (B, T, *F) and mask (B, T) must agree; "
+                f"got {tuple(self.values.shape)} and {tuple(self.mask.shape)}"
             )
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The dataset store: one folder with `data.safetensors` (memory-mapped) and `dataset.json`. Opening it executes nothing."""
+"""The dataset store: a folder with `data.safetensors` (memory-mapped) and `dataset.json`. Opening executes nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def new_directory(path: Path) -> Iterator[Path]:
         raise StoreError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error
     try:
         yield scratch
-        os.chmod(scratch, 0o755)
+        scratch.chmod(0o755)
         os.replace(scratch, path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}; nothing was left behind") from error

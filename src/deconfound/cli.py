@@ -1,0 +1,201 @@
+"""The command line. Each command is a few lines; PyTorch is loaded only by those that compute."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deconfound import cli_data
+from deconfound.errors import DeconfoundError
+
+app = typer.Typer(
+    name="deconfound",
+    help="Train multimodal models that keep working after the data change, and measure whether they do.\n\n"
+    "Begin with 'deconfound demo'. For your own data: 'deconfound data import', then 'train', 'evaluate', 'report'.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_data.app, name="data")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+RunDir = Annotated[Path, typer.Argument(help="A run directory, as 'deconfound train' makes it.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"deconfound {version('deconfound')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the runs and report.html.")] = Path("demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs per run.")] = 40,
+) -> None:
+    """Train ERM and CmIR on synthetic data with known causes, damage the inputs, and write a report.
+
+    Takes about a minute on two cores. A second call finds the runs finished and only writes the report again.
+    """
+    from deconfound.demo import run_demo
+
+    print(f"wrote {run_demo(out, epochs)}")
+
+
+@app.command("list")
+def list_components(as_json: AsJson = False) -> None:
+    """List methods, encoders, fusions and corruptions; 'deconfound show NAME' explains one."""
+    from deconfound.registry import KINDS, names
+
+    found = {kind: names(kind) for kind in KINDS}
+    print(json.dumps(found) if as_json else "\n".join(f"{kind:12} {'  '.join(found[kind])}" for kind in found))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Of a method, encoder, fusion or corruption, or 'synthetic' or 'train'.")],
+    as_json: AsJson = False,
+) -> None:
+    """Explain a component: what it does and each argument with its default and range.
+
+    Example: deconfound show cmir
+    """
+    from deconfound.card import card, card_text
+
+    found = card(name)
+    print(json.dumps(found) if as_json else card_text(found))
+
+
+@app.command()
+def train(
+    spec: Annotated[Path, typer.Argument(help="The specification, a TOML file.")],
+    out: Annotated[Path, typer.Option(help="The run directory.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Replaces the seed of the specification.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one run; the same command again resumes what was interrupted.
+
+    A specification is a few lines:
+
+    \b
+        method = "cmir"
+        [data]
+        store = "stores/mosi"        # or: synthetic = {}
+        [train]
+        epochs = 60                  # all fields: deconfound show train
+
+    Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
+    """
+    from deconfound.spec import Spec
+    from deconfound.train import train_run
+
+    wanted = Spec.read(spec)
+    run = train_run(wanted if seed is None else wanted.model_copy(update={"seed": seed}), out)
+    done = run.done or {}
+    text = f"{out}: {done['epochs']} epochs, best validation risk {done['best_risk']:.4g} in epoch {done['best_epoch']}"
+    print(json.dumps({"run": str(out), **done}) if as_json else text)
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
+    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict every test split, clean and damaged, and write the run's predictions/ and records.jsonl.
+
+    Without --scenarios: all splits, Gaussian noise, dropped frames and every subset of modalities.
+    """
+    from deconfound.demo import evaluate_runs
+
+    tables = evaluate_runs(runs, scenarios, store)
+    print(tables.to_json(orient="records") if as_json else tables.to_string(index=False))
+
+
+@app.command()
+def predict(
+    run: RunDir,
+    source: Annotated[Path, typer.Argument(help="A store, a table's TOML, or a .jsonl file; labels not needed.")],
+    out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+) -> None:
+    """Predict new rows. Any of the run's modalities may be missing, in any row.
+
+    \b
+        echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
+        deconfound predict demo/erm-0 rows.jsonl
+    """
+    from deconfound.predict import predict_file
+    from deconfound.run import Run
+
+    opened = Run.open(run)
+    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, "jsonl" if as_json else "csv")
+    if out is not None:
+        print(f"wrote {rows} rows to {out}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated run directories; seeds of one method are joined.")],
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+) -> None:
+    """Write one HTML page that opens offline: tables, robustness curves, learning curves."""
+    from deconfound.report import build_report
+
+    print(f"wrote {build_report(runs, out)}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit code 0, 2 for the user's mistake in one line, 1 for ours, 130 after Ctrl-C."""
+    words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(words, debug="--debug" in words))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    import click
+
+    try:
+        result: Any = app(words, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted; the same command goes on from the last finished epoch", 130)
+    except DeconfoundError as error:
+        if debug:
+            traceback.print_exc()
+        return _complain(" ".join(str(error).split()), 2)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader went away; nothing more can be printed
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _complain(f"this is a fault of deconfound ({type(error).__name__}: {error}); run with --debug", 1)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"deconfound: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Structural causal models whose causes and shortcuts are known.
+
+For every modality m and environment e, with Y of unit variance:
+
+    C_1 … C_M ──► Y ──► S_1 … S_M          C_m  causal latents, their law is the same in every environment
+      │                  │                 S_m  spurious latents, S = ρ_e Y + √(1-ρ_e²) N: only ρ_e changes
+      └──────► X_m ◄─────┘                 X_m  = mix_m(C_m, b S_m) + sensor noise, mix_m injective
+
+S is an anticausal shortcut: a predictor that uses it is better in the training environments and fails when ρ changes. The
+splits are "train" and "valid" in the training environments, "test-iid" in the same ones, "test-flip" with every ρ_e reversed
+and "test-zero" with ρ = 0. The best mean squared error from the causes alone is `label_noise` in all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor
+
+from deconfound.dataset import Dataset
+from deconfound.errors import SpecError
+from deconfound.registry import explain
+from deconfound.signal import Signal
+from deconfound.task import Task
+
+INTERACTION = 0.4
+"""Size of the interaction of two causes relative to the sum of all."""
+
+TESTS = {"test-iid": 1.0, "test-flip": -1.0, "test-zero": 0.0}
+"""Test split → factor on every ρ_e."""
+
+Rho = Annotated[float, Field(ge=-1, le=1)]
+
+
+class Synthetic(BaseModel):
+    """The knobs of the model; each is checked and described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int = Field(2000, ge=10, description="training rows; valid has a quarter, each test split a half")
+    modalities: int = Field(3, ge=1, le=26, description="M")
+    causal: int = Field(2, ge=1, description="causal latents per modality")
+    spurious: int = Field(2, ge=1, description="spurious latents per modality")
+    features: int = Field(10, ge=1, description="D, observed features per modality")
+    steps: int = Field(1, ge=1, description="T; above 1, sequences of T/2 to T steps")
+    task: Literal["regression", "classification"] = Field("regression", description="what is predicted")
+    classes: int = Field(3, ge=2, description="C, equally likely in training, by the quantiles of Y")
+    rho: tuple[Rho, ...] = Field((0.9, 0.6, 0.2), min_length=1, description="ρ_e, one per environment")
+    shared: float = Field(0.0, ge=0, le=1, description="correlation of C_m between modalities")
+    spurious_modalities: int | None = Field(None, ge=0, description="how many, from the last, carry S; None for all")
+    amplitude: float = Field(1.0, ge=0, description="b, size of S relative to C in the features")
+    nonlinearity: float = Field(0.8, ge=0, lt=1, description="of the mixing; 0 is linear")
+    noise: float = Field(0.2, ge=0, description="standard deviation of the sensor noise")
+    label_noise: float = Field(0.2, ge=0, lt=1, description="share of Y's variance without a cause")
+    seed: int = Field(0, ge=0, description="of mechanisms and rows")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Synthetic:
+        latents = self.causal + self.spurious
+        if self.features < latents:
+            raise ValueError(
+                f"features = {self.features} cannot be inverted to {latents} latents; use {latents} or more"
+            )
+        if (self.spurious_modalities or 0) > self.modalities:
+            raise ValueError(
+                f"spurious_modalities = {self.spurious_modalities} of {self.modalities} modalities; use fewer"
+            )
+        return self
+
+
+def synthetic(**knobs: Any) -> Dataset:
+    """Draw a dataset of the model above; equal knobs (fields of `Synthetic`) give equal rows.
+
+    Returns:
+        modalities "m1" … "mM" with D features; metadata "environment" and "rho"; latents "C/m1", "S/m1", … (N, d).
+
+    Raises:
+        SpecError: a knob that is misspelt or out of range.
+    """
+    try:
+        model = Synthetic(**knobs)
+    except ValidationError as error:
+        raise SpecError(f"synthetic: {explain(error, Synthetic)}") from error
+    generator = torch.Generator().manual_seed(model.seed)
+    mixings = [_draw_mixing(model, generator) for _ in range(model.modalities)]
+    sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)} | {name: max(model.rows // 2, 2) for name in TESTS}
+    drawn = [_draw_latents(model, n, TESTS.get(split, 1.0), generator) for split, n in sizes.items()]
+    env, strength, c, y, s = (torch.cat(column) for column in zip(*drawn, strict=True))
+    latent = torch.cat([c, model.amplitude * s], dim=2)
+    names = [f"m{m + 1}" for m in range(model.modalities)]
+    target, task = _target(model, y)
+    return Dataset.build(
+        "synthetic",
+        task,
+        {name: _observe(model, latent[:, m], *mixings[m], generator) for m, name in enumerate(names)},
+        target,
+        {
+            "id": [f"{split}-{i}" for split, n in sizes.items() for i in range(n)],
+            "environment": [f"e{e + 1}" for e in env.tolist()],
+            "rho": strength.double(),
+        },
+        [split for split, n in sizes.items() for _ in range(n)],
+        environment=("environment",),
+        provenance={"source": "deconfound.datasets.synthetic", "knobs": model.model_dump(mode="json")},
+        latents={f"C/{name}": c[:, m].contiguous() for m, name in enumerate(names)}
+        | {f"S/{name}": s[:, m].contiguous() for m, name in enumerate(names)},
+    )
+
+
+def _draw_mixing(model: Synthetic, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(D, d) orthonormal columns, scaled so that unit-variance latents give unit variance, and a (D, D) rotation."""
+    latents = model.causal + model.spurious
+    basis = torch.linalg.qr(torch.randn(model.features, latents, generator=generator)).Q
+    rotation = torch.linalg.qr(torch.randn(model.features, model.features, generator=generator)).Q
+    return basis * math.sqrt(model.features / latents), rotation
+
+
+def _draw_latents(model: Synthetic, n: int, factor: float, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """n rows of one split: environment, ρ, causes (n, M, causal), Y, shortcuts (n, M, spurious)."""
+    env = torch.randint(len(model.rho), (n,), generator=generator)
+    strength = factor * torch.tensor(model.rho)[env]
+    c = _draw_causes(model, n, generator)
+    y = _label(model, c, generator)
+    return env, strength, c, y, _draw_shortcuts(model, y, strength, generator)
+
+
+def _draw_causes(model: Synthetic, n: int, generator: torch.Generator) -> Tensor:
+    """(n, M, causal) standard normal, correlation `shared` between modalities, dimensions independent."""
+    common = torch.randn(n, 1, model.causal, generator=generator)
+    private = torch.randn(n, model.modalities, model.causal, generator=generator)
+    return math.sqrt(model.shared) * common + math.sqrt(1 - model.shared) * private
+
+
+def _label(model: Synthetic, c: Tensor, generator: torch.Generator) -> Tensor:
+    """(n,) Y = f(C) + N of unit variance: a sum of all causes, an interaction of the first and the last, and noise."""
+    n, modalities, causal = c.shape
+    total = c.sum(dim=(1, 2)) / math.sqrt(modalities * causal * (1 + (modalities - 1) * model.shared))
+    r = 0.0 if causal > 1 else 1.0 if modalities == 1 else model.shared  # correlation of the two interacting causes
+    product = (c[:, 0, 0] * c[:, -1, -1] - r) / math.sqrt(1 + r * r)
+    f = (total + INTERACTION * product) / math.sqrt(1 + INTERACTION**2)
+    fresh = torch.randn(n, generator=generator)
+    return math.sqrt(1 - model.label_noise) * f + math.sqrt(model.label_noise) * fresh
+
+
+def _draw_shortcuts(model: Synthetic, y: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
+    """(n, M, spurious) with correlation `strength` (n,) to Y in the modalities that carry S, and 0 in the others."""
+    carriers = model.modalities if model.spurious_modalities is None else model.spurious_modalities
+    carries = (torch.arange(model.modalities) >= model.modalities - carriers).float()
+    weight = strength[:, None, None] * carries[None, :, None]
+    fresh = torch.randn(len(y), model.modalities, model.spurious, generator=generator)
+    return weight * y[:, None, None] + (1 - weight.square()).sqrt() * fresh
+
+
+def _observe(model: Synthetic, latent: Tensor, inner: Tensor, outer: Tensor, generator: torch.Generator) -> Signal:
+    """(n, d) latents → (n, T, D): h + κ·tanh(R h) with R a rotation and κ < 1, which is injective in h = A z."""
+    n, steps = len(latent), model.steps
+    z = latent[:, None, :].expand(n, steps, -1)
+    mask = torch.ones(n, steps, dtype=torch.bool)
+    if steps > 1:  # the latents of a row waver around their value, and rows differ in length
+        z = z + 0.5 * torch.randn(z.shape, generator=generator)
+        lengths = torch.randint((steps + 1) // 2, steps + 1, (n, 1), generator=generator)
+        mask = torch.arange(steps)[None, :] < lengths
+    h = z @ inner.T
+    x = h + model.nonlinearity * torch.tanh(h @ outer.T)
+    x = x + model.noise * torch.randn(x.shape, generator=generator)
+    return Signal(x * mask[:, :, None], mask)
+
+
+def _target(model: Synthetic, y: Tensor) -> tuple[Tensor, Task]:
+    if model.task == "regression":
+        return y, Task.regression()
+    edges = torch.quantile(y[: model.rows], torch.arange(1, model.classes) / model.classes)
+    return torch.bucketize(y, edges), Task.classification(tuple(f"y{k + 1}" for k in range(model.classes)))

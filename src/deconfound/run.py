@@ -1,0 +1,216 @@
+"""`Run`: a directory that holds everything about one training run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.errors import RunError, SpecError
+from deconfound.method import Method
+from deconfound.registry import make
+from deconfound.spec import DataSpec, Spec
+from deconfound.task import Modality, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deconfound.records import Record
+    from deconfound.scenario import Scenario
+
+
+def load_data(data: DataSpec) -> Dataset:
+    """The dataset that a specification names, all splits and modalities.
+
+    Raises:
+        SpecError: neither a store nor knobs of the synthetic model are named.
+        StoreError: the store does not open.
+    """
+    if data.store is not None:
+        from deconfound.store import open_store
+
+        return open_store(data.store)
+    if data.synthetic is not None:
+        from deconfound.datasets.synthetic import synthetic
+
+        return synthetic(**data.synthetic)
+    raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
+
+
+def narrow(dataset: Dataset, data: DataSpec) -> Dataset:
+    """The modalities and environments that a specification asks for."""
+    if data.modalities is not None:
+        dataset = dataset.only(*data.modalities)
+    return dataset if data.environment is None else dataset.with_environment(*data.environment)
+
+
+def build_method(
+    spec: Spec,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    encoders: Mapping[str, nn.Module] | None = None,
+) -> Method:
+    """A fresh method of a specification.
+
+    Args:
+        encoders: modules for the modalities whose encoder the specification calls {"python": CLASS}.
+
+    Raises:
+        RunError: such a module is missing.
+        SpecError: an encoder, fusion or argument does not exist.
+    """
+    chosen: dict[str, Any] = {}
+    for name, encoder in spec.backbone.encoders.items():
+        if isinstance(encoder, dict) and "python" in encoder:
+            if name not in (encoders or {}):
+                raise RunError(
+                    f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
+                )
+            chosen[name] = (encoders or {})[name]
+        else:
+            chosen[name] = encoder
+    backbone = Backbone.build(
+        modalities,
+        task,
+        encoders=chosen,
+        fusion=spec.backbone.fusion,
+        hidden=spec.backbone.hidden,
+        depth=spec.backbone.depth,
+        dropout=spec.backbone.dropout,
+    )
+    arguments = {name: value for name, value in spec.method.items() if name != "name"}
+    return make("methods", spec.method["name"], backbone, **arguments)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run directory.
+
+    Args:
+        path: the directory.
+        spec: what was asked for.
+        environment: versions, git state and the form of the data, captured when training began.
+    """
+
+    path: Path
+    spec: Spec
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run directory, finished or not.
+
+        Raises:
+            RunError: not a run directory, or a damaged one.
+        """
+        path = Path(path)
+        if not (path / "spec.json").is_file():
+            state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
+            raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
+        try:
+            spec = Spec.of(json.loads((path / "spec.json").read_text(encoding="utf-8")))
+            environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
+            _ = environment["data"]["checksum"], environment["data"]["modalities"], environment["data"]["task"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"the run {path} is damaged ({error}); delete it and train again") from error
+        return cls(path, spec, environment)
+
+    @property
+    def done(self) -> dict[str, Any] | None:
+        """Epochs, steps, the best validation risk and its epoch, seconds; None while training is not finished."""
+        file = self.path / "done.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    @property
+    def task(self) -> Task:
+        task = self.environment["data"]["task"]
+        return Task(task["kind"], tuple(task["classes"]), task["loss"], task["protocol"])
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """The modalities that the run was trained on."""
+        forms = self.environment["data"]["modalities"]
+        return {name: Modality(name, form["steps"], tuple(form["shape"])) for name, form in forms.items()}
+
+    def dataset(self, given: Dataset | None = None) -> Dataset:
+        """The data of the run, all splits; `given` replaces what the specification names (moved stores, own datasets).
+
+        Raises:
+            RunError: the data are not those of the training.
+        """
+        dataset = given if given is not None else load_data(self.spec.data)
+        if dataset.checksum != self.environment["data"]["checksum"]:
+            raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
+        return narrow(dataset, self.spec.data)
+
+    def method(self, encoders: Mapping[str, nn.Module] | None = None) -> Method:
+        """The trained method in eval mode, with the weights of the best validation epoch.
+
+        Raises:
+            RunError: training is not finished, or the checkpoint is damaged or of other modalities.
+        """
+        from deconfound.checkpoint import read_weights
+
+        if self.done is None:
+            raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
+        method = build_method(self.spec, self.modalities, self.task, encoders)
+        weights = read_weights(self.path / "checkpoints" / "best.safetensors", "method.")
+        try:
+            method.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunError(
+                f"the checkpoint of {self.path} does not fit its specification (modalities "
+                f"{', '.join(self.modalities)}, method {self.spec.method['name']}); it belongs to another run"
+            ) from error
+        return method.eval()
+
+    def evaluate(
+        self,
+        scenarios: Sequence[Scenario] | None = None,
+        *,
+        dataset: Dataset | None = None,
+        encoders: Mapping[str, nn.Module] | None = None,
+        progress: bool = False,
+    ) -> list[Record]:
+        """Predict the rows of every scenario, keep the predictions and write `records.jsonl`.
+
+        Args:
+            scenarios: `default_scenarios` of the dataset if left out.
+            dataset: the training data, if the specification does not name them or they moved.
+            progress: draw a progress bar on standard error.
+
+        Returns:
+            the records of these scenarios.
+        """
+        from deconfound.evaluate import evaluate_method
+        from deconfound.scenario import default_scenarios
+
+        data = self.dataset(dataset)
+        return evaluate_method(
+            self.method(encoders),
+            data,
+            default_scenarios(data) if scenarios is None else scenarios,
+            out=self.path,
+            run=self.path.name,
+            method_name=self.spec.name or self.spec.method["name"],
+            seed=self.spec.seed,
+            progress=progress,
+        )
+
+    def records(self) -> pd.DataFrame:
+        """Everything in `records.jsonl` as a table.
+
+        Raises:
+            RunError: the run was not evaluated yet.
+        """
+        from deconfound.records import frame, read_records
+
+        if not (self.path / "records.jsonl").is_file():
+            raise RunError(f"the run {self.path} has no records; run 'deconfound evaluate {self.path}' first")
+        return frame(read_records(self.path / "records.jsonl"))

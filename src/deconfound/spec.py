@@ -1,0 +1,143 @@
+"""The specification of a run: what a TOML file says, with every default filled in and every name checked."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from deconfound.errors import SpecError
+from deconfound.registry import explain, resolve
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSpec(_Table):
+    """Where the rows come from: a store, knobs of the synthetic model, or neither for a dataset passed in Python."""
+
+    store: str | None = Field(None, description="folder of a dataset store, relative to the specification's folder")
+    synthetic: dict[str, Any] | None = Field(None, description="knobs of the synthetic model; {} for its defaults")
+    modalities: tuple[str, ...] | None = Field(None, min_length=1, description="modalities to use; all if left out")
+    environment: tuple[str, ...] | None = Field(None, description="metadata columns that name the environment")
+
+
+class BackboneSpec(_Table):
+    """Encoders, fusion and head that every method shares."""
+
+    encoders: dict[str, str | dict[str, Any]] = Field({}, description="modality → encoder name; by kind if left out")
+    fusion: str | dict[str, Any] = Field("concat", description="how modalities are joined")
+    hidden: int = Field(64, ge=1, description="width of features and hidden layers")
+    depth: int = Field(2, ge=1, description="layers of the head and of MLP encoders")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden units dropped in training")
+
+
+class TrainSpec(_Table):
+    """How long and how fast."""
+
+    epochs: int = Field(60, ge=1, description="at most; early stopping may end sooner")
+    batch_size: int = Field(64, ge=1, description="B")
+    learning_rate: float = Field(1e-3, gt=0, description="peak of the schedule")
+    weight_decay: float = Field(1e-2, ge=0, description="of AdamW")
+    warmup: float = Field(0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
+    patience: int = Field(15, ge=1, description="epochs without a better validation risk before training stops")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field("32-true", description="of arithmetic")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field("auto", description="where to train")
+    devices: int = Field(1, ge=1, description="number of accelerators or processes")
+    threads: int | None = Field(None, ge=1, description="CPU threads; PyTorch's own choice if left out")
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Spec(_Table):
+    """One run. `Spec.read` makes it from TOML, `Spec.of` from a mapping; both fill the method's defaults."""
+
+    name: str | None = Field(None, description="label in reports; the method's name if left out")
+    seed: int = Field(0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training")
+    data: DataSpec = DataSpec()
+    method: Annotated[dict[str, Any], BeforeValidator(_named), Field(description="name and arguments of the method")]
+    backbone: BackboneSpec = BackboneSpec()
+    train: TrainSpec = TrainSpec()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Spec:
+        """Check a mapping.
+
+        Raises:
+            SpecError: one line that names the argument, what was given and what was expected.
+        """
+        try:
+            spec = cls(**values)
+        except ValidationError as error:
+            raise SpecError(explain(error, cls)) from error
+        if spec.data.store is not None and spec.data.synthetic is not None:
+            raise SpecError("data.store and data.synthetic exclude each other; keep one")
+        if not isinstance(spec.method.get("name"), str):
+            raise SpecError("method.name is missing; see 'deconfound list' for the names")
+        for encoder in spec.backbone.encoders.values():
+            _check_component("encoders", encoder)
+        _check_component("fusions", spec.backbone.fusion)
+        given = {name: value for name, value in spec.method.items() if name != "name"}
+        method = {"name": spec.method["name"], **resolve("methods", spec.method["name"], given)}
+        return spec.model_copy(update={"method": method})
+
+    @classmethod
+    def read(cls, path: str | Path) -> Spec:
+        """Read a TOML file; a relative `data.store` is taken from the file's folder.
+
+        Raises:
+            SpecError: no such file, not TOML, or what `Spec.of` refuses.
+        """
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"cannot read the specification {path}: {getattr(error, 'strerror', error)}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"{path} is not TOML: {error}") from error
+        try:
+            spec = cls.of(values)
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from error
+        if spec.data.store is None:
+            return spec
+        store = str((path.parent / spec.data.store).resolve())
+        return spec.model_copy(update={"data": spec.data.model_copy(update={"store": store})})
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON values."""
+        return json.loads(self.model_dump_json())
+
+    def difference(self, other: Spec) -> str | None:
+        """The first argument that differs, as "train.epochs is 60 here and 30 there", or None."""
+        mine, theirs = _flat(self.dump()), _flat(other.dump())
+        for name in sorted(mine.keys() | theirs.keys()):
+            if mine.get(name) != theirs.get(name):
+                return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
+        return None
+
+
+def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:
+    if isinstance(given, str):
+        given = {"name": given}
+    if "python" in given:
+        return
+    resolve(kind, str(given.get("name")), {name: value for name, value in given.items() if name != "name"})
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

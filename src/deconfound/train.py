@@ -1,0 +1,230 @@
+"""Training a specification into a run directory: started, resumed or found finished by the same call."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import nn
+
+from deconfound.checkpoint import SafeCheckpointIO, read_checkpoint
+from deconfound.curves import CurveLog, read_curves
+from deconfound.dataset import Dataset
+from deconfound.errors import RunError
+from deconfound.feed import mix
+from deconfound.files import whole_file
+from deconfound.learner import SELECTION, Learner
+from deconfound.lock import sole_writer
+from deconfound.method import Method
+from deconfound.nn.standardise import training_scale
+from deconfound.run import Run, build_method, load_data, narrow
+from deconfound.spec import Spec
+
+_REPORTED = ("deconfound", "torch", "lightning", "numpy", "scikit-learn")
+
+
+def train_run(
+    spec: Spec,
+    out: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    encoders: Mapping[str, nn.Module] | None = None,
+    loggers: Sequence[Logger] = (),
+    progress: bool | None = None,
+) -> Run:
+    """Train, or go on where an earlier call was stopped; a finished run is returned as it is.
+
+    Args:
+        out: the run directory; made if it does not exist.
+        dataset: replaces what the specification names under [data].
+        encoders: modules for the modalities whose encoder is {"python": CLASS}.
+        loggers: further Lightning loggers.
+        progress: draw a progress bar; by default on a terminal only.
+
+    Raises:
+        RunError: the directory holds another specification or other data, is being written by another process, cannot be
+            written, or the loss became infinite.
+        KeyboardInterrupt: Ctrl-C; the same call resumes.
+    """
+    out = Path(out)
+    whole = dataset if dataset is not None else load_data(spec.data)
+    development = narrow(whole, spec.data).development()
+    first = rank_zero_only.rank == 0
+    if first:
+        _claim(out, spec)
+    with sole_writer(out) if first else nullcontext():
+        if first:
+            _prepare(out, spec, whole, development)
+        run = Run.open(out)
+        if run.done is None:
+            with _quiet_engine(), _threads(spec.train.threads), torch.random.fork_rng():
+                torch.manual_seed(mix(spec.seed, -1))
+                method = build_method(spec, development.modalities, development.task, encoders)
+                method.backbone.set_scale(training_scale(development))
+                _fit(run, method, development, loggers, sys.stdout.isatty() if progress is None else progress)
+    return run
+
+
+def _claim(out: Path, spec: Spec) -> None:
+    """Make the directory, or make sure that it is this specification's."""
+    if (out / "spec.json").is_file():
+        difference = Run.open(out).spec.difference(spec)
+        if difference:
+            raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        strangers = [entry.name for entry in out.iterdir() if entry.name != "environment.json" and entry.name[0] != "."]
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
+    if strangers:
+        raise RunError(f"{out} is not empty and not a run (it holds {strangers[0]!r}); choose another folder")
+
+
+def _prepare(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> None:
+    """Write what is known before training, the specification last; or check that the data are still the same."""
+    if (out / "spec.json").is_file():
+        if Run.open(out).environment["data"]["checksum"] != whole.checksum:
+            raise RunError(f"{out} was begun on other data (the checksums differ); choose another folder")
+        return
+    environment = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _REPORTED}},
+        "platform": platform.platform(),
+        "threads": spec.train.threads or torch.get_num_threads(),
+        "git": _git_state(),
+        "data": {
+            "name": whole.name,
+            "checksum": whole.checksum,
+            "splits": {name: len(rows) for name, rows in whole.splits.items()},
+            "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
+            "task": asdict(whole.task),
+        },
+    }
+    _write_json(out / "environment.json", environment)
+    _write_json(out / "spec.json", spec.dump())
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    with whole_file(path) as file:
+        json.dump(values, file, indent=1)
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit and cleanliness of the working folder, None outside a repository."""
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _fit(run: Run, method: Method, data: Dataset, loggers: Sequence[Logger], progress: bool) -> None:
+    train, folder = run.spec.train, run.path / "checkpoints"
+    last = folder / "last.safetensors"
+    resume = last if last.is_file() else None
+    finished = read_checkpoint(last)["epoch"] + 1 if resume else 0
+    learner = Learner(method, data, train, run.spec.seed)
+    trainer = Trainer(
+        accelerator=train.accelerator,
+        devices=train.devices,
+        precision=train.precision,
+        max_epochs=train.epochs,
+        gradient_clip_val=train.clip,
+        logger=[CurveLog(run.path / "log.csv", finished), *loggers],
+        callbacks=_callbacks(folder, train.patience, progress),
+        plugins=[SafeCheckpointIO()],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+        default_root_dir=run.path,
+    )
+    began = time.monotonic()
+    try:
+        trainer.fit(learner, ckpt_path=resume)
+    except SystemExit as error:  # how the engine ends after Ctrl-C
+        if trainer.state.status != TrainerStatus.INTERRUPTED:
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from error
+    if rank_zero_only.rank == 0:
+        _finish(run, trainer.global_step, time.monotonic() - began, method)
+
+
+def _callbacks(folder: Path, patience: int, progress: bool) -> list[Any]:
+    class Kept(ModelCheckpoint):
+        FILE_EXTENSION = ".safetensors"
+
+    shared = {"dirpath": folder, "enable_version_counter": False}
+    best = Kept(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True)
+    last = Kept(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
+    stop = EarlyStopping(monitor=SELECTION, mode="min", patience=patience, check_finite=False)
+    return [best, stop, last, *([TQDMProgressBar()] if progress else [])]
+
+
+def _finish(run: Run, steps: int, seconds: float, method: Method) -> None:
+    risks = [row for row in read_curves(run.path / "log.csv") if f"{row['split']}/{row['term']}" == SELECTION]
+    best = min(risks, key=lambda row: row["value"])
+    done = {
+        "epochs": len(risks),
+        "steps": steps,
+        "best_epoch": best["epoch"],
+        "best_risk": best["value"],
+        "seconds": round(seconds, 3),
+        "parameters": sum(p.numel() for p in method.parameters()),
+    }
+    _write_json(run.path / "done.json", done)
+
+
+@contextmanager
+def _quiet_engine() -> Iterator[None]:
+    """The engine's advice about workers and hardware is not for our users; its warnings about numbers stay."""
+    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*The dirpath has changed.*")
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+        yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
