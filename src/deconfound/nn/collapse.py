@@ -1,0 +1,67 @@
+"""A watch on representations that shrink to a constant, the trivial answer to an invariance penalty."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.objectives.rows import row_moments
+
+EARLY = 10
+"""Training steps whose mean spread is the reference."""
+
+EVERY = 20
+"""Training steps between two looks; each look waits for the device."""
+
+SHARE = 0.01
+"""Of its early spread below which a representation counts as collapsed."""
+
+
+class CollapseWarning(RuntimeWarning):
+    """A representation has become constant: it no longer tells rows apart."""
+
+
+class CollapseWatch(nn.Module):
+    """Warns once when the spread of a modality's representation falls below 1 % of its mean over the first 10 steps."""
+
+    reference: Tensor
+    steps: Tensor
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.calls, self.warned = 0, False
+        self.register_buffer("reference", torch.zeros(len(self.names)))
+        self.register_buffer("steps", torch.zeros(len(self.names)))
+
+    @torch.no_grad()
+    def forward(self, values: Tensor, present: Tensor) -> Tensor:
+        """Standard deviation over the present rows, mean over the dimensions: (M, B, D) and (M, B) bool → (M,).
+
+        In training mode it also keeps the reference and warns; rows in which a modality is absent do not count, nor do
+        batches with fewer than two present rows.
+        """
+        spread = row_moments(values, present)[2].sqrt().mean((1, 2))
+        if self.training:
+            enough = present.sum(1) > 1
+            share = enough * (self.steps < EARLY) / (self.steps + 1)
+            self.reference.add_(share * (spread - self.reference))
+            self.steps.add_(enough)
+            self.calls += 1
+            if self.calls % EVERY == 0 and not self.warned:
+                self._look(enough & (self.steps > EARLY) & (spread < SHARE * self.reference))
+        return spread
+
+    def _look(self, collapsed: Tensor) -> None:
+        gone = [name for name, flag in zip(self.names, collapsed.tolist(), strict=True) if flag]
+        if gone:
+            self.warned = True
+            warnings.warn(
+                f"the invariant representation of {', '.join(gone)} fell below {SHARE:.0%} of its early spread: "
+                "lower 'invariance' or 'strength', or lengthen 'ramp'",
+                CollapseWarning,
+                stacklevel=3,
+            )

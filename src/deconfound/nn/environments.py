@@ -1,0 +1,129 @@
+"""Virtual environments: noise of a strength that names the environment, on features or on inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.errors import SpecError
+from deconfound.nn.layers import module_key
+from deconfound.nn.moments import Moments
+from deconfound.nn.standardise import Standardise
+from deconfound.signal import Signal
+from deconfound.task import Modality
+
+NoiseScale = Literal["std", "absolute", "whitened"]
+
+WIDEST = 2048
+"""Most features whose whole covariance is kept and factorised in every step."""
+
+
+@dataclass(frozen=True)
+class Environments:
+    """K virtual environments; in environment e = 1 … K the noise has e times the first strength.
+
+    Args:
+        count: K.
+        strength: α1, in units of the noise scale.
+        pairs: each row visits two random environments per step instead of all K. The mean over those pairs is, in
+            expectation, the mean over all.
+    """
+
+    count: int
+    strength: float
+    pairs: bool
+
+    def draw(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """(V, B) noise strengths of the views of each row: V = K, or 2 with `pairs`."""
+        if not self.pairs or self.count < 3:
+            strengths = self.strength * torch.arange(1, self.count + 1, device=device)
+            return strengths.unsqueeze(1).expand(-1, rows)
+        source = {"generator": generator, "device": generator.device}
+        first = torch.randint(self.count, (rows,), **source)
+        second = (first + torch.randint(1, self.count, (rows,), **source)) % self.count
+        return self.strength * (torch.stack([first, second]) + 1).to(device)
+
+
+def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
+    """N(0, 1) of a shape, drawn where the generator lives, moved to the device and type of `like`."""
+    return torch.randn(shape, generator=generator, device=generator.device).to(like)
+
+
+def noise_moments(scale: NoiseScale, groups: int, width: int) -> Moments | None:
+    """What must be known of G sets of D features to scale their noise; None for "absolute".
+
+    Raises:
+        SpecError: a covariance of more than 2048 features.
+    """
+    if scale == "whitened" and width > WIDEST:
+        raise SpecError(f"noise_scale = 'whitened' takes up to {WIDEST} features; got {width}: use 'std'")
+    return None if scale == "absolute" else Moments(groups, width, full=scale == "whitened")
+
+
+def noisy_views(values: Tensor, strengths: Tensor, moments: Moments | None, generator: torch.Generator) -> Tensor:
+    """The values themselves, then one noisy copy per environment.
+
+    Args:
+        values: (G, B, D).
+        strengths: (V, B).
+        moments: of the values; None for noise in their own units.
+
+    Returns:
+        (G, (1 + V)·B, D), the clean rows first.
+    """
+    groups, rows, width = values.shape
+    noise = standard_normal((groups, len(strengths) * rows, width), generator, values)
+    noise = (noise if moments is None else moments.scale(noise)) * strengths.to(values.dtype).reshape(-1, 1)
+    return torch.cat([values, values.repeat(1, len(strengths), 1) + noise], dim=1)
+
+
+class RawNoise(nn.Module):
+    """Noisy copies of standardised inputs, each feature of each existing step.
+
+    "std" and "whitened" follow the spread of the standardised input over the steps seen in training; "absolute" is in
+    the units of the data.
+
+    Raises:
+        SpecError: tokens, which take no noise, or "whitened" on a modality of more than 2048 features.
+    """
+
+    def __init__(self, modalities: Mapping[str, Modality], scale: NoiseScale) -> None:
+        super().__init__()
+        tokens = [name for name, modality in modalities.items() if modality.kind == "tokens"]
+        if tokens:
+            raise SpecError(
+                f"noise_at = 'raw' cannot add noise to the tokens of {tokens[0]}; use noise_at = 'features'"
+            )
+        made = {n: noise_moments(scale, 1, prod(m.shape)) for n, m in modalities.items()}
+        self.moments = nn.ModuleDict({module_key(n): kept for n, kept in made.items() if kept is not None})
+
+    def forward(
+        self, signals: Mapping[str, Signal], strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
+    ) -> dict[str, Signal]:
+        """Signals of B rows and (V, B) strengths → signals of (1 + V)·B rows, the clean ones first."""
+        return {n: self._views(n, signal, strengths, generator, scales) for n, signal in signals.items()}
+
+    def _views(
+        self, name: str, signal: Signal, strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
+    ) -> Signal:
+        key, mask = module_key(name), signal.mask
+        steps = signal.values.flatten(2).flatten(0, 1).unsqueeze(0)  # (1, B·T, D)
+        moments = dict(self.moments.items()).get(key)
+        per_step = strengths.repeat_interleave(mask.shape[1], dim=1)  # (V, B·T)
+        if isinstance(moments, Moments):
+            if self.training:
+                moments.update(steps, mask.reshape(1, -1))
+            views = noisy_views(steps, per_step, moments, generator)
+        else:
+            scale = scales[key]
+            assert isinstance(scale, Standardise)
+            unit = scale.std.expand(signal.values.shape[2:]).flatten()
+            views = noisy_views(steps * unit, per_step, None, generator) / unit
+        views = views.reshape((1 + len(strengths)) * len(signal), *signal.values.shape[1:])
+        mask = mask.repeat(1 + len(strengths), 1)
+        return Signal(views, torch.ones_like(mask)).keep(mask)

@@ -1,0 +1,15 @@
+"""How much of a modality's features its representations keep."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deconfound.objectives.rows import row_mean
+
+
+def reconstruction(decoded: Tensor, target: Tensor, present: Tensor) -> Tensor:
+    """Squared error, mean over dimensions and present rows: (*, B, D), (*, B, D) and (*, B) bool → (*).
+
+    On standardised targets 1 is what predicting the mean costs. 0 where no row is present.
+    """
+    return row_mean((decoded - target).square().mean(-1), present)

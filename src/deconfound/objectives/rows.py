@@ -1,0 +1,28 @@
+"""Statistics over the rows in which a modality is present. Leading axes (such as one for modalities) are kept."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def row_mean(values: Tensor, present: Tensor) -> Tensor:
+    """Mean over the present rows: (*, B) values and (*, B) bool → (*); 0 where no row is present."""
+    weight = present.to(values.dtype)
+    return (values * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+
+
+def row_moments(values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance (dividing by n) of each column over the present rows.
+
+    Args:
+        values: (*, B, D).
+        present: (*, B) bool.
+
+    Returns:
+        (*, 1, D) mean, (*, B, D) values minus the mean, 0 in absent rows, and (*, 1, D) variance; all 0 without rows.
+    """
+    weight = present.to(values.dtype).unsqueeze(-1)
+    count = weight.sum(-2, keepdim=True).clamp(min=1)
+    mean = (values * weight).sum(-2, keepdim=True) / count
+    centred = (values - mean) * weight
+    return mean, centred, centred.square().sum(-2, keepdim=True) / count
