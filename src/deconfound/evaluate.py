@@ -124,7 +124,7 @@ def predict_scenario(
                 damaged = corruption(batch, severity, generator) if corruption else batch
                 output[v, repeat, start : start + CHUNK] = outputs(method, damaged.to(device), dataset.task)
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
-    wrong = ~np.isfinite(output).all(axis=(0, 1, 3))
+    wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
     check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
     target = dataset.target[rows].numpy()
     levels = np.asarray(scenario.severities, dtype=np.float64)

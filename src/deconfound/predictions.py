@@ -69,7 +69,7 @@ def load_predictions(path: str | Path) -> Predictions:
         RunError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {field.name: file[field.name] for field in fields(Predictions)}
         plain = {name: str(arrays[name][()]) for name in _TEXT}
         return Predictions(**arrays | plain | {"clean": bool(arrays["clean"]), "seed": int(arrays["seed"])})  # type: ignore[arg-type]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -147,6 +149,29 @@ def scenario_from(table: Mapping[str, Any]) -> Scenario:
         resolve("corruptions", given.corruption, given.arguments)
     values = given.model_dump()
     return Scenario(**values | {"severities": tuple(given.severities), "present": tuple(given.present)})
+
+
+def read_scenarios(path: str | Path) -> list[Scenario]:
+    """The `[[scenario]]` tables of a TOML file, see `scenario_from`.
+
+    Raises:
+        SpecError: the file cannot be read, is not TOML, holds anything else, or what `scenario_from` refuses.
+    """
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"cannot read the scenarios {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path} is not TOML: {error}") from error
+    other = [key for key in tables if key != "scenario"]
+    found = tables.get("scenario")
+    if other or not isinstance(found, list) or not all(isinstance(table, dict) for table in found) or not found:
+        held = f"the key {other[0]!r}" if other else "no such table"
+        raise SpecError(f"{path} holds {held}; a file of scenarios is made of [[scenario]] tables alone")
+    try:
+        return [scenario_from(table) for table in found]
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 def file_stem(name: str) -> str:

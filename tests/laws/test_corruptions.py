@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from deconfound.corruption import Corruption, check_severity
+from deconfound.dataset import Dataset
+from deconfound.registry import make, names
+from deconfound.signal import Batch, Signal
+from deconfound.testing.corruption import check_corruption
+from toy import rows
+
+
+@pytest.mark.parametrize("name", names("corruptions"))
+@pytest.mark.parametrize("severity", [0.1, 0.5, 0.9])
+def test_laws_hold(name: str, severity: float) -> None:
+    check_corruption(make("corruptions", name), severity=severity)
+
+
+@pytest.mark.parametrize("name", names("corruptions"))
+def test_laws_hold_on_other_rows_and_named_modalities(name: str) -> None:
+    check_corruption(make("corruptions", name, modalities=["text"]), rows())
+
+
+Damage = Callable[[Batch, float, torch.Generator], Batch]
+
+
+class Broken(Corruption):
+    """Noise on "voice" that is lawful unless a part is replaced."""
+
+    def __init__(self, *, damage: Damage) -> None:
+        self.damage = damage
+
+    def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+        check_severity(severity)
+        return self.damage(batch, severity, generator)
+
+
+def noisy(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    voice = batch.signals["voice"]
+    noise = severity * torch.randn(voice.values.shape, generator=generator)
+    return batch.with_signals({"voice": Signal(voice.values + noise, voice.mask).keep(voice.mask)})
+
+
+def always(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    return noisy(batch, 1.0, generator)
+
+
+def in_place(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    batch.signals["voice"].values.mul_(1 + severity)
+    return noisy(batch, severity, generator)
+
+
+def global_generator(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    torch.rand(1)
+    return noisy(batch, severity, generator)
+
+
+def deterministic(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    return noisy(batch, severity, torch.Generator().manual_seed(1))
+
+
+def invents(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    voice = noisy(batch, severity, generator).signals["voice"]
+    return batch.with_signals({"voice": Signal(voice.values, voice.mask | (severity > 0))})
+
+
+def under_the_mask(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    voice = batch.signals["voice"]
+    noise = severity * torch.randn(voice.values.shape, generator=generator)
+    return batch.with_signals({"voice": Signal(voice.values + noise, voice.mask)})
+
+
+def mixes_rows(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    voice = noisy(batch, severity, generator).signals["voice"]
+    mixed = voice.values + severity * voice.values.flip(0)
+    return batch.with_signals({"voice": Signal(mixed, voice.mask).keep(voice.mask)})
+
+
+def moves_target(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    return replace(noisy(batch, severity, generator), target=batch.target + severity)
+
+
+def widens(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    voice = noisy(batch, severity, generator).signals["voice"]
+    return batch.with_signals({"voice": Signal(voice.values.double() if severity else voice.values, voice.mask)})
+
+
+def nothing(batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+    return batch
+
+
+def test_a_lawful_corruption_passes() -> None:
+    check_corruption(Broken(damage=noisy))
+    check_corruption(Broken(damage=deterministic), deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "law"),
+    [
+        (always, "severity 0 is the identity"),
+        (in_place, "the input batch stays as it is"),
+        (global_generator, "the global generator is not touched"),
+        (deterministic, "another generator state"),
+        (invents, "voice: a step that does not exist is not invented"),
+        (under_the_mask, "voice: values are 0 where the mask is False"),
+        (mixes_rows, "the content of one row does not reach another"),
+        (moves_target, "target stays as it is"),
+        (widens, "voice: values keep shape and type"),
+        (nothing, "severity 0.5 changes something"),
+    ],
+)
+def test_a_broken_law_is_named(damage: Damage, law: str) -> None:
+    with pytest.raises(AssertionError, match=law):
+        check_corruption(Broken(damage=damage))
+
+
+def test_a_corruption_that_accepts_any_severity_is_caught() -> None:
+    class Lax(Broken):
+        def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+            return self.damage(batch, severity, generator)
+
+    with pytest.raises(AssertionError, match=r"severity -0\.1 is refused"):
+        check_corruption(Lax(damage=noisy))
+
+
+def test_a_fit_that_reads_test_rows_is_caught() -> None:
+    class Peeks(Broken):
+        def fitted(self, dataset: Dataset) -> Corruption:
+            scale = float(dataset.target.std())
+            fit = Peeks(damage=self.damage)
+            fit.damage = lambda batch, severity, generator: noisy(batch, severity * scale, generator)
+            return fit
+
+        def __repr__(self) -> str:
+            return "Peeks()"
+
+    with pytest.raises(AssertionError, match="fitted reads the training rows only"):
+        check_corruption(Peeks(damage=noisy))
