@@ -1,0 +1,10 @@
+"""The laws that every component keeps, as functions that raise `AssertionError` with the law that is broken.
+
+Run them on your own components: `check_method(lambda backbone: Mine(backbone, knob=3))`.
+"""
+
+from deconfound.testing.corruption import check_corruption
+from deconfound.testing.dataset import check_dataset
+from deconfound.testing.method import check_method
+
+__all__ = ["check_corruption", "check_dataset", "check_method"]

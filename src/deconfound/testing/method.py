@@ -1,0 +1,194 @@
+"""`check_method`: the laws of a method, on small random batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.method import Loss, Method
+from deconfound.signal import Batch
+from deconfound.task import Modality, Task
+from deconfound.testing.examples import MODALITIES, random_batch, with_garbage, with_padding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROWS = 8
+_STEPS = 4
+
+
+def check_method(
+    make: Callable[[Backbone], Method],
+    *,
+    modalities: Mapping[str, Modality] = MODALITIES,
+    task: Task | None = None,
+    backbone: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> None:
+    """Check a method on a backbone. It is built and trained for a few steps; no state of the caller changes.
+
+    The laws: the output is (B, outputs) and finite; eval mode is deterministic, draws no global random numbers and
+    keeps the state; each row is computed by itself; values under a False mask influence neither prediction nor loss,
+    appended padding not the prediction; every set of absent modalities, all of them included, gives finite predictions,
+    losses and gradients; the loss has the documented form and depends on its generator alone; the input is not changed;
+    every parameter gets a gradient within a few steps; a new instance that takes the `state_dict` predicts the same.
+
+    Args:
+        make: backbone → method, such as the class itself or a function that adds arguments.
+        modalities: forms of the input.
+        task: of the method; a regression unless given.
+        backbone: arguments of `Backbone.build`.
+        seed: of the weights and the batches.
+
+    Raises:
+        AssertionError: a law is broken; the message says which.
+    """
+    task = task or Task.regression()
+    generator = torch.Generator().manual_seed(seed)
+
+    def build() -> Method:
+        return make(Backbone.build(modalities, task, **{"hidden": 8, **(backbone or {})}))
+
+    with _random_state_kept(seed):
+        method = build()
+        batch = random_batch(modalities, task, _ROWS, generator)
+        _check_no_idle_parameter(method, modalities, task, generator)
+        _check_absence(method, batch)
+        method.eval()
+        _check_form(method, batch, task)
+        _check_eval_is_pure(method, batch)
+        _check_rows_independent(method, batch)
+        _check_padding_ignored(method, batch, modalities)
+        _check_generator_decides(method, batch)
+        _check_state_round_trip(method, build(), batch)
+
+
+@contextmanager
+def _random_state_kept(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _loss(method: Method, batch: Batch, progress: float = 0.5, seed: int = 1) -> Loss:
+    return method.loss(batch, progress, torch.Generator().manual_seed(seed))
+
+
+def _close(a: Tensor, b: Tensor, law: str) -> None:
+    gap = (a - b).abs().max().item() if a.shape == b.shape else float("inf")
+    same = a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert same, f"{law}: they differ by {gap:.2g}"
+
+
+def _finite(value: Tensor, law: str) -> None:
+    assert bool(torch.isfinite(value).all()), f"{law}: not finite"
+
+
+def _check_form(method: Method, batch: Batch, task: Task) -> None:
+    output = method(batch)
+    assert output.shape == (len(batch), task.outputs), (
+        f"shape: the output is {tuple(output.shape)} for {len(batch)} rows"
+    )
+    _finite(output, "the prediction")
+    loss = _loss(method, batch)
+    assert loss.total.ndim == 0, "the total loss must be one number"
+    assert loss.total.requires_grad, "the total loss must carry a gradient"
+    assert loss.risks.shape == (len(batch),), f"risks must be (B,); got {tuple(loss.risks.shape)}"
+    for name, value in {**loss.terms, **loss.monitors}.items():
+        assert value.ndim == 0, f"the term {name!r} must be one number; got {tuple(value.shape)}"
+        _finite(value, f"the term {name!r}")
+    for name, value in loss.features.items():
+        assert value.ndim == 2, f"the features {name!r} must be (B, D)"
+        assert len(value) == len(batch), f"the features {name!r} must have one row per row of the batch"
+
+
+def _check_eval_is_pure(method: Method, batch: Batch) -> None:
+    state = {name: value.clone() for name, value in method.state_dict().items()}
+    given = {name: (s.values.clone(), s.mask.clone()) for name, s in batch.signals.items()}
+    random = torch.get_rng_state()
+    first, second = method(batch), method(batch)
+    _loss(method, batch)
+    assert torch.equal(first, second), "determinism: two calls in eval mode differ"
+    assert torch.equal(random, torch.get_rng_state()), "determinism: eval mode draws from the global random generator"
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, state[name]), f"state: eval mode changes {name}"
+    for name, (values, mask) in given.items():
+        signal = batch.signals[name]
+        assert torch.equal(signal.values, values), f"the input is changed: values of {name}"
+        assert torch.equal(signal.mask, mask), f"the input is changed: mask of {name}"
+
+
+def _check_rows_independent(method: Method, batch: Batch) -> None:
+    output = method(batch)
+    order = torch.arange(len(batch)).flip(0)
+    _close(method(batch.select(order)), output[order], "rows independent: another order of rows")
+    for row in range(len(batch)):
+        alone = method(batch.select(torch.tensor([row])))
+        _close(alone, output[row : row + 1], f"rows independent: row {row} alone and among others")
+
+
+def _check_padding_ignored(method: Method, batch: Batch, modalities: Mapping[str, Modality]) -> None:
+    sequences = [name for name, modality in modalities.items() if modality.steps > 1]
+    variants = {"values under a False mask": with_garbage(batch), "appended padding": with_padding(batch, sequences, 3)}
+    output, total = method(batch), _loss(method, batch).total
+    for what, variant in variants.items():
+        _close(method(variant), output, f"padding ignored: {what} moves the prediction")
+        if what == "values under a False mask":  # padding may change how much noise is drawn
+            _close(_loss(method, variant).total, total, f"padding ignored: {what} moves the loss")
+
+
+def _check_absence(method: Method, batch: Batch) -> None:
+    names = list(batch.signals)
+    for count in range(len(names) + 1):
+        for gone in combinations(names, count):
+            damaged = batch.without(*gone)
+            what = f"with {', '.join(gone) or 'nothing'} absent"
+            for mode in (True, False):
+                method.train(mode).zero_grad()
+                _finite(method(damaged), f"the prediction {what}")
+                loss = _loss(method, damaged)
+                _finite(loss.total, f"the loss {what}")
+                loss.total.backward()
+                for name, parameter in method.named_parameters():
+                    if parameter.grad is not None:
+                        _finite(parameter.grad, f"the gradient of {name} {what}")
+    method.zero_grad()
+
+
+def _check_no_idle_parameter(
+    method: Method, modalities: Mapping[str, Modality], task: Task, generator: torch.Generator
+) -> None:
+    method.train()
+    waiting = {name for name, parameter in method.named_parameters() if parameter.requires_grad}
+    optimiser = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=1e-3)
+    for step in range(_STEPS):
+        batch = random_batch(modalities, task, _ROWS, generator, holes=step % 2 == 1)
+        optimiser.zero_grad()
+        _loss(method, batch, progress=step / _STEPS, seed=step).total.backward()
+        for name, parameter in method.named_parameters():
+            if parameter.grad is not None and bool((parameter.grad != 0).any()):
+                waiting.discard(name)
+        optimiser.step()
+    assert not waiting, f"idle parameters: no gradient in {_STEPS} steps for {', '.join(sorted(waiting))}"
+
+
+def _check_generator_decides(method: Method, batch: Batch) -> None:
+    torch.manual_seed(1)
+    first = _loss(method, batch).total
+    torch.manual_seed(2)
+    second = _loss(method, batch).total
+    assert torch.equal(first, second), "randomness: the same generator gives another loss in eval mode"
+
+
+def _check_state_round_trip(method: Method, other: Method, batch: Batch) -> None:
+    missing = other.load_state_dict(method.state_dict(), strict=True)
+    assert not missing.missing_keys, f"state_dict: {missing.missing_keys} are missing"
+    other.eval()
+    assert torch.equal(method(batch), other(batch)), "state_dict: a new instance with the same state predicts otherwise"
+    assert torch.equal(_loss(method, batch).total, _loss(other, batch).total), "state_dict: its loss differs"

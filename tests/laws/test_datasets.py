@@ -1,0 +1,59 @@
+"""Synthetic data keep the laws of a dataset; broken datasets are caught."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from deconfound.columns import Columns
+from deconfound.dataset import Dataset
+from deconfound.datasets.synthetic import synthetic
+from deconfound.signal import Signal
+from deconfound.testing import check_dataset
+from small import tiny
+
+
+@pytest.mark.parametrize("knobs", [{}, {"steps": 4}, {"task": "classification"}], ids=str)
+def test_synthetic_data_keep_the_laws(knobs: dict[str, object]) -> None:
+    check_dataset(synthetic(rows=60, **knobs))
+
+
+def test_data_with_absent_rows_keep_the_laws() -> None:
+    check_dataset(tiny())
+    check_dataset(tiny(splits=("train", "test", "test")))
+
+
+def with_text(values: torch.Tensor, mask: torch.Tensor) -> Dataset:
+    dataset = tiny()
+    return replace(dataset, signals={**dataset.signals, "text": Signal(values, mask)})
+
+
+def broken() -> dict[str, tuple[Dataset, str]]:
+    dataset = tiny()
+    text, n = dataset.signals["text"], len(dataset)
+    ids = {name: column.values.tolist() for name, column in dataset.columns.items()}
+    nan = text.values.clone()
+    nan[5, 0, 0] = torch.nan
+    swapped = {"train": range(8, 12), "valid": range(4, 8), "test": range(4)}
+    return {
+        "overlap": (
+            replace(dataset, splits={"train": range(7), "valid": range(6, n)}),
+            "splits are not disjoint: row 6",
+        ),
+        "gap": (replace(dataset, splits={"train": range(6), "valid": range(7, n)}), "splits: row 6 is in none"),
+        "empty": (replace(dataset, splits={"train": range(n), "valid": range(n, n)}), "splits: 'valid' is empty"),
+        "order": (replace(dataset, splits=swapped), "training rows come first"),
+        "ids": (replace(dataset, columns=Columns({**ids, "id": ["a"] * n})), "ids: 11 repeat"),
+        "nan": (with_text(nan, text.mask), "text: NaN"),
+        "mask": (with_text(torch.ones_like(text.values), text.mask), "text: values where the mask is False"),
+        "absent": (with_text(text.values * 0, text.mask & False), "text: absent in every row"),
+        "target": (replace(dataset, target=dataset.target * torch.nan), "target: NaN"),
+        "double": (replace(dataset, target=dataset.target.double()), "target: float32"),
+    }
+
+
+@pytest.mark.parametrize("fault", sorted(broken()))
+def test_a_broken_dataset_is_caught(fault: str) -> None:
+    dataset, law = broken()[fault]
+    with pytest.raises(AssertionError, match=law):
+        check_dataset(dataset)

@@ -1,0 +1,156 @@
+"""Every registered method keeps the laws on every encoder and fusion; broken ones are caught."""
+
+import pytest
+import torch
+from torch import nn
+
+from deconfound.method import Loss
+from deconfound.methods.erm import ERM
+from deconfound.registry import find, names
+from deconfound.task import Modality, Task
+from deconfound.testing import check_method
+from deconfound.testing.examples import MODALITIES
+
+SEQUENCE = {"text": MODALITIES["text"], "audio": MODALITIES["audio"]}
+CMIR = [
+    {"noise_at": site, "noise_scale": scale}
+    for site in ("features", "raw", "hidden")
+    for scale in ("std", "absolute", "whitened")
+] + [
+    {"draws": "pair"},
+    {"environments": 5},
+    {"environments": 1},
+    {"distance": "l2"},
+    {"distance": "cosine"},
+    {"predict_on": "noisy"},
+    {"predict_on": "both"},
+    {"predict_on": "noisy", "environments": 1},
+    {"reconstruct": "denoise"},
+    {"decorrelate": "xcov"},
+    {"ramp": 0.0, "dim": 1},
+]
+
+
+@pytest.mark.parametrize("fusion", names("fusions"))
+@pytest.mark.parametrize("method", names("methods"))
+def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
+    check_method(find("methods", method), backbone={"fusion": fusion})
+
+
+@pytest.mark.parametrize("encoder", names("encoders"))
+@pytest.mark.parametrize("method", names("methods"))
+def test_laws_with_every_encoder(method: str, encoder: str) -> None:
+    fitting = {"cnn": ["image"], "gru": ["text"]}.get(encoder, ["text", "audio"])
+    modalities = {name: MODALITIES[name] for name in fitting}
+    check_method(
+        find("methods", method), modalities=modalities, backbone={"encoders": dict.fromkeys(modalities, encoder)}
+    )
+
+
+@pytest.mark.parametrize("method", names("methods"))
+def test_laws_of_a_classification(method: str) -> None:
+    check_method(find("methods", method), task=Task.classification(("a", "b", "c")))
+
+
+@pytest.mark.parametrize("knobs", CMIR, ids=str)
+def test_laws_of_every_choice_of_cmir(knobs: dict[str, object]) -> None:
+    check_method(lambda backbone: find("methods", "cmir")(backbone, **knobs), modalities=SEQUENCE)
+
+
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(10, 6)
+
+    def forward(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (self.table(values) * mask.unsqueeze(2)).sum(1)
+
+
+@pytest.mark.parametrize("method", names("methods"))
+def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
+    modalities = {"words": Modality("words", 4, ()), "audio": MODALITIES["audio"]}
+
+    def make(backbone):
+        return find("methods", method)(backbone)
+
+    torch.manual_seed(0)
+    check_method(make, modalities=modalities, backbone={"encoders": {"words": Words()}})
+
+
+class Idle(ERM):
+    def __init__(self, backbone) -> None:
+        super().__init__(backbone)
+        self.unused = nn.Linear(2, 2)
+
+
+class Mixing(ERM):
+    def forward(self, batch):
+        return super().forward(batch) - super().forward(batch).mean(0)
+
+
+class Peeking(ERM):
+    def forward(self, batch):
+        return super().forward(batch) + batch.signals["text"].values.flatten(1).mean(1, keepdim=True)
+
+
+class Forgetting(ERM):
+    def __init__(self, backbone) -> None:
+        super().__init__(backbone)
+        self.offset = float(torch.rand(()))
+
+    def forward(self, batch):
+        return super().forward(batch) + self.offset
+
+
+class Dicing(ERM):
+    def loss(self, batch, progress, generator):
+        loss = super().loss(batch, progress, generator)
+        return Loss(loss.total + torch.rand(()), loss.terms, loss.risks, loss.features)
+
+
+class Dividing(ERM):
+    def forward(self, batch):
+        return super().forward(batch) / batch.signals["audio"].mask.sum(1, keepdim=True)
+
+
+class Overwriting(ERM):
+    def forward(self, batch):
+        batch.signals["audio"].values.mul_(2)
+        return super().forward(batch)
+
+
+class Flat(ERM):
+    def forward(self, batch):
+        return super().forward(batch).squeeze(1)
+
+
+class Averaged(ERM):
+    def loss(self, batch, progress, generator):
+        loss = super().loss(batch, progress, generator)
+        return Loss(loss.total, loss.terms, loss.total, loss.features)
+
+
+@pytest.mark.parametrize(
+    ("broken", "law"),
+    [
+        (Idle, "idle parameters: .*unused"),
+        (Mixing, "rows independent"),
+        (Peeking, "padding ignored"),
+        (Forgetting, "state_dict"),
+        (Dicing, "random"),
+        (Dividing, "absent: not finite"),
+        (Overwriting, "determinism|changed"),
+        (Flat, "shape"),
+        (Averaged, r"risks must be \(B,\)"),
+    ],
+)
+def test_a_broken_method_is_caught(broken: type[ERM], law: str) -> None:
+    with pytest.raises(AssertionError, match=law):
+        check_method(broken, modalities=SEQUENCE)
+
+
+def test_the_check_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    check_method(ERM, modalities=SEQUENCE)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,266 @@
+"""CmIR's loss against a plain second implementation, its knobs, and what inference leaves out."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deconfound.backbone import Backbone
+from deconfound.methods.cmir import CmIR
+from deconfound.nn.collapse import CollapseWarning
+from deconfound.nn.disentangle import Decoder, Disentangler, StackedLinear
+from deconfound.registry import arguments
+from deconfound.signal import Batch, Signal
+from deconfound.task import Modality, Task
+from deconfound.testing.examples import random_batch
+from tensor_watch import largest_tensor
+
+MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,)), "face": Modality("face", 1, (5,))}
+TASK = Task.regression()
+
+
+def make(rows: int = 8, backbone: dict[str, Any] | None = None, **knobs: Any) -> tuple[CmIR, Batch]:
+    torch.manual_seed(0)
+    method = CmIR(Backbone.build(MODALITIES, TASK, **{"hidden": 8, "dropout": 0.0, **(backbone or {})}), **knobs)
+    return method, random_batch(MODALITIES, TASK, rows, torch.Generator().manual_seed(1))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def apply(layer: StackedLinear, group: int, values: Tensor) -> Tensor:
+    return values @ layer.weight[group] + layer.bias[group]
+
+
+class Plain:
+    """CmIR by the book on one modality: no stacking, no identities, loops over pairs of environments and of rows."""
+
+    def __init__(self, split: Disentangler, group: int) -> None:
+        self.split, self.group = split, group
+
+    def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = F.gelu(apply(self.split.trunk.layer, self.group, features))
+        return apply(self.split.invariant, self.group, hidden), apply(self.split.spurious, self.group, hidden)
+
+    def rebuilt(self, features: Tensor) -> Tensor:
+        decoder = self.split.decoder
+        hidden = F.gelu(apply(decoder.first, self.group, torch.cat(self.parts(features), 1)))
+        return apply(decoder.second, self.group, hidden)
+
+    def invariance(self, views: list[Tensor]) -> Tensor:
+        parts = [self.parts(view)[0] for view in views]
+        return torch.stack([(a - b).abs().mean() for a, b in permutations(parts, 2)]).mean()
+
+    def decorrelation(self, features: Tensor, alpha: float) -> Tensor:
+        first, second = (F.normalize(part, dim=1) for part in self.parts(features))
+        weight = alpha + (1 - alpha) * torch.eye(len(features))
+        return (weight * (first @ second.T)).square().sum() / len(features)
+
+
+@pytest.mark.parametrize("encoder", ["mlp", "pool"])  # one group of three modalities, three groups of one
+def test_the_loss_equals_a_plain_implementation(encoder: str) -> None:
+    method, batch = make(backbone={"encoders": dict.fromkeys(MODALITIES, encoder)}, dim=3)
+    loss = method.loss(batch, 0.1, generator())
+    features, draw = method.backbone.encode(batch), generator()
+    total = {"invariance": 0.0, "decorrelation": 0.0, "reconstruction": 0.0}
+    clean: dict[str, Tensor] = {}
+    for part in method.groups:
+        noise = torch.randn(len(part.names), 3 * len(batch), features[part.names[0]].shape[1], generator=draw)
+        for group, name in enumerate(part.names):
+            plain, h, here = Plain(part.split, group), features[name], batch.present[name]
+            kept = h[here]
+            std = kept.std(0, correction=0)
+            views = [h + 0.2 * e * std * noise[group, (e - 1) * len(h) : e * len(h)] for e in (1, 2, 3)]
+            target = ((kept - kept.mean(0)) / std).detach()
+            total["invariance"] += plain.invariance([view[here] for view in views])
+            total["decorrelation"] += plain.decorrelation(kept, 0.1)
+            total["reconstruction"] += (plain.rebuilt(kept) - target).square().mean()
+            clean[name] = plain.parts(h)[0]
+    risk = (method.backbone.predict(clean, batch.present)[:, 0] - batch.target).square()
+    for name, expected in total.items():
+        torch.testing.assert_close(loss.terms[name], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss.risks, risk)
+    weighted = 0.3 * 0.5 * total["invariance"] + 0.05 * total["decorrelation"] + 0.5 * total["reconstruction"]
+    torch.testing.assert_close(loss.total, risk.mean() + weighted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_documented_defaults() -> None:
+    fields = arguments(CmIR).model_fields
+    expected = {
+        "dim": 8, "environments": 3, "strength": 0.2, "noise_at": "features", "noise_scale": "std", "draws": "auto",
+        "distance": "l1", "predict_on": "clean", "reconstruct": "clean", "decorrelate": "orth", "off_diagonal": 0.1,
+        "invariance": 0.3, "decorrelation": 0.05, "reconstruction": 0.5, "ramp": 0.2, "hidden": 64,
+    }  # fmt: skip
+    assert {name: field.default for name, field in fields.items()} == expected
+    assert all(field.description for field in fields.values())
+
+
+def calls_of(method: CmIR, kinds: tuple[type[nn.Module], ...]) -> list[str]:
+    called: list[str] = []
+    for name, module in method.named_modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(lambda *_, name=name: called.append(name))
+    return called
+
+
+def test_inference_runs_neither_the_spurious_branch_nor_the_decoder() -> None:
+    method, batch = make()
+    called = calls_of(method.eval(), (StackedLinear, Decoder))
+    method(batch)
+    assert called == ["groups.0.split.trunk.layer", "groups.0.split.invariant"]
+
+
+def test_training_runs_every_part_once_for_all_modalities_and_views() -> None:
+    method, batch = make()
+    called = calls_of(method, (StackedLinear,))
+    method.loss(batch, 0.5, generator())
+    assert len(called) == len(set(called)) == 5
+
+
+def test_the_prediction_is_that_of_the_clean_invariant_parts() -> None:
+    method, batch = make()
+    method.eval()
+    parts = method.representations(batch)
+    assert {name: (len(a), a.shape[1], b.shape[1]) for name, (a, b) in parts.items()} == dict.fromkeys(
+        MODALITIES, (8, 8, 8)
+    )
+    output = method.backbone.predict({name: invariant for name, (invariant, _) in parts.items()}, batch.present)
+    torch.testing.assert_close(method(batch), output)
+
+
+def test_absent_rows_do_not_enter_the_constraints() -> None:
+    method, batch = make(rows=12, predict_on="clean")
+    method.eval()
+    rows = torch.arange(4, 12)
+    gone = batch.without(*MODALITIES)
+    mixed = Batch(
+        {n: Signal(torch.cat([s.values, g.values]), torch.cat([s.mask, g.mask]))
+         for (n, s), g in zip(batch.select(rows).signals.items(), gone.signals.values(), strict=True)},
+        torch.cat([batch.target[rows], gone.target]), torch.arange(20), torch.zeros(20, dtype=torch.int64),
+    )  # fmt: skip
+    alone, together = (method.loss(b, 1.0, generator()).terms for b in (batch.select(rows), mixed))
+    for name in ("decorrelation", "reconstruction"):
+        torch.testing.assert_close(alone[name], together[name])
+
+
+def test_the_invariance_weight_grows_over_the_ramp() -> None:
+    method, batch = make(ramp=0.2)
+    method.eval()
+    found = []
+    for progress in (0.0, 0.1, 0.2, 0.9):
+        loss = method.loss(batch, progress, generator())
+        rest = loss.terms["prediction"] + 0.05 * loss.terms["decorrelation"] + 0.5 * loss.terms["reconstruction"]
+        found.append(((loss.total - rest) / loss.terms["invariance"]).item())
+    assert found == pytest.approx([0, 0.15, 0.3, 0.3], abs=1e-5)
+
+
+def test_pairs_have_the_expectation_of_all_environments() -> None:
+    every, batch = make(environments=4, draws="all")
+    some, _ = make(environments=4, draws="pair")
+    some.load_state_dict(every.state_dict())
+
+    def mean(method: CmIR) -> float:
+        with torch.no_grad():
+            found = [method.eval().loss(batch, 1.0, generator(seed)).terms["invariance"].item() for seed in range(400)]
+        return sum(found) / len(found)
+
+    assert mean(some) == pytest.approx(mean(every), rel=0.03)
+
+
+def test_auto_draws_all_up_to_three_environments() -> None:
+    assert not make(environments=3)[0].environments.pairs
+    assert make(environments=4)[0].environments.pairs
+
+
+def test_one_environment_has_no_pair() -> None:
+    method, batch = make(environments=1)
+    assert method.loss(batch, 0.5, generator()).terms["invariance"].item() == 0
+
+
+@pytest.mark.parametrize("site", ["features", "raw", "hidden"])
+def test_no_noise_no_invariance_term(site: str) -> None:
+    method, batch = make(strength=0.0, noise_at=site, predict_on="both", reconstruct="denoise")
+    plain, _ = make(strength=0.0, environments=1)
+    plain.load_state_dict(method.state_dict(), strict=False)
+    loss, expected = (m.eval().loss(batch, 0.5, generator()) for m in (method, plain))
+    assert loss.terms["invariance"].item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(loss.risks, expected.risks)
+    torch.testing.assert_close(loss.terms["reconstruction"], expected.terms["reconstruction"])
+
+
+def test_both_is_half_clean_half_noisy() -> None:
+    risks = {}
+    for choice in ("clean", "noisy", "both"):
+        method, batch = make(predict_on=choice)
+        risks[choice] = method.eval().loss(batch, 0.5, generator()).risks
+    torch.testing.assert_close(risks["both"], (risks["clean"] + risks["noisy"]) / 2)
+    assert not torch.allclose(risks["clean"], risks["noisy"])
+
+
+def test_the_scale_of_features_changes_nothing_but_absolute_noise() -> None:
+    loss = {}
+    for scale in ("std", "absolute"):
+        for factor in (1.0, 10.0):
+            method, batch = make(noise_scale=scale, backbone={"encoders": dict.fromkeys(MODALITIES, "pool")})
+            with torch.no_grad():
+                for group in method.groups:
+                    group.split.trunk.layer.weight.div_(factor)
+            signals = {n: Signal(s.values * factor, s.mask) for n, s in batch.signals.items()}
+            loss[scale, factor] = method.loss(batch.with_signals(signals), 0.5, generator()).terms["invariance"].item()
+    assert loss["std", 10.0] == pytest.approx(loss["std", 1.0], rel=1e-4)
+    assert loss["absolute", 10.0] < 0.5 * loss["absolute", 1.0]
+
+
+def test_the_target_of_the_reconstruction_has_no_gradient_to_the_encoder_through_itself() -> None:
+    method, batch = make(invariance=0.0, decorrelation=0.0)
+    with torch.no_grad():
+        method.groups[0].split.trunk.layer.weight.zero_()
+    loss = method.loss(batch, 0.5, generator())
+    loss.terms["reconstruction"].backward()
+    gradients = [p.grad for p in method.backbone.encoders.parameters() if p.grad is not None]
+    assert gradients
+    assert not any(bool(g.any()) for g in gradients)
+
+
+def test_monitors_the_spread_and_warns_of_a_collapse() -> None:
+    method, batch = make(rows=16)
+    optimiser = torch.optim.SGD(method.parameters(), lr=0.0)
+    for step in range(12):
+        loss = method.loss(batch, 0.9, generator(step))
+        optimiser.step()
+    part = loss.features["text"][batch.present["text"]]
+    torch.testing.assert_close(loss.monitors["spread/text"], part.std(0, correction=0).mean().detach())
+    with torch.no_grad():
+        method.groups[0].split.invariant.weight.mul_(1e-4)
+
+    def many_steps() -> None:
+        for step in range(60):
+            method.loss(batch, 0.9, generator(step))
+
+    with pytest.warns(CollapseWarning, match="text, audio, face") as caught:
+        many_steps()
+    assert len(caught) == 1
+
+
+def test_nothing_of_size_rows_squared_or_pairs_of_environments() -> None:
+    method, batch = make(rows=256, environments=8, draws="all", dim=4, hidden=8)
+    largest = largest_tensor(lambda: method.loss(batch, 0.5, generator()).total.backward())
+    assert largest <= 3 * (1 + 8) * 256 * 8  # modalities × views × rows × the widest layer
+    assert 3 * (1 + 8) * 256 * 8 < 256 * 256
+
+
+def test_learns_a_simple_task() -> None:
+    method, batch = make(rows=64)
+    batch = Batch(batch.signals, batch.signals["text"].values[:, 0, 0], batch.ids, batch.env)
+    optimiser = torch.optim.Adam(method.parameters(), lr=0.01)
+    for step in range(150):
+        loss = method.loss(batch, step / 150, generator(step))
+        optimiser.zero_grad()
+        loss.total.backward()
+        optimiser.step()
+    assert loss.terms["prediction"].item() < 0.1 * batch.target.var().item()
+    assert loss.terms["reconstruction"].item() < 3 * 0.6

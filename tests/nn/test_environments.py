@@ -1,0 +1,71 @@
+"""The noise of the virtual environments has the strength, the scale and the source that it should have."""
+
+import pytest
+import torch
+from torch import nn
+
+from deconfound.errors import SpecError
+from deconfound.nn.environments import Environments, RawNoise, noise_moments, noisy_views
+from deconfound.nn.standardise import Standardise
+from deconfound.signal import Signal
+from deconfound.task import Modality
+
+CPU = torch.device("cpu")
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_all_environments_have_growing_strengths() -> None:
+    found = Environments(3, 0.2, pairs=False).draw(4, generator(), CPU)
+    torch.testing.assert_close(found, torch.tensor([[0.2], [0.4], [0.6]]).expand(3, 4))
+
+
+def test_pairs_are_distinct_and_equally_likely() -> None:
+    found = Environments(4, 1.0, pairs=True).draw(12000, generator(), CPU)
+    assert found.shape == (2, 12000)
+    assert bool((found[0] != found[1]).all())
+    counts = torch.bincount((found[0] * 5 + found[1]).long(), minlength=25).reshape(5, 5)[1:, 1:]
+    assert counts.diagonal().sum() == 0
+    off = counts[~torch.eye(4, dtype=torch.bool)].float()
+    assert bool(((off - 1000).abs() < 150).all())  # five standard deviations
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_views_are_the_clean_rows_then_noise_of_each_strength(known: bool) -> None:
+    values = 3 * torch.randn(1, 5000, 2, generator=generator(1))
+    moments = noise_moments("std" if known else "absolute", 1, 2)
+    if moments is not None:
+        moments.update(values, torch.ones(1, 5000, dtype=torch.bool))
+    strengths = torch.tensor([[0.5], [1.0]]).expand(2, 5000)
+    views = noisy_views(values, strengths, moments, generator()).unflatten(1, (3, 5000))
+    assert torch.equal(views[:, 0], values)
+    unit = 3.0 if known else 1.0
+    for view, strength in ((1, 0.5), (2, 1.0)):
+        noise = (views[:, view] - values)[0]
+        torch.testing.assert_close(noise.std(0), torch.full((2,), unit * strength), rtol=0.05, atol=0)
+    assert abs(torch.corrcoef((views[0, 1:] - values[0]).flatten(1))[0, 1]) < 0.05  # drawn anew for each view
+
+
+def test_raw_noise_stays_off_missing_steps_and_is_in_the_units_of_the_data() -> None:
+    modality = Modality("x", 3, (2,))
+    scale = Standardise(modality)
+    scale.set_scale(torch.zeros(2), torch.tensor([10.0, 0.1]))
+    mask = torch.tensor([[True, True, False]]).expand(2000, 3)
+    signal = scale(Signal(torch.randn(2000, 3, 2), mask))
+    found = RawNoise({"x": modality}, "absolute")(
+        {"x": signal}, torch.full((1, 2000), 0.5), generator(), nn.ModuleDict({"x": scale})
+    )["x"]
+    assert len(found) == 4000
+    torch.testing.assert_close(found.values[:2000], signal.values)
+    assert not found.values[:, 2].any()
+    noise = (found.values[2000:] - signal.values)[:, :2].flatten(0, 1) * scale.std
+    torch.testing.assert_close(noise.std(0), torch.full((2,), 0.5), rtol=0.05, atol=0)
+
+
+def test_tokens_and_wide_covariances_are_refused() -> None:
+    with pytest.raises(SpecError, match="cannot add noise to the tokens of words"):
+        RawNoise({"words": Modality("words", 3, ())}, "std")
+    with pytest.raises(SpecError, match="takes up to 2048 features; got 5000"):
+        RawNoise({"face": Modality("face", 1, (50, 100))}, "whitened")
