@@ -38,7 +38,7 @@ def expectation(modalities: Mapping[str, Modality]) -> str:
 
 def _unknown(name: str, modalities: Mapping[str, Modality]) -> str:
     hint = did_you_mean(name[:80], modalities)
-    close = hint if "did you mean" in hint else ""
+    close = hint.rstrip("?") if "did you mean" in hint else ""
     return f"there is no modality {name[:80]!r}{close}; {expectation(modalities)}"
 
 
@@ -152,7 +152,7 @@ def _row(line: bytes, place: str, number: int, modalities: Mapping[str, Modality
         raise DataError(f'{place} is not a JSON object; write {{"id": …, "{next(iter(modalities))}": …}}')
     row_id = given.get("id", number)
     if not isinstance(row_id, str | int) or isinstance(row_id, bool):
-        raise DataError(f"{place}: an id is text or an integer; got {str(row_id)[:80]!r}")
+        raise DataError(f"{place}: an id is text or an integer; got {repr(row_id)[:80]}")
     arrays = {}
     for name, value in given.items():
         if name in ("id", "target") and name not in modalities:
@@ -180,10 +180,10 @@ def _array(value: object, modality: Modality, place: str) -> np.ndarray:
     tokens = modality.kind == "tokens"
     if array.dtype.kind not in ("i" if tokens else "iuf"):
         raise DataError(f"{place}: {modality.name!r} is not made of {'integers' if tokens else 'numbers'}; {wanted}")
+    given = "×".join(map(str, array.shape)) or "of one number"
     if modality.steps == 1 and array.ndim == len(modality.shape):
         array = array[None]
     if array.shape[1:] != modality.shape or array.ndim == 0 or not 1 <= len(array) <= modality.steps:
-        given = "×".join(map(str, array.shape)) or "of one number"
         raise DataError(f"{place}: {modality.name!r} has shape {given}; {wanted}")
     with np.errstate(over="ignore"):
         return array.astype(np.int64 if tokens else np.float32)

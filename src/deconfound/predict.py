@@ -125,6 +125,8 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
 def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK)
+    elif not source.exists():
+        raise DataError(f"{source} does not exist; give a store, the .toml of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
     elif source.suffix.lower() in (".jsonl", ".ndjson"):
@@ -135,10 +137,8 @@ def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
         signals, ids = read_inputs(source)
         if ids:
             yield list(ids), dict(signals)
-    elif source.exists():
-        raise DataError(f"{source} is not a store, the .toml of a table or a .jsonl file; give one of these")
     else:
-        raise DataError(f"{source} does not exist; give a store, the .toml of a table or a .jsonl file")
+        raise DataError(f"{source} is not a store, the .toml of a table or a .jsonl file; give one of these")
 
 
 def _stored(source: Path) -> Iterator[Rows]:
