@@ -1,0 +1,44 @@
+"""Splits of whole groups: no speaker, session or video on both sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from deconfound.errors import DataError
+
+
+def grouped_split(groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
+    """Put each group into one split at random, with shares of rows as near as groups allow.
+
+    The groups are shuffled; the first ones give each split one group, each further one goes to the split that lacks
+    most rows. The order of the rows does not matter.
+
+    Args:
+        groups: (N) group of each row.
+        shares: split → positive share of the rows; they sum to 1.
+
+    Returns:
+        (N) split of each row.
+
+    Raises:
+        DataError: shares that are not positive or do not sum to 1, or fewer groups than splits.
+    """
+    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise DataError(f"shares must be positive and sum to 1; got {dict(shares)}")
+    sizes = Counter(groups)
+    if len(sizes) < len(shares):
+        raise DataError(f"{len(sizes)} groups cannot fill {len(shares)} splits; group by another column")
+    names = sorted(sizes)
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
+    lacking = {split: share * len(groups) for split, share in shares.items()}
+    home: dict[str, str] = {}
+    for position, number in enumerate(order):
+        name = names[number]
+        first = list(shares)[position] if position < len(shares) else None
+        split = first or max(lacking, key=lambda s: lacking[s])
+        home[name] = split
+        lacking[split] -= sizes[name]
+    return [home[group] for group in groups]

@@ -1,0 +1,159 @@
+"""A manifest: a CSV, JSONL or Parquet file with one row per sample, read into plain columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deconfound.errors import DataError, did_you_mean
+
+Values = list[Any]
+"""One column: text, numbers, booleans, None where there is nothing."""
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def read_manifest(path: Path) -> dict[str, Values]:
+    """Columns by name, all of the same length; a CSV's values are text and None where empty.
+
+    Raises:
+        DataError: another format, a file that cannot be read or is damaged, rows that do not fit the columns, no rows.
+    """
+    readers: dict[str, Callable[[Path], dict[str, Values]]] = {
+        ".csv": _read_csv,
+        ".jsonl": _read_jsonl,
+        ".parquet": _read_parquet,
+    }
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
+    try:
+        columns = readers[path.suffix.lower()](path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if not columns or not next(iter(columns.values())):
+        raise DataError(f"{path} has no rows")
+    for name, values in columns.items():
+        bad = next((value for value in values if type(value) not in _SCALARS), None)
+        if bad is not None:
+            raise DataError(
+                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers"
+            )
+    return columns
+
+
+def column(columns: dict[str, Values], name: str, where: Path) -> Values:
+    """One column.
+
+    Raises:
+        DataError: there is none of this name.
+    """
+    if name not in columns:
+        raise DataError(f"{where} has no column {name!r}{did_you_mean(name, columns)}")
+    return columns[name]
+
+
+def texts(values: Sequence[Any]) -> list[str]:
+    """Each value as text, "" for None; 3.0 and 3 are both "3", as CSV and Parquet differ in that."""
+    return ["" if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+
+
+def numbers(values: Sequence[Any], what: str) -> np.ndarray:
+    """(N,) float64, NaN for None.
+
+    Raises:
+        DataError: a text that is no number.
+    """
+    found = np.empty(len(values))
+    for row, value in enumerate(values):
+        try:
+            found[row] = math.nan if value is None else float(value)
+        except (ValueError, OverflowError) as error:
+            raise DataError(f"{what} of row {row + 1} is {str(value)[:40]!r}; expected a number") from error
+    return found
+
+
+def as_metadata(values: Sequence[Any]) -> np.ndarray:
+    """(N,) int64, float64 or object (str): numbers only where every text is written as a number is.
+
+    "007" stays text, "7" becomes 7; a missing value makes whole numbers float64 with NaN.
+    """
+    given = [_number_of(value) if isinstance(value, str) else value for value in values]
+    some = [value for value in given if value is not None]
+    if some and all(isinstance(value, bool | int | float) for value in some):
+        if len(some) == len(given) and all(isinstance(value, int) and abs(value) < 2**63 for value in some):
+            return np.array(given, dtype=np.int64)
+        return np.array([math.nan if value is None else float(value) for value in given])
+    return np.array(["" if value is None else str(value) for value in values], dtype=object)
+
+
+def _number_of(text: str) -> str | int | float:
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        plain = text.lstrip("-")
+        padded = len(plain) > 1 and plain[0] == "0" and plain[1].isdigit()
+        odd = "_" in text or text != text.strip() or text.startswith("+") or not math.isfinite(value)
+        return text if padded or odd or abs(value) >= 2**63 else value
+    return text
+
+
+def _read_csv(path: Path) -> dict[str, Values]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            names = next(reader, [])
+            rows = []
+            for row in reader:
+                if row and len(row) != len(names):
+                    raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
+                if row:
+                    rows.append([value or None for value in row])
+        except csv.Error as error:
+            raise DataError(f"{path}: line {reader.line_num} is no CSV: {error}") from error
+    if len(set(names)) != len(names):
+        raise DataError(f"{path}: a column name occurs twice in the header")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def _read_jsonl(path: Path) -> dict[str, Values]:
+    rows: list[dict[str, Any]] = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}: line {number} is no JSON") from error
+            if not isinstance(row, dict):
+                raise DataError(
+                    f"{path}: line {number} is a {type(row).__name__}; expected an object with column names"
+                )
+            rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _read_parquet(path: Path) -> dict[str, Values]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise DataError(f"{path}: reading Parquet needs pyarrow; pip install 'deconfound[data]'") from error
+    try:
+        table = pq.ParquetFile(path).read()
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is no Parquet file or a damaged one") from error
+    columns = {name: column.to_pylist() for name, column in zip_longest(table.column_names, table.columns)}
+    return {name: [None if value != value else value for value in values] for name, values in columns.items()}

@@ -1,0 +1,164 @@
+"""The few things a pickle may ask for by name, each rebuilt by hand: NumPy arrays, scalars, dtypes, and bytes.
+
+A name in a pickle never becomes the Python object of that name. It becomes an inert `Named`, and `call` answers the
+calls that the picklers of NumPy 1 and 2 write for arrays, in every protocol. All else is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deconfound.errors import DataError
+
+Buffer = bytes | memoryview
+
+_ARRAYS = ("numpy.core.multiarray", "numpy._core.multiarray")
+_BUFFERS = ("numpy.core.numeric", "numpy._core.numeric")
+_ADMITTED = {
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "dtype"): "dtype",
+    ("_codecs", "encode"): "encode",
+    ("builtins", "bytes"): "bytes",
+    ("__builtin__", "bytes"): "bytes",
+    **{(module, name): name for module in _ARRAYS for name in ("_reconstruct", "scalar")},
+    **{(module, "_frombuffer"): "_frombuffer" for module in _BUFFERS},
+}
+_DTYPE = re.compile(r"f[248]|i[1248]|u[1248]|b1|[US][1-9][0-9]{0,8}|O8?")
+_MOST_AXES, _LONGEST_AXIS = 8, 2**40
+_PLAIN = (str, bytes, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class Named:
+    """An admitted name; nothing can be done with it but `call`."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Unfinished:
+    """An array or dtype between its creation and the state that completes it; references to it resolve to `value`."""
+
+    kind: str
+    code: str = ""
+    value: Any = None
+
+
+def find(module: object, name: object) -> Named:
+    """The inert stand-in of an admitted name.
+
+    Raises:
+        DataError: any other name.
+    """
+    known = _ADMITTED.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
+    if known is None:
+        raise DataError(
+            f"it asks for {f'{module}.{name}'[:80]!r}; only NumPy arrays and plain Python values are read, and "
+            "nothing in the file was run; save the data as arrays, numbers, text, lists and dicts"
+        )
+    return Named(known)
+
+
+def call(function: object, arguments: object) -> object:
+    """What the admitted call gives, or an `Unfinished` that `finish` completes.
+
+    Raises:
+        DataError: a call or an argument that no pickler of NumPy writes.
+    """
+    if isinstance(function, Named) and isinstance(arguments, tuple):
+        match function.name, arguments:
+            case "bytes", ():
+                return b""
+            case "encode", (str(text), "latin1" | "latin-1"):
+                return text.encode("latin-1")
+            case "dtype", (str(code), *rest) if all(type(flag) in (bool, int) for flag in rest):
+                return Unfinished("dtype", _known_code(code))
+            case "_reconstruct", (Named("ndarray"), (0,), b"b"):
+                return Unfinished("ndarray")
+            case "scalar", (np.dtype() as dtype, bytes() | memoryview() as data):
+                return _from_bytes(data, dtype, ()).item()
+            case "_frombuffer", (
+                bytes() | memoryview() as data,
+                np.dtype() as dtype,
+                tuple() as shape,
+                "C" | "F" as order,
+            ):
+                return _from_bytes(data, dtype, shape, order)
+            case "_frombuffer", (
+                bytes() | memoryview() as data,
+                np.dtype() as dtype,
+                tuple() as shape,
+                "K",
+                tuple() as axes,
+            ):
+                return _from_bytes(data, dtype, shape).transpose(axes)
+    raise DataError("it calls something as no pickle of NumPy arrays does; nothing in the file was run")
+
+
+def finish(unfinished: object, state: object) -> object:
+    """The array or dtype that `state` completes.
+
+    Raises:
+        DataError: any other object or state.
+    """
+    if isinstance(unfinished, Unfinished) and unfinished.value is None:
+        match unfinished.kind, state:
+            case "dtype", (3, "<" | ">" | "|" | "=" as order, None, None, None, int(), int(), int()):
+                unfinished.value = np.dtype(order + unfinished.code)
+                return unfinished.value
+            case "ndarray", (1, tuple() as shape, np.dtype() as dtype, int() as columns_first, data):
+                unfinished.value = _array(shape, dtype, "F" if columns_first else "C", data)
+                return unfinished.value
+    raise DataError("it sets the state of something as no pickle of NumPy arrays does; nothing in the file was run")
+
+
+def resolved(value: object) -> object:
+    """The finished array or dtype in place of its `Unfinished`."""
+    return value.value if isinstance(value, Unfinished) and value.value is not None else value
+
+
+def check_plain(values: list[object]) -> None:
+    """Refuse stand-ins inside a list, a dict or as the whole content: only data may be there.
+
+    Raises:
+        DataError: a name or an unfinished array.
+    """
+    if any(type(value) in (Named, Unfinished) for value in values):
+        raise DataError("it holds a callable or an unfinished array among its data; nothing in the file was run")
+
+
+def _known_code(code: str) -> str:
+    if not _DTYPE.fullmatch(code):
+        raise DataError(f"it holds an array of dtype {code[:40]!r}; numbers, booleans and text are read")
+    return code
+
+
+def _array(shape: tuple[object, ...], dtype: np.dtype, order: Any, data: object) -> np.ndarray | list[object]:
+    """An array over `data`; a one-axis object array becomes the list of its plain values."""
+    if dtype.kind == "O" and isinstance(data, list):
+        if shape != (len(data),) or any(type(value) not in _PLAIN for value in data):
+            raise DataError("it holds an object array of something else than one axis of text and numbers")
+        return data
+    if not isinstance(data, bytes | memoryview):
+        raise DataError("it holds an array without its bytes")
+    return _from_bytes(data, dtype, shape, order)
+
+
+def _from_bytes(data: Buffer, dtype: np.dtype, shape: tuple[Any, ...], order: Any = "C") -> np.ndarray:
+    """A read-only view of `data`, whose length must be exactly that of the array."""
+    if dtype.kind == "O":
+        raise DataError("it holds an object array given as bytes, which would be addresses of memory")
+    if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n <= _LONGEST_AXIS for n in shape):
+        raise DataError(f"it holds an array of an impossible shape with {len(shape)} axes")
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise DataError(
+            f"it holds an array of shape {shape} and dtype {dtype} with {len(data)} bytes, which do not fit"
+        )
+    if not len(data):
+        return np.empty(shape, dtype)
+    return np.frombuffer(data, dtype).reshape(shape, order=order)

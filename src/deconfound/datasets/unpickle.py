@@ -1,0 +1,290 @@
+"""Reads a pickle of plain Python values and NumPy arrays without running anything in it.
+
+This is no subclass of `pickle.Unpickler`: it is a small machine that knows the opcodes which lists, dicts, tuples,
+text, numbers and arrays need, and refuses all others before they do anything. Names are never imported
+(`datasets.pickled`).
+
+What a file can cost is bounded by what it is:
+
+- lengths are compared with what is left of the file before anything is allocated;
+- a value used twice is one object, so lists of lists of lists never expand here; readers must not expand them either;
+- nesting costs no call depth, the machine is a loop;
+- at most `MOST_OPERATIONS` operations, about 1 GB of the most wasteful objects;
+- arrays of protocols 3 to 5 are read-only views of the mapped file and cost nothing until used.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deconfound.datasets.pickled import call, check_plain, find, finish, resolved
+from deconfound.errors import DataError
+
+MOST_OPERATIONS = 5_000_000
+_LONGEST_INTEGER = 16  # bytes; more digits serve no array and cost quadratic time
+_SMALL = 256  # bytes up to here are copied, longer ones are views of the file
+_OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive, such as torch.save or .npz write",
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+    b"\x89HDF": "an HDF5 file",
+    b"PAR1": "a Parquet file",
+    b"\x93NUMPY": "a single .npy array",
+}
+
+
+@dataclass(frozen=True)
+class Unpickled:
+    """The content of a pickle.
+
+    Args:
+        content: dicts with text keys, lists, tuples, text, bytes, numbers, None, and read-only NumPy arrays. Long bytes
+            are a `memoryview`.
+        size: of the file in bytes.
+        release: lets go of the file's pages that reading arrays has brought into memory; the arrays stay usable.
+    """
+
+    content: object
+    size: int
+    release: Callable[[], None]
+
+
+def read_pickle(path: str | Path) -> Unpickled:
+    """Read the one pickle of a file; protocols 0 to 5 of Python 3 and 2 of Python 2.
+
+    Raises:
+        DataError: a file that cannot be read, is no pickle, is damaged, or holds anything but data.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # how mmap says that there is nothing to map
+        raise DataError(f"{path} is empty; a pickle was expected") from error
+    for magic, what in _OTHER_FILES.items():
+        if mapped[: len(magic)] == magic:
+            raise DataError(f"{path} is no pickle but {what}")
+    machine = Machine(mapped)
+    try:
+        content = machine.run()
+    except DataError as error:
+        raise DataError(f"{path} is refused: {error}") from None
+    except (ValueError, TypeError, LookupError, OverflowError, struct.error) as error:
+        raise DataError(f"{path} is no pickle or a damaged one (at byte {machine.at} of {len(mapped)})") from error
+
+    def release() -> None:
+        if hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    return Unpickled(content, len(mapped), release)
+
+
+class Machine:
+    """The stack, marks and memo of the pickle language over the bytes of a file."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data = data
+        self.view = memoryview(data)
+        self.at = 0
+        self.stack: list[object] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, object] = {}
+
+    def run(self) -> object:
+        for _ in range(MOST_OPERATIONS):
+            code = self.take(1)[0]
+            if code == _STOP:
+                return self.end()
+            if code in _VALUES:
+                self.stack.append(_VALUES[code](self))
+            elif code in _ACTIONS:
+                _ACTIONS[code](self)
+            else:
+                self.refuse(code)
+        raise DataError(f"it has more than {MOST_OPERATIONS} operations; save large parts as arrays, not as lists")
+
+    def end(self) -> object:
+        content = self.pop()
+        check_plain([content])
+        if self.stack or self.marks or self.at != len(self.view):
+            raise DataError(f"it goes on after its content ends at byte {self.at}; one pickle to a file")
+        return content
+
+    def refuse(self, code: int) -> None:
+        from pickletools import opcodes
+
+        name = next((opcode.name for opcode in opcodes if opcode.code == chr(code)), None)
+        if self.at == 1 or name is None:
+            raise ValueError("no pickle")
+        raise DataError(f"the operation {name} at byte {self.at - 1} serves no plain data; nothing in the file was run")
+
+    def take(self, count: int) -> memoryview:
+        """The next bytes, as a view."""
+        left = len(self.view) - self.at
+        if not 0 <= count <= left:
+            raise DataError(
+                f"it ends early: {count} bytes are announced at byte {self.at}, {left} are left; copy it again"
+            )
+        self.at += count
+        return self.view[self.at - count : self.at]
+
+    def number(self, width: int, signed: bool = False) -> int:
+        return int.from_bytes(self.take(width), "little", signed=signed)
+
+    def line(self) -> bytes:
+        """Up to the next line end, which is skipped."""
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            raise DataError(f"it ends early, within the line at byte {self.at}; copy it again")
+        line = bytes(self.take(end - self.at))
+        self.at += 1
+        return line
+
+    def raw(self, width: int) -> bytes | memoryview:
+        data = self.take(self.number(width))
+        return bytes(data) if len(data) <= _SMALL else data
+
+    def text(self, width: int) -> str:
+        return str(self.take(self.number(width)), "utf-8", "surrogatepass")
+
+    def integer(self, digits: bytes) -> int:
+        if len(digits) > 3 * _LONGEST_INTEGER:
+            raise DataError(f"it holds an integer of {len(digits)} digits")
+        return int(digits)
+
+    def long(self) -> int:
+        width = self.number(1)
+        if width > _LONGEST_INTEGER:
+            raise DataError(f"it holds an integer of {width} bytes")
+        return self.number(width, signed=True)
+
+    def pop(self) -> object:
+        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
+            raise IndexError("nothing to pop")
+        return resolved(self.stack.pop())
+
+    def pops(self, count: int) -> list[object]:
+        return [self.pop() for _ in range(count)][::-1]
+
+    def since_mark(self) -> list[object]:
+        start = self.marks.pop()
+        items = [resolved(item) for item in self.stack[start:]]
+        del self.stack[start:]
+        return items
+
+    def extend(self, items: list[object]) -> None:
+        check_plain(items)
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise TypeError("appends to something else than a list")
+        target.extend(items)
+
+    def fill(self, items: list[object]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict:
+            raise TypeError("sets items of something else than a dict")
+        target.update(_pairs(items))
+
+    def remember(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
+
+    def recall(self, key: int) -> object:
+        return resolved(self.memo[key])
+
+    def build(self) -> None:
+        state = self.pop()
+        self.stack[-1] = finish(self.stack[-1], state)
+
+    def begin(self) -> None:
+        if self.number(1) > 5:
+            raise DataError("it is of a later pickle protocol than 5; save it with protocol 5")
+
+    def frame(self) -> None:
+        size = self.number(8)
+        self.take(size)
+        self.at -= size
+
+
+def _pairs(items: list[object]) -> dict[str, object]:
+    check_plain(items)
+    keys = [str(key, "utf-8") if isinstance(key, bytes) else key for key in items[::2]]
+    if any(type(key) is not str for key in keys):
+        raise DataError("it holds a dict whose keys are not text")
+    return dict(zip(keys, items[1::2], strict=True))  # type: ignore[arg-type]
+
+
+def _line_number(machine: Machine) -> object:
+    line = machine.line()
+    return {b"00": False, b"01": True}.get(line) if line in (b"00", b"01") else machine.integer(line)
+
+
+def _listed(machine: Machine) -> list[object]:
+    items = machine.since_mark()
+    check_plain(items)
+    return items
+
+
+def _named(machine: Machine) -> object:
+    return find(machine.line().decode(), machine.line().decode())
+
+
+_STOP = ord(".")
+_VALUES: dict[int, Callable[[Machine], object]] = {
+    ord("N"): lambda m: None,
+    0x88: lambda m: True,
+    0x89: lambda m: False,
+    ord("K"): lambda m: m.number(1),
+    ord("M"): lambda m: m.number(2),
+    ord("J"): lambda m: m.number(4, signed=True),
+    ord("I"): _line_number,
+    ord("L"): lambda m: m.integer(m.line().removesuffix(b"L")),
+    0x8A: Machine.long,
+    ord("G"): lambda m: struct.unpack(">d", m.take(8))[0],
+    ord("F"): lambda m: float(m.line()[:64]),
+    ord("V"): lambda m: str(m.line(), "raw-unicode-escape"),
+    0x8C: lambda m: m.text(1),
+    ord("X"): lambda m: m.text(4),
+    0x8D: lambda m: m.text(8),
+    ord("U"): lambda m: m.raw(1),
+    ord("C"): lambda m: m.raw(1),
+    ord("T"): lambda m: m.raw(4),
+    ord("B"): lambda m: m.raw(4),
+    0x8E: lambda m: m.raw(8),
+    0x96: lambda m: m.raw(8),
+    ord("]"): lambda m: [],
+    ord(")"): lambda m: (),
+    ord("}"): lambda m: {},
+    ord("l"): _listed,
+    ord("d"): lambda m: _pairs(m.since_mark()),
+    ord("t"): lambda m: tuple(m.since_mark()),
+    0x85: lambda m: tuple(m.pops(1)),
+    0x86: lambda m: tuple(m.pops(2)),
+    0x87: lambda m: tuple(m.pops(3)),
+    ord("g"): lambda m: m.recall(m.integer(m.line())),
+    ord("h"): lambda m: m.recall(m.number(1)),
+    ord("j"): lambda m: m.recall(m.number(4)),
+    ord("c"): _named,
+    0x93: lambda m: find(*m.pops(2)),
+    ord("R"): lambda m: call(*m.pops(2)),
+}
+_ACTIONS: dict[int, Callable[[Machine], None]] = {
+    0x80: Machine.begin,
+    0x95: Machine.frame,
+    ord("("): lambda m: m.marks.append(len(m.stack)),
+    ord("0"): lambda m: (m.pop(), None)[1],
+    ord("1"): lambda m: (m.since_mark(), None)[1],
+    ord("a"): lambda m: m.extend(m.pops(1)),
+    ord("e"): lambda m: m.extend(m.since_mark()),
+    ord("s"): lambda m: m.fill(m.pops(2)),
+    ord("u"): lambda m: m.fill(m.since_mark()),
+    ord("p"): lambda m: m.remember(m.integer(m.line())),
+    ord("q"): lambda m: m.remember(m.number(1)),
+    ord("r"): lambda m: m.remember(m.number(4)),
+    0x94: lambda m: m.remember(len(m.memo)),
+    ord("b"): Machine.build,
+}
