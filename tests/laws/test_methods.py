@@ -20,6 +20,7 @@ CMIR = [
     {"draws": "pair"},
     {"environments": 5},
     {"environments": 1},
+    {"environments": 1, "noise_at": "raw"},
     {"distance": "l2"},
     {"distance": "cosine"},
     {"predict_on": "noisy"},

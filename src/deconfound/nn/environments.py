@@ -79,7 +79,8 @@ def noisy_views(values: Tensor, strengths: Tensor, moments: Moments | None, gene
     groups, rows, width = values.shape
     noise = standard_normal((groups, len(strengths) * rows, width), generator, values)
     noise = (noise if moments is None else moments.scale(noise)) * strengths.to(values.dtype).reshape(-1, 1)
-    return torch.cat([values, values.repeat(1, len(strengths), 1) + noise], dim=1)
+    views = values.unsqueeze(1) + noise.unflatten(1, strengths.shape)  # (G, V, B, D)
+    return torch.cat([values, views.flatten(1, 2)], dim=1)
 
 
 class RawNoise(nn.Module):
