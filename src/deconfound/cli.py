@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -162,6 +163,10 @@ def report(
     print(f"wrote {build_report(runs, out)}")
 
 
+_USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+"""Base of the errors about the command line itself; recent typer carries its own copy of click."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 0, 2 for the user's mistake in one line, 1 for ours, 130 after Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -169,22 +174,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(words: list[str], debug: bool) -> int:
-    import click
-
     try:
         result: Any = app(words, standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
+    except _USAGE as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            return 2
+        command = error.ctx.command_path if getattr(error, "ctx", None) else "deconfound"
+        return _complain(f"{error.format_message()} See '{command} --help'.", 2)
+    except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted; the same command goes on from the last finished epoch", 130)
     except DeconfoundError as error:
         if debug:
             traceback.print_exc()
         return _complain(" ".join(str(error).split()), 2)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader went away; nothing more can be printed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as in '| head'
         return 0
     except Exception as error:
         if debug:

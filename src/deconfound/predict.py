@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from deconfound.errors import DataError, SpecError, did_you_mean
-from deconfound.evaluate import CHUNK, check_finite, evaluating, outputs
+from deconfound.evaluation import CHUNK, check_finite, evaluating, outputs
 from deconfound.files import whole_file
 from deconfound.inputs import Rows, conform, read_jsonl
 from deconfound.signal import Batch, Signal

@@ -188,7 +188,7 @@ class Run:
         Returns:
             the records of these scenarios.
         """
-        from deconfound.evaluate import evaluate_method
+        from deconfound.evaluation import evaluate_method
         from deconfound.scenario import default_scenarios
 
         data = self.dataset(dataset)

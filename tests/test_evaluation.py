@@ -15,7 +15,7 @@ from torch import Tensor
 from deconfound.corruption import Corruption
 from deconfound.corruptions.gaussian import Gaussian
 from deconfound.errors import DataError, RunError, SpecError
-from deconfound.evaluate import Identity, evaluate_method, predict_scenario, records_of
+from deconfound.evaluation import Identity, evaluate_method, predict_scenario, records_of
 from deconfound.metrics import PROTOCOLS
 from deconfound.predictions import load_predictions
 from deconfound.records import Record, read_records
