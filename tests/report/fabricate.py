@@ -1,0 +1,156 @@
+"""Run directories made of arithmetic, in the layout that training and evaluation write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SPLITS = {"train": 4000, "valid": 500, "test-iid": 1000, "test-flip": 1000, "test-zero": 1000}
+MODALITIES = ("text", "audio", "vision")
+EPOCHS = 30
+
+
+def fabricate(
+    folder: Path,
+    *,
+    method: str = "erm",
+    seed: int = 0,
+    name: str | None = None,
+    dataset: str = "synthetic",
+    protocol: str = "regression",
+    modalities: Sequence[str] = MODALITIES,
+    arguments: Mapping[str, Any] | None = None,
+    splits: Mapping[str, int] = SPLITS,
+    undefined: Iterable[str] = (),
+) -> Path:
+    """Write one run; `undefined` names metrics whose values are null on test-zero."""
+    from deconfound.metrics import PROTOCOLS
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng([seed, sum(map(ord, method + dataset + protocol))])
+    spec = {
+        "name": name,
+        "seed": seed,
+        "data": {
+            "store": f"stores/{seed}/{dataset}",
+            "synthetic": None,
+            "modalities": list(modalities),
+            "environment": None,
+        },
+        "method": {"name": method, **(arguments or {})},
+        "backbone": {"fusion": "concat", "hidden": 64},
+        "train": {"epochs": 60, "batch_size": 64},
+    }
+    environment = {
+        "started": f"2026-01-0{seed + 1}T12:00:00Z",
+        "command": ["bin/deconfound", "train", "run.toml"],
+        "versions": {"deconfound": "0.1.0", "torch": "2.13.0"},
+        "git": {"commit": "0123abc", "changed": False},
+        "data": {
+            "name": dataset,
+            "checksum": f"{sum(map(ord, dataset + protocol)):x}".ljust(64, "0"),
+            "splits": dict(splits),
+            "modalities": {m: {"steps": 1, "shape": [16]} for m in modalities},
+        },
+    }
+    metrics = PROTOCOLS[protocol].metrics
+    records = [
+        {
+            "run": folder.name,
+            "method": method,
+            "dataset": dataset,
+            "seed": seed,
+            "protocol": protocol,
+            "n": 1000,
+            **place,
+            "metric": metric,
+            "value": None if metric in undefined and place["split"] == "test-zero" else value,
+        }
+        for place, strength in _places(method, modalities, splits)
+        for metric, value in _values(metrics, strength + rng.normal(0, 0.015)).items()
+    ]
+    best = 18 + seed
+    done = {
+        "epochs": EPOCHS,
+        "steps": EPOCHS * 10,
+        "best_epoch": best,
+        "best_risk": 0.3 + 0.01 * seed,
+        "seconds": 41.5 + seed,
+        "parameters": 12345,
+    }
+    for file, value in (("spec", spec), ("environment", environment), ("done", done)):
+        (folder / f"{file}.json").write_text(json.dumps(value))
+    (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (folder / "log.csv").write_text("\n".join(["step,epoch,split,term,value", *_log(method, rng)]) + "\n")
+    return folder
+
+
+def fabricate_grid(
+    folder: Path, methods: Sequence[str] = ("erm", "cmir"), seeds: int = 3, **options: Any
+) -> list[Path]:
+    """Each method with each seed."""
+    return [
+        fabricate(folder / f"{method}-{seed}", method=method, seed=seed, **options)
+        for method in methods
+        for seed in range(seeds)
+    ]
+
+
+def _values(metrics: Mapping[str, Any], strength: float) -> dict[str, float]:
+    """One value per metric that grows worse as `strength`, in about [0, 1], falls."""
+    return {
+        name: float(strength if metric.higher_is_better else (1.1 - strength) * (1 + 0.3 * i))
+        for i, (name, metric) in enumerate(metrics.items())
+    }
+
+
+def _places(method: str, modalities: Sequence[str], splits: Mapping[str, int]) -> list[tuple[dict[str, Any], float]]:
+    """Every default scenario with how well the method does there."""
+    robust = 0.12 if method != "erm" else 0.0
+    at = {"valid": 0.8, "test-flip": 0.35 + 2 * robust, "test-zero": 0.6 + robust}
+    clean = [split for split in splits if split != "train"]
+    inside = next((s for s in ("test-iid", "test") if s in splits), clean[-1])
+    found: list[tuple[dict[str, Any], float]] = []
+
+    def add(
+        scenario: str, split: str, strength: float, severity: float = 0.0, repeat: int = 0, group: str = "all"
+    ) -> None:
+        place = {"scenario": scenario, "split": split, "severity": severity, "repeat": repeat, "group": group}
+        found.append((place, strength))
+
+    for split in clean:
+        strength = at.get(split, 0.78 - robust / 6)
+        add(split, split, strength)
+        for group, less in (("speaker=anna", -0.04), ("speaker=ben", 0.07), ("worst(speaker)", 0.07)):
+            add(split, split, strength - less, group=group)
+    for repeat in range(3):
+        for severity in (0.25, 0.5, 1.0, 2.0):
+            add("gaussian", inside, 0.78 - (0.2 - robust) * severity, severity, repeat)
+        for severity in (0.1, 0.3, 0.5, 0.7, 0.9):
+            add("drop-frames", inside, 0.78 - (0.5 - 2 * robust) * severity**2, severity, repeat)
+    for size in range(1, len(modalities)):
+        for subset in combinations(modalities, size):
+            add(f"present={'+'.join(subset)}", inside, 0.35 + 0.13 * size + robust / 2 + 0.05 * ("text" in subset))
+    return found
+
+
+def _log(method: str, rng: np.random.Generator) -> list[str]:
+    terms = ["total", "prediction"] + ([] if method == "erm" else ["invariance", "decorrelation", "reconstruction"])
+    lines = []
+    for epoch in range(EPOCHS):
+        for i, term in enumerate(terms):
+            value = (1 + 0.3 * i) * np.exp(-epoch / (6 + 2 * i)) + 0.2
+            lines += [
+                f"{epoch * 10 + step},{epoch},train,{term},{value + rng.normal(0, 0.03)!s}" for step in range(0, 10, 2)
+            ]
+            lines.append(
+                f"{epoch * 10 + 9},{epoch},valid,{term},{value * 1.1 + 0.0008 * epoch**2 + rng.normal(0, 0.03)!s}"
+            )
+        risk = np.exp(-epoch / 6) + 0.25 + 0.0004 * (epoch - 18) ** 2 + rng.normal(0, 0.01)
+        lines.append(f"{epoch * 10 + 9},{epoch},valid,risk,{risk!s}")
+    return lines

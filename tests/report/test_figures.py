@@ -1,0 +1,113 @@
+"""The data behind the figures, against pandas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from deconfound.report.chart import Figure
+from deconfound.report.compare import Section, build_sections
+from deconfound.report.figures import curve_figures, missing_figures, shift_figure
+from deconfound.report.learning import learning_figures
+from deconfound.report.read import read_run
+from report.fabricate import fabricate, fabricate_grid
+
+
+def section_of(folders: list[Path]) -> Section:
+    (section,) = build_sections([read_run(folder) for folder in folders])
+    return section
+
+
+def frame_of(figure: Figure) -> pd.DataFrame:
+    return pd.DataFrame(figure.rows, columns=list(figure.columns))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return fabricate_grid(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def records(folders: list[Path]) -> pd.DataFrame:
+    table = pd.concat(pd.read_json(folder / "records.jsonl", lines=True, precise_float=True) for folder in folders)
+    return table[table.group == "all"]
+
+
+def test_curves_pool_seeds_and_repeats(folders: list[Path], records: pd.DataFrame) -> None:
+    figures = curve_figures(section_of(folders))
+    assert [figure.title for figure in figures] == ["Gaussian noise", "Dropped frames"]
+    for figure, scenario in zip(figures, ("gaussian", "drop-frames"), strict=True):
+        shown = frame_of(figure).set_index(["method", "metric", "severity"])
+        oracle = records[records.scenario == scenario].groupby(["method", "metric", "severity"]).value
+        expected = oracle.agg(["mean", "std"]).add_prefix("oracle_")
+        joined = shown.join(expected, how="inner")
+        assert len(joined) == len(expected)
+        assert joined["mean"].to_numpy() == pytest.approx(joined["oracle_mean"].to_numpy())
+        assert (joined["high"] - joined["low"]).to_numpy() == pytest.approx(2 * joined["oracle_std"].to_numpy())
+        assert set(joined["n"]) == {9}
+
+
+def test_curves_begin_at_the_undamaged_split(folders: list[Path], records: pd.DataFrame) -> None:
+    shown = frame_of(curve_figures(section_of(folders))[0])
+    start = shown[(shown.severity == 0) & (shown.metric == "mse") & (shown.method == "cmir")]
+    clean = records[(records.scenario == "test-iid") & (records.metric == "mse") & (records.method == "cmir")].value
+    assert start["mean"].item() == pytest.approx(clean.mean())
+    assert start["n"].item() == 3
+
+
+def test_missing_modalities_are_shown_beside_all_of_them(folders: list[Path], records: pd.DataFrame) -> None:
+    (figure,) = missing_figures(section_of(folders))
+    shown = frame_of(figure)
+    order = ["all modalities", "audio + vision", "text + audio", "text + vision", "audio", "text", "vision"]
+    assert list(dict.fromkeys(shown.present)) == order
+    one = shown[(shown.method == "erm") & (shown.metric == "mae") & (shown.present == "text + audio")]
+    chosen = (records.scenario == "present=text+audio") & (records.metric == "mae") & (records.method == "erm")
+    assert one["mean"].item() == pytest.approx(records[chosen].value.mean())
+
+
+def test_the_shift_figure_holds_each_split(folders: list[Path]) -> None:
+    figure = shift_figure(section_of(folders))
+    assert figure is not None
+    assert len(figure.rows) == 4 * 2 * 3
+
+
+def test_every_term_has_a_learning_curve_with_its_mean(folders: list[Path]) -> None:
+    figures = {figure.title: frame_of(figure) for figure in learning_figures(section_of(folders))}
+    assert list(figures) == ["risk", "total", "prediction", "invariance", "decorrelation", "reconstruction"]
+    log = pd.concat(pd.read_csv(folder / "log.csv").assign(run=folder.name) for folder in folders)
+    log = log[(log.term == "invariance") & (log.split == "train")]
+    oracle = log.groupby(["run", "epoch"]).value.mean().groupby("epoch").mean()
+    shown = figures["invariance"]
+    mean = shown[(shown.kind == "mean") & (shown.split == "train")]
+    assert mean.value.to_numpy() == pytest.approx(oracle.to_numpy())
+    best = figures["risk"][figures["risk"].kind == "best"]
+    assert list(best[best.method == "erm"].epoch) == [18, 19, 20]
+
+
+def test_long_curves_are_thinned_to_means_and_say_so(tmp_path: Path) -> None:
+    section = section_of([fabricate(tmp_path / "a")])
+    whole = {figure.title: figure for figure in learning_figures(section)}["risk"]
+    thin = {figure.title: figure for figure in learning_figures(section, points=1)}["risk"]
+    assert "mean of 3 epochs" in thin.note
+    one, many = (frame_of(f).query("kind == 'seed'").value for f in (thin, whole))
+    assert one.to_numpy() == pytest.approx(many.to_numpy().reshape(-1, 3).mean(axis=1))
+
+
+def test_packing_loses_nothing_but_digits(folders: list[Path]) -> None:
+    figure = curve_figures(section_of(folders))[0]
+    packed = figure.packed()
+    for row, given in zip(packed["rows"], figure.rows, strict=True):
+        back = [
+            packed["levels"][c][v] if c in packed["levels"] else v for c, v in zip(packed["columns"], row, strict=True)
+        ]
+        assert back == [pytest.approx(v, rel=1e-5) if isinstance(v, float) else v for v in given]
+
+
+def test_infinite_values_become_null(tmp_path: Path) -> None:
+    folder = fabricate(tmp_path / "a")
+    log = folder / "log.csv"
+    log.write_text(log.read_text() + "999,30,train,total,inf\n")
+    total = learning_figures(section_of([folder]))[1].packed()
+    assert [row[4] for row in total["rows"] if row[3] == 30] == [None, None]
