@@ -29,65 +29,52 @@ def fabricate(
     undefined: Iterable[str] = (),
 ) -> Path:
     """Write one run; `undefined` names metrics whose values are null on test-zero."""
-    from deconfound.metrics import PROTOCOLS
-
     folder.mkdir(parents=True)
     rng = np.random.default_rng([seed, sum(map(ord, method + dataset + protocol))])
     spec = {
         "name": name,
         "seed": seed,
-        "data": {
-            "store": f"stores/{seed}/{dataset}",
-            "synthetic": None,
-            "modalities": list(modalities),
-            "environment": None,
-        },
+        "data": {"store": f"stores/{seed}/{dataset}", "modalities": list(modalities), "environment": None},
         "method": {"name": method, **(arguments or {})},
         "backbone": {"fusion": "concat", "hidden": 64},
         "train": {"epochs": 60, "batch_size": 64},
     }
-    environment = {
-        "started": f"2026-01-0{seed + 1}T12:00:00Z",
-        "command": ["bin/deconfound", "train", "run.toml"],
-        "versions": {"deconfound": "0.1.0", "torch": "2.13.0"},
-        "git": {"commit": "0123abc", "changed": False},
-        "data": {
-            "name": dataset,
-            "checksum": f"{sum(map(ord, dataset + protocol)):x}".ljust(64, "0"),
-            "splits": dict(splits),
-            "modalities": {m: {"steps": 1, "shape": [16]} for m in modalities},
-        },
+    data = {
+        "name": dataset,
+        "checksum": f"{sum(map(ord, dataset + protocol)):x}".ljust(64, "0"),
+        "splits": dict(splits),
+        "modalities": {m: {"steps": 1, "shape": [16]} for m in modalities},
     }
-    metrics = PROTOCOLS[protocol].metrics
+    identity = {"run": folder.name, "method": method, "dataset": dataset, "seed": seed, "protocol": protocol, "n": 1000}
     records = [
-        {
-            "run": folder.name,
-            "method": method,
-            "dataset": dataset,
-            "seed": seed,
-            "protocol": protocol,
-            "n": 1000,
-            **place,
-            "metric": metric,
-            "value": None if metric in undefined and place["split"] == "test-zero" else value,
-        }
+        identity | place | measured | ({"value": None} if _is_undefined(place, measured, undefined) else {})
         for place, strength in _places(method, modalities, splits)
-        for metric, value in _values(metrics, strength + rng.normal(0, 0.015)).items()
+        for measured in _values(protocol, strength + rng.normal(0, 0.015))
     ]
-    best = 18 + seed
-    done = {
-        "epochs": EPOCHS,
-        "steps": EPOCHS * 10,
-        "best_epoch": best,
-        "best_risk": 0.3 + 0.01 * seed,
-        "seconds": 41.5 + seed,
-        "parameters": 12345,
-    }
-    for file, value in (("spec", spec), ("environment", environment), ("done", done)):
+    for file, value in {"spec": spec, "environment": _environment(seed, data), "done": _done(seed)}.items():
         (folder / f"{file}.json").write_text(json.dumps(value))
     (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     (folder / "log.csv").write_text("\n".join(["step,epoch,split,term,value", *_log(method, rng)]) + "\n")
     return folder
+
+
+def _environment(seed: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "started": f"2026-01-0{seed + 1}T12:00:00Z",
+        "command": ["bin/deconfound", "train", "run.toml"],
+        "versions": {"deconfound": "0.1.0", "torch": "2.13.0"},
+        "git": {"commit": "0123abc", "changed": False},
+        "data": data,
+    }
+
+
+def _done(seed: int) -> dict[str, Any]:
+    best = {"best_epoch": 18 + seed, "best_risk": 0.3 + 0.01 * seed}
+    return {"epochs": EPOCHS, "steps": EPOCHS * 10, "seconds": 41.5 + seed, "parameters": 12345} | best
+
+
+def _is_undefined(place: Mapping[str, Any], measured: Mapping[str, Any], undefined: Iterable[str]) -> bool:
+    return place["split"] == "test-zero" and measured["metric"] in undefined
 
 
 def fabricate_grid(
@@ -101,12 +88,16 @@ def fabricate_grid(
     ]
 
 
-def _values(metrics: Mapping[str, Any], strength: float) -> dict[str, float]:
+def _values(protocol: str, strength: float) -> list[dict[str, Any]]:
     """One value per metric that grows worse as `strength`, in about [0, 1], falls."""
-    return {
-        name: float(strength if metric.higher_is_better else (1.1 - strength) * (1 + 0.3 * i))
-        for i, (name, metric) in enumerate(metrics.items())
-    }
+    from deconfound.metrics import PROTOCOLS
+
+    metrics = PROTOCOLS[protocol].metrics.items()
+    values = [
+        strength if metric.higher_is_better else (1.1 - strength) * (1 + 0.3 * i)
+        for i, (_, metric) in enumerate(metrics)
+    ]
+    return [{"metric": name, "value": float(value)} for (name, _), value in zip(metrics, values, strict=True)]
 
 
 def _places(method: str, modalities: Sequence[str], splits: Mapping[str, int]) -> list[tuple[dict[str, Any], float]]:

@@ -29,8 +29,8 @@
         titleFontSize: 11.5, titleFontWeight: 400, titlePadding: 8,
       },
       legend: {
-        labelColor: ink, labelFontSize: 11.5, labelLimit: 220, orient: "top", columns: 3, symbolSize: 80, symbolOpacity: 1,
-        symbolFillColor: soft, symbolStrokeColor: soft,
+        labelColor: ink, labelFontSize: 11.5, labelLimit: 220, orient: "top", columns: 3, symbolSize: 80,
+        symbolOpacity: 1, symbolFillColor: soft, symbolStrokeColor: soft,
       },
     };
   }
