@@ -23,7 +23,9 @@ def learning_figures(section: Section, points: int = 24_000) -> list[Figure]:
     found = {term for row in section.rows for run in row.runs for _, term in run.curves}
     order = list(dict.fromkeys(term for row in section.rows for run in row.runs for _, term in run.curves))
     first = [term for term in ("risk", "total", "prediction") if term in found]
-    return [_learning_figure(section, term, width) for term in dict.fromkeys([*first, *order])]
+    last = [term for term in ("learning_rate",) if term in found]
+    terms = [*first, *(term for term in order if term not in last), *last]
+    return [_learning_figure(section, term, width) for term in dict.fromkeys(terms)]
 
 
 def _learning_figure(section: Section, term: str, width: int) -> Figure:
