@@ -128,6 +128,15 @@ def test_probe_of_tokens_counts_them():
     assert probe(known, "words").score > probe(known, "words").constant
 
 
+def test_a_very_wide_modality_is_folded_and_still_predicts():
+    dataset = made().only("good")
+    signal = dataset.signals["good"]
+    wide = Signal(signal.values.repeat(1, 1, 500), signal.mask)
+    split = dataset.metadata["split"].tolist()
+    folded = Dataset.build("wide", dataset.task, {"good": wide}, dataset.target, {"id": dataset.columns["id"]}, split)
+    assert probe(folded, "good").score > 0.7
+
+
 def test_probe_reads_no_test_row():
     dataset = made()
     values = dataset.signals["good"].values.clone()

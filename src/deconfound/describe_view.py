@@ -55,7 +55,7 @@ def _probe_lines(found: Description) -> list[str]:
     for probe in found.probes:
         also = (
             f"  mae {probe.mae:.3f}  corr {'-' if probe.corr is None else format(probe.corr, '.3f')}"
-            if probe.mae
+            if probe.mae is not None
             else ""
         )
         lines.append(f"  {probe.modality:12} {probe.score:7.3f}  (train {probe.train:.3f}){also}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from deconfound.dataset import Dataset
@@ -17,6 +19,8 @@ MOST_ROWS = 4096
 """Training rows that a probe uses, evenly spaced; more cost time and change little."""
 MOST_TOKENS = 1000
 """Tokens that a probe counts: the most frequent ones of its training rows."""
+MOST_FEATURES = 2048
+"""Features that a probe sees; wider modalities, such as images, are folded into so many."""
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Per training row; the one that is best on every fifth group of train is taken."""
 
@@ -83,18 +87,12 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     )
 
 
-def _pool(train: Signal) -> Any:
-    """Signal → (B, D) float64, fitted on the training rows: masked mean over steps, or counts of frequent tokens."""
-    tokens = not train.values.is_floating_point()
-    kept = torch.bincount(train.values[train.mask]).argsort(descending=True)[:MOST_TOKENS] if tokens else None
+def _pool(train: Signal) -> Callable[[Signal], np.ndarray]:
+    """Signal → (B, D) float64, standardised by the training rows that have the modality; absent rows are 0."""
+    kept = None if train.values.is_floating_point() else _frequent(train)
 
     def features(signal: Signal) -> tuple[np.ndarray, np.ndarray]:
-        steps = signal.mask.sum(dim=1).clamp(min=1).double()[:, None]
-        if kept is None:
-            pooled = signal.values.flatten(2).sum(dim=1).double() / steps
-        else:
-            columns = [((signal.values == token) & signal.mask).sum(dim=1) for token in kept]
-            pooled = torch.stack(columns, dim=1).double() / steps
+        pooled = _means(signal) if kept is None else _counts(signal, kept)
         return pooled.numpy(), signal.present.numpy()
 
     pooled, present = features(train)
@@ -109,13 +107,42 @@ def _pool(train: Signal) -> Any:
     return encode
 
 
+def _means(signal: Signal) -> Tensor:
+    """(B, D) mean over existing steps; features beyond `MOST_FEATURES` are summed with random signs (count sketch)."""
+    width = signal.values[0, 0].numel()
+    generator = torch.Generator().manual_seed(0)
+    bucket = torch.randint(0, MOST_FEATURES, (width,), generator=generator)
+    sign = torch.randint(0, 2, (width,), generator=generator).double() * 2 - 1
+    pooled = torch.zeros(len(signal), min(width, MOST_FEATURES), dtype=torch.float64)
+    for start in range(0, len(signal), 256):
+        steps = signal.mask[start : start + 256].sum(dim=1).clamp(min=1)
+        part = signal.values[start : start + 256].flatten(2).double().sum(dim=1) / steps[:, None]
+        if width > MOST_FEATURES:
+            pooled[start : start + 256].index_add_(1, bucket, part * sign)
+        else:
+            pooled[start : start + 256] = part
+    return pooled
+
+
+def _frequent(train: Signal) -> Tensor:
+    """The most frequent tokens of the training rows."""
+    tokens, counts = torch.unique(train.values[train.mask], return_counts=True)
+    return tokens[counts.argsort(descending=True, stable=True)[:MOST_TOKENS]]
+
+
+def _counts(signal: Signal, kept: Tensor) -> Tensor:
+    """(B, len(kept)) share of each token among the existing steps."""
+    steps = signal.mask.sum(dim=1).clamp(min=1).double()
+    return torch.stack([((signal.values == token) & signal.mask).sum(dim=1) / steps for token in kept], dim=1)
+
+
 def _every_fifth(env: np.ndarray) -> np.ndarray:
     """(B,) bool: rows of every fifth environment, or every fifth row where there are fewer than five environments."""
     distinct, code = np.unique(env, return_inverse=True)
     return (code if len(distinct) >= 5 else np.arange(len(env))) % 5 == 4
 
 
-def _fit(x: np.ndarray, y: np.ndarray, penalty: float, classify: bool) -> Any:
+def _fit(x: np.ndarray, y: np.ndarray, penalty: float, classify: bool) -> Callable[[np.ndarray], np.ndarray]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -155,5 +154,5 @@ def _read_parquet(path: Path) -> dict[str, Values]:
         table = pq.ParquetFile(path).read()
     except pa.ArrowException as error:
         raise DataError(f"{path} is no Parquet file or a damaged one") from error
-    columns = {name: column.to_pylist() for name, column in zip_longest(table.column_names, table.columns)}
+    columns = {name: found.to_pylist() for name, found in zip(table.column_names, table.columns, strict=True)}
     return {name: [None if value != value else value for value in values] for name, values in columns.items()}

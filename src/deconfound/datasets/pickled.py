@@ -49,6 +49,24 @@ class Unfinished:
     value: Any = None
 
 
+@dataclass(eq=False)
+class LongText:
+    """UTF-8 text still in the file. Protocols 0 to 2 write arrays so; it is decoded when it is used, and not kept.
+
+    A text that is used twice is kept from then on, so that repeating it costs nothing.
+    """
+
+    data: memoryview
+    kept: str | None = None
+
+    def text(self) -> str:
+        return self.kept if self.kept is not None else str(self.data, "utf-8", "surrogatepass")
+
+    def keep(self) -> str:
+        self.kept = self.text()
+        return self.kept
+
+
 def find(module: object, name: object) -> Named:
     """The inert stand-in of an admitted name.
 
@@ -118,7 +136,9 @@ def finish(unfinished: object, state: object) -> object:
 
 
 def resolved(value: object) -> object:
-    """The finished array or dtype in place of its `Unfinished`."""
+    """The finished array or dtype in place of its `Unfinished`, the text in place of its `LongText`."""
+    if isinstance(value, LongText):
+        return value.text()
     return value.value if isinstance(value, Unfinished) and value.value is not None else value
 
 

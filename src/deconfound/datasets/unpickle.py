@@ -21,12 +21,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deconfound.datasets.pickled import call, check_plain, find, finish, resolved
+from deconfound.datasets.pickled import LongText, call, check_plain, find, finish, resolved
 from deconfound.errors import DataError
 
 MOST_OPERATIONS = 5_000_000
 _LONGEST_INTEGER = 16  # bytes; more digits serve no array and cost quadratic time
 _SMALL = 256  # bytes up to here are copied, longer ones are views of the file
+_LONG = 1 << 16  # bytes of text from here on are decoded when used
 _OTHER_FILES = {
     b"PK\x03\x04": "a zip archive, such as torch.save or .npz write",
     b"\x1f\x8b": "compressed with gzip; unpack it first",
@@ -76,12 +77,7 @@ def read_pickle(path: str | Path) -> Unpickled:
         raise DataError(f"{path} is refused: {error}") from None
     except (ValueError, TypeError, LookupError, OverflowError, struct.error) as error:
         raise DataError(f"{path} is no pickle or a damaged one (at byte {machine.at} of {len(mapped)})") from error
-
-    def release() -> None:
-        if hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
-
-    return Unpickled(content, len(mapped), release)
+    return Unpickled(content, len(mapped), machine.release)
 
 
 class Machine:
@@ -108,8 +104,14 @@ class Machine:
                 self.refuse(code)
         raise DataError(f"it has more than {MOST_OPERATIONS} operations; save large parts as arrays, not as lists")
 
+    def release(self) -> None:
+        """Let go of the pages of the file that are in memory; they come back when they are used."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.data.madvise(mmap.MADV_DONTNEED)
+
     def end(self) -> object:
         content = self.pop()
+        self.memo.clear()  # `release` keeps this machine, which should not keep what only the pickle needed
         check_plain([content])
         if self.stack or self.marks or self.at != len(self.view):
             raise DataError(f"it goes on after its content ends at byte {self.at}; one pickle to a file")
@@ -149,8 +151,12 @@ class Machine:
         data = self.take(self.number(width))
         return bytes(data) if len(data) <= _SMALL else data
 
-    def text(self, width: int) -> str:
-        return str(self.take(self.number(width)), "utf-8", "surrogatepass")
+    def text(self, width: int) -> str | LongText:
+        data = self.take(self.number(width))
+        if len(data) <= _LONG:
+            return str(data, "utf-8", "surrogatepass")
+        self.release()  # of the long text before this one
+        return LongText(data)
 
     def integer(self, digits: bytes) -> int:
         if len(digits) > 3 * _LONGEST_INTEGER:
@@ -194,7 +200,8 @@ class Machine:
         self.memo[key] = self.stack[-1]
 
     def recall(self, key: int) -> object:
-        return resolved(self.memo[key])
+        value = self.memo[key]
+        return value.keep() if isinstance(value, LongText) else resolved(value)
 
     def build(self) -> None:
         state = self.pop()

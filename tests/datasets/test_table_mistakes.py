@@ -1,0 +1,154 @@
+"""Every mistake in a table is one line that says what to do."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, write_rows
+from deconfound.datasets.table import read_table
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("[split]", "[split", "is no TOML"),
+        ('manifest = "rows.csv"\n', "", "'manifest' is missing"),
+        ('manifest = "rows', 'manifset = "rows', "missing|'manifset'; did you mean 'manifest'"),
+        ("rows.csv", "none.csv", "no such file"),
+        ("rows.csv", "corpus.toml", "a manifest is a .csv, .jsonl or .parquet"),
+        ("rows.csv", "../rows.csv", "leads out of"),
+        ("audio.npy", "../audio.npy", "leads out of"),
+        ("audio.npy", "/etc/passwd", "leads out of"),
+        ("audio.npy", "a/../audio.npy", "leads out of"),
+        ("audio.npy", "none.npy", "no such file"),
+        ("audio.npy", "rows.csv", "a modality is a .npy or .npz"),
+        ('file = "audio.npy"', 'file = "audio.npy"\nkey = "a"', "one array without a name"),
+        ('file = "audio.npy"', 'fiel = "audio.npy"', "missing|there is no argument 'fiel'"),
+        ('file = "text.npz"', 'file = "text.npz"\nkey = "valeus"', "no array 'valeus'; did you mean 'values'"),
+        ('lengths = "frames"', 'lengths = "frame"', "no column 'frame'; did you mean 'frames'"),
+        ('lengths = "frames"', 'lengths = "label"', "'label' of row 1 is 'sad'; expected a number"),
+        ('lengths = "frames"', 'lengths = "score"', "length of '001' is 0.5; expected a whole number from 0 to 4"),
+        ('lengths = "frames"', 'kind = "vector"', r"shape \(12, 4, 3\); a vector is \(N, D\)"),
+        ('file = "text.npz"', 'file = "text.npz"\nkind = "tokens"', "holds float64; a tokens? holds integers"),
+        ('lengths = "frames"', 'row = "score"', "row of '001' is 0.5"),
+        ('column = "label"', 'column = "lable"', "no column 'lable'; did you mean 'label'"),
+        ('kind = "classification"', 'kind = "ranking"', "'ranking'"),
+        ('kind = "classification"', 'kind = "regression"', "'label' of row 1 is 'sad'; expected a number"),
+        ('kind = "classification"', 'kind = "classification"\nloss = "l1"', "no loss to choose"),
+        (
+            'kind = "classification"',
+            'kind = "classification"\nclasses = ["sad", "hapy"]',
+            "'001' has the unknown class 'happy'; did",
+        ),
+        ('column = "split"', "", "either a column, or group, seed and shares"),
+        ('column = "split"', 'group = ["speaker"]', "needs group, seed and shares, all three"),
+        ('column = "split"', 'column = "split"\nseed = 1', "either a column, or"),
+        ('column = "split"', 'column = "speaker"', "'train' is empty"),
+        ('column = "split"', GROUPED.format(seed=1).replace("0.5", "0.9"), "sum to 1"),
+        ('column = "split"', GROUPED.format(seed=1).replace("speaker", "room"), "2 groups cannot fill 3 splits"),
+        ('environment = ["speaker"]', 'environment = ["speakers"]', "no column 'speakers'; did you mean 'speaker'"),
+        ('environment = ["speaker"]', 'id = "speaker"', "id 's0' occurs 2 times"),
+        ("[modalities.audio]", "[modality.audio]", "'modality'; did you mean 'modalities'"),
+    ],
+)
+def test_mistakes_in_the_toml(folder, old, new, match):
+    refuse_table(edit(folder, old, new), match)
+
+
+def changed(row: int, **values):
+    return [values_of | (values if i == row else {}) for i, values_of in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        (changed(3, id="002"), "id '002' occurs 2 times"),
+        (changed(3, id=None), "row 4 has no 'id'"),
+        (changed(3, label=None), "row 4 has no 'label'"),
+        (changed(3, split=None), "row 4 has no 'split'"),
+        (changed(3, speaker=None), "row 4 has no 'speaker'"),
+        (changed(3, frames=9), "length of '003' is 9"),
+        (changed(3, frames=None), "length of '003' is nan"),
+        (ROWS[:5], r"audio.npy has 12 rows, the manifest 5"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_mistakes_in_the_rows(folder, rows, match, ending):
+    write_rows(folder, rows, ending)
+    refuse_table(edit(folder, "rows.csv", f"rows.{ending}"), match)
+
+
+def test_targets_that_are_not_numbers(folder):
+    path = edit(folder, 'column = "label"\nkind = "classification"', 'column = "score"\nkind = "regression"')
+    write_rows(folder, changed(3, score=None))
+    refuse_table(path, "target of '003' is nan")
+    write_rows(folder, changed(3, score="inf"))
+    refuse_table(path, "target of '003' is inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("rows.csv", b"", "has no rows"),
+        ("rows.csv", b"id,label\n", "has no rows"),
+        ("rows.csv", b"id,id\n1,2\n", "occurs twice"),
+        ("rows.csv", b"id,label\n1\n", "line 2 has 1 fields, the header 2"),
+        ("rows.csv", b'id,label\n"1,2\n', "line 2 is no CSV"),
+        ("rows.csv", b"id,label\n\xff\xfe,2\n", "not UTF-8"),
+        ("rows.jsonl", b"{", "line 1 is no JSON"),
+        ("rows.jsonl", b"[" * 100_000, "line 1 is no JSON"),
+        ("rows.jsonl", b"[1]\n", "line 1 is a list"),
+        ("rows.jsonl", b'{"id": [1]}\n', "column 'id' holds a list"),
+        ("rows.parquet", b"PAR1 not at all", "no Parquet file"),
+        ("audio.npy", b"", "damaged, of another format"),
+        ("audio.npy", b"\x93NUMPY\x01\x00", "damaged, of another format"),
+        ("text.npz", b"PK\x03\x04", "damaged, of another format"),
+        ("text.npz", b"no zip", "damaged, of another format"),
+        ("text.npz", b"\x93NUMPY\x01\x00", "damaged, of another format"),
+        ("audio.npy", b"PK\x03\x04", "damaged, of another format"),
+    ],
+)
+def test_damaged_files(folder, name, content, match):
+    (folder / name).write_bytes(content)
+    path = edit(folder, "rows.csv", name) if name.startswith("rows") else folder / "corpus.toml"
+    refuse_table(path, match)
+
+
+def test_a_header_that_promises_more_than_the_file_has(folder):
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (12, 50000, 5000), }".ljust(117) + b"\n"
+    (folder / "audio.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 64)
+    refuse_table(folder / "corpus.toml", "damaged, of another format")
+
+
+@pytest.mark.parametrize("name", ["audio.npy", "text.npz"])
+def test_objects_are_never_unpickled(folder, name):
+    class Touch:
+        def __reduce__(self):
+            return (os.system, ("touch ran",))
+
+    objects = np.array([Touch()] * N, dtype=object)
+    if name.endswith("npy"):
+        np.save(folder / name, objects)
+    else:
+        np.savez(folder / name, values=objects)
+    refuse_table(folder / "corpus.toml", "or holds Python objects")
+    assert not Path("ran").exists()
+
+
+def test_links_may_not_lead_out(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "audio.npy"
+    np.save(outside, AUDIO)
+    (folder / "audio.npy").unlink()
+    (folder / "audio.npy").symlink_to(outside)
+    refuse_table(folder / "corpus.toml", "leads out of")
+    (folder / "audio.npy").unlink()
+    np.save(folder / "inner.npy", AUDIO)
+    (folder / "audio.npy").symlink_to(folder / "inner.npy")
+    assert len(read_table(folder / "corpus.toml")) == N
+
+
+def test_missing_toml(tmp_path):
+    refuse_table(tmp_path / "none.toml", "No such file")
+    refuse_table(tmp_path, "Is a directory")
