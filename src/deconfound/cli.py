@@ -177,7 +177,7 @@ def _run(words: list[str], debug: bool) -> int:
     try:
         result: Any = app(words, standalone_mode=False)
         sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        return _interrupted() if result == 130 else 0
     except _USAGE as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())
@@ -185,18 +185,22 @@ def _run(words: list[str], debug: bool) -> int:
         command = error.ctx.command_path if getattr(error, "ctx", None) else "deconfound"
         return _complain(f"{error.format_message()} See '{command} --help'.", 2)
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("interrupted; the same command goes on from the last finished epoch", 130)
+        return _interrupted()
     except DeconfoundError as error:
         if debug:
             traceback.print_exc()
         return _complain(" ".join(str(error).split()), 2)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as in '| head'
+    except (BrokenPipeError, SystemExit):  # the reader went away, as in '| head'; typer turns that into an exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if debug:
             traceback.print_exc()
         return _complain(f"this is a fault of deconfound ({type(error).__name__}: {error}); run with --debug", 1)
+
+
+def _interrupted() -> int:
+    return _complain("interrupted; 'train' and 'demo' go on from the last finished epoch when called again", 130)
 
 
 def _complain(message: str, code: int) -> int:

@@ -51,11 +51,12 @@ class Learner(LightningModule):
         return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        number = mix(self.seed, self.global_step, self.global_rank)
-        torch.manual_seed(number)  # dropout knows only the global generator
+        place = (self.seed, self.global_step, self.global_rank)
+        torch.manual_seed(mix(*place, 0))  # dropout knows only the global generator
         if self._random is None or self._random.device != self.device:
             self._random = torch.Generator(self.device)
-        loss = self.method.loss(batch, self.global_step / self.steps, self._random.manual_seed(number))
+        self._random.manual_seed(mix(*place, 1))  # another stream, or noise would follow the dropout masks
+        loss = self.method.loss(batch, self.global_step / self.steps, self._random)
         self._record(loss)
         return loss.total
 

@@ -51,7 +51,8 @@ def test_the_shortcut_follows_rho_in_every_environment(split, factor):
     s, y = latents(data, "S", split)
     env = data.env[rows.start : rows.stop].numpy()
     for e, rho in enumerate((0.9, 0.3)):
-        assert np.corrcoef(s[env == e, 0], y[env == e])[0, 1] == pytest.approx(factor * rho, abs=0.03)
+        found = [np.corrcoef(column, y[env == e])[0, 1] for column in s[env == e].T]
+        assert np.mean(found) == pytest.approx(factor * rho, abs=0.02)
 
 
 def test_only_the_last_modalities_carry_the_shortcut():
