@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import FAST, small_run
 
 from deconfound import cli, store
 from deconfound.datasets.synthetic import synthetic
+from small import FAST, small_run
 
 SPEC = f"""
 method = "cmir"
@@ -105,7 +105,15 @@ def test_predict_into_a_closed_pipe_is_silent(home):
 
 def test_no_progress_bar_in_a_pipe(tmp_path):
     (tmp_path / "spec.toml").write_text(SPEC.replace('store = "data"', "synthetic = {rows = 64}"))
-    command = [sys.executable, "-m", "deconfound.cli", "train", str(tmp_path / "spec.toml"), "--out", str(tmp_path / "r")]
+    command = [
+        sys.executable,
+        "-m",
+        "deconfound.cli",
+        "train",
+        str(tmp_path / "spec.toml"),
+        "--out",
+        str(tmp_path / "r"),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stderr == ""
     assert len(ended.stdout.splitlines()) == 1

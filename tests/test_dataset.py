@@ -1,12 +1,12 @@
 import pytest
 import torch
-from small import tiny
 
 from deconfound.columns import Column
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError
 from deconfound.signal import Signal
 from deconfound.task import Task
+from small import tiny
 
 
 def test_rows_are_sorted_by_split_and_stay_together():

@@ -204,12 +204,18 @@ def test_a_run_directory_keeps_predictions_and_records(tmp_path: Path) -> None:
     ]
 
 
-def test_evaluating_again_replaces_a_scenario_and_keeps_the_others(tmp_path: Path) -> None:
+def test_a_scenario_is_predicted_once_and_the_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tmp_path, [NOISE, Scenario("valid", "valid")])
-    second = run(tmp_path, [replace(NOISE, severities=(2.0,))])
-    kept = read_records(tmp_path / "records.jsonl")
-    assert kept == [record for record in first if record.scenario == "valid"] + second
-    assert load_predictions(tmp_path / "predictions" / "noise.npz").severities.tolist() == [2.0]
+    monkeypatch.setattr(Toy, "forward", None)
+    assert run(tmp_path, [NOISE]) == [record for record in first if record.scenario == "noise"]
+    assert sorted(read_records(tmp_path / "records.jsonl"), key=str) == sorted(first, key=str)
+
+
+def test_another_question_under_a_kept_name_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, [NOISE])
+    for other in (replace(NOISE, severities=(2.0,)), replace(NOISE, arguments={"modalities": ["audio"]})):
+        with pytest.raises(RunError, match="give this one another name"):
+            run(tmp_path, [other])
 
 
 def test_an_unusual_name_stays_inside_the_folder(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
+from itertools import chain
+
 import torch
-from small import tiny
 
 from deconfound.feed import ShuffledRows, mix, ordered_loader, train_loader
+from small import tiny
 
 
 def epoch(sampler: ShuffledRows, number: int) -> list[list[int]]:
@@ -12,7 +14,7 @@ def epoch(sampler: ShuffledRows, number: int) -> list[list[int]]:
 def test_an_epoch_visits_every_row_once_in_an_order_of_seed_and_epoch():
     sampler = ShuffledRows(range(5, 25), 6, seed=1)
     first, second = epoch(sampler, 0), epoch(sampler, 1)
-    assert sorted(sum(first, [])) == list(range(5, 25))
+    assert sorted(chain.from_iterable(first)) == list(range(5, 25))
     assert [len(rows) for rows in first] == [6, 6, 6, 2]
     assert first != second
     assert first == epoch(ShuffledRows(range(5, 25), 6, seed=1), 0)
@@ -20,7 +22,7 @@ def test_an_epoch_visits_every_row_once_in_an_order_of_seed_and_epoch():
 
 
 def test_processes_share_an_epoch_without_overlap():
-    parts = [sum(epoch(ShuffledRows(range(24), 4, 0, rank, 2), 3), []) for rank in (0, 1)]
+    parts = [list(chain(*epoch(ShuffledRows(range(24), 4, 0, rank, 2), 3))) for rank in (0, 1)]
     assert sorted(parts[0] + parts[1]) == list(range(24))
 
 

@@ -15,7 +15,7 @@ def example() -> Predictions:
     output = np.arange(12, dtype=np.float32).reshape(2, 3, 2, 1) / 7
     ids = np.array(["ü$_$1", "b"])
     return Predictions(
-        "gaussian", "test", False, 3, np.array([0.1, 0.2]), np.array([4, 5]), ids, np.array([0.5, 1.0]), output
+        "gaussian", "{}", "test", False, 3, np.array([0.1, 0.2]), np.array([4, 5]), ids, np.array([0.5, 1.0]), output
     )
 
 

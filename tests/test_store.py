@@ -1,5 +1,4 @@
 import json
-import os
 import signal as signals
 import subprocess
 import sys
@@ -7,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import tiny
 
 from deconfound import store
 from deconfound.errors import StoreError
 from deconfound.testing import check_dataset
+from small import tiny
 
 
 def test_what_is_saved_is_what_opens(tmp_path):
@@ -134,8 +133,8 @@ def test_a_killed_write_leaves_nothing_that_opens(tmp_path):
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -signals.SIGKILL
     assert not (tmp_path / "s").exists()
-    for left in os.listdir(tmp_path):
+    for left in tmp_path.iterdir():
         with pytest.raises(StoreError):
-            store.open_store(tmp_path / left)
+            store.open_store(left)
     store.save(tiny(), tmp_path / "s")
     store.check_store(tmp_path / "s")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import FAST, small_data, small_run, small_spec, tiny
 
 from deconfound.api import fit
 from deconfound.checkpoint import read_checkpoint
-from deconfound.curves import HEADER, CurveLog, read_curves
+from deconfound.curve_log import CurveLog
+from deconfound.curves import HEADER, read_curves
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.run import Run
+from small import FAST, small_data, small_run, small_spec, tiny
 
 LONG = {**FAST, "epochs": 12, "patience": 100}
 
@@ -68,7 +69,8 @@ def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, undist
 
 
 def test_a_finished_run_is_returned_untouched(undisturbed):
-    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*") if path.is_file() and path.name != ".lock"}
+    files = [path for path in undisturbed.rglob("*") if path.is_file() and path.name != ".lock"]
+    before = {path: path.stat().st_mtime_ns for path in files}
     small_run(undisturbed, train=LONG, method="cmir")
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
@@ -140,11 +142,9 @@ def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
 
 
 def test_an_infinite_loss_stops_with_advice(tmp_path):
-    data = small_data()
     huge = tiny(signals=tiny().signals, target=torch.full((12,), 1e30))
-    with pytest.raises(RunError, match="lower train.learning_rate"):
+    with pytest.raises(RunError, match=r"lower train\.learning_rate"):
         fit(huge, "erm", out=tmp_path / "r", train=FAST, progress=False)
-    assert len(data) > 0
 
 
 def test_missing_splits_and_data_are_told(tmp_path):

@@ -98,8 +98,10 @@ def main() -> None:
         return chosen.groupby("seed")["value"].mean().sort_index().to_numpy()
 
     lines = ["| method | " + " | ".join(COLUMNS) + " |", "|" + "---|" * (len(COLUMNS) + 1)]
-    for name in METHODS:
-        lines.append(f"| {name} | " + " | ".join(mean_sd(values(name, *cell)) for cell in COLUMNS.values()) + " |")
+    lines += [
+        f"| {name} | " + " | ".join(mean_sd(values(name, *cell)) for cell in COLUMNS.values()) + " |"
+        for name in METHODS
+    ]
     for name in list(METHODS)[1:]:
         cells = [paired_interval(values(name, *cell), values("erm", *cell)) for cell in COLUMNS.values()]
         lines.append(f"| {name} − erm [95 %] | " + " | ".join(cells) + " |")

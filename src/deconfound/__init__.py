@@ -53,7 +53,7 @@ _HOME = {
     "train_run": "deconfound.train",
 }
 
-__all__ = [  # noqa: PLE0604 (names are loaded lazily)
+__all__ = [
     "Backbone",
     "Batch",
     "Corruption",

@@ -47,7 +47,9 @@ def _table(name: str) -> tuple[str, str, type[BaseModel]]:
 
 
 def _argument(name: str, field: FieldInfo) -> dict[str, Any]:
-    bounds = {sign: getattr(item, key) for item in field.metadata for key, sign in _BOUNDS.items() if hasattr(item, key)}
+    bounds = {
+        sign: getattr(item, key) for item in field.metadata for key, sign in _BOUNDS.items() if hasattr(item, key)
+    }
     search = next((item for item in field.metadata if isinstance(item, Search)), None)
     return {
         "name": name,

@@ -1,83 +1,39 @@
-"""`CurveLog`: every loss term of every epoch in one long CSV file that survives kills and resumes."""
+"""The log of a run: every loss term of every epoch as `step,epoch,split,term,value` rows."""
 
 from __future__ import annotations
 
 import csv
-from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
-
 from deconfound.errors import RunError
-from deconfound.files import whole_file
 
 HEADER = ("step", "epoch", "split", "term", "value")
 
 
-class CurveLog(Logger):
-    """A Lightning logger that appends `step,epoch,split,term,value` rows.
-
-    Args:
-        path: the CSV file; rows of `keep_epochs` and later are dropped, they will be trained again.
-        keep_epochs: number of epochs that the checkpoint to resume from has finished.
-    """
-
-    def __init__(self, path: Path, keep_epochs: int = 0) -> None:
-        super().__init__()
-        self.path = path
-        kept = [row for row in read_curves(path) if row["epoch"] < keep_epochs] if path.is_file() else []
-        lines = [",".join(HEADER)] + [",".join(str(row[name]) for name in HEADER) for row in kept]
-        with whole_file(path) as file:
-            file.write("\n".join(lines) + "\n")
-
-    @property
-    def name(self) -> str:
-        return "curves"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Path:
-        return self.path
-
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The run directory holds the specification; nothing to write here."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        epoch = int(metrics.get("epoch", 0))
-        rows = [
-            (step, epoch, *name.split("/", 1), repr(float(value))) for name, value in metrics.items() if "/" in name
-        ]
-        try:
-            with open(self.path, "a", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows)
-        except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error.strerror}; free space and run again to resume") from error
-
-
 def read_curves(path: Path) -> list[dict[str, Any]]:
-    """Rows of a log with numbers as numbers; a row cut short by a kill ends the file.
+    """Rows of a log with numbers as numbers; a last row cut short by a kill is left out.
 
     Raises:
-        RunError: the file is not such a log.
+        RunError: the file is missing, not such a log, or damaged.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != HEADER:
-            raise RunError(f"{path} is not a log of this program; its header must be {','.join(HEADER)}")
-        rows = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot read the log {path}: {error.strerror}; train again") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"the log {path} is damaged (not UTF-8); train again") from error
+    reader = csv.reader(text[: text.rfind("\n") + 1].splitlines())
+    if tuple(next(reader, ())) != HEADER:
+        raise RunError(f"{path} is not a log of this program; its header must be {','.join(HEADER)}")
+    rows = []
+    try:
         for row in reader:
             if len(row) != len(HEADER):
-                break
+                raise ValueError(f"{len(row)} fields instead of {len(HEADER)}")
             rows.append(
                 {"step": int(row[0]), "epoch": int(row[1]), "split": row[2], "term": row[3], "value": float(row[4])}
             )
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{path} line {reader.line_num} is damaged ({error}); train again") from error
     return rows

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deconfound.checks import check_rows
 from deconfound.columns import Columns
 from deconfound.errors import DataError, did_you_mean
+from deconfound.form import describe_form, named_tensors
 from deconfound.signal import Batch, Signal
 from deconfound.task import Modality, Task
 
@@ -39,6 +41,7 @@ class Dataset:
         columns: metadata, one value per row; "id" is text and unique.
         splits: split name → range of rows.
         environment: names of the columns whose combinations are the environments; empty for none.
+        group: names of the columns of which no value may occur in two splits, such as the speaker; empty for none.
         provenance: where the rows came from and what was done to them, JSON values only.
         latents: name → (N, D) true factors of synthetic data, for diagnostics; never part of a batch.
     """
@@ -50,6 +53,7 @@ class Dataset:
     columns: Columns
     splits: Mapping[str, range]
     environment: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     latents: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -62,7 +66,7 @@ class Dataset:
             raise DataError(f"{self.name}: the target has {len(self.target)} rows; these differ: {wrong}")
         if not self.signals or "id" not in self.columns:
             raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'")
-        for column in self.environment:
+        for column in (*self.environment, *self.group):
             self._known(column)
 
     @classmethod
@@ -76,6 +80,7 @@ class Dataset:
         split: Sequence[str] | np.ndarray,
         *,
         environment: Sequence[str] = (),
+        group: Sequence[str] = (),
         provenance: Mapping[str, Any] | None = None,
         latents: Mapping[str, Tensor] | None = None,
     ) -> Dataset:
@@ -104,7 +109,16 @@ class Dataset:
             target, latents = target[rows], {k: v[rows] for k, v in (latents or {}).items()}
         columns = Columns(metadata).select(rows)
         dataset = cls(
-            name, task, dict(signals), target, columns, splits, tuple(environment), provenance or {}, latents or {}
+            name,
+            task,
+            dict(signals),
+            target,
+            columns,
+            splits,
+            tuple(environment),
+            tuple(group),
+            provenance or {},
+            latents or {},
         )
         check_rows(dataset)
         return dataset
@@ -152,7 +166,7 @@ class Dataset:
         keep = np.ones(len(self), dtype=bool)
         for name, wanted in conditions.items():
             values = wanted if isinstance(wanted, list | tuple | set) else [wanted]
-            keep &= np.isin(self._known(name).values, list(values))
+            keep &= np.isin(self._known(name).values, np.array(list(values)))
         if not keep.any():
             raise DataError(f"{self.name}: no row has {dict(conditions)}; change the filter")
         return torch.from_numpy(np.flatnonzero(keep))
@@ -212,6 +226,7 @@ class Dataset:
             self.columns.select(cut),
             {name: self.splits[name] for name in DEVELOPMENT},
             self.environment,
+            self.group,
             self.provenance,
         )
 
@@ -244,6 +259,7 @@ class Dataset:
             self.columns.select(rows),  # type: ignore[arg-type]
             labels[rows.numpy()],
             environment=self.environment,
+            group=self.group,
             provenance=self.provenance,
             latents={name: values[rows] for name, values in self.latents.items()},
         )
@@ -254,79 +270,10 @@ class Dataset:
         digest = hashlib.sha256(json.dumps(describe_form(self), sort_keys=True).encode())
         for name, tensor in sorted(named_tensors(self).items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def _known(self, column: str) -> Any:
         if column not in self.columns:
             raise DataError(f"{self.name} has no metadata column {column!r}{did_you_mean(column, self.columns)}")
         return self.columns[column]
-
-
-def describe_form(dataset: Dataset) -> dict[str, Any]:
-    """Names, task and splits as JSON values: what a store writes beside the tensors."""
-    task = dataset.task
-    return {
-        "name": dataset.name,
-        "task": {"kind": task.kind, "classes": list(task.classes), "loss": task.loss, "protocol": task.protocol},
-        "modalities": list(dataset.signals),
-        "columns": list(dataset.columns),
-        "latents": list(dataset.latents),
-        "splits": {name: [rows.start, rows.stop] for name, rows in dataset.splits.items()},
-        "environment": list(dataset.environment),
-    }
-
-
-def named_tensors(dataset: Dataset) -> dict[str, Tensor]:
-    """Every tensor of a dataset under the name it has in a store."""
-    tensors = {"target": dataset.target}
-    for name, signal in dataset.signals.items():
-        tensors |= {f"signal/{name}/values": signal.values, f"signal/{name}/mask": signal.mask}
-    for name, column in dataset.columns.items():
-        tensors |= {f"column/{name}/{part}": tensor for part, tensor in column.parts.items()}
-    return tensors | {f"latent/{name}": values for name, values in dataset.latents.items()}
-
-
-def check_rows(dataset: Dataset) -> None:
-    """Look at every value once.
-
-    Raises:
-        DataError: an empty or missing train split, a repeated id, a NaN or infinite target, a class number out of range, a
-            value that is not finite where the mask is True or not 0 where it is False, a modality absent in all rows.
-    """
-    name, target = dataset.name, dataset.target
-    empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
-    if empty or len(dataset) == 0:
-        raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
-    ids = dataset.columns["id"]
-    counts = torch.bincount(ids.codes)
-    if int(counts.max()) > 1:
-        twice = int(counts.argmax())
-        rows = torch.nonzero(ids.codes == twice).flatten().tolist()
-        where = sorted({s for s, r in dataset.splits.items() for row in rows if row in r})
-        raise DataError(
-            f"{name}: id {ids.distinct[twice]!r} occurs {len(rows)} times (in {', '.join(where)}); ids must be unique"
-        )
-    if dataset.task.kind == "classification":
-        if target.dtype != torch.int64 or int(target.min()) < 0 or int(target.max()) >= dataset.task.outputs:
-            raise DataError(f"{name}: class numbers must be integers in [0, {dataset.task.outputs})")
-    elif not bool(torch.isfinite(target).all()):
-        row = int(torch.nonzero(~torch.isfinite(target))[0])
-        raise DataError(f"{name}: the target of {ids.values[row]!r} is {float(target[row])}; targets must be finite")
-    for modality, signal in dataset.signals.items():
-        _check_signal(f"{name}: modality {modality!r}", signal)
-
-
-def _check_signal(what: str, signal: Signal) -> None:
-    if not bool(signal.mask.any()):
-        raise DataError(f"{what} is absent in every row; leave it out")
-    if not signal.values.is_floating_point():
-        return
-    size = max(1, (1 << 24) // max(1, signal.values[0].nbytes))  # rows of 16 MB: bounded memory on a mapped store
-    for start in range(0, len(signal), size):
-        values, mask = signal.values[start : start + size], signal.mask[start : start + size]
-        steps = values.reshape(*mask.shape, -1)
-        if not bool(torch.isfinite(steps).all()):
-            raise DataError(f"{what} holds NaN or infinite values; mask those steps")
-        if bool((steps != 0).any(dim=2)[~mask].any()):
-            raise DataError(f"{what} has values other than 0 where its mask is False")

@@ -44,6 +44,8 @@ def evaluate_runs(folders: Sequence[Path], scenarios: Path | None = None, store:
         scenarios: a TOML file of [[scenario]] tables; the default scenarios if None.
         store: replaces the store that the runs name.
     """
+    import pandas as pd
+
     from deconfound.metrics import PROTOCOLS
     from deconfound.records import frame
     from deconfound.scenario import read_scenarios
@@ -61,4 +63,4 @@ def evaluate_runs(folders: Sequence[Path], scenarios: Path | None = None, store:
     primary = table["protocol"].map(lambda name: PROTOCOLS[name].primary)
     table = table[(table["metric"] == primary) & (table["group"] == "all")]
     keys = ["run", "method", "scenario", "protocol", "metric"]
-    return table.groupby(keys, sort=False)["value"].mean().reset_index()
+    return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()

@@ -22,10 +22,10 @@ from deconfound.corruption import Corruption, seeded
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.metrics import Protocol, Score, protocol_of
-from deconfound.predictions import Predictions, save_predictions
+from deconfound.predictions import Predictions, load_predictions, save_predictions
 from deconfound.records import Record, merged, read_records, write_records
 from deconfound.registry import find, resolve
-from deconfound.scenario import Scenario, file_stem
+from deconfound.scenario import Scenario, definition, file_stem
 from deconfound.signal import Batch
 from deconfound.task import Task
 
@@ -128,7 +128,8 @@ def predict_scenario(
     check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
     target = dataset.target[rows].numpy()
     levels = np.asarray(scenario.severities, dtype=np.float64)
-    return Predictions(scenario.name, scenario.split, scenario.clean, seed, levels, rows.numpy(), ids, target, output)
+    about = (scenario.name, definition(scenario), scenario.split, scenario.clean, seed)
+    return Predictions(*about, levels, rows.numpy(), ids, target, output)
 
 
 def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:
@@ -183,8 +184,8 @@ def evaluate_method(
     """Predict, keep and measure all scenarios in a run directory.
 
     Each scenario leaves `predictions/NAME.npz`, and its lines replace those of the same name in `records.jsonl`; the
-    lines of other scenarios stay. Files are replaced whole after every scenario: an interrupted evaluation can be
-    repeated.
+    lines of other scenarios stay. Predictions are made once: where they are kept already, only the metrics are computed
+    again. Files are replaced whole after every scenario: an interrupted evaluation can be repeated.
 
     Args:
         out: the run directory.
@@ -197,6 +198,7 @@ def evaluate_method(
 
     Raises:
         SpecError, DataError, RunError: as `predict_scenario`; names, rows and corruptions are checked before any work.
+        RunError: kept predictions answer another question under the same name.
     """
     protocol_of(dataset.task.protocol, dataset.task.kind)
     names = [scenario.name for scenario in scenarios]
@@ -210,12 +212,34 @@ def evaluate_method(
     for number, scenario in enumerate(scenarios, start=1):
         if progress:
             print(f"evaluating {number}/{len(scenarios)}: {scenario.name}", file=sys.stderr, flush=True)
-        predictions = predict_scenario(method, dataset, scenario, device=device, seed=damage_seed)
+        predictions = kept_predictions(out, scenario, damage_seed)
+        if predictions is None:
+            predictions = predict_scenario(method, dataset, scenario, device=device, seed=damage_seed)
+            save_predictions(predictions_path(out, scenario), predictions)
         fresh = records_of(predictions, dataset, identity)
-        save_predictions(out / "predictions" / f"{file_stem(scenario.name)}.npz", predictions)
         write_records(out / "records.jsonl", merged(read_records(out / "records.jsonl"), fresh))
         records += fresh
     return records
+
+
+def predictions_path(out: Path, scenario: Scenario) -> Path:
+    """Where a run directory keeps the predictions of a scenario."""
+    return out / "predictions" / f"{file_stem(scenario.name)}.npz"
+
+
+def kept_predictions(out: Path, scenario: Scenario, damage_seed: int = 0) -> Predictions | None:
+    """The predictions of an earlier evaluation, None if there are none.
+
+    Raises:
+        RunError: they are damaged, or of another scenario of the same name.
+    """
+    path = predictions_path(out, scenario)
+    if not path.is_file():
+        return None
+    kept = load_predictions(path)
+    if (kept.definition, kept.seed) != (definition(scenario), damage_seed):
+        raise RunError(f"{out} keeps predictions of another scenario {scenario.name!r}; give this one another name")
+    return kept
 
 
 def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:

@@ -75,5 +75,5 @@ def ordered_loader(dataset: Dataset, split: str, size: int) -> DataLoader[Batch]
     return DataLoader(_Rows(dataset), sampler=chunks, batch_size=None, collate_fn=_as_is)  # type: ignore[arg-type]
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
     return batch

@@ -17,6 +17,7 @@ class Predictions:
 
     Args:
         scenario: its name.
+        definition: all of the scenario as text; equal texts ask the same question.
         split: that the rows are from.
         clean: True if the rows were neither damaged nor robbed of a modality.
         seed: of the damage.
@@ -31,6 +32,7 @@ class Predictions:
     """
 
     scenario: str
+    definition: str
     split: str
     clean: bool
     seed: int
@@ -48,7 +50,7 @@ class Predictions:
             raise RunError(f"{count} rows have {len(self.ids)} ids and {len(self.target)} labels")
 
 
-_TEXT, _NUMBERS = ("scenario", "split"), ("clean", "seed")
+_TEXT = ("scenario", "definition", "split")
 
 
 def save_predictions(path: str | Path, predictions: Predictions) -> None:

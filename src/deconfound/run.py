@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
-from deconfound.errors import RunError, SpecError
+from deconfound.dataset import DEVELOPMENT, Dataset
+from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.lock import sole_writer
 from deconfound.method import Method
 from deconfound.registry import make
 from deconfound.spec import DataSpec, Spec
@@ -44,10 +47,33 @@ def load_data(data: DataSpec) -> Dataset:
 
 
 def narrow(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The modalities and environments that a specification asks for."""
+    """The modalities, environments and left-out environment that a specification asks for.
+
+    Raises:
+        DataError: a modality, column or environment that does not exist among the training and validation rows.
+    """
     if data.modalities is not None:
         dataset = dataset.only(*data.modalities)
-    return dataset if data.environment is None else dataset.with_environment(*data.environment)
+    if data.environment is not None:
+        dataset = dataset.with_environment(*data.environment)
+    return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
+
+
+def leave_out(dataset: Dataset, environment: str) -> Dataset:
+    """Validate on one environment: its training and validation rows become "valid", those of all others "train".
+
+    Raises:
+        DataError: no training or validation row is of this environment, or all are.
+    """
+    development = dataset.development()
+    group, names = development.groups(*development.environment)
+    if environment not in names:
+        raise DataError(f"{dataset.name} has no environment {environment!r}{did_you_mean(environment, names)}")
+    held = (group == names.index(environment)).tolist()
+    split = ["valid" if out else "train" for out in held]
+    for name in dataset.test_splits:
+        split += [name] * len(dataset.splits[name])
+    return dataset.resplit(split)
 
 
 def build_method(
@@ -149,17 +175,26 @@ class Run:
             raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
         return narrow(dataset, self.spec.data)
 
+    def validate(self, method: Method, development: Dataset) -> None:
+        """Predict and measure the validation rows; part of training, no test row is touched."""
+        from deconfound.scenario import Scenario
+
+        self._evaluate(method, development, [Scenario("valid", "valid")], progress=False)
+
     def method(self, encoders: Mapping[str, nn.Module] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch.
 
         Raises:
             RunError: training is not finished, or the checkpoint is damaged or of other modalities.
         """
-        from deconfound.checkpoint import read_weights
-
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
-        method = build_method(self.spec, self.modalities, self.task, encoders)
+        return self.best(build_method(self.spec, self.modalities, self.task, encoders))
+
+    def best(self, method: Method) -> Method:
+        """The method in eval mode with the weights of the best validation epoch so far."""
+        from deconfound.checkpoint import read_weights
+
         weights = read_weights(self.path / "checkpoints" / "best.safetensors", "method.")
         try:
             method.load_state_dict(weights)
@@ -180,6 +215,9 @@ class Run:
     ) -> list[Record]:
         """Predict the rows of every scenario, keep the predictions and write `records.jsonl`.
 
+        A scenario is predicted once; a later call computes its metrics from what was kept. Each time test rows are
+        predicted, a line in `openings.jsonl` says when, by which command and for which scenarios.
+
         Args:
             scenarios: `default_scenarios` of the dataset if left out.
             dataset: the training data, if the specification does not name them or they moved.
@@ -188,20 +226,37 @@ class Run:
         Returns:
             the records of these scenarios.
         """
-        from deconfound.evaluation import evaluate_method
         from deconfound.scenario import default_scenarios
 
         data = self.dataset(dataset)
+        method = self.method(encoders)
+        chosen = default_scenarios(data) if scenarios is None else scenarios
+        with sole_writer(self.path):
+            self._log_opening(chosen)
+            return self._evaluate(method, data, chosen, progress)
+
+    def _evaluate(self, method: Method, data: Dataset, chosen: Sequence[Scenario], progress: bool) -> list[Record]:
+        from deconfound.evaluation import evaluate_method
+
         return evaluate_method(
-            self.method(encoders),
+            method,
             data,
-            default_scenarios(data) if scenarios is None else scenarios,
+            chosen,
             out=self.path,
             run=self.path.name,
             method_name=self.spec.name or self.spec.method["name"],
             seed=self.spec.seed,
             progress=progress,
         )
+
+    def _log_opening(self, chosen: Sequence[Scenario]) -> None:
+        from deconfound.evaluation import kept_predictions
+
+        fresh = [s.name for s in chosen if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
+        if fresh:
+            opening = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "scenarios": fresh}
+            with open(self.path / "openings.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(opening) + "\n")
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import tomllib
@@ -66,6 +67,16 @@ class Scenario:
     def clean(self) -> bool:
         """True if the rows are as they are in the dataset."""
         return self.corruption is None and not self.present
+
+
+def definition(scenario: Scenario) -> str:
+    """All of a scenario as text; equal texts ask the same question."""
+    corruption = scenario.corruption
+    if isinstance(corruption, str):
+        corruption = f"{corruption} {resolve('corruptions', corruption, scenario.arguments)}"
+    parts = {"split": scenario.split, "where": dict(scenario.where), "present": sorted(scenario.present)}
+    parts |= {"corruption": corruption and str(corruption), "severities": [float(s) for s in scenario.severities]}
+    return json.dumps(parts | {"repeats": scenario.repeats}, sort_keys=True, default=str)
 
 
 def in_distribution(dataset: Dataset) -> str:

@@ -21,36 +21,49 @@ class _Table(BaseModel):
 class DataSpec(_Table):
     """Where the rows come from: a store, knobs of the synthetic model, or neither for a dataset passed in Python."""
 
-    store: str | None = Field(None, description="folder of a dataset store, relative to the specification's folder")
-    synthetic: dict[str, Any] | None = Field(None, description="knobs of the synthetic model; {} for its defaults")
-    modalities: tuple[str, ...] | None = Field(None, min_length=1, description="modalities to use; all if left out")
-    environment: tuple[str, ...] | None = Field(None, description="metadata columns that name the environment")
+    store: str | None = Field(
+        default=None, description="folder of a dataset store, relative to the specification's folder"
+    )
+    synthetic: dict[str, Any] | None = Field(
+        default=None, description="knobs of the synthetic model; {} for its defaults"
+    )
+    modalities: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="modalities to use; all if left out"
+    )
+    environment: tuple[str, ...] | None = Field(default=None, description="metadata columns that name the environment")
+    leave_out: str | None = Field(
+        default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
+    )
 
 
 class BackboneSpec(_Table):
     """Encoders, fusion and head that every method shares."""
 
-    encoders: dict[str, str | dict[str, Any]] = Field({}, description="modality → encoder name; by kind if left out")
-    fusion: str | dict[str, Any] = Field("concat", description="how modalities are joined")
-    hidden: int = Field(64, ge=1, description="width of features and hidden layers")
-    depth: int = Field(2, ge=1, description="layers of the head and of MLP encoders")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden units dropped in training")
+    encoders: dict[str, str | dict[str, Any]] = Field(
+        default={}, description="modality → encoder name; by kind if left out"
+    )
+    fusion: str | dict[str, Any] = Field(default="concat", description="how modalities are joined")
+    hidden: int = Field(default=64, ge=1, description="width of features and hidden layers")
+    depth: int = Field(default=2, ge=1, description="layers of the head and of MLP encoders")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="share of hidden units dropped in training")
 
 
 class TrainSpec(_Table):
     """How long and how fast."""
 
-    epochs: int = Field(60, ge=1, description="at most; early stopping may end sooner")
-    batch_size: int = Field(64, ge=1, description="B")
-    learning_rate: float = Field(1e-3, gt=0, description="peak of the schedule")
-    weight_decay: float = Field(1e-2, ge=0, description="of AdamW")
-    warmup: float = Field(0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
-    patience: int = Field(15, ge=1, description="epochs without a better validation risk before training stops")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field("32-true", description="of arithmetic")
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field("auto", description="where to train")
-    devices: int = Field(1, ge=1, description="number of accelerators or processes")
-    threads: int | None = Field(None, ge=1, description="CPU threads; PyTorch's own choice if left out")
+    epochs: int = Field(default=60, ge=1, description="at most; early stopping may end sooner")
+    batch_size: int = Field(default=64, ge=1, description="B")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak of the schedule")
+    weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
+    warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
+    patience: int = Field(default=15, ge=1, description="epochs without a better validation risk before training stops")
+    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field(
+        default="32-true", description="of arithmetic"
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="where to train")
+    devices: int = Field(default=1, ge=1, description="number of accelerators or processes")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
 
 
 def _named(value: Any) -> Any:
@@ -60,8 +73,10 @@ def _named(value: Any) -> Any:
 class Spec(_Table):
     """One run. `Spec.read` makes it from TOML, `Spec.of` from a mapping; both fill the method's defaults."""
 
-    name: str | None = Field(None, description="label in reports; the method's name if left out")
-    seed: int = Field(0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training")
+    name: str | None = Field(default=None, description="label in reports; the method's name if left out")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training"
+    )
     data: DataSpec = DataSpec()
     method: Annotated[dict[str, Any], BeforeValidator(_named), Field(description="name and arguments of the method")]
     backbone: BackboneSpec = BackboneSpec()

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deconfound.checks import check_rows
 from deconfound.columns import Column, Columns
-from deconfound.dataset import Dataset, check_rows, describe_form, named_tensors
+from deconfound.dataset import Dataset
 from deconfound.errors import DataError, StoreError
+from deconfound.form import describe_form, named_tensors
 from deconfound.signal import Signal
 from deconfound.task import Task
 
@@ -150,6 +152,7 @@ def _assemble(path: Path, form: dict[str, Any]) -> Dataset:
         Columns({name: Column(part) for name, part in parts.items()}),
         splits,
         tuple(form["environment"]),
+        tuple(form["group"]),
         form["provenance"],
         {name: tensors[f"latent/{name}"] for name in form["latents"]},
     )

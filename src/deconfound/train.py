@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import nn
 
 from deconfound.checkpoint import SafeCheckpointIO, read_checkpoint
-from deconfound.curves import CurveLog, read_curves
+from deconfound.curve_log import CurveLog
+from deconfound.curves import read_curves
 from deconfound.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.feed import mix
@@ -68,7 +69,7 @@ def train_run(
     out = Path(out)
     whole = dataset if dataset is not None else load_data(spec.data)
     development = narrow(whole, spec.data).development()
-    first = rank_zero_only.rank == 0
+    first = _rank() == 0
     if first:
         _claim(out, spec)
     with sole_writer(out) if first else nullcontext():
@@ -82,6 +83,11 @@ def train_run(
                 method.backbone.set_scale(training_scale(development))
                 _fit(run, method, development, loggers, sys.stdout.isatty() if progress is None else progress)
     return run
+
+
+def _rank() -> int:
+    """Number of this process among those that train together; the engine sets it before our code runs."""
+    return int(getattr(rank_zero_only, "rank", 0))
 
 
 def _claim(out: Path, spec: Spec) -> None:
@@ -173,8 +179,10 @@ def _fit(run: Run, method: Method, data: Dataset, loggers: Sequence[Logger], pro
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from error
-    if rank_zero_only.rank == 0:
-        _finish(run, trainer.global_step, time.monotonic() - began, method)
+    if _rank() == 0:
+        seconds = time.monotonic() - began
+        run.validate(run.best(method.cpu()), data)
+        _finish(run, trainer.global_step, seconds, method)
 
 
 def _callbacks(folder: Path, patience: int, progress: bool) -> list[Any]:

@@ -27,7 +27,7 @@ Rules, also written into the provenance:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ def _dataset(path: Path, name: str, plan: _Plan) -> Dataset:
         plan.metadata,
         plan.split,
         environment=("video",) if with_video else (),
+        group=("video",) if with_video and _apart(plan.metadata["video"], plan.split) else (),
         provenance={
             "format": "mmsa",
             "file": path.name,
@@ -267,3 +268,9 @@ def _metadata(splits: Splits, counts: Mapping[str, int]) -> dict[str, Any]:
         columns["class"] = labels.astype(np.int64) if whole else labels
     # Objects, since NumPy would make each text of a list as wide as the longest one.
     return {name: np.array(c, dtype=object) if isinstance(c, list) else c for name, c in columns.items()}
+
+
+def _apart(videos: Iterable[object], splits: Iterable[str]) -> bool:
+    """True if no video has rows in two splits; `describe` warns of those that have."""
+    home: dict[object, str] = {}
+    return all(home.setdefault(video, split) == split for video, split in zip(videos, splits, strict=True))

@@ -79,7 +79,7 @@ class TargetSpec(_Part):
 
 
 class SplitSpec(_Part):
-    """[split]: a column, or groups with a seed and shares."""
+    """[split]: a column, or groups with a seed and shares; with a column, `group` is what no two splits may share."""
 
     column: str | None = None
     group: tuple[str, ...] | None = None
@@ -88,11 +88,11 @@ class SplitSpec(_Part):
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitSpec:
-        parts = (self.group, self.seed, self.shares)
-        if (self.column is None) == all(part is None for part in parts):
-            raise ValueError("a split is either a column, or group, seed and shares")
-        if self.column is None and (not self.group or self.seed is None or self.shares is None):
+        drawn = (self.seed, self.shares)
+        if self.column is None and self.group and None in drawn:
             raise ValueError("a random split needs group, seed and shares, all three")
+        if (self.column is None and not self.group) or (self.column is not None and drawn != (None, None)):
+            raise ValueError("a split is either a column, or group, seed and shares")
         return self
 
 
@@ -196,6 +196,7 @@ def read_table(path: str | Path) -> Dataset:
         metadata | {"id": np.array(table.ids, dtype=object)},
         split,
         environment=spec.environment,
+        group=spec.split.group or (),
         provenance={
             "format": "table",
             "file": table.path.name,

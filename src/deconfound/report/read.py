@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -10,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from deconfound.curves import read_curves
 from deconfound.errors import RunError
 from deconfound.records import Record, read_records
-
-_HEADER = ["step", "epoch", "split", "term", "value"]
 
 
 @dataclass(frozen=True)
@@ -140,18 +138,10 @@ def _records(path: Path) -> tuple[Record, ...]:
 
 
 def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
-    """Means per epoch. A last row cut short by a kill is left out; values that are not finite stay as they are."""
-    rows = csv.reader(_read(path, "give a run directory that 'deconfound train' made").splitlines())
-    if next(rows, None) != _HEADER:
-        raise RunError(f"{path} is damaged: its header must be {','.join(_HEADER)}; train again")
+    """(split, term) → epoch → mean; values that are not finite stay as they are."""
     logged: dict[tuple[str, str], dict[int, list[float]]] = {}
-    try:
-        for row in rows:
-            if len(row) != len(_HEADER):
-                break
-            logged.setdefault((row[2], row[3]), {}).setdefault(int(row[1]), []).append(float(row[4]))
-    except (ValueError, csv.Error) as error:
-        raise RunError(f"{path} line {rows.line_num} is damaged ({_line(error)}); train again") from error
+    for row in read_curves(path):
+        logged.setdefault((row["split"], row["term"]), {}).setdefault(row["epoch"], []).append(row["value"])
     return {
         curve: {
             epoch: math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan

@@ -38,10 +38,8 @@ def random_batch(
             alone = torch.arange(rows).unsqueeze(1)
             steps &= (alone == number) | (alone > len(modalities))
         signals[name] = Signal(values, torch.ones_like(steps)).keep(steps)
-    if task.kind == "classification":
-        target = torch.arange(rows) % task.outputs
-    else:
-        target = torch.randn(rows, generator=generator)
+    classes = task.kind == "classification"
+    target = torch.arange(rows) % task.outputs if classes else torch.randn(rows, generator=generator)
     return Batch(signals, target, torch.arange(rows), torch.arange(rows) % 2)
 
 
