@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_MARK = re.compile(r"<!-- (?P<word>run|example|by hand|file|same as)(: (?P<detail>.+))? -->")
+_MARK = re.compile(r"<!-- (?P<word>run|output|example|by hand|file|same as)(: (?P<detail>.+))? -->")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Fence:
         page: the file, relative to the repository.
         line: number of its first line.
         language: after the backticks.
-        mark: "run", "example", "file", "by hand", "same as", or "" where there is none.
+        mark: "run", "output", "example", "file", "by hand", "same as", or "" where there is none.
         detail: what the mark says after its colon.
         text: the block without its fences.
     """

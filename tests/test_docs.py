@@ -49,6 +49,7 @@ def test_every_example_says_how_it_is_checked(page: Path) -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b.mark == "run" for b in BLOCKS[p])], ids=name_of)
 def test_examples_run_in_the_order_of_the_page(page: Path, folder: Path) -> None:
     names: dict[str, Any] = {}
+    printed = ""
     for block in BLOCKS[page]:
         if block.mark == "file":
             path = folder / block.detail
@@ -58,17 +59,22 @@ def test_examples_run_in_the_order_of_the_page(page: Path, folder: Path) -> None
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
         elif block.mark == "run":
-            run_commands(block)
+            printed = run_commands(block)
+        elif block.mark == "output":
+            assert block.text in printed, f"{block.page}:{block.line}: the command above prints\n{printed}"
 
 
-def run_commands(block: Fence) -> None:
-    """Each line of a block in this process: `deconfound ...` or `python examples/...`."""
+def run_commands(block: Fence) -> str:
+    """Run each line of a block in this process, `deconfound ...` or `python examples/...`; return what all print."""
+    printed = ""
     for line in block.text.splitlines():
         words = shlex.split(line, comments=True)
         output = io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             code = python(words[1:]) if words[0] == "python" else deconfound(words[1:])
         assert code == 0, f"{block.page}:{block.line}: {line}\n{output.getvalue()}"
+        printed += output.getvalue()
+    return printed
 
 
 def deconfound(words: list[str]) -> object:

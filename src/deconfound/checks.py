@@ -52,7 +52,7 @@ def _check_group(dataset: Dataset, name: str) -> None:
     for split, rows in dataset.splits.items():
         for code in torch.unique(codes[rows.start : rows.stop]).tolist():
             if code in seen:
-                value = dataset.columns[name].distinct[code]
+                value = str(dataset.columns[name].distinct[code])
                 raise DataError(
                     f"{dataset.name}: {name} {value!r} has rows in {seen[code]!r} and in {split!r}; "
                     "split by whole groups, or a result would count what was learned by heart"
