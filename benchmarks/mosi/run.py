@@ -37,8 +37,8 @@ BACKBONE = {"encoders": {"text": "mlp"}, "dropout": 0.3}
 COLUMNS = {
     "MAE": ("mae", "test", 0.0),
     "Corr": ("corr", "test", 0.0),
-    "Acc-2 (has0)": ("has0_acc", "test", 0.0),
-    "Acc-7": ("acc7", "test", 0.0),
+    "Acc-2 (has0)": ("acc-2-has0", "test", 0.0),
+    "Acc-7": ("acc-7", "test", 0.0),
     "MAE, noise 0.5": ("mae", "gaussian", 0.5),
     "MAE, noise 1": ("mae", "gaussian", 1.0),
     "MAE, half the frames": ("mae", "drop-frames", 0.5),
