@@ -19,10 +19,8 @@ from deconfound.train import train_run
 
 
 def job(values: Mapping[str, Any], folder: Path) -> Path:
-    """Train and evaluate one specification; what is finished is not done again."""
-    run = train_run(Spec.of(values), folder, progress=False)
-    if not (folder / "records.jsonl").is_file():
-        run.evaluate()
+    """Train and evaluate one specification; what was trained or predicted is not done again."""
+    train_run(Spec.of(values), folder, progress=False).evaluate()
     return folder
 
 

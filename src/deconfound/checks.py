@@ -19,7 +19,7 @@ def check_rows(dataset: Dataset) -> None:
     Raises:
         DataError: an empty or missing train split, a repeated id, a NaN or infinite target, a class number out of range, a
             value that is not finite where the mask is True or not 0 where it is False, a modality absent in all rows, a
-        group with rows in two splits.
+            group with rows in two splits.
     """
     name, target = dataset.name, dataset.target
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]

@@ -35,9 +35,12 @@ def names(kind: str) -> list[str]:
     """
     if kind not in KINDS:
         raise SpecError(f"there is no kind {kind!r}{did_you_mean(kind, KINDS)}")
+    return sorted(_own(kind) | {point.name for point in entry_points(group=f"deconfound.{kind}")})
+
+
+def _own(kind: str) -> set[str]:
     package = importlib.import_module(_package(kind))
-    own = {module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__)}
-    return sorted(own | {point.name for point in entry_points(group=f"deconfound.{kind}")})
+    return {module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__)}
 
 
 def find(kind: str, name: str) -> type[Any]:
@@ -48,8 +51,9 @@ def find(kind: str, name: str) -> type[Any]:
     """
     if name not in names(kind):
         raise SpecError(f"there is no {kind.removesuffix('s')} {name!r}{did_you_mean(name, names(kind))}")
+    own = _own(kind)
     for point in entry_points(group=f"deconfound.{kind}"):
-        if point.name == name:
+        if point.name == name and name not in own:  # another package cannot replace a component of this one
             return point.load()
     module = importlib.import_module(f"{_package(kind)}.{name.replace('-', '_')}")
     home, base_name = KINDS[kind]
