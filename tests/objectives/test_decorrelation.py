@@ -81,3 +81,18 @@ def test_finite_gradients_at_zero_and_without_rows() -> None:
         assert total.item() == 0
         assert first.grad is not None
         assert bool(torch.isfinite(first.grad).all())
+
+
+def test_half_precision_neither_overflows_nor_loses_digits() -> None:
+    same = torch.tensor([[1.0, 0.0]], dtype=torch.float16).expand(1000, 2)  # the sum is 1000², beyond float16
+    present = torch.ones(1000, dtype=torch.bool)
+    assert row_orthogonality(same, same, present, 0.1).item() == pytest.approx(1 + 0.01 * 999, rel=1e-6)
+    draw = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(300, 4, generator=draw).bfloat16() for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for function in (
+            lambda x, y: row_orthogonality(x, y, present[:300], 0.1),
+            lambda x, y: cross_correlation(x, y, present[:300]),
+        ):
+            expected = function(first.double(), second.double()).item()
+            assert function(first, second).item() == pytest.approx(expected, rel=1e-4)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconfound.objectives.rows import row_moments
+from deconfound.objectives.rows import full_precision, row_moments
 
 
+@full_precision
 def row_orthogonality(first: Tensor, second: Tensor, present: Tensor, off_diagonal: float) -> Tensor:
     """Squared cosines between the rows of two representations: the published term ("orth").
 
@@ -30,6 +31,7 @@ def row_orthogonality(first: Tensor, second: Tensor, present: Tensor, off_diagon
     return total / weight.sum(-1).clamp(min=1)
 
 
+@full_precision
 def cross_correlation(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
     """Mean squared correlation between the columns of two representations over the present rows ("xcov").
 

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import full_precision, row_mean
 
 Distance = Literal["l1", "l2", "cosine"]
 
 
+@full_precision
 def invariance(views: Tensor, present: Tensor, distance: Distance) -> Tensor:
     """Mean distance between the views of a row.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import full_precision, row_mean
 
 
+@full_precision
 def reconstruction(decoded: Tensor, target: Tensor, present: Tensor) -> Tensor:
     """Squared error, mean over dimensions and present rows: (*, B, D), (*, B, D) and (*, B) bool → (*).
 
