@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -23,6 +24,8 @@ def test_defaults_are_filled_in_and_survive_json():
         ({**GOOD, "method": {"name": "cmir", "invariance": -1}}, "invariance = -1: input should be greater"),
         ({**GOOD, "train": {"epoch": 3}}, "'train.epoch'; did you mean 'epochs'"),
         ({**GOOD, "train": {"learning_rate": 0}}, "train.learning_rate = 0: input should be greater than 0"),
+        ({**GOOD, "train": {"learning_rate": math.inf}}, "train.learning_rate = inf: input should be a finite"),
+        ({**GOOD, "method": {"name": "cmir", "invariance": math.inf}}, "invariance = inf: input should be a finite"),
         ({**GOOD, "seed": -1}, "seed = -1"),
         ({**GOOD, "backbone": {"fusion": "concatt"}}, "there is no fusion 'concatt'; did you mean 'concat'"),
         ({**GOOD, "backbone": {"encoders": {"m1": "gur"}}}, "there is no encoder 'gur'; did you mean 'gru'"),
@@ -52,3 +55,4 @@ def test_the_first_difference_is_told():
     other = Spec.of({**GOOD, "train": {"epochs": 3}})
     assert Spec.of(GOOD).difference(other) == "train.epochs is 60 here and 3 there"
     assert other.difference(other) is None
+    assert (Spec.of({**GOOD, "method": "cmir"}).difference(other) or "").startswith("method.name is 'cmir'")

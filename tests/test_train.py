@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from deconfound import checkpoint
 from deconfound.api import fit
 from deconfound.checkpoint import read_checkpoint
 from deconfound.curve_log import CurveLog
 from deconfound.curves import HEADER, read_curves
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.run import Run
+from deconfound.train import train_run
 from small import FAST, small_data, small_run, small_spec, tiny
 
 LONG = {**FAST, "epochs": 12, "patience": 100}
@@ -153,6 +155,64 @@ def test_missing_splits_and_data_are_told(tmp_path):
     with pytest.raises(SpecError, match="data is missing"):
         small_run(tmp_path / "q", data={})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": {"hidden": 8, "encoders": {"m1": "cnn"}}}, "the encoder 'cnn' needs"),
+        ({"backbone": {"hidden": 8, "encoders": {"m9": "mlp"}}}, "there is no modality 'm9'"),
+        ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' cannot be had here"),
+        ({"train": {**FAST, "devices": 5}}, r"train\.devices = 5: 64 training rows in batches of 16"),
+    ],
+)
+def test_a_mistake_leaves_no_folder_bound_to_it(tmp_path, changes, message):
+    with pytest.raises(SpecError, match=message):
+        small_run(tmp_path / "r", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that is asked for")
+def test_a_device_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(SpecError, match=r"train\.accelerator = 'gpu'.*cannot be had here"):
+        small_run(tmp_path / "r", train={**FAST, "accelerator": "gpu"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_seed_replaced_in_a_copy_is_checked(tmp_path):
+    with pytest.raises(SpecError, match=r"^seed = 2147483648"):
+        train_run(small_spec().model_copy(update={"seed": 2**31}), tmp_path / "r", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
+    out, seen, write = tmp_path / "r", [], checkpoint.write_checkpoint
+
+    def spy(tree, path):
+        if path.name.startswith("last"):
+            terms = {row["term"] for row in read_curves(out / "log.csv") if row["epoch"] == tree["epoch"]}
+            seen.append({"risk", "total", "learning_rate"} <= terms)
+        return write(tree, path)
+
+    monkeypatch.setattr(checkpoint, "write_checkpoint", spy)
+    small_run(out)
+    assert seen == [True] * FAST["epochs"]
+
+
+def test_two_processes_train_one_run(tmp_path):
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from small import FAST, small_run\n"
+        f"run = small_run({str(tmp_path / 'r')!r}, train={{**FAST, 'devices': 2}}, method='cmir')\n"
+        "assert run.done['epochs'] == 3\n"
+    )
+    file = tmp_path / "two.py"
+    file.write_text(script)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sync_dist" not in done.stderr
+    rows = read_curves(tmp_path / "r" / "log.csv")
+    assert [(row["step"], row["epoch"]) for row in rows if row["term"] == "total"] == [(1, 0), (3, 1), (5, 2)]
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):

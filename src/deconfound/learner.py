@@ -62,20 +62,27 @@ class Learner(LightningModule):
 
     def _record(self, loss: Loss) -> None:
         for name, value in {"total": loss.total, **loss.terms, **loss.monitors}.items():
-            value = value.detach()
+            value = value.detach().float()  # half precision would lose what it adds to a long sum
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._batches += 1
 
     def on_train_epoch_end(self) -> None:
-        means = {f"train/{name}": total / self._batches for name, total in self._sums.items()}
+        """Log the means over all processes now: the engine's own logging comes after the checkpoint of the epoch, and a kill
+        between the two would leave the epoch out of the log for good.
+        """
+        reduce = self.trainer.strategy.reduce
+        means = {f"train/{name}": float(reduce(total / self._batches)) for name, total in self._sums.items()}
         self._sums, self._batches = {}, 0
-        if not math.isfinite(float(means["train/total"])):
+        if not math.isfinite(means["train/total"]):
             raise RunError(
-                f"the loss became {float(means['train/total'])} in epoch {self.current_epoch}; "
+                f"the loss became {means['train/total']} in epoch {self.current_epoch}; "
                 "lower train.learning_rate or the weights of the method's terms"
             )
         rate = self.lr_schedulers().get_last_lr()[0]  # type: ignore[union-attr]
-        self.log_dict({**means, "train/learning_rate": rate})
+        metrics = {**means, "train/learning_rate": float(rate), "epoch": self.current_epoch}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(metrics, step=self.global_step - 1)
+            logger.save()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._risk.append(self.dataset.task.risk(self.method(batch).float(), batch.target))

@@ -75,7 +75,7 @@ def arguments(component: type[Any]) -> type[BaseModel]:
         for name, parameter in signature.parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    config = ConfigDict(extra="forbid", strict=False, arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, protected_namespaces=())
     return create_model(component.__name__, __config__=config, **fields)
 
 

@@ -15,7 +15,7 @@ from deconfound.registry import explain, resolve
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSpec(_Table):
@@ -132,9 +132,9 @@ class Spec(_Table):
         return json.loads(self.model_dump_json())
 
     def difference(self, other: Spec) -> str | None:
-        """The first argument that differs, as "train.epochs is 60 here and 30 there", or None."""
+        """The first argument that differs, as "train.epochs is 60 here and 30 there", or None; another method first."""
         mine, theirs = _flat(self.dump()), _flat(other.dump())
-        for name in sorted(mine.keys() | theirs.keys()):
+        for name in ("method.name", *sorted(mine.keys() | theirs.keys())):
             if mine.get(name) != theirs.get(name):
                 return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
         return None

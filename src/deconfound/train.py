@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import nn
@@ -30,7 +31,7 @@ from deconfound.checkpoint import SafeCheckpointIO, read_checkpoint
 from deconfound.curve_log import CurveLog
 from deconfound.curves import read_curves
 from deconfound.dataset import Dataset
-from deconfound.errors import RunError
+from deconfound.errors import RunError, SpecError
 from deconfound.feed import mix
 from deconfound.files import whole_file
 from deconfound.learner import SELECTION, Learner
@@ -38,7 +39,7 @@ from deconfound.lock import sole_writer
 from deconfound.method import Method
 from deconfound.nn.standardise import training_scale
 from deconfound.run import Run, build_method, load_data, narrow
-from deconfound.spec import Spec
+from deconfound.spec import Spec, TrainSpec
 
 _REPORTED = ("deconfound", "torch", "lightning", "numpy", "scikit-learn")
 
@@ -50,6 +51,7 @@ def train_run(
     dataset: Dataset | None = None,
     encoders: Mapping[str, nn.Module] | None = None,
     loggers: Sequence[Logger] = (),
+    callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
 ) -> Run:
     """Train, or go on where an earlier call was stopped; a finished run is returned as it is.
@@ -59,18 +61,23 @@ def train_run(
         dataset: replaces what the specification names under [data].
         encoders: modules for the modalities whose encoder is {"python": CLASS}.
         loggers: further Lightning loggers.
+        callbacks: further Lightning callbacks, such as one that gives a run up by raising.
         progress: draw a progress bar; by default on a terminal only.
 
     Raises:
+        SpecError: a part that does not exist or does not fit the data, or a machine without what [train] asks for; then
+            nothing was written.
         RunError: the directory holds another specification or other data, is being written by another process, cannot be
             written, or the loss became infinite.
         KeyboardInterrupt: Ctrl-C; the same call resumes.
     """
-    out = Path(out)
+    out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     whole = dataset if dataset is not None else load_data(spec.data)
     development = narrow(whole, spec.data).development()
     first = _rank() == 0
     if first:
+        if not (out / "spec.json").is_file():
+            _rehearse(spec, development, encoders)
         _claim(out, spec)
     with sole_writer(out) if first else nullcontext():
         if first:
@@ -81,13 +88,55 @@ def train_run(
                 torch.manual_seed(mix(spec.seed, -1))
                 method = build_method(spec, development.modalities, development.task, encoders)
                 method.backbone.set_scale(training_scale(development))
-                _fit(run, method, development, loggers, sys.stdout.isatty() if progress is None else progress)
+                shown = sys.stdout.isatty() if progress is None else progress
+                _fit(run, method, development, loggers, callbacks, shown)
     return run
 
 
 def _rank() -> int:
     """Number of this process among those that train together; the engine sets it before our code runs."""
     return int(getattr(rank_zero_only, "rank", 0))
+
+
+def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None) -> None:
+    """Build once what training needs, so that a mistake is told before a folder is bound to it."""
+    train = spec.train
+    with _quiet_engine(), torch.random.fork_rng():
+        build_method(spec, development.modalities, development.task, encoders)
+        _engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    rows = len(development.splits["train"])
+    if rows <= (train.devices - 1) * train.batch_size:
+        raise SpecError(
+            f"train.devices = {train.devices}: {rows} training rows in batches of {train.batch_size} do not give each "
+            "device one; lower train.devices or train.batch_size"
+        )
+
+
+def _engine(train: TrainSpec, **given: Any) -> Trainer:
+    """The training engine for what [train] asks for.
+
+    Raises:
+        SpecError: this machine does not have it.
+    """
+    asked = f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, precision = {train.precision!r}"
+    try:
+        trainer = Trainer(
+            accelerator=train.accelerator,
+            devices=train.devices,
+            precision=train.precision,
+            max_epochs=train.epochs,
+            gradient_clip_val=train.clip,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,
+            **given,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise SpecError(f"{asked} cannot be had here ({str(error).splitlines()[0]}); change them") from error
+    if trainer.precision != train.precision:
+        raise SpecError(f"{asked} cannot be had here: the engine would take {trainer.precision!r}; ask for that")
+    return trainer
 
 
 def _claim(out: Path, spec: Spec) -> None:
@@ -149,26 +198,25 @@ def _git_state() -> dict[str, Any] | None:
         return None
 
 
-def _fit(run: Run, method: Method, data: Dataset, loggers: Sequence[Logger], progress: bool) -> None:
+def _fit(
+    run: Run,
+    method: Method,
+    data: Dataset,
+    loggers: Sequence[Logger],
+    callbacks: Sequence[Callback],
+    progress: bool,
+) -> None:
     train, folder = run.spec.train, run.path / "checkpoints"
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     finished = read_checkpoint(last)["epoch"] + 1 if resume else 0
     learner = Learner(method, data, train, run.spec.seed)
-    trainer = Trainer(
-        accelerator=train.accelerator,
-        devices=train.devices,
-        precision=train.precision,
-        max_epochs=train.epochs,
-        gradient_clip_val=train.clip,
+    trainer = _engine(
+        train,
         logger=[CurveLog(run.path / "log.csv", finished), *loggers],
-        callbacks=_callbacks(folder, train.patience, progress),
+        callbacks=[*_callbacks(folder, train.patience, progress), *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        use_distributed_sampler=False,
         default_root_dir=run.path,
     )
     began = time.monotonic()
@@ -183,6 +231,7 @@ def _fit(run: Run, method: Method, data: Dataset, loggers: Sequence[Logger], pro
         seconds = time.monotonic() - began
         run.validate(run.best(method.cpu()), data)
         _finish(run, trainer.global_step, seconds, method)
+    trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
 def _callbacks(folder: Path, patience: int, progress: bool) -> list[Any]:
@@ -223,9 +272,12 @@ def _quiet_engine() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*The dirpath has changed.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-        yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+        warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU.*")  # refused by `_engine`
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
 
 
 @contextmanager
