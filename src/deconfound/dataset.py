@@ -203,7 +203,7 @@ class Dataset:
             signals = {name: Signal(s.values[cut], s.mask[cut]) for name, s in self.signals.items()}
             return Batch(signals, self.target[cut], torch.arange(rows.start, rows.stop), self.env[cut])
         signals = {name: signal.select(rows) for name, signal in self.signals.items()}
-        return Batch(signals, self.target[rows], rows, self.env[rows])
+        return Batch(signals, self.target.index_select(0, rows), rows, self.env.index_select(0, rows))
 
     def development(self) -> Dataset:
         """The training and validation rows alone, as a view that keeps their row numbers.

@@ -110,9 +110,9 @@ class Batch:
         """The rows named by an (R,) integer tensor, in that order."""
         return Batch(
             {name: signal.select(rows) for name, signal in self.signals.items()},
-            self.target[rows],
-            self.ids[rows],
-            self.env[rows],
+            self.target.index_select(0, rows),
+            self.ids.index_select(0, rows),
+            self.env.index_select(0, rows),
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
