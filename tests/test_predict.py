@@ -182,3 +182,13 @@ def test_rows_do_not_depend_on_the_chunk_they_are_in() -> None:
     np.testing.assert_allclose(whole, forward(dataset), rtol=1e-6)
     assert {len(batch) for batch in method.seen} == {256, 88}
     assert method.training, "the method is left in the mode it was in"
+
+
+def test_nothing_is_printed_before_the_first_rows_are_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = rows()
+    source = tmp_path / "rows.jsonl"
+    wide = [[1e300] * dataset.modalities["text"].shape[0]]
+    source.write_text(json.dumps({"id": "a", "text": wide}) + "\n")
+    with pytest.raises(DataError, match="beyond float32"):
+        predict_file(Toy(dataset.task.outputs), dataset.modalities, dataset.task, source, None, "csv")
+    assert capsys.readouterr().out == ""

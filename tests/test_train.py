@@ -15,6 +15,7 @@ from deconfound.curve_log import CurveLog
 from deconfound.curves import HEADER, read_curves
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.run import Run
+from deconfound.task import Task
 from deconfound.train import train_run
 from small import FAST, small_data, small_run, small_spec, tiny
 
@@ -169,6 +170,13 @@ def test_missing_splits_and_data_are_told(tmp_path):
 def test_a_mistake_leaves_no_folder_bound_to_it(tmp_path, changes, message):
     with pytest.raises(SpecError, match=message):
         small_run(tmp_path / "r", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_protocol_that_does_not_fit_is_told_before_training(tmp_path):
+    odd = tiny(task=Task.regression(protocol="classification"))
+    with pytest.raises(DataError, match="judges classification, the task is regression"):
+        fit(odd, "erm", out=tmp_path / "r", train=FAST, progress=False)
     assert list(tmp_path.iterdir()) == []
 
 

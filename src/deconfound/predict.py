@@ -152,12 +152,13 @@ def _stored(source: Path) -> Iterator[Rows]:
 
 
 def _writer(file: IO[str], format: str, task: Task) -> Callable[[Sequence[str], np.ndarray], None]:  # noqa: A002
-    """A function that writes B ids and their (B, outputs)."""
+    """A function that writes B ids and their (B, outputs); the header comes with the first of them."""
     table = csv.writer(file, lineterminator="\n")
-    if format == "csv":
-        table.writerow(["id", "prediction", *[f"p_{name}" for name in task.classes]])
+    header = [["id", "prediction", *[f"p_{name}" for name in task.classes]]] if format == "csv" else []
 
     def write(ids: Sequence[str], output: np.ndarray) -> None:
+        while header:
+            table.writerow(header.pop())
         for name, row in zip(ids, _answers(output, task), strict=True):
             if format == "csv":
                 table.writerow([name, row["prediction"], *row.get("probabilities", {}).values()])

@@ -37,6 +37,7 @@ from deconfound.files import whole_file
 from deconfound.learner import SELECTION, Learner
 from deconfound.lock import sole_writer
 from deconfound.method import Method
+from deconfound.metrics import protocol_of
 from deconfound.nn.standardise import training_scale
 from deconfound.run import Run, build_method, load_data, narrow
 from deconfound.spec import Spec, TrainSpec
@@ -65,8 +66,9 @@ def train_run(
         progress: draw a progress bar; by default on a terminal only.
 
     Raises:
-        SpecError: a part that does not exist or does not fit the data, or a machine without what [train] asks for; then
-            nothing was written.
+        SpecError: a part that does not exist or does not fit the data, or a machine without what [train] asks for.
+        DataError: the task's protocol does not exist or judges another kind of task; as after a SpecError, nothing was
+            written.
         RunError: the directory holds another specification or other data, is being written by another process, cannot be
             written, or the loss became infinite.
         KeyboardInterrupt: Ctrl-C; the same call resumes.
@@ -101,6 +103,7 @@ def _rank() -> int:
 def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None) -> None:
     """Build once what training needs, so that a mistake is told before a folder is bound to it."""
     train = spec.train
+    protocol_of(development.task.protocol, development.task.kind)
     with _quiet_engine(), torch.random.fork_rng():
         build_method(spec, development.modalities, development.task, encoders)
         _engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)

@@ -42,6 +42,11 @@ from deconfound.datasets.table import read_table
             'kind = "classification"\nclasses = ["sad", "hapy"]',
             "'001' has the unknown class 'happy'; did",
         ),
+        (
+            'kind = "classification"',
+            'kind = "classification"\nprotocol = "sims"',
+            "the protocol 'sims' judges regression",
+        ),
         ('column = "split"', "", "either a column, or group, seed and shares"),
         ('column = "split"', 'group = ["speaker"]', "needs group, seed and shares, all three"),
         ('column = "split"', 'column = "split"\nseed = 1', "either a column, or"),

@@ -120,6 +120,22 @@ class Overwriting(ERM):
         return super().forward(batch)
 
 
+class Cheating(ERM):
+    def forward(self, batch):
+        return super().forward(batch) + 1e-3 * batch.target.unsqueeze(1)
+
+
+class Indexing(ERM):
+    def forward(self, batch):
+        return super().forward(batch) * (1 + batch.env.unsqueeze(1))
+
+
+class Relabelling(ERM):
+    def loss(self, batch, progress, generator):
+        batch.target.mul_(0.9)
+        return super().loss(batch, progress, generator)
+
+
 class Flat(ERM):
     def forward(self, batch):
         return super().forward(batch).squeeze(1)
@@ -141,6 +157,9 @@ class Averaged(ERM):
         (Dicing, "random"),
         (Dividing, "absent: not finite"),
         (Overwriting, "determinism|changed"),
+        (Cheating, "another target moves"),
+        (Indexing, "another env moves"),
+        (Relabelling, "the input is changed: target"),
         (Flat, "shape"),
         (Averaged, r"risks must be \(B,\)"),
     ],

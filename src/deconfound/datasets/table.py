@@ -57,6 +57,7 @@ from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.manifest import Values, as_metadata, column, numbers, read_manifest, texts
 from deconfound.datasets.steps import sha256
 from deconfound.errors import DataError, did_you_mean
+from deconfound.metrics import protocol_of
 from deconfound.registry import explain
 from deconfound.signal import Signal
 from deconfound.task import Task
@@ -178,6 +179,7 @@ def read_table(path: str | Path) -> Dataset:
         )
     split = _split(table, spec.split)
     task, target = _target(table, spec.target)
+    protocol_of(task.protocol, task.kind)
     used = {spec.id, spec.target.column, spec.split.column}
     names = spec.metadata if spec.metadata is not None else [name for name in table.columns if name not in used]
     wanted = dict.fromkeys((*names, *spec.environment, *(spec.split.group or ())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ def check_method(
     """Check a method on a backbone. It is built and trained for a few steps; no state of the caller changes.
 
     The laws: the output is (B, outputs) and finite; eval mode is deterministic, draws no global random numbers and
-    keeps the state; each row is computed by itself; values under a False mask influence neither prediction nor loss,
+    keeps the state; only the signals predict, not the target, the row number or the environment; each row is computed by
+    itself; values under a False mask influence neither prediction nor loss,
     appended padding not the prediction; every set of absent modalities, all of them included, gives finite predictions,
     losses and gradients; the loss has the documented form and depends on its generator alone; the input is not changed;
     every parameter gets a gradient within a few steps; a new instance that takes the `state_dict` predicts the same.
@@ -63,6 +65,7 @@ def check_method(
         method.eval()
         _check_form(method, batch, task)
         _check_eval_is_pure(method, batch)
+        _check_signals_alone_predict(method, batch)
         _check_rows_independent(method, batch)
         _check_padding_ignored(method, batch, modalities)
         _check_generator_decides(method, batch)
@@ -111,6 +114,7 @@ def _check_form(method: Method, batch: Batch, task: Task) -> None:
 def _check_eval_is_pure(method: Method, batch: Batch) -> None:
     state = {name: value.clone() for name, value in method.state_dict().items()}
     given = {name: (s.values.clone(), s.mask.clone()) for name, s in batch.signals.items()}
+    about = {name: getattr(batch, name).clone() for name in ("target", "ids", "env")}
     random = torch.get_rng_state()
     first, second = method(batch), method(batch)
     _loss(method, batch)
@@ -122,6 +126,15 @@ def _check_eval_is_pure(method: Method, batch: Batch) -> None:
         signal = batch.signals[name]
         assert torch.equal(signal.values, values), f"the input is changed: values of {name}"
         assert torch.equal(signal.mask, mask), f"the input is changed: mask of {name}"
+    for name, value in about.items():
+        assert torch.equal(getattr(batch, name), value), f"the input is changed: {name}"
+
+
+def _check_signals_alone_predict(method: Method, batch: Batch) -> None:
+    output = method(batch)
+    for name in ("target", "ids", "env"):
+        other = replace(batch, **{name: getattr(batch, name).flip(0)})
+        assert torch.equal(method(other), output), f"signals alone predict: another {name} moves the prediction"
 
 
 def _check_rows_independent(method: Method, batch: Batch) -> None:
