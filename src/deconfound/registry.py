@@ -49,12 +49,8 @@ def find(kind: str, name: str) -> type[Any]:
     Raises:
         SpecError: no component of this kind has the name.
     """
-    if name not in names(kind):
-        raise SpecError(f"there is no {kind.removesuffix('s')} {name!r}{did_you_mean(name, names(kind))}")
-    own = _own(kind)
-    for point in entry_points(group=f"deconfound.{kind}"):
-        if point.name == name and name not in own:  # another package cannot replace a component of this one
-            return point.load()
+    if kind not in KINDS or name not in _own(kind):  # another package cannot replace a component of this one
+        return _find_elsewhere(kind, name)
     module = importlib.import_module(f"{_package(kind)}.{name.replace('-', '_')}")
     home, base_name = KINDS[kind]
     base = getattr(importlib.import_module(home), base_name)
@@ -65,6 +61,13 @@ def find(kind: str, name: str) -> type[Any]:
     ]
     assert len(found) == 1, f"{module.__name__} must define exactly one {base_name}, it defines {found}"
     return found[0]
+
+
+def _find_elsewhere(kind: str, name: str) -> type[Any]:
+    """A component of another package. Looking there reads the metadata of every installed package: 15 ms and more."""
+    if name not in names(kind):
+        raise SpecError(f"there is no {kind.removesuffix('s')} {name!r}{did_you_mean(name, names(kind))}")
+    return next(point for point in entry_points(group=f"deconfound.{kind}") if point.name == name).load()
 
 
 def arguments(component: type[Any]) -> type[BaseModel]:
