@@ -138,3 +138,10 @@ def test_a_killed_write_leaves_nothing_that_opens(tmp_path):
             store.open_store(left)
     store.save(tiny(), tmp_path / "s")
     store.check_store(tmp_path / "s")
+
+
+def test_others_may_read_a_store(tmp_path):
+    path = store.save(tiny(), tmp_path / "s")
+    assert {file.name: file.stat().st_mode & 0o777 for file in path.iterdir()} == dict.fromkeys(
+        ("data.safetensors", "dataset.json"), 0o644
+    )

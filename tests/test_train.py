@@ -241,6 +241,9 @@ def test_a_run_that_is_not_one_is_refused(tmp_path):
     with pytest.raises(RunError, match="is not a run"):
         Run.open(tmp_path)
     run = small_run(tmp_path / "r")
+    (run.path / "done.json").write_text("{")
+    with pytest.raises(RunError, match=r"done\.json is damaged"):
+        run.method()
     (run.path / "environment.json").write_text("{}")
     with pytest.raises(RunError, match="is damaged"):
         Run.open(run.path)

@@ -273,7 +273,7 @@ def _check_rows(predictions: Predictions, dataset: Dataset) -> None:
     if not fits or predictions.output.shape[3] != dataset.task.outputs:
         raise RunError(
             f"the predictions of scenario {predictions.scenario!r} are of other rows or labels than "
-            f"{dataset.name!r} has; evaluate the run again"
+            f"{dataset.name!r} has; delete the run's folder 'predictions' and evaluate it again"
         )
 
 

@@ -78,4 +78,4 @@ def load_predictions(path: str | Path) -> Predictions:
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist; evaluate the run first") from error
     except Exception as error:
-        raise RunError(f"{path} is damaged ({type(error).__name__}: {error}); evaluate the run again") from error
+        raise RunError(f"{path} is damaged ({type(error).__name__}: {error}); delete it and evaluate again") from error

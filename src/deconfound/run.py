@@ -149,9 +149,16 @@ class Run:
 
     @property
     def done(self) -> dict[str, Any] | None:
-        """Epochs, steps, the best validation risk and its epoch, seconds; None while training is not finished."""
+        """Epochs, steps, the best validation risk and its epoch, seconds; None while training is not finished.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         file = self.path / "done.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} is damaged ({error}); delete it and run 'deconfound train' again") from error
 
     @property
     def task(self) -> Task:

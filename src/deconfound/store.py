@@ -61,6 +61,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
         tensors = {name: tensor.contiguous() for name, tensor in named_tensors(dataset).items()}
         try:
             save_file(tensors, scratch / _DATA)
+            (scratch / _DATA).chmod(0o644)  # safetensors makes files that only their owner may read
         except SafetensorError as error:
             raise OSError(str(error)) from error
         form = {

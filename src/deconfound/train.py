@@ -250,6 +250,8 @@ def _callbacks(folder: Path, patience: int, progress: bool) -> list[Any]:
 
 def _finish(run: Run, steps: int, seconds: float, method: Method) -> None:
     risks = [row for row in read_curves(run.path / "log.csv") if f"{row['split']}/{row['term']}" == SELECTION]
+    if not risks:
+        raise RunError(f"{run.path / 'log.csv'} has lost the epochs of this run; delete the run and train again")
     best = min(risks, key=lambda row: row["value"])
     done = {
         "epochs": len(risks),
