@@ -17,33 +17,18 @@ from typer.testing import CliRunner
 
 from deconfound import cli_tune, store
 from deconfound.datasets.synthetic import synthetic
-from deconfound.errors import DataError, RunError, SpecError
+from deconfound.errors import DataError, RunError
 from deconfound.records import read_records
 from deconfound.run import Run
-from deconfound.search import Search
 from deconfound.spec import Spec
 from deconfound.train import train_run
 from deconfound.tune import Watch, past_risks, tune
 from deconfound.tune_spec import TuneSpec
 from deconfound.tune_study import _mend
 from small import FAST
+from tune_small import spec
 
 TrialState = pytest.importorskip("optuna.trial", reason="the extra 'tune' is not installed").TrialState
-RATE = {"low": 1e-4, "high": 1e-2, "log": True}
-
-
-def spec(**changes: Any) -> TuneSpec:
-    """Two trials of two seeds for ERM and CmIR, nothing given up."""
-    values = {
-        "trials": 2,
-        "seeds": 2,
-        "data": {"synthetic": {"rows": 64}},
-        "base": {"backbone": {"hidden": 8}, "train": FAST},
-        "method": [{"name": "erm"}, {"name": "cmir", "arguments": {"dim": 4}}],
-        "search": {"train": {"learning_rate": RATE}},
-        "pruning": {"enabled": False},
-    }
-    return TuneSpec.of(values | changes)
 
 
 def written(out: Path) -> dict[str, Any]:
@@ -56,19 +41,6 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tuned") / "out"
     tune(spec(), out)
     return out
-
-
-def test_the_space_is_that_of_the_annotations_without_what_is_fixed():
-    found = spec()
-    erm, cmir = ({d.key: d for d in found.space(entry)} for entry in found.method)
-    assert list(erm) == ["train.learning_rate"]
-    assert (erm["train.learning_rate"].default, erm["train.learning_rate"].integer) == (1e-3, False)
-    assert "method.dim" not in cmir
-    environments = cmir["method.environments"]
-    assert (environments.low, environments.high, environments.integer, environments.default) == (2, 5, True, 3)
-    assert Search(0.01, 10, log=True) == Search(
-        *(getattr(cmir["method.invariance"], k) for k in ("low", "high", "log"))
-    )
 
 
 def test_every_method_has_the_same_number_of_trials_and_seeds(tuned):
@@ -285,32 +257,6 @@ def test_a_watched_run_is_the_run_that_nobody_watches(tmp_path):
     assert seen == [(epoch, min(risk for _, risk in risks[: epoch + 1])) for epoch, _ in risks]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"trial": 3}, "no argument 'trial'; did you mean 'trials'"),
-        ({"trials": 0}, "trials = 0: input should be greater than or equal to 1"),
-        ({"method": [{"name": "cmri"}]}, "did you mean 'cmir'"),
-        ({"method": [{"name": "erm", "arg": 1}]}, r"\[\[method\]\] number 1: there is no argument 'arg'"),
-        ({"method": [{"name": "erm"}, {"name": "erm"}]}, "two .* called 'erm'; give each its own label"),
-        ({"method": [{"name": "erm"}], "search": {}}, "erm has nothing to search; give a range"),
-        ({"search": {"train": {"rate": RATE}}}, r"\[search.train\] has no 'rate'"),
-        ({"search": {"train": {"precision": RATE}}}, "train.precision cannot be searched in a range"),
-        (
-            {"search": {"train": {"clip": {"low": 0, "high": 1}}}},
-            "the range of train.clip does not fit: .*greater than 0",
-        ),
-        ({"search": {"backbone": {"dropout": {"low": 0.5, "high": 0.1}}}}, "are no range"),
-        ({"seeds": [1, 1]}, "names one seed twice"),
-        ({"base": {"train": {"devices": 2}}}, "a trial has one process"),
-    ],
-)
-def test_a_mistake_is_told_in_one_line(changes, message):
-    with pytest.raises(SpecError, match=message) as caught:
-        spec(**changes)
-    assert "\n" not in str(caught.value)
-
-
 def test_folders_of_others_and_data_without_validation_are_refused(tuned, tmp_path):
     with pytest.raises(RunError, match="holds another tuning \\('seeds' differs\\)"):
         tune(spec(seeds=1), tuned)
@@ -323,11 +269,6 @@ def test_folders_of_others_and_data_without_validation_are_refused(tuned, tmp_pa
     with pytest.raises(DataError, match="no split 'valid'"):
         tune(spec(), tmp_path / "new", dataset=data.resplit(["train"] * 64 + ["test"] * (len(data) - 64)))
     assert not (tmp_path / "new").exists()
-    with pytest.raises(SpecError, match="cannot read the tuning"):
-        TuneSpec.read(tmp_path / "none.toml")
-    (tmp_path / "bad.toml").write_text("trials = ")
-    with pytest.raises(SpecError, match="is not TOML"):
-        TuneSpec.read(tmp_path / "bad.toml")
 
 
 def test_the_command_prints_the_budget_and_the_winners(tuned, tmp_path):
@@ -348,8 +289,3 @@ def test_the_command_prints_the_budget_and_the_winners(tuned, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == written(tuned)
     assert "budget: 2 trials" in done.stderr
-
-
-def test_importing_the_command_loads_no_torch():
-    script = "import sys, deconfound.cli_tune; assert not {'torch', 'optuna', 'pandas'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", script], check=True)

@@ -28,8 +28,11 @@ def builders(corpora: Path) -> dict[str, Callable[[], Dataset]]:
         "mosi": partial(mosi, corpora / "mosi" / "unaligned_30.pkl"),
         "crema-d-votes-actors": partial(crema_d_votes, votes, variant="actors"),
         "crema-d-votes-levels": partial(crema_d_votes, votes, variant="levels"),
-        "av-digits-random": partial(av_digits, digits, variant="random"),
-        **{f"av-digits-shift-{name}": partial(av_digits, digits, variant="shift", speaker=name) for name in SPEAKERS},
+        "av-digits-random": partial(av_digits, digits, variant="random", audio="image"),
+        **{
+            f"av-digits-shift-{name}": partial(av_digits, digits, variant="shift", audio="image", speaker=name)
+            for name in SPEAKERS
+        },
     }
 
 
