@@ -104,7 +104,7 @@ def test_a_table_says_the_same_as_the_constructor() -> None:
         ({"severities": [1, 1]}, "severities are distinct numbers"),
         ({"severities": [-1]}, "severities are distinct numbers"),
         ({"severities": [float("nan")]}, "severities are distinct numbers"),
-        ({"repeats": 0}, "repeats must be 1 or more; got 0"),
+        ({"repeats": 0}, "repeats must be from 1 to 1000; got 0"),
         ({"name": " "}, "needs a name of printable characters; got ' '"),
         ({"name": "a\nb"}, r"needs a name of printable characters; got 'a\\nb'"),
         ({"corruption": None}, "arguments, severities and repeats need a corruption"),

@@ -70,6 +70,7 @@ def evaluate(
     *,
     dataset: Dataset | None = None,
     encoders: Mapping[str, nn.Module] | None = None,
+    device: str = "cpu",
     progress: bool = False,
 ) -> pd.DataFrame:
     """Evaluate runs under scenarios (`default_scenarios` if left out) and return their records as one table.
@@ -83,6 +84,6 @@ def evaluate(
     records = [
         record
         for run in chosen
-        for record in run.evaluate(scenarios, dataset=dataset, encoders=encoders, progress=progress)
+        for record in run.evaluate(scenarios, dataset=dataset, encoders=encoders, device=device, progress=progress)
     ]
     return frame(records)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deconfound import cli_data
+from deconfound import cli_data, cli_references, cli_sweep, cli_tune
 from deconfound.errors import DeconfoundError
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_sweep.app, name="sweep")
+app.command()(cli_tune.tune)
+app.command()(cli_references.references)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as 'deconfound train' makes it.")]
@@ -108,7 +111,9 @@ def train(
 
     wanted = Spec.read(spec)
     run = train_run(wanted if seed is None else wanted.model_copy(update={"seed": seed}), out)
-    done = run.done or {}
+    done = run.done
+    if done is None or int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first of several processes speaks for all
+        return
     text = f"{out}: {done['epochs']} epochs, best validation risk {done['best_risk']:.4g} in epoch {done['best_epoch']}"
     print(json.dumps({"run": str(out), **done}) if as_json else text)
 
@@ -118,6 +123,7 @@ def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
     scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
+    device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Predict every test split, clean and damaged, and write the run's predictions/ and records.jsonl.
@@ -126,7 +132,7 @@ def evaluate(
     """
     from deconfound.demo import evaluate_runs
 
-    tables = evaluate_runs(runs, scenarios, store)
+    tables = evaluate_runs(runs, scenarios, store, device)
     print(tables.to_json(orient="records") if as_json else tables.to_string(index=False))
 
 
@@ -190,8 +196,10 @@ def _run(words: list[str], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         return _complain(" ".join(str(error).split()), 2)
-    except (BrokenPipeError, SystemExit):  # the reader went away, as in '| head'; typer turns that into an exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            return error.code if isinstance(error.code, int) else 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as in '| head'
         return 0
     except Exception as error:
         if debug:

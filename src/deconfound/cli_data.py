@@ -130,7 +130,7 @@ def describe(
 ) -> None:
     """Show rows, shapes, gaps, targets, groups, and which modality predicts the target best by itself.
 
-    The probes are fitted on train and judged on valid; test rows are only counted.
+    The probes are fitted on train and judged on valid; of test rows only the target is summed up.
 
     Example: deconfound data describe stores/mosi --out mosi.html
     """

@@ -41,7 +41,7 @@ class Dataset:
         columns: metadata, one value per row; "id" is text and unique.
         splits: split name → range of rows.
         environment: names of the columns whose combinations are the environments; empty for none.
-        group: names of the columns of which no value may occur in two splits, such as the speaker; empty for none.
+        group: names of the columns of which no value of train or valid may occur in another split, such as the speaker.
         provenance: where the rows came from and what was done to them, JSON values only.
         latents: name → (N, D) true factors of synthetic data, for diagnostics; never part of a batch.
     """

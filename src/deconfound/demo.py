@@ -37,12 +37,15 @@ def run_demo(out: Path, epochs: int = 40) -> Path:
     return build_report(folders, out / "report.html")
 
 
-def evaluate_runs(folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None) -> pd.DataFrame:
+def evaluate_runs(
+    folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None, device: str = "cpu"
+) -> pd.DataFrame:
     """Evaluate runs and return the primary metric of every clean scenario and the mean over severities of the others.
 
     Args:
         scenarios: a TOML file of [[scenario]] tables; the default scenarios if None.
         store: replaces the store that the runs name.
+        device: where to compute.
     """
     import pandas as pd
 
@@ -58,7 +61,7 @@ def evaluate_runs(folders: Sequence[Path], scenarios: Path | None = None, store:
         run = Run.open(folder)
         if run.done is None:
             raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
-        records += run.evaluate(wanted, dataset=given, progress=sys.stderr.isatty())
+        records += run.evaluate(wanted, dataset=given, device=device, progress=sys.stderr.isatty())
     table = frame(records)
     primary = table["protocol"].map(lambda name: PROTOCOLS[name].primary)
     table = table[(table["metric"] == primary) & (table["group"] == "all")]

@@ -186,7 +186,7 @@ class Run:
         """Predict and measure the validation rows; part of training, no test row is touched."""
         from deconfound.scenario import Scenario
 
-        self._evaluate(method, development, [Scenario("valid", "valid")], progress=False)
+        self._evaluate(method, development, [Scenario("valid", "valid")])
 
     def method(self, encoders: Mapping[str, nn.Module] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch.
@@ -218,6 +218,7 @@ class Run:
         *,
         dataset: Dataset | None = None,
         encoders: Mapping[str, nn.Module] | None = None,
+        device: str = "cpu",
         progress: bool = False,
     ) -> list[Record]:
         """Predict the rows of every scenario, keep the predictions and write `records.jsonl`.
@@ -228,7 +229,8 @@ class Run:
         Args:
             scenarios: `default_scenarios` of the dataset if left out.
             dataset: the training data, if the specification does not name them or they moved.
-            progress: draw a progress bar on standard error.
+            device: where to compute, such as "cuda".
+            progress: say on standard error which scenario is at work.
 
         Returns:
             the records of these scenarios.
@@ -240,9 +242,11 @@ class Run:
         chosen = default_scenarios(data) if scenarios is None else scenarios
         with sole_writer(self.path):
             self._log_opening(chosen)
-            return self._evaluate(method, data, chosen, progress)
+            return self._evaluate(method, data, chosen, device, progress)
 
-    def _evaluate(self, method: Method, data: Dataset, chosen: Sequence[Scenario], progress: bool) -> list[Record]:
+    def _evaluate(
+        self, method: Method, data: Dataset, chosen: Sequence[Scenario], device: str = "cpu", progress: bool = False
+    ) -> list[Record]:
         from deconfound.evaluation import evaluate_method
 
         return evaluate_method(
@@ -253,6 +257,7 @@ class Run:
             run=self.path.name,
             method_name=self.spec.name or self.spec.method["name"],
             seed=self.spec.seed,
+            device=device,
             progress=progress,
         )
 
@@ -262,8 +267,11 @@ class Run:
         fresh = [s.name for s in chosen if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
         if fresh:
             opening = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "scenarios": fresh}
-            with open(self.path / "openings.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(opening) + "\n")
+            try:
+                with open(self.path / "openings.jsonl", "a", encoding="utf-8") as file:
+                    file.write(json.dumps(opening) + "\n")
+            except OSError as error:
+                raise RunError(f"cannot log the opening of test rows in {self.path}: {error.strerror}") from error
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

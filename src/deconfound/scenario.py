@@ -56,8 +56,8 @@ class Scenario:
         levels = self.severities
         if not levels or len(set(levels)) != len(levels) or not all(math.isfinite(s) and s >= 0 for s in levels):
             raise SpecError(f"scenario {self.name!r}: severities are distinct numbers from 0; got {list(levels)}")
-        if self.repeats < 1:
-            raise SpecError(f"scenario {self.name!r}: repeats must be 1 or more; got {self.repeats}")
+        if not 1 <= self.repeats <= 1000:
+            raise SpecError(f"scenario {self.name!r}: repeats must be from 1 to 1000; got {self.repeats}")
         if self.corruption is None and (self.arguments or tuple(levels) != (0.0,) or self.repeats != 1):
             raise SpecError(f"scenario {self.name!r}: arguments, severities and repeats need a corruption; name one")
         if self.arguments and not isinstance(self.corruption, str):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import platform
+import shutil
 import signal
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,18 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
 from torch import nn
 
 from deconfound.checkpoint import SafeCheckpointIO, read_checkpoint
 from deconfound.curve_log import CurveLog
-from deconfound.curves import read_curves
 from deconfound.dataset import Dataset
+from deconfound.engine import engine, quiet_engine, standard_callbacks, threads
 from deconfound.errors import RunError, SpecError
 from deconfound.feed import mix
 from deconfound.files import whole_file
@@ -40,7 +38,7 @@ from deconfound.method import Method
 from deconfound.metrics import protocol_of
 from deconfound.nn.standardise import training_scale
 from deconfound.run import Run, build_method, load_data, narrow
-from deconfound.spec import Spec, TrainSpec
+from deconfound.spec import Spec
 
 _REPORTED = ("deconfound", "torch", "lightning", "numpy", "scikit-learn")
 
@@ -86,7 +84,7 @@ def train_run(
             _prepare(out, spec, whole, development)
         run = Run.open(out)
         if run.done is None:
-            with _quiet_engine(), _threads(spec.train.threads), torch.random.fork_rng():
+            with quiet_engine(), threads(spec.train.threads), torch.random.fork_rng():
                 torch.manual_seed(mix(spec.seed, -1))
                 method = build_method(spec, development.modalities, development.task, encoders)
                 method.backbone.set_scale(training_scale(development))
@@ -104,42 +102,15 @@ def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module
     """Build once what training needs, so that a mistake is told before a folder is bound to it."""
     train = spec.train
     protocol_of(development.task.protocol, development.task.kind)
-    with _quiet_engine(), torch.random.fork_rng():
+    with quiet_engine(), torch.random.fork_rng():
         build_method(spec, development.modalities, development.task, encoders)
-        _engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     rows = len(development.splits["train"])
     if rows <= (train.devices - 1) * train.batch_size:
         raise SpecError(
             f"train.devices = {train.devices}: {rows} training rows in batches of {train.batch_size} do not give each "
             "device one; lower train.devices or train.batch_size"
         )
-
-
-def _engine(train: TrainSpec, **given: Any) -> Trainer:
-    """The training engine for what [train] asks for.
-
-    Raises:
-        SpecError: this machine does not have it.
-    """
-    asked = f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, precision = {train.precision!r}"
-    try:
-        trainer = Trainer(
-            accelerator=train.accelerator,
-            devices=train.devices,
-            precision=train.precision,
-            max_epochs=train.epochs,
-            gradient_clip_val=train.clip,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-            use_distributed_sampler=False,
-            **given,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise SpecError(f"{asked} cannot be had here ({str(error).splitlines()[0]}); change them") from error
-    if trainer.precision != train.precision:
-        raise SpecError(f"{asked} cannot be had here: the engine would take {trainer.precision!r}; ask for that")
-    return trainer
 
 
 def _claim(out: Path, spec: Spec) -> None:
@@ -213,11 +184,15 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     finished = read_checkpoint(last)["epoch"] + 1 if resume else 0
+    if not resume:  # what earlier weights said must not pass for what these will say
+        shutil.rmtree(run.path / "predictions", ignore_errors=True)
+        (run.path / "records.jsonl").unlink(missing_ok=True)
     learner = Learner(method, data, train, run.spec.seed)
-    trainer = _engine(
+    own = standard_callbacks(folder, train.patience, progress)
+    trainer = engine(
         train,
         logger=[CurveLog(run.path / "log.csv", finished), *loggers],
-        callbacks=[*_callbacks(folder, train.patience, progress), *callbacks],
+        callbacks=[*own, *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
         default_root_dir=run.path,
@@ -233,63 +208,19 @@ def _fit(
     if _rank() == 0:
         seconds = time.monotonic() - began
         run.validate(run.best(method.cpu()), data)
-        _finish(run, trainer.global_step, seconds, method)
+        _finish(run, trainer, seconds, method)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
-def _callbacks(folder: Path, patience: int, progress: bool) -> list[Any]:
-    class Kept(ModelCheckpoint):
-        FILE_EXTENSION = ".safetensors"
-
-    shared = {"dirpath": folder, "enable_version_counter": False}
-    best = Kept(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True)
-    last = Kept(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
-    stop = EarlyStopping(monitor=SELECTION, mode="min", patience=patience, check_finite=False)
-    return [best, stop, last, *([TQDMProgressBar()] if progress else [])]
-
-
-def _finish(run: Run, steps: int, seconds: float, method: Method) -> None:
-    risks = [row for row in read_curves(run.path / "log.csv") if f"{row['split']}/{row['term']}" == SELECTION]
-    if not risks:
-        raise RunError(f"{run.path / 'log.csv'} has lost the epochs of this run; delete the run and train again")
-    best = min(risks, key=lambda row: row["value"])
+def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
+    best = read_checkpoint(run.path / "checkpoints" / "best.safetensors")
+    score = next(each.best_model_score for each in trainer.checkpoint_callbacks if each.monitor == SELECTION)
     done = {
-        "epochs": len(risks),
-        "steps": steps,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
         "best_epoch": best["epoch"],
-        "best_risk": best["value"],
+        "best_risk": float(score),
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }
     _write_json(run.path / "done.json", done)
-
-
-@contextmanager
-def _quiet_engine() -> Iterator[None]:
-    """The engine's advice about workers and hardware is not for our users; its warnings about numbers stay."""
-    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*The dirpath has changed.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-        warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU.*")  # refused by `_engine`
-        try:
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

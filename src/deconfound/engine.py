@@ -1,0 +1,94 @@
+"""Setting up the training engine: what [train] asks for, our checkpoints, and silence where its advice is not for users."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+from deconfound.errors import SpecError
+from deconfound.learner import SELECTION
+from deconfound.spec import TrainSpec
+
+
+class SafeCheckpoint(ModelCheckpoint):
+    """The engine's checkpoint callback for the files of `SafeCheckpointIO`."""
+
+    FILE_EXTENSION = ".safetensors"
+
+
+def engine(train: TrainSpec, **given: Any) -> Trainer:
+    """The training engine for what [train] asks for.
+
+    Raises:
+        SpecError: this machine does not have it.
+    """
+    asked = f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, precision = {train.precision!r}"
+    try:
+        trainer = Trainer(
+            accelerator=train.accelerator,
+            devices=train.devices,
+            precision=train.precision,
+            max_epochs=train.epochs,
+            gradient_clip_val=train.clip,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,
+            **given,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise SpecError(f"{asked} cannot be had here ({str(error).splitlines()[0]}); change them") from error
+    if trainer.precision != train.precision:
+        raise SpecError(f"{asked} cannot be had here: the engine would take {trainer.precision!r}; ask for that")
+    return trainer
+
+
+def standard_callbacks(folder: Path, patience: int, progress: bool) -> list[Callback]:
+    """Checkpoints of the best and the last epoch, early stopping, and a progress bar if asked for."""
+
+    shared = {"dirpath": folder, "enable_version_counter": False}
+    best = SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True)
+    last = SafeCheckpoint(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
+    stop = EarlyStopping(monitor=SELECTION, mode="min", patience=patience, check_finite=False)
+    return [best, stop, last, *([TQDMProgressBar()] if progress else [])]
+
+
+@contextmanager
+def quiet_engine() -> Iterator[None]:
+    """The engine's advice about workers and hardware is not for our users; its warnings about numbers stay."""
+    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*The dirpath has changed.*")
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+        warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU.*")  # refused by `engine`
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """PyTorch's CPU threads inside the block; None leaves them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
