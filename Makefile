@@ -1,12 +1,15 @@
 # make demo: venv, install, ERM and CmIR on synthetic data, report.   make test: the same, then the whole test suite.
-# make check: lint, types, documentation.   Recipes run again without network once installed.
+# make check: lint, types, documentation.   make benchmark CORPORA=DIR: every published table and the report page.
+# Recipes run again without network once installed.
 PYTHON ?= python3
 # Where the CPU build of PyTorch lives for machines whose own index has only CUDA builds.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test check docs clean
+CORPORA ?=
+
+.PHONY: demo test check docs benchmark clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -22,6 +25,9 @@ check: .venv/.installed-check docs
 
 docs: .venv/.installed-check
 	$(PY) -m mkdocs build --strict --quiet
+
+benchmark: .venv/.installed
+	$(PY) benchmarks/publish.py $(if $(CORPORA),--corpora '$(CORPORA)')
 
 clean:
 	rm -rf .venv demo site
