@@ -91,14 +91,14 @@ def run_sweep(
         if isinstance(executor, str):
             given = resources or Resources()
             executor = make_executor(executor, Resources(given.workers, spec.threads, given.gpus, given.address))
-        busy = _train(plan, out, executor, progress)
-        if spec.selection.rule == "oracle":
-            busy |= _evaluate(
-                plan, out, executor, progress, [job.id for job in plan.jobs if trained(_folder(out, job))]
-            )
-        still_open = choose(plan, out, busy)
-        wanted = [name for entry in read_selection(out) for name in entry["runs"]]
-        busy |= _evaluate(plan, out, executor, progress, wanted)
+        with closing(executor):
+            busy = _train(plan, out, executor, progress)
+            if spec.selection.rule == "oracle":
+                finished = [job.id for job in plan.jobs if trained(_folder(out, job))]
+                busy |= _evaluate(plan, out, executor, progress, finished)
+            still_open = choose(plan, out, busy)
+            wanted = [name for entry in read_selection(out) for name in entry["runs"]]
+            _evaluate(plan, out, executor, progress, wanted)
         return _summary(plan, out, still_open)
 
 

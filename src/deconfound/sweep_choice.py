@@ -33,7 +33,7 @@ def choose(plan: Plan, out: Path, busy: set[str]) -> dict[str, str]:
             if selection.chosen is not None:
                 chosen.append(_entry(pair, jobs, selection))
                 continue
-            reason = selection.ranking[0].reason
+            reason = _first_failure(jobs, out) or selection.ranking[0].reason
         still_open[f"{pair[1]} on {pair[0]}"] = reason
     note = "chosen by TEST rows: a bound, not a result" if plan.spec.selection.rule == "oracle" else "chosen blind"
     with whole_file(out / "selection.json") as file:
@@ -54,6 +54,11 @@ def _unfinished(jobs: Sequence[Job], out: Path, busy: set[str]) -> str:
         if error is None or error.get("may_pass", True):
             return f"the job {job.id} is not finished" + (f" ({error['message']})" if error else "")
     return ""
+
+
+def _first_failure(jobs: Sequence[Job], out: Path) -> str:
+    errors = [failure(out / "runs" / job.id) for job in jobs]
+    return next((error["message"] for error in errors if error is not None), "")
 
 
 def _candidates(plan: Plan, jobs: Sequence[Job], out: Path) -> list[Candidate]:

@@ -113,6 +113,8 @@ class _Slot(Thread):
 
     def _ask(self, work: Work) -> str:
         """The worker's answer, without a line end if it died."""
+        if self.ended:
+            return ""
         if self.process is None or self.process.poll() is not None:
             if self.process is not None:
                 _end(self.process)
