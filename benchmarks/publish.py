@@ -50,8 +50,8 @@ def main() -> None:
     text = [
         "# Tables of the benchmark",
         "",
-        "Made by `make benchmark`; each table says its protocol, selection rule, seeds and test. [What they show](benchmarks.md), "
-        "[all figures](benchmark.html).",
+        "Made by `make benchmark`; each table says its protocol, selection rule, seeds and test. "
+        "[What they show](benchmarks.md), [all figures](benchmark.html).",
         "",
     ]
     for name in sweeps:
