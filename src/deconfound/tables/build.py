@@ -1,0 +1,126 @@
+"""`build_tables`: run directories → one `Table` per dataset and protocol, with intervals and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deconfound.errors import RunError, SpecError, did_you_mean
+from deconfound.report.compare import Row, Section, build_sections
+from deconfound.report.sources import ORACLE, gather
+from deconfound.tables.columns import Column, check_names, choose_columns
+from deconfound.tables.judge import Cell, Settings, judge
+from deconfound.tables.measure import Clustering, measure
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method: its label, seeds and cells, one per column."""
+
+    label: str
+    seeds: tuple[int, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything measured on one dataset by one protocol.
+
+    Args:
+        baseline: label of the baseline's line, None without.
+        rules: how the runs were selected, "" for runs that no sweep chose.
+        units: what was resampled in each column, "" for nothing; reasons: why nothing was, "" where rows were.
+        rows: test rows per column, 0 where unknown.
+        settings: how it was made.
+    """
+
+    dataset: str
+    checksum: str
+    protocol: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    baseline: str | None
+    rules: tuple[str, ...]
+    units: tuple[str, ...]
+    reasons: tuple[str, ...]
+    rows: tuple[int, ...]
+    settings: Settings
+
+
+def build_tables(paths: Sequence[Path], settings: Settings | None = None) -> list[Table]:
+    """Tables of run directories and of the chosen runs of sweep directories; two protocols never share one.
+
+    Raises:
+        RunError: what is wrong with a directory, see `gather`; or none of the runs has a test row evaluated.
+        SpecError: a metric, scenario, group or baseline that no run has.
+        DataError: a column for clusters that the data do not have.
+    """
+    chosen = settings or Settings()
+    sections = build_sections(gather(paths).runs)
+    check_names(sections, chosen.metrics, chosen.scenarios, chosen.group)
+    _check_baseline(sections, chosen.baseline)
+    tables = [
+        _table(section, columns, chosen)
+        for section in sections
+        if (columns := choose_columns(section, chosen.metrics, chosen.scenarios, chosen.group))
+    ]
+    if not tables:
+        raise RunError("no test rows of these runs were evaluated under such a column; run 'deconfound evaluate' first")
+    return tables
+
+
+def _check_baseline(sections: Sequence[Section], wanted: str | None) -> None:
+    known = {name for section in sections for row in section.rows for name in (row.label, row.runs[0].method)}
+    if wanted not in (None, "none", *known):
+        raise SpecError(f"no run is called {wanted!r}, the baseline{did_you_mean(str(wanted), known)}")
+
+
+def _baseline(section: Section, wanted: str | None) -> Row | None:
+    """The row that the others are tested against.
+
+    Raises:
+        SpecError: the name fits several rows.
+    """
+    if wanted == "none" or len(section.rows) < 2:
+        return None
+    exact = [row for row in section.rows if row.label == wanted]
+    fitting = exact or [row for row in section.rows if row.runs[0].method == (wanted or "erm")]
+    if len(fitting) > 1 and wanted is not None:
+        raise SpecError(f"{wanted!r} fits several rows; choose a baseline among: {', '.join(r.label for r in fitting)}")
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _table(section: Section, columns: tuple[Column, ...], settings: Settings) -> Table:
+    baseline = _baseline(section, settings.baseline)
+    clustering = Clustering(settings.clusters, settings.store)
+    measured = [measure(section, column, settings.resamples, settings.seed, clustering) for column in columns]
+    judged = [
+        judge(
+            found,
+            [row.label for row in section.rows],
+            baseline and baseline.label,
+            settings,
+            higher_is_better=column.measure.higher_is_better,
+        )
+        for column, found in zip(columns, measured, strict=True)
+    ]
+    lines = tuple(Line(_label(row), row.seeds, tuple(cells[row.label] for cells in judged)) for row in section.rows)
+    return Table(
+        dataset=section.dataset,
+        checksum=section.checksum,
+        protocol=section.protocol.name,
+        columns=columns,
+        lines=lines,
+        baseline=None if baseline is None else _label(baseline),
+        rules=tuple(dict.fromkeys(run.rule for row in section.rows for run in row.runs)),
+        units=tuple(found.unit for found in measured),
+        reasons=tuple(found.reason for found in measured),
+        rows=tuple(found.rows for found in measured),
+        settings=settings,
+    )
+
+
+def _label(row: Row) -> str:
+    """The row's label; loud where its runs were chosen by looking at test rows."""
+    return f"{row.label} [ORACLE]" if any(run.rule == ORACLE for run in row.runs) else row.label

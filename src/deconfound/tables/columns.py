@@ -1,0 +1,148 @@
+"""Columns of a table: one metric under one scenario, as a weighted sum of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deconfound.calibration import CALIBRATION
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.metrics import Metric, Protocol
+from deconfound.report.compare import DEVELOPMENT, Section
+from deconfound.statistics import area_weights
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One part of a column: a scenario at a severity, its repeats averaged, times a weight."""
+
+    scenario: str
+    severity: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric under one scenario.
+
+    Args:
+        scenario: as the user names it: "test-flip", "gaussian", or "gaussian@0.5" for one severity.
+        split: that the rows are from.
+        metric: its name.
+        measure: what it computes.
+        group: "all", an environment or the worst of them.
+        pieces: whose weighted sum is the value.
+        note: what the value is where that is not plain, "" elsewhere.
+    """
+
+    scenario: str
+    split: str
+    metric: str
+    measure: Metric
+    group: str
+    pieces: tuple[Piece, ...]
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """Such as "mse test-flip"."""
+        return f"{self.metric} {self.scenario}" + ("" if self.group == "all" else f" {self.group}")
+
+
+def choose_columns(
+    section: Section, metrics: Sequence[str], scenarios: Sequence[str], group: str
+) -> tuple[Column, ...]:
+    """Columns of a section: each scenario under each metric.
+
+    Args:
+        metrics: the protocol's primary one if empty; those that the protocol does not know are left out.
+        scenarios: every test split if empty; those that were not evaluated here are left out.
+    """
+    found = _scenarios(section)
+    wanted = list(scenarios) or [split for split in section.splits if split in found]
+    measures = measures_of(section.protocol)
+    columns = [
+        column
+        for metric in (metrics or [section.protocol.primary])
+        if metric in measures
+        for scenario in wanted
+        if (column := _column(section, found, scenario, metric, measures[metric], group)) is not None
+    ]
+    return tuple(columns)
+
+
+def measures_of(protocol: Protocol) -> dict[str, Metric]:
+    """Metrics that a table can show: the protocol's and, of classifiers, those of calibration."""
+    more = CALIBRATION if protocol.kind == "classification" else {}
+    return {**protocol.metrics, **more}
+
+
+def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: Sequence[str], group: str) -> None:
+    """Refuse what none of the sections has.
+
+    Raises:
+        SpecError: a metric, scenario, severity or group that is nowhere.
+    """
+    known = {name for section in sections for name in measures_of(section.protocol)}
+    for metric in metrics:
+        if metric not in known:
+            raise SpecError(f"no protocol of these runs has a metric {metric!r}{did_you_mean(metric, known)}")
+    measured = {name for section in sections for name in _scenarios(section)}
+    for scenario in scenarios:
+        if not any(_pieces(section, _scenarios(section), scenario)[0] for section in sections):
+            raise SpecError(
+                f"no scenario {scenario!r} was evaluated{did_you_mean(scenario.partition('@')[0], measured)}"
+            )
+    groups = {key[4] for section in sections for key in section.index}
+    if group not in groups:
+        raise SpecError(f"there is no group {group!r}{did_you_mean(group, groups)}")
+
+
+def _scenarios(section: Section) -> dict[str, str]:
+    """Scenario → its split, test rows only."""
+    return {key[1]: key[2] for key in section.index if key[2] not in DEVELOPMENT}
+
+
+def _rows(section: Section, scenario: str) -> int:
+    """Rows of a scenario: the most that any of its metrics is about."""
+    records = (record for row in section.rows for run in row.runs for record in run.records)
+    return max((record.n for record in records if record.scenario == scenario and record.group == "all"), default=0)
+
+
+def _column(
+    section: Section, found: Mapping[str, str], scenario: str, metric: str, measure: Metric, group: str
+) -> Column | None:
+    pieces, note = _pieces(section, found, scenario)
+    if not pieces:
+        return None
+    split = found[pieces[0].scenario]
+    recorded = metric in section.protocol.metrics
+    present = {key[1] for key in section.index if key[4] == group and (not recorded or key[5] == metric)}
+    if not all(piece.scenario in present for piece in pieces) or (group != "all" and not recorded):
+        return None
+    return Column(scenario, split, metric, measure, group, pieces, note)
+
+
+def _pieces(section: Section, found: Mapping[str, str], scenario: str) -> tuple[tuple[Piece, ...], str]:
+    """What a scenario's value is made of; nothing where it was not evaluated."""
+    name, at, level = (scenario, "", "") if scenario in found else scenario.rpartition("@")
+    if name not in found:
+        return (), ""
+    levels = section.severities(name, found[name])
+    if at:
+        matching = [severity for severity in levels if f"{severity:g}" == level]
+        return tuple(Piece(name, severity, 1.0) for severity in matching), ""
+    split = found[name]
+    if split in found and levels[0] > 0 and _rows(section, split) == _rows(section, name):  # undamaged, the same rows
+        places = [(split, 0.0), *((name, severity) for severity in levels)]
+    else:
+        places = [(name, severity) for severity in levels]
+    if levels == [0.0] or len(places) == 1:
+        return (Piece(*places[-1], 1.0),), ""
+    heights = [severity for _, severity in places]
+    weights = area_weights(heights) / (heights[-1] - heights[0])
+    note = (
+        f"{name}: area under the curve over severity {heights[0]:g} to {heights[-1]:g} of {split}, "
+        f"divided by {heights[-1] - heights[0]:g}"
+    )
+    return tuple(Piece(*place, float(weight)) for place, weight in zip(places, weights, strict=True)), note

@@ -1,0 +1,176 @@
+"""Which method is best under a column, which are not told from it, and which differ from the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.report.spread import Spread, spread
+from deconfound.statistics import CORRECTIONS, Correction, Estimate, corrected, estimate, sign_flip, wilcoxon
+from deconfound.tables.measure import Measured
+
+Test = Literal["t", "permutation", "wilcoxon"]
+TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a table is made.
+
+    Args:
+        metrics: the primary one of each protocol if empty. Of classifiers also "ece", "brier" and "aurc".
+        scenarios: every test split if empty; "gaussian" is the area under its curve, "gaussian@0.5" one severity.
+        group: "all", "speaker=anna" or "worst(speaker)".
+        baseline: label or method that the others are tested against; the only ERM row if None, "none" for no baseline.
+        test: "t" over seeds and rows; "permutation" (sign flips) and "wilcoxon" over seeds alone.
+        correction: of the tests against the baseline, over the methods.
+        level: of the intervals, 1 − the level of the tests; in (0, 1).
+        resamples: of rows; 0 leaves the chance of the rows out.
+        clusters: metadata column whose rows are drawn together; "" for the dataset's own grouping.
+        store: where the dataset is, if it moved.
+        seed: of the resamples.
+    """
+
+    metrics: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
+    group: str = "all"
+    baseline: str | None = None
+    test: Test = "t"
+    correction: Correction = "holm"
+    level: float = 0.95
+    resamples: int = 2000
+    clusters: str = ""
+    store: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for given, known in ((self.test, TESTS), (self.correction, CORRECTIONS)):
+            if given not in known:
+                raise SpecError(f"there is no {given!r}{did_you_mean(str(given), known)}")
+        if not 0 < self.level < 1 or self.resamples < 0 or self.resamples == 1:
+            raise SpecError(
+                f"level lies in (0, 1) and resamples are 0 or 2 and more; got {self.level}, {self.resamples}"
+            )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method under one column.
+
+    Args:
+        spread: over seeds.
+        interval: of the mean; None where nothing was measured or a seed is undefined.
+        difference: method − baseline over common seeds; None for the baseline itself and without one.
+        p_baseline: two-sided, not corrected; p_baseline_corrected: over the methods.
+        p_best: against the best mean of the column, times the number of methods it is compared with.
+        best: True for the best mean.
+        mark: "best", "tied" (not significantly worse than the best), "worse", "untested" (below two common seeds), or ""
+            where nothing is compared: a single method, or a seed whose value is undefined.
+        verdict: "better" or "worse" than the baseline where that is significant, else "".
+    """
+
+    spread: Spread
+    interval: Estimate | None = None
+    difference: Estimate | None = None
+    p_baseline: float | None = None
+    p_baseline_corrected: float | None = None
+    p_best: float | None = None
+    best: bool = False
+    mark: str = ""
+    verdict: str = ""
+
+
+def judge(
+    found: Measured, labels: Sequence[str], baseline: str | None, settings: Settings, *, higher_is_better: bool
+) -> dict[str, Cell]:
+    """Label → cell of one column.
+
+    Each method is tested against the best mean with Bonferroni's correction over the methods. The best is picked by the
+    same numbers, so no test against it is valid by itself; but the truly best method is called worse only if one of its
+    comparisons with the others errs, and these are at most as many (Hsu, multiple comparisons with the best, 1984).
+
+    Args:
+        labels: in the order of the table.
+        baseline: label of the method that the others are compared with, in a second family with its own correction.
+    """
+    cells = {label: _cell(found, label, settings.level) for label in labels}
+    means = {label: cell.interval.mean for label, cell in cells.items() if cell.interval is not None}
+    if len(means) < 2:
+        return cells
+    pick = max if higher_is_better else min
+    best = pick(means, key=lambda label: means[label])
+    against_best = {label: _compare(found, label, best, settings)[1] for label in means if label != best}
+    p_best = dict(zip(against_best, corrected(list(against_best.values()), "bonferroni"), strict=True))
+    for label in means:
+        cells[label] = _marked(cells[label], p_best.get(label), settings.level, best=means[label] == means[best])
+    if baseline is None:
+        return cells
+    others = [label for label in means if label != baseline]
+    compared = {label: _compare(found, label, baseline, settings) for label in others}
+    adjusted = corrected([p for _, p in compared.values()], settings.correction)
+    for (label, (difference, p)), corrected_p in zip(compared.items(), adjusted, strict=True):
+        cell = replace(cells[label], difference=difference, p_baseline=p, p_baseline_corrected=corrected_p)
+        if difference is not None and corrected_p is not None and corrected_p <= 1 - settings.level:
+            ahead = (difference.mean > 0) == higher_is_better
+            cell = replace(cell, verdict="better" if ahead else "worse")
+        cells[label] = cell
+    return cells
+
+
+def _cell(found: Measured, label: str, level: float) -> Cell:
+    values = found.values.get(label, {})
+    measured = spread(values.values())
+    seeds = [seed for seed, value in values.items() if value is not None]
+    if not seeds or measured.defined < measured.total:
+        return Cell(measured)
+    drawn = _drawn(found, label, seeds)
+    ours = np.asarray([values[seed] for seed in seeds], dtype=np.float64)
+    return Cell(measured, estimate(ours, drawn, found.clusters, level))
+
+
+def _drawn(found: Measured, label: str, seeds: Sequence[int]) -> np.ndarray | None:
+    """(n, R) resamples of these seeds, None without."""
+    if not all((label, seed) in found.resampled for seed in seeds):
+        return None
+    return np.stack([found.resampled[label, seed] for seed in seeds])
+
+
+def _marked(cell: Cell, p: float | None, level: float, *, best: bool) -> Cell:
+    if best:
+        return replace(cell, best=True, mark="best", p_best=p)
+    if p is None:
+        return replace(cell, mark="untested")
+    return replace(cell, p_best=p, mark="worse" if p <= 1 - level else "tied")
+
+
+def _compare(found: Measured, ours: str, theirs: str, settings: Settings) -> tuple[Estimate | None, float | None]:
+    """The difference over common seeds and its p-value; no p-value below two common seeds."""
+    a, b = found.values.get(ours, {}), found.values.get(theirs, {})
+    common = _defined(a, b)
+    if not common:
+        return None, None
+    gaps = np.asarray([_number(a[seed]) - _number(b[seed]) for seed in common])
+    mine, other = _drawn(found, ours, common), _drawn(found, theirs, common)
+    drawn = None if mine is None or other is None else mine - other
+    difference = estimate(gaps, drawn, found.clusters, settings.level)
+    if len(common) < 2:
+        return difference, None
+    if settings.test == "t":
+        return difference, difference.p
+    if settings.test == "wilcoxon":
+        return difference, wilcoxon(gaps)
+    return difference, sign_flip(gaps, np.random.default_rng(settings.seed))
+
+
+def _defined(a: Mapping[int, float | None], b: Mapping[int, float | None]) -> list[int]:
+    return sorted(seed for seed in a.keys() & b.keys() if a[seed] is not None and b[seed] is not None)
+
+
+def _number(value: float | None) -> float:
+    assert value is not None
+    return value
