@@ -54,9 +54,7 @@ def table(
     metric: Annotated[list[str] | None, typer.Option(help="Repeat for more; the protocol's primary one.")] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Repeat for more; every test split.")] = None,
     group: Annotated[str, typer.Option(help="all, 'speaker=anna', or 'worst(speaker)'.")] = "all",
-    baseline: Annotated[
-        str | None, typer.Option(help="Method or label; erm where there is one. none: no tests.")
-    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="Method or label; erm where there is one; or none.")] = None,
     test: Annotated[Test, typer.Option(help="t: over seeds and rows; the others over seeds alone.")] = Test.t,
     correction: Annotated[Correction, typer.Option(help="Of the tests against the baseline.")] = Correction.holm,
     clusters: Annotated[str, typer.Option(help="Metadata column of rows that belong together, as speaker.")] = "",
