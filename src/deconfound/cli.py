@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deconfound import cli_data, cli_references, cli_sweep, cli_tune
+from deconfound import cli_data, cli_references, cli_sweep, cli_table, cli_tune
 from deconfound.errors import DeconfoundError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_sweep.app, name="sweep")
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
+app.command()(cli_table.table)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as 'deconfound train' makes it.")]
