@@ -77,9 +77,11 @@ def run(
     ray        on a cluster (pip install 'deconfound[cluster]'): --address auto --gpus 0.25
     any other  --print lists the commands; afterwards this command chooses and evaluates
     """
+    from deconfound.perform import without_slurm
     from deconfound.sweep_spec import SweepSpec
 
     wanted = SweepSpec.read(spec)
+    without_slurm()
     if print_commands:
         _print_commands(wanted, spec, out, as_json)
     elif job is not None:
