@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.predictions import Predictions, save_predictions
+
 SPLITS = {"train": 4000, "valid": 500, "test-iid": 1000, "test-flip": 1000, "test-zero": 1000}
 MODALITIES = ("text", "audio", "vision")
 EPOCHS = 30
@@ -27,8 +29,17 @@ def fabricate(
     arguments: Mapping[str, Any] | None = None,
     splits: Mapping[str, int] = SPLITS,
     undefined: Iterable[str] = (),
+    speakers: Sequence[str] = ("anna", "ben"),
+    only: Iterable[str] | None = None,
+    predicted: bool = False,
 ) -> Path:
-    """Write one run; `undefined` names metrics whose values are null on test-zero."""
+    """Write one run.
+
+    Args:
+        undefined: metrics whose values are null on test-zero.
+        only: splits that have records; all if None.
+        predicted: keep logits of the clean test splits, for classification.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng([seed, sum(map(ord, method + dataset + protocol))])
     spec = {
@@ -48,13 +59,51 @@ def fabricate(
     identity = {"run": folder.name, "method": method, "dataset": dataset, "seed": seed, "protocol": protocol, "n": 1000}
     records = [
         identity | place | measured | ({"value": None} if _is_undefined(place, measured, undefined) else {})
-        for place, strength in _places(method, modalities, splits)
+        for place, strength in _places(method, modalities, splits, speakers)
+        if only is None or place["split"] in only
         for measured in _values(protocol, strength + rng.normal(0, 0.015))
     ]
     for file, value in {"spec": spec, "environment": _environment(seed, data), "done": _done(seed)}.items():
         (folder / f"{file}.json").write_text(json.dumps(value))
     (folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     (folder / "log.csv").write_text("\n".join(["step,epoch,split,term,value", *_log(method, rng)]) + "\n")
+    if only is None:
+        opening = {"command": ["bin/deconfound", "evaluate", f"runs/{folder.name}"], "scenarios": ["test-iid"]}
+        (folder / "openings.jsonl").write_text(json.dumps(opening) + "\n")
+    for split in splits if predicted else ():
+        if split not in ("train", "valid"):
+            _predict(folder, split, rng, sharpness=3.0 if method == "erm" else 1.2)
+    return folder
+
+
+def _predict(folder: Path, split: str, rng: np.random.Generator, *, sharpness: float) -> None:
+    """Logits of 400 rows and 4 classes, right in about 60 % of the rows; the sharper, the more overconfident."""
+    target = rng.integers(0, 4, 400)
+    score = rng.normal(size=(400, 4)) + 1.2 * (np.arange(4) == target[:, None])
+    ids, clean = np.arange(400).astype(str), True
+    output = (sharpness * score).astype(np.float32)[None, None]
+    about = (split, "", split, clean, 0, np.zeros(1), np.arange(400), ids, target)
+    save_predictions(folder / "predictions" / f"{split}.npz", Predictions(*about, output))
+
+
+def fabricate_sweep(folder: Path, rule: str = "valid") -> Path:
+    """Two methods, three draws of CmIR, two seeds; the second draw was chosen and only chosen runs were tested."""
+    chosen: dict[str, list[str]] = {}
+    for method, draws in (("erm", (None,)), ("cmir", (0.1, 1.0, 10.0))):
+        for draw in draws:
+            for seed in (0, 1):
+                name = f"{method}-{draw}-{seed}"
+                taken = draw in (None, 1.0)
+                arguments = {} if draw is None else {"invariance": draw}
+                only = None if taken else ("valid",)
+                fabricate(folder / "runs" / name, method=method, seed=seed, arguments=arguments, only=only)
+                if taken:
+                    chosen.setdefault(method, []).append(name)
+    (folder / "runs" / "failed").mkdir()
+    (folder / "runs" / "failed" / "error.json").write_text("{}")
+    entries = [{"dataset": "synthetic", "method": method, "runs": runs} for method, runs in chosen.items()]
+    (folder / "sweep.json").write_text("{}")
+    (folder / "selection.json").write_text(json.dumps({"rule": rule, "chosen": entries}))
     return folder
 
 
@@ -100,9 +149,11 @@ def _values(protocol: str, strength: float) -> list[dict[str, Any]]:
     return [{"metric": name, "value": float(value)} for (name, _), value in zip(metrics, values, strict=True)]
 
 
-def _places(method: str, modalities: Sequence[str], splits: Mapping[str, int]) -> list[tuple[dict[str, Any], float]]:
+def _places(
+    method: str, modalities: Sequence[str], splits: Mapping[str, int], speakers: Sequence[str]
+) -> list[tuple[dict[str, Any], float]]:
     """Every default scenario with how well the method does there."""
-    robust = 0.12 if method != "erm" else 0.0
+    robust = 0.0 if method == "erm" else 0.12 if method == "cmir" else 0.01 * (sum(map(ord, method)) % 16)
     at = {"valid": 0.8, "test-flip": 0.35 + 2 * robust, "test-zero": 0.6 + robust}
     clean = [split for split in splits if split != "train"]
     inside = next((s for s in ("test-iid", "test") if s in splits), clean[-1])
@@ -117,8 +168,9 @@ def _places(method: str, modalities: Sequence[str], splits: Mapping[str, int]) -
     for split in clean:
         strength = at.get(split, 0.78 - robust / 6)
         add(split, split, strength)
-        for group, less in (("speaker=anna", -0.04), ("speaker=ben", 0.07), ("worst(speaker)", 0.07)):
-            add(split, split, strength - less, group=group)
+        for i, speaker in enumerate(speakers):
+            add(split, split, strength + 0.04 - 0.11 * i / max(1, len(speakers) - 1), group=f"speaker={speaker}")
+        add(split, split, strength - 0.07, group="worst(speaker)")
     for repeat in range(3):
         for severity in (0.25, 0.5, 1.0, 2.0):
             add("gaussian", inside, 0.78 - (0.2 - robust) * severity, severity, repeat)

@@ -13,7 +13,7 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.report import build_report
-from report.fabricate import fabricate, fabricate_grid
+from report.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 
@@ -62,10 +62,11 @@ def test_nothing_is_fetched(page: str) -> None:
     assert "url(" not in styles
     assert "@import" not in styles
     own = tags.scripts[-1]
+    assert "vegaEmbed(" in own
     assert not re.search(r"https?:|fetch\(|import\(|XMLHttpRequest", own)
     data = [json.loads(script) for script in tags.scripts if script.startswith("{")]
     assert data
-    assert not any("http" in json.dumps(chart["spec"]) for chart in data)
+    assert not any("http" in json.dumps(chart.get("spec")) for chart in data)
     policy = next(a["content"] for _, a in tags.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert "default-src 'none'" in policy
@@ -91,13 +92,17 @@ def test_every_table_has_a_caption_and_every_figure_a_download(page: str) -> Non
     assert tags.count("table") == tags.count("caption")
     saves = [a for _, a in Tags(page).tags if a.get("class") == "save"]
     charts = [a for _, a in Tags(page).tags if a.get("class") == "chart"]
-    assert len(saves) == len(charts) == 10  # shift, gaussian, frames, missing, risk and five terms
+    assert len(charts) == 15  # shift, runs, ranks, two damages, missing, two lattices, groups, risk and five terms
+    assert len({(a["data-chart"], a["data-format"]) for a in saves}) == len(saves) == 3 * len(charts)
     assert all(a.get("aria-label", "") for a in saves)
 
 
-def test_every_metric_can_be_chosen(page: str) -> None:
+def test_metric_scenario_group_and_view_can_be_chosen(page: str) -> None:
     options = [a["value"] for tag, a in Tags(page).tags if tag == "option"]
-    assert options == ["mse", "mae", "corr", "r2"]
+    subsets = ["text", "audio", "vision", "text+audio", "text+vision", "audio+vision"]
+    places = ["test-iid", "test-flip", "test-zero", "gaussian", "drop-frames", *(f"present={s}" for s in subsets)]
+    groups = ["all", "worst(speaker)", "speaker=anna", "speaker=ben"]
+    assert options == ["mse", "mae", "corr", "r2", *places, *groups, "value", "difference"]
 
 
 def test_names_from_files_are_text_only(tmp_path: Path) -> None:
@@ -121,7 +126,8 @@ def test_names_from_files_are_text_only(tmp_path: Path) -> None:
     own = [script for script in tags.scripts if script.startswith("{")]
     assert own
     assert not any("<" in script for script in own)
-    assert any(EVIL in json.loads(script)["data"]["levels"].get("method", ()) for script in own)
+    charts = [found for script in own if "data" in (found := json.loads(script))]
+    assert any(EVIL in chart["data"]["levels"].get("method", ()) for chart in charts)
 
 
 def test_other_data_and_protocols_have_their_own_section(tmp_path: Path) -> None:
@@ -129,6 +135,35 @@ def test_other_data_and_protocols_have_their_own_section(tmp_path: Path) -> None
     tags = Tags(build_report(folders, tmp_path / "report.html").read_text())
     assert sum(tag == "section" for tag, _ in tags.tags) == 2
     assert "what differs in data or protocol is never compared" in tags.text
+
+
+def test_a_sweep_says_how_it_selected_and_the_oracle_is_an_alarm(tmp_path: Path) -> None:
+    text = Tags(build_report([fabricate_sweep(tmp_path / "a")], tmp_path / "1.html").read_text()).text
+    assert "4 runs, chosen among 8." in text
+    assert "hyper-parameters by the rule “valid”, on validation records alone" in text
+    assert "Oracle selection." not in text
+    tags = Tags(build_report([fabricate_sweep(tmp_path / "b", "oracle")], tmp_path / "2.html").read_text())
+    words = " ".join(tags.text.split())
+    assert "Oracle selection. Hyper-parameters were chosen by looking at the test rows." in words
+    assert (
+        words.count("Selection: best epoch by validation risk; hyper-parameters by the rule “oracle”, WHICH LOOKS") == 3
+    )
+    assert sum(a.get("class") == "oracle" for _, a in tags.tags) == 2
+
+
+def test_openings_of_the_test_rows_are_counted(tmp_path: Path) -> None:
+    folder = fabricate(tmp_path / "a")
+    log = folder / "openings.jsonl"
+    log.write_text(2 * log.read_text())
+    assert "predicted 2 times per run" in Tags(build_report([folder], tmp_path / "report.html").read_text()).text
+
+
+def test_many_methods_begin_with_a_few(tmp_path: Path) -> None:
+    methods = ["erm", *(f"m{i}" for i in range(9))]
+    tags = Tags(build_report(fabricate_grid(tmp_path, methods, seeds=1), tmp_path / "report.html").read_text())
+    pressed = [a["aria-pressed"] for _, a in tags.tags if a.get("class") == "method"]
+    assert pressed == ["true"] * 8 + ["false"] * 2
+    assert "The figures begin with 8 of 10 methods" in tags.text
 
 
 def test_undefined_values_are_said_to_be(tmp_path: Path) -> None:
@@ -139,7 +174,7 @@ def test_undefined_values_are_said_to_be(tmp_path: Path) -> None:
 def test_the_same_runs_give_the_same_page_and_a_run_counts_once(tmp_path: Path) -> None:
     folders = fabricate_grid(tmp_path, seeds=1)
     first = build_report(folders, tmp_path / "1.html").read_bytes()
-    assert build_report([*folders, folders[0]], tmp_path / "2.html").read_bytes() == first
+    assert build_report([*folders, folders[0]], tmp_path / "1.html").read_bytes() == first
 
 
 def test_a_failure_leaves_the_old_page(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from deconfound.errors import RunError, did_you_mean
 from deconfound.metrics import PROTOCOLS, Protocol
@@ -43,6 +44,7 @@ class Section:
         splits: test splits with clean records, in the order of the data.
         in_split: the split that is distributed like the training rows; None where the rows were trained on other data.
         index: everything measured.
+        trials: further runs on the same data that only tried hyper-parameters.
     """
 
     dataset: str
@@ -53,6 +55,12 @@ class Section:
     splits: tuple[str, ...]
     in_split: str | None
     index: Mapping[Key, Values]
+    trials: tuple[Run, ...] = ()
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Rules by which sweeps chose the runs, "" for runs that no sweep chose, in order of first appearance."""
+        return tuple(dict.fromkeys(run.rule for row in self.rows for run in row.runs))
 
     @property
     def reference(self) -> Row:
@@ -100,19 +108,33 @@ class Section:
 
     def severities(self, scenario: str, split: str) -> list[float]:
         """Severities of a scenario, ascending."""
-        return sorted({key[3] for key in self.index if key[1:3] == (scenario, split)})
+        return self._catalogue[0].get((scenario, split), [])
 
     def scenarios(self) -> list[tuple[str, str]]:
         """(scenario, split) of everything measured that is not simply a split, in order of first appearance."""
-        return list(dict.fromkeys((key[1], key[2]) for key in self.index if key[1] != key[2]))
+        return [place for place in self._catalogue[0] if place[0] != place[1]]
 
     def groups(self, split: str) -> list[str]:
         """Groups with clean records on a split, sorted; "all" is not one."""
-        return sorted({key[4] for key in self.index if key[1] == key[2] == split and key[4] != "all"})
+        return self._catalogue[1].get(split, [])
+
+    @cached_property
+    def _catalogue(self) -> tuple[dict[tuple[str, str], list[float]], dict[str, list[str]]]:
+        """(scenario, split) → severities, and split → groups of its undamaged rows."""
+        severities: dict[tuple[str, str], set[float]] = {}
+        groups: dict[str, set[str]] = {}
+        for _, scenario, split, severity, group, _ in self.index:
+            severities.setdefault((scenario, split), set()).add(severity)
+            if scenario == split and group != "all":
+                groups.setdefault(split, set()).add(group)
+        return {k: sorted(v) for k, v in severities.items()}, {k: sorted(v) for k, v in groups.items()}
 
 
-def build_sections(runs: Sequence[Run]) -> list[Section]:
+def build_sections(runs: Sequence[Run], trials: Sequence[Run] = ()) -> list[Section]:
     """Group runs into rows and rows into sections, in order of first appearance.
+
+    Args:
+        trials: runs that are compared with nothing and only show what hyper-parameters do.
 
     Raises:
         RunError: no run, one specification twice with one seed, an unknown protocol or metric.
@@ -121,7 +143,7 @@ def build_sections(runs: Sequence[Run]) -> list[Section]:
         raise RunError("no run was given; name one or more run directories")
     alike = _alike(runs)
     return [
-        _section(key, alike)
+        _section(key, alike, tuple(run for run in trials if key in _section_keys(run)))
         for key in dict.fromkeys(key for group in alike for run in group for key in _section_keys(run))
     ]
 
@@ -187,7 +209,7 @@ def _brief(value: str) -> str:
     return "+".join(name if isinstance(name, str) else json.dumps(name, ensure_ascii=False) for name in names)
 
 
-def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]]) -> Section:
+def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]], trials: tuple[Run, ...]) -> Section:
     dataset, checksum, name = key
     if name not in PROTOCOLS:
         raise RunError(f"the records of {dataset} use the protocol {name!r}{did_you_mean(name, PROTOCOLS)}")
@@ -206,6 +228,7 @@ def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]]) -> Sec
         splits=splits,
         in_split=_in_distribution(splits) if checksum else None,
         index=index,
+        trials=trials,
     )
 
 

@@ -1,18 +1,44 @@
-"""Figures of measured records: shift between splits, damage of growing severity, missing modalities."""
+"""Figures of measured records: shift between splits, damage of growing severity, missing modalities, groups."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from deconfound.report.chart import SHAPES, Figure, base_chart, color, declare, labels_of, repeat, shape, x_of, y_of
-from deconfound.report.compare import PRESENT, Section
-from deconfound.report.spread import Spread, spread
+from deconfound.report.chart import (
+    SHAPES,
+    Figure,
+    base_chart,
+    color,
+    declare,
+    interval_tooltip,
+    labels_of,
+    repeat,
+    shape,
+    x_of,
+    y_of,
+)
+from deconfound.report.compare import PRESENT, Row, Section
+from deconfound.report.places import Place, places, shown_groups
+from deconfound.report.spread import Interval, mean_interval, over_repeats, paired_interval, spread
+from deconfound.report.tables import MAX_GROUPS
 
+INTERVAL = "95 % t-interval of the mean over seeds"
+MEASURED = ("mean", "sd", "low", "high", "n")
+MOST_BARS = 5000
+"""Bars of all metrics and splits together that a page holds."""
 UNITS = {
     "gaussian": "severity (training standard deviations)",
     "drop-frames": "severity (share of frames dropped)",
 }
-_SPREAD = ("mean", "sd", "low", "high", "n")
+TITLES = {"gaussian": "Gaussian noise", "drop-frames": "Dropped frames"}
+
+
+def measured(values: Mapping[int, float | None]) -> tuple[float | None, float | None, float | None, float | None, int]:
+    """(mean, sd, low, high, n) of seed → value, in the order of `MEASURED`; the ends are None below two seeds."""
+    summary, interval = spread(values.values()), mean_interval(values.values())
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return summary.mean, summary.sd, low, high, summary.defined
 
 
 def shift_figure(section: Section) -> Figure | None:
@@ -23,66 +49,95 @@ def shift_figure(section: Section) -> Figure | None:
     if not order:
         return None
     rows = [
-        (row.label, split, metric, *_moments(spread(section.clean(row, metric, split).values())))
+        (row.label, split, metric, *measured(section.clean(row, metric, split)))
         for metric in section.metrics
         for row in section.rows
         for split in order
     ]
     y = alt.Y("method:N", sort=labels_of(section), title=None, axis=alt.Axis(labelLimit=150, domain=False, ticks=False))
     by_split = alt.Shape("split:N", sort=order, title=None, scale=alt.Scale(domain=order, range=repeat(SHAPES, order)))
-    base = base_chart(section).encode(y=y, color=color(section, legend=None))
+    base = base_chart().encode(y=y, color=color(section, legend=None))
     span = base.mark_rule(strokeWidth=1.5, opacity=0.35).encode(x=x_of("min(mean):Q"), x2=alt.X2("max(mean):Q"))
-    error = base.mark_rule(strokeWidth=5, opacity=0.25).encode(x=x_of("low:Q"), x2=alt.X2("high:Q"))
+    error = _error_bars(base, 5)
     dots = base.mark_point(size=95, filled=True, opacity=1).encode(
-        x=x_of("mean:Q"), shape=by_split, tooltip=["method:N", "split:N", *_tooltip()]
+        x=x_of("mean:Q"), shape=by_split, tooltip=["method:N", "split:N", *interval_tooltip()]
     )
-    spec = declare(section, [span, error, dots], max(36 * len(section.rows), 170))
-    note = (
-        "Each shape is a split; the thin line spans the splits of a method, the thick bar is ± one standard deviation."
-    )
-    return Figure("Shift between splits", note, spec, ("method", "split", "metric", *_SPREAD), rows)
+    note = f"Each shape is a split; the thin line spans the splits of a method, the thick bar is the {INTERVAL}."
+    spec = declare([span, error, dots], {"step": 40})
+    return Figure("Shift between splits", note, spec, ("method", "split", "metric", *MEASURED), rows)
+
+
+def _error_bars(base: Any, width: float) -> Any:
+    import altair as alt
+
+    known = base.transform_filter("isValid(datum.low)")
+    return known.mark_rule(strokeWidth=width, opacity=0.25).encode(x=x_of("low:Q"), x2=alt.X2("high:Q"))
 
 
 def curve_figures(section: Section) -> list[Figure]:
-    """Metric against severity, one figure for each damaged scenario."""
-    return [
-        _curve_figure(section, scenario, split)
-        for scenario, split in section.scenarios()
-        if not scenario.startswith(PRESENT) and section.severities(scenario, split) != [0.0]
-    ]
+    """Metric against severity, one figure for each damaged scenario; values, and paired differences."""
+    return [_curve_figure(section, place) for place in places(section) if place.kind == "damage"]
 
 
-def _curve_figure(section: Section, scenario: str, split: str) -> Figure:
+def _curve_figure(section: Section, place: Place) -> Figure:
     import altair as alt
 
-    severities = section.severities(scenario, split)
-    rows = []
-    for metric in section.metrics:
-        for row in section.rows:
-            for severity in dict.fromkeys([0.0, *severities]):
-                found = section.index.get((row.label, scenario, split, severity, "all", metric))
-                values = list(found.values()) if found else []
-                if severity == 0 and not found:
-                    values = list(section.clean(row, metric, split).values())
-                if values:
-                    rows.append((row.label, severity, metric, *_moments(spread(values))))
-    ticks = [0.0, *(s for s in severities if s)]
+    rows = _curve_rows(section, place)
+    ticks = sorted({row[1] for row in rows})
     axis = alt.Axis(values=ticks, grid=False, format="~g", labelOverlap="greedy")
-    x = alt.X("severity:Q", title=UNITS.get(scenario, "severity"), axis=axis)
-    base = base_chart(section).encode(x=x, color=color(section))
-    band = base.mark_area(opacity=0.14).encode(y=y_of("low:Q"), y2=alt.Y2("high:Q"))
+    x = alt.X("severity:Q", title=UNITS.get(place.scenario, "severity"), axis=axis)
+    base = base_chart().encode(x=x, color=color(section))
+    known = base.transform_filter("isValid(datum.low)")
+    band = known.mark_area(opacity=0.14).encode(y=y_of("low:Q"), y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2.25).encode(y=y_of("mean:Q"))
     dots = base.mark_point(size=55, filled=True, opacity=1).encode(
         y=y_of("mean:Q"),
         shape=shape(section),
-        tooltip=["method:N", alt.Tooltip("severity:Q", format="~g"), *_tooltip()],
+        tooltip=["method:N", alt.Tooltip("severity:Q", format="~g"), *interval_tooltip()],
     )
-    title = {"gaussian": "Gaussian noise", "drop-frames": "Dropped frames"}.get(scenario, scenario)
     note = (
-        f"Rows of {split}: mean and ± one standard deviation over seeds and repeats; severity 0 is the split undamaged."
+        f"Rows of {place.split}; repeats are averaged within a seed, severity 0 is the split undamaged. "
+        f"Band: {INTERVAL}; of a difference, paired by seed with {section.reference.label}."
     )
-    spec = declare(section, [band, line, dots], 250)
-    return Figure(title, note, spec, ("method", "severity", "metric", *_SPREAD), rows, "severity")
+    return Figure(
+        TITLES.get(place.scenario, place.scenario),
+        note,
+        declare([band, line, dots], 260),
+        ("method", "severity", "metric", "view", *MEASURED),
+        rows,
+        across="severity",
+        follows=("metric", "view"),
+    )
+
+
+def _curve_rows(section: Section, place: Place) -> list[tuple[Any, ...]]:
+    """(method, severity, metric, view, …): "value" by itself, "difference" from the reference over common seeds."""
+    rows: list[tuple[Any, ...]] = []
+    for metric in section.metrics:
+        for severity in sorted({0.0, *place.severities}):
+            theirs = _at_severity(section, section.reference, place, severity, metric)
+            for row in section.rows:
+                ours = _at_severity(section, row, place, severity, metric)
+                if ours:
+                    rows.append((row.label, severity, metric, "value", *measured(ours)))
+                paired = paired_interval(ours, theirs)
+                if paired and len(section.rows) > 1:
+                    rows.append((row.label, severity, metric, "difference", *_difference(paired, row, section)))
+    return rows
+
+
+def _difference(paired: Interval, row: Row, section: Section) -> tuple[Any, ...]:
+    if row is section.reference:
+        return 0.0, None, None, None, paired.seeds
+    return paired.mean, None, paired.low, paired.high, paired.seeds
+
+
+def _at_severity(section: Section, row: Row, place: Place, severity: float, metric: str) -> dict[int, float | None]:
+    """Seed → mean over repeats; severity 0 is the undamaged split where the scenario has none itself."""
+    for scenario in (place.scenario, place.split):
+        if found := section.index.get((row.label, scenario, place.split, severity, "all", metric)):
+            return over_repeats(found)
+    return {}
 
 
 def missing_figures(section: Section) -> list[Figure]:
@@ -98,36 +153,62 @@ def _missing_figure(section: Section, split: str) -> Figure:
     subsets = {name: name.removeprefix(PRESENT).replace("+", " + ") for name in scenarios}
     subsets = dict(sorted(subsets.items(), key=lambda item: (-item[1].count(" + "), item[1])))
     order = ["all modalities", *subsets.values()]
-    rows = []
-    for metric in section.metrics:
-        for row in section.rows:
-            for scenario, title in {split: order[0], **subsets}.items():
-                found = section.index.get((row.label, scenario, split, 0.0, "all", metric))
-                if found:
-                    rows.append((row.label, title, metric, *_moments(spread(found.values()))))
-    offset = alt.YOffset("method:N", scale=alt.Scale(domain=labels_of(section)))
+    rows = [
+        (row.label, title, metric, *measured(found))
+        for metric in section.metrics
+        for row in section.rows
+        for scenario, title in {split: order[0], **subsets}.items()
+        if (found := section.clean(row, metric, split, scenario=scenario))
+    ]
+    offset = alt.YOffset("method:N", sort=labels_of(section))
     axis = alt.Axis(labelLimit=150, domain=False, ticks=False, grid=True)
     y = alt.Y("present:N", sort=order, title=None, axis=axis, scale=alt.Scale(paddingInner=0.4))
-    base = base_chart(section).encode(y=y, yOffset=offset, color=color(section))
-    error = base.mark_rule(strokeWidth=4, opacity=0.25).encode(x=x_of("low:Q"), x2=alt.X2("high:Q"))
+    base = base_chart().encode(y=y, yOffset=offset, color=color(section))
     dots = base.mark_point(size=70, filled=True, opacity=1).encode(
-        x=x_of("mean:Q"), shape=shape(section), tooltip=["method:N", "present:N", *_tooltip()]
+        x=x_of("mean:Q"), shape=shape(section), tooltip=["method:N", "present:N", *interval_tooltip()]
     )
-    height = len(order) * max(32, 16 * len(section.rows))
-    note = f"Rows of {split} with only the named modalities present; the bar is ± one standard deviation over seeds."
-    spec = declare(section, [error, dots], height)
-    return Figure("Missing modalities", note, spec, ("method", "present", "metric", *_SPREAD), rows, "present")
+    note = f"Rows of {split} with only the named modalities present; the bar is the {INTERVAL}."
+    spec = declare([_error_bars(base, 4), dots], {"step": 13, "for": "offset"})
+    return Figure("Missing modalities", note, spec, ("method", "present", "metric", *MEASURED), rows, "present")
 
 
-def _moments(measured: Spread) -> tuple[float | None, float | None, float | None, float | None, int]:
-    mean, sd = measured.mean, measured.sd
-    if mean is None or sd is None:
-        return mean, sd, mean, mean, measured.defined
-    return mean, sd, mean - sd, mean + sd, measured.defined
-
-
-def _tooltip() -> list[Any]:
+def group_figure(section: Section) -> Figure | None:
+    """A bar for every environment group of the chosen split, and for the worst one; None without groups."""
     import altair as alt
 
-    numbers = [alt.Tooltip(f"{name}:Q", format=".4~f") for name in ("mean", "sd")]
-    return [*numbers, alt.Tooltip("n:Q", title="values")]
+    bars = len(section.rows) * len(section.metrics) * len(section.splits)
+    most = min(MAX_GROUPS, max(5, MOST_BARS // max(1, bars)))
+    rows = [
+        (row.label, place.key, group, metric, *measured(found))
+        for metric in section.metrics
+        for place in places(section)
+        if place.kind == "split"
+        for group in shown_groups(section, place.split, most)
+        for row in section.rows
+        if (found := section.clean(row, metric, place.split, group))
+    ]
+    if not rows:
+        return None
+    axis = alt.Axis(labelLimit=170, domain=False, ticks=False)
+    order = list(dict.fromkeys(row[2] for row in rows))
+    y = alt.Y("environment:N", sort=order, title=None, axis=axis, scale=alt.Scale(paddingInner=0.3))
+    base = base_chart().encode(y=y, yOffset=alt.YOffset("method:N", sort=labels_of(section)))
+    known = base.transform_filter("isValid(datum.low)")
+    marks = base.mark_bar(opacity=0.85).encode(
+        x=alt.X("mean:Q", title=None, axis=alt.Axis(tickCount=5)),
+        color=color(section),
+        tooltip=["method:N", "environment:N", *interval_tooltip()],
+    )
+    error = known.mark_rule(style="ink", strokeWidth=1.25, opacity=0.75).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    note = f"Undamaged rows of the chosen split. “worst(…)” is the worst group of each run. Line: {INTERVAL}."
+    if max(len(section.groups(split)) for split in section.splits) > most + 1:
+        note += f" Of many groups, those {most} where {section.reference.label} does worst."
+    return Figure(
+        "By group",
+        note,
+        declare([marks, error], {"step": 12, "for": "offset"}),
+        ("method", "scenario", "environment", "metric", *MEASURED),
+        rows,
+        across="environment",
+        follows=("metric", "scenario"),
+    )

@@ -39,7 +39,7 @@ def _learning_figure(section: Section, term: str, width: int) -> Figure:
         scale=alt.Scale(domain=["train", "valid"], range=[[1, 0], [5, 3]]),
         legend=alt.Legend(symbolSize=500, symbolStrokeWidth=2),
     )
-    base = base_chart(section, by_metric=False).encode(x=x, y=y_of("value:Q"), color=color(section))
+    base = base_chart(needs="value").encode(x=x, y=y_of("value:Q"), color=color(section))
     seeds = base.transform_filter("datum.kind === 'seed'").mark_line(strokeWidth=0.8, opacity=0.4)
     means = base.transform_filter("datum.kind === 'mean'").mark_line(strokeWidth=2).encode(strokeDash=dash)
     layers = [seeds.encode(strokeDash=dash, detail="seed:N"), means]
@@ -49,8 +49,8 @@ def _learning_figure(section: Section, term: str, width: int) -> Figure:
         layers.append(best.encode(shape=shape(section), tooltip=tooltip))
     note = "Validation risk; each mark is the epoch that a run kept." if term == "risk" else ""
     note += f" Each point is the mean of {width} epochs." if width > 1 else ""
-    spec = declare(section, layers, 150, title=term)
-    return Figure(term, note, spec, ("method", "split", "seed", "epoch", "value", "kind"), rows)
+    columns = ("method", "split", "seed", "epoch", "value", "kind")
+    return Figure(term, note, declare(layers, 150), columns, rows, follows=())
 
 
 def _learning_rows(section: Section, term: str, width: int) -> list[tuple[Any, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,12 @@ class Run:
         checksum: of that data.
         splits: split → number of rows, in the order of the data.
         modalities: those it was trained on, with their form: "audio (30 × 5)".
+        inputs: modality → features per step, 1 for tokens.
         best_epoch: epoch whose weights were kept.
         curves: (split, term) → epoch → mean over the epoch's logged steps.
+        openings: the command of each time that test rows were predicted.
+        place: the directory as the user named it.
+        rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
     """
 
     folder: str
@@ -47,31 +52,38 @@ class Run:
     environment: Mapping[str, Any]
     curves: Mapping[tuple[str, str], Mapping[int, float]]
     records: tuple[Record, ...]
+    openings: tuple[str, ...] = ()
+    place: Path = Path()
+    rule: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_run(path: Path) -> Run:
-    """Read spec.json, environment.json, log.csv, done.json and records.jsonl of a run directory.
+def read_run(path: Path, rule: str = "") -> Run:
+    """Read spec.json, environment.json, log.csv, done.json, records.jsonl and openings.jsonl of a run directory.
+
+    Args:
+        rule: by which a sweep chose this run.
 
     Raises:
         RunError: a file is missing or is not what training and evaluation write.
     """
     if not path.is_dir():
         raise RunError(f"{path} is not a run directory; give one that 'deconfound train' made")
-    spec, environment = _object(path / "spec.json"), _object(path / "environment.json")
-    done = _object(path / "done.json", "training has not finished; run 'deconfound train' again to resume")
+    spec, environment = read_object(path / "spec.json"), read_object(path / "environment.json")
+    done = read_object(path / "done.json", "training has not finished; run 'deconfound train' again to resume")
     curves = _curves(path / "log.csv")
     records = _records(path / "records.jsonl")
     try:
         data = environment["data"]
-        method = _text(spec["method"]["name"])
+        method = text_of(spec["method"]["name"])
         return Run(
             folder=path.resolve().name,
-            label=_text(spec["name"]) if spec.get("name") else method,
+            label=text_of(spec["name"]) if spec.get("name") else method,
             method=method,
             seed=_whole(spec["seed"]),
             modalities=tuple(_modality(name, form) for name, form in data["modalities"].items()),
-            dataset=_text(data["name"]),
-            checksum=_text(data["checksum"]),
+            dataset=text_of(data["name"]),
+            checksum=text_of(data["checksum"]),
             splits={name: _whole(rows) for name, rows in data["splits"].items()},
             epochs=_whole(done["epochs"]),
             best_epoch=_whole(done["best_epoch"]),
@@ -82,6 +94,10 @@ def read_run(path: Path) -> Run:
             environment=environment,
             curves=curves,
             records=records,
+            openings=_openings(path / "openings.jsonl"),
+            place=path,
+            rule=rule,
+            inputs={name: math.prod(map(_whole, form["shape"])) for name, form in data["modalities"].items()},
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
@@ -100,7 +116,7 @@ def _read(path: Path, absent: str) -> str:
         raise RunError(f"{path} is damaged: it is not UTF-8 text") from error
 
 
-def _json(text: str) -> Any:
+def strict_json(text: str) -> Any:
     """Strict JSON whose strings can be written as UTF-8; raises ValueError or RecursionError."""
     value = json.loads(text, parse_constant=_refuse)
     json.dumps(value, ensure_ascii=False).encode()
@@ -111,9 +127,9 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _object(path: Path, absent: str = "give a run directory that 'deconfound train' made") -> dict[str, Any]:
+def read_object(path: Path, absent: str = "give a run directory that 'deconfound train' made") -> dict[str, Any]:
     try:
-        value = _json(_read(path, absent))
+        value = strict_json(_read(path, absent))
     except RunError:
         raise
     except (ValueError, RecursionError) as error:
@@ -127,7 +143,10 @@ def _records(path: Path) -> tuple[Record, ...]:
     records = tuple(read_records(path))
     if not records:
         raise RunError(f"{path} holds no record: the run has not been evaluated; run 'deconfound evaluate' first")
-    places = {replace(record, value=None, n=0) for record in records}
+    places = {
+        (r.run, r.method, r.dataset, r.seed, r.scenario, r.split, r.severity, r.repeat, r.group, r.protocol, r.metric)
+        for r in records
+    }
     if len(places) < len(records):
         raise RunError(f"{path} holds the same measurement twice; remove the file and evaluate the run again")
     try:
@@ -135,6 +154,22 @@ def _records(path: Path) -> tuple[Record, ...]:
     except UnicodeEncodeError as error:
         raise RunError(f"{path} is damaged: it holds half a character; evaluate the run again") from error
     return records
+
+
+def _openings(path: Path) -> tuple[str, ...]:
+    """Commands of the log of openings; empty where test rows were never predicted."""
+    lines = _read(path, "").splitlines() if path.exists() else []
+    try:
+        return tuple(command_line(strict_json(line).get("command")) for line in lines if line.strip())
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged ({_line(error)}); remove what is not a line of JSON") from error
+
+
+def command_line(words: Any) -> str:
+    """A recorded command as one would type it, the program without its folder; "" for anything else."""
+    if not isinstance(words, list) or not words:
+        return ""
+    return shlex.join([Path(str(words[0])).name, *map(str, words[1:])])[:400]
 
 
 def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
@@ -154,10 +189,10 @@ def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
 def _modality(name: str, form: Mapping[str, Any]) -> str:
     """A modality in words: "audio (30 × 5)", the steps left out where there is one."""
     steps, shape = _whole(form["steps"]), [_whole(size) for size in form["shape"]]
-    return f"{_text(name)} ({' × '.join(map(str, [steps, *shape] if steps > 1 else shape))})"
+    return f"{text_of(name)} ({' × '.join(map(str, [steps, *shape] if steps > 1 else shape))})"
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40} is not text")
     return value

@@ -1,0 +1,85 @@
+"""Numbers of others beside our own, and only where rows, protocol and inputs are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deconfound.report.compare import Row, Section
+from deconfound.report.spread import spread
+from deconfound.report.tables import ABSENT, Cell, Column, Line, Table, decimals, spread_cell
+
+if TYPE_CHECKING:
+    from deconfound.references import Reference
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A published number and why it may not be shown; `reason` is "" where it may."""
+
+    reference: Reference
+    reason: str
+
+
+def judge(section: Section, references: Sequence[Reference]) -> list[Judged]:
+    """Every reference on the section's dataset, compared with the rows, protocol and inputs of the section's reference."""
+    from deconfound.errors import SpecError
+    from deconfound.references import comparable, dataset_name
+
+    try:
+        own = dataset_name(section.dataset)
+    except SpecError:
+        return []
+    first = section.reference.runs[0]
+    splits = first.splits if section.checksum else {}
+    found = []
+    for reference in references:
+        if reference.dataset == own:
+            is_same, reason = comparable(reference, section.dataset, section.protocol.name, splits, first.inputs)
+            if is_same and reference.metric not in section.metrics:
+                is_same, reason = False, f"{reference.metric} was not measured here"
+            found.append(Judged(reference, "" if is_same else reason or "the source does not say enough"))
+    return found
+
+
+def published_table(section: Section, judged: Sequence[Judged]) -> Table | None:
+    """Our means on the in-distribution split above the comparable published numbers; None without any.
+
+    Of our methods only those with the inputs of the section's reference, which the published numbers were compared with.
+    """
+    same = [one.reference for one in judged if not one.reason]
+    if not same or section.in_split is None:
+        return None
+    metrics = [metric for metric in section.metrics if any(one.metric == metric for one in same)]
+    lines = [_our_line(section, row, metrics, style) for style, row in enumerate(section.rows)]
+    inputs = section.reference.runs[0].inputs
+    lines = [line for line, row in zip(lines, section.rows, strict=True) if row.runs[0].inputs == inputs]
+    for place in dict.fromkeys((one.method, one.citation, one.backbone) for one in same):
+        values = {one.metric: one for one in same if (one.method, one.citation, one.backbone) == place}
+        lines.append(Line(place[0], place[1], None, tuple(_cell(values.get(metric)) for metric in metrics)))
+    columns = tuple(Column(metric, note=f"{section.better(metric)} is better") for metric in metrics)
+    caption = f"{section.protocol.name} on {section.in_split}: mean ± standard deviation of this report, and published"
+    return Table("", caption, "Method", columns, tuple(lines))
+
+
+def _our_line(section: Section, row: Row, metrics: Sequence[str], style: int) -> Line:
+    measured = [spread(section.clean(row, metric, section.in_split or "").values()) for metric in metrics]
+    cells = tuple(spread_cell(one, decimals([one.mean])) for one in measured)
+    return Line(row.label, "this report", style, cells)
+
+
+def _cell(reference: Reference | None) -> Cell:
+    from deconfound.references.published import shown
+
+    return Cell(ABSENT) if reference is None else Cell(shown(reference), reference.value)
+
+
+def not_comparable(judged: Sequence[Judged]) -> list[tuple[str, list[str]]]:
+    """(reason, methods by source) of everything that is not shown; the numbers themselves are left out."""
+    reasons: dict[str, dict[str, dict[str, None]]] = {}
+    for one in judged:
+        if one.reason:
+            by_source = reasons.setdefault(one.reason, {})
+            by_source.setdefault(one.reference.citation, {})[one.reference.method] = None
+    return [(r, [f"{', '.join(m)} ({source})" for source, m in found.items()]) for r, found in reasons.items()]

@@ -1,0 +1,110 @@
+"""What a hyper-parameter does: its value against the results of every run of the method."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+from deconfound.report.chart import SHAPES, Figure, declare
+from deconfound.report.compare import Section, flat_settings
+from deconfound.report.places import all_runs
+
+MOST = 9
+"""Hyper-parameters of one section that a page shows."""
+FEW = 8
+"""Distinct values up to which their means are joined by a line."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A numeric setting that differs between runs of one method.
+
+    Args:
+        values: number of the run among `all_runs` → value.
+        others: further settings that differ between these runs.
+    """
+
+    method: str
+    name: str
+    values: dict[int, float]
+    others: tuple[str, ...]
+
+    @property
+    def distinct(self) -> list[float]:
+        return sorted(set(self.values.values()))
+
+    @property
+    def logarithmic(self) -> bool:
+        """True if all values are positive and span a factor of 20 or more."""
+        return self.distinct[0] > 0 and self.distinct[-1] >= 20 * self.distinct[0]
+
+
+def knobs(section: Section) -> list[Knob]:
+    """Every numeric setting with two or more values, method by method; those with the most values first."""
+    by_method: dict[str, dict[int, dict[str, str]]] = {}
+    for number, (_, run) in enumerate(all_runs(section)):
+        by_method.setdefault(run.method, {})[number] = flat_settings(run)
+    return [knob for method, runs in by_method.items() for knob in _knobs(method, runs)]
+
+
+def _knobs(method: str, runs: dict[int, dict[str, str]]) -> list[Knob]:
+    names = dict.fromkeys(name for settings in runs.values() for name in settings if not name.startswith("data."))
+    varied = [name for name in names if len({settings.get(name) for settings in runs.values()}) > 1]
+    found = []
+    for name in varied:
+        parsed = {number: _number(settings.get(name)) for number, settings in runs.items()}
+        values = {number: value for number, value in parsed.items() if value is not None}
+        if len(set(values.values())) > 1:
+            found.append(Knob(method, name, values, tuple(other for other in varied if other != name)))
+    return sorted(found, key=lambda knob: -len(knob.distinct))
+
+
+def _number(text: str | None) -> float | None:
+    value = None if text is None else json.loads(text)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def sensitivity_figures(section: Section) -> list[Figure]:
+    """One figure per knob: validation, in distribution and the chosen scenario against its value."""
+    return [_figure(section, knob) for knob in knobs(section)[:MOST]]
+
+
+def _figure(section: Section, knob: Knob) -> Figure:
+    import altair as alt
+
+    short = knob.name.rpartition(".")[2]
+    scale = alt.Scale(type="log") if knob.logarithmic else alt.Scale(zero=False)
+    few = len(knob.distinct) <= FEW
+    axis = alt.Axis(grid=False, format="~g", labelOverlap="greedy", values=knob.distinct if few else alt.Undefined)
+    x = alt.X("x:Q", title=short, scale=scale, axis=axis)
+    where = alt.Color("where:N", sort=None, title=None, scale=alt.Scale(range="category"))
+    outline = alt.Shape("where:N", sort=None, title=None, scale=alt.Scale(range=list(SHAPES)))
+    base = alt.Chart(alt.NamedData("rows")).transform_filter("isValid(datum.y)").encode(x=x, color=where)
+    tooltip = ["where:N", "x:Q", alt.Tooltip("y:Q", format=".4~f"), "seed:N", "run:N"]
+    free = alt.Scale(zero=False)
+    y_axis = alt.Axis(tickCount=5)
+    layers = [
+        base.mark_point(size=45, filled=True, opacity=0.75).encode(
+            y=alt.Y("y:Q", title=None, scale=free, axis=y_axis), shape=outline, tooltip=tooltip
+        )
+    ]
+    if few:
+        means = base.mark_line(strokeWidth=1.75).encode(y=alt.Y("mean(y):Q", title=None, scale=free, axis=y_axis))
+        layers.insert(0, means)
+    note = f"Every run of {knob.method}, trials too: {len(knob.values)} runs, {len(knob.distinct)} values."
+    if knob.others:
+        names = ", ".join(name.rpartition(".")[2] for name in knob.others[:4])
+        note += f" Also different between these runs: {names}{' and more' if len(knob.others) > 4 else ''}."
+    rows = list(knob.values.items())
+    return Figure(
+        f"{knob.method}: {short}",
+        note,
+        declare(layers, 210),
+        ("number", "x"),
+        rows,
+        follows=("metric", "scenario"),
+        derive="sensitivity",
+    )

@@ -1,0 +1,87 @@
+"""The arguments of a report: run directories, and sweep directories for the runs that their selection chose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deconfound.errors import RunError
+from deconfound.report.read import Run, read_object, read_run, text_of
+
+ORACLE = "oracle"
+"""The rule that looks at test rows."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was found.
+
+    Args:
+        runs: to be compared.
+        trials: finished runs of the sweeps that were not chosen.
+    """
+
+    runs: tuple[Run, ...]
+    trials: tuple[Run, ...]
+
+
+def gather(paths: Sequence[Path]) -> Gathered:
+    """Read run directories; of a sweep directory the runs named in selection.json, and its other runs as trials.
+
+    Args:
+        paths: directories; one named twice counts once.
+
+    Raises:
+        RunError: a directory that is neither, a sweep without a selection or with a damaged one, or what `read_run`
+            refuses.
+    """
+    runs: dict[Path, Run] = {}
+    trials: dict[Path, Run] = {}
+    for path in paths:
+        if (path / "sweep.json").exists() or (path / "selection.json").exists():
+            rule, chosen = _selection(path)
+            for name in chosen:
+                runs.setdefault((path / "runs" / name).resolve(), read_run(path / "runs" / name, rule))
+            for folder in _finished(path / "runs"):
+                if folder.name not in chosen:
+                    trials.setdefault(folder.resolve(), read_run(folder))
+        elif path.resolve() not in runs:
+            runs[path.resolve()] = read_run(path)
+    tried = [run for place, run in trials.items() if place not in runs and not _left_out(run)]
+    return Gathered(tuple(runs.values()), tuple(tried))
+
+
+def _selection(path: Path) -> tuple[str, list[str]]:
+    """The rule and the names of the chosen runs."""
+    file = path / "selection.json"
+    given = read_object(file, "the sweep has not selected yet; run 'deconfound sweep' again to finish it")
+    try:
+        rule = text_of(given["rule"])
+        chosen = [_name(name) for entry in given["chosen"] for name in entry["runs"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file} is damaged ({error}); remove it and run 'deconfound sweep' again") from error
+    if not chosen:
+        raise RunError(f"{file} chose no run; see 'deconfound sweep status {path}' for what failed")
+    return rule, list(dict.fromkeys(chosen))
+
+
+def _name(value: Any) -> str:
+    """A folder's own name: nothing that leads out of the sweep."""
+    name = text_of(value)
+    if name != Path(name).name or name in ("", "..", "."):
+        raise ValueError(f"{name!r:.80} is not the name of a run")
+    return name
+
+
+def _finished(folder: Path) -> list[Path]:
+    """Runs that were trained to the end and measured, by name."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [run for run in found if (run / "done.json").is_file() and (run / "records.jsonl").is_file()]
+
+
+def _left_out(run: Run) -> bool:
+    """True for a run that was validated on an environment of its own: its values are about other rows."""
+    data = run.spec.get("data")
+    return isinstance(data, dict) and data.get("leave_out") is not None
