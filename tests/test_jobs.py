@@ -144,3 +144,20 @@ def test_workers_forget_the_batch_system(monkeypatch):
     import os
 
     assert not [name for name in os.environ if name.startswith("SLURM_")]
+
+
+def test_a_job_killed_after_it_stopped_early_is_not_trained_any_further(tmp_path):
+    folder = tmp_path / "r"
+    train = {"epochs": 30, "patience": 2, "learning_rate": 0.05, "batch_size": 16, "accelerator": "cpu"}
+    asked = work(folder, spec={"train": train})
+    assert perform(asked).ended == "done"
+    kept = ("log.csv", "records.jsonl", "done.json")
+    before = {name: (folder / name).read_text() for name in kept}
+    for name in kept[1:]:
+        (folder / name).unlink()
+    assert perform(asked).ended == "done"
+    assert (folder / "log.csv").read_text() == before["log.csv"]
+    assert (folder / "records.jsonl").read_text() == before["records.jsonl"]
+    again, first = json.loads((folder / "done.json").read_text()), json.loads(before["done.json"])
+    assert again | {"seconds": 0} == first | {"seconds": 0}
+    assert first["epochs"] < 30

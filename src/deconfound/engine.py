@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from deconfound.errors import SpecError
@@ -52,13 +52,21 @@ def engine(train: TrainSpec, **given: Any) -> Trainer:
     return trainer
 
 
+class Patience(EarlyStopping):
+    """Early stopping that a resumed run remembers: one that was killed after its last epoch does not train another."""
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["callbacks"].get(self.state_key, {})
+        trainer.should_stop = state.get("wait_count", 0) >= self.patience
+
+
 def standard_callbacks(folder: Path, patience: int, progress: bool) -> list[Callback]:
     """Checkpoints of the best and the last epoch, early stopping, and a progress bar if asked for."""
 
     shared = {"dirpath": folder, "enable_version_counter": False}
     best = SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True)
     last = SafeCheckpoint(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
-    stop = EarlyStopping(monitor=SELECTION, mode="min", patience=patience, check_finite=False)
+    stop = Patience(monitor=SELECTION, mode="min", patience=patience, check_finite=False)
     return [best, stop, last, *([TQDMProgressBar()] if progress else [])]
 
 

@@ -213,10 +213,10 @@ def _fit(
 
 
 def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
-    best = read_checkpoint(run.path / "checkpoints" / "best.safetensors")
+    best, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in ("best", "last"))
     score = next(each.best_model_score for each in trainer.checkpoint_callbacks if each.monitor == SELECTION)
     done = {
-        "epochs": trainer.current_epoch,
+        "epochs": last["epoch"] + 1,
         "steps": trainer.global_step,
         "best_epoch": best["epoch"],
         "best_risk": float(score),
