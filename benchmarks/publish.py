@@ -24,6 +24,8 @@ SCENARIOS = {
     "av-digits": ["test-iid", "test-ood", "gaussian"],
 }
 """Sweep → columns of its tables; a scenario with severities is the area under its curve."""
+BASELINES = {"mosi": "erm text"}
+"""Sweep → method that the others are compared with, where it is not erm."""
 
 
 def call(*words: str) -> str:
@@ -58,8 +60,10 @@ def main() -> None:
         folder = options.out / name
         spec = HERE / "tables" / f"{name}.toml"
         call("sweep", str(spec), "--out", str(folder), "--executor", "processes", "--workers", str(options.workers))
-        columns = [word for scenario in SCENARIOS[name] for word in ("--scenario", scenario)]
-        text += [f"## {name}", "", call("table", str(folder), *columns), ""]
+        words = [word for scenario in SCENARIOS[name] for word in ("--scenario", scenario)]
+        words += ["--baseline", BASELINES.get(name, "erm")]
+        text += [f"## {name}", "", call("table", str(folder), *words), ""]
+        text += [f"### {name}: differences", "", call("table", str(folder), *words, "--show", "difference"), ""]
     (DOCS / "benchmark-tables.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     call("report", *[str(options.out / name) for name in sweeps], "--out", str(DOCS / "benchmark.html"))
 
