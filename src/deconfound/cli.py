@@ -161,13 +161,19 @@ def predict(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Evaluated run directories; seeds of one method are joined.")],
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps: of these the chosen runs.")],
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    references: Annotated[bool, typer.Option(help="Show published numbers where they are comparable.")] = True,
 ) -> None:
-    """Write one HTML page that opens offline: tables, robustness curves, learning curves."""
+    """Write one HTML page that opens offline: tables, robustness curves, learning curves.
+
+    Seeds of one method are joined. Published numbers stand beside ours only where rows, protocol and inputs are the same;
+    elsewhere the page says why not.
+    """
+    from deconfound.references import published
     from deconfound.report import build_report
 
-    print(f"wrote {build_report(runs, out)}")
+    print(f"wrote {build_report(runs, out, references=published() if references else None)}")
 
 
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
