@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from small import FAST, small_data, small_spec
 
 from deconfound.datasets.synthetic import synthetic
 from deconfound.run import build_method
 from deconfound.train import train_run
+from small import FAST, small_data, small_spec
 
 pytestmark = [
     pytest.mark.gpu,

@@ -28,7 +28,7 @@ from torch import nn
 from deconfound.checkpoint import SafeCheckpointIO, read_checkpoint
 from deconfound.curve_log import CurveLog
 from deconfound.dataset import Dataset
-from deconfound.engine import engine, quiet_engine, standard_callbacks, threads
+from deconfound.engine import SafeCheckpoint, engine, quiet_engine, standard_callbacks, threads
 from deconfound.errors import RunError, SpecError
 from deconfound.feed import mix
 from deconfound.files import whole_file
@@ -214,7 +214,9 @@ def _fit(
 
 def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
     best, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in ("best", "last"))
-    score = next(each.best_model_score for each in trainer.checkpoint_callbacks if each.monitor == SELECTION)
+    watchers = [each for each in trainer.checkpoint_callbacks if isinstance(each, SafeCheckpoint)]
+    score = next(each.best_model_score for each in watchers if each.monitor == SELECTION)
+    assert score is not None, "a finished training has validated at least once"
     done = {
         "epochs": last["epoch"] + 1,
         "steps": trainer.global_step,

@@ -60,6 +60,8 @@ def test_two_nodes_give_the_records_of_one_process_though_one_dies(tmp_path, clu
 def test_what_a_cluster_cannot_do_is_told():
     with pytest.raises(SpecError, match="'divide' has no meaning on a cluster"):
         make_executor("ray", Resources(threads="divide"))
+    with pytest.raises(SpecError, match="a running cluster decides"):
+        make_executor("ray", Resources(workers=2, address="auto"))
     executor = make_executor("ray", Resources(threads=2, gpus=0.25))
     assert executor.threads == 2
 

@@ -57,6 +57,7 @@ def heading(page: Any, chart: str) -> str:
 def saved(page: Any, chart: str, form: str) -> tuple[str, bytes]:
     """Name and bytes of a figure's file."""
     settle(page, chart)
+    page.wait_for_timeout(150)  # Chromium silently drops what a page saves beyond ten files a second
     with page.expect_download() as download:
         page.click(f'.save[data-chart="{chart}"][data-format="{form}"]')
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()

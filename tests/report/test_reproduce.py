@@ -23,6 +23,7 @@ def test_every_run_evaluation_and_the_report_have_a_command(tmp_path: Path) -> N
     found = recipe_of(fabricate_grid(tmp_path, seeds=2), "my report.html")
     assert found.before[0].startswith("# data: synthetic, checksum ")
     assert found.before[1] == "# made with: deconfound 0.1.0, torch 2.13.0, git commit 0123abc, git changed False"
+    assert found.before[2] == "# seeds: erm 0, 1; cmir 0, 1"
     assert found.runs[0] == "deconfound train run.toml  # erm, seed 0, run erm-0"
     assert found.runs[3] == "deconfound train run.toml  # cmir, seed 1, run cmir-1"
     assert found.after[0] == "deconfound evaluate runs/erm-0"
@@ -35,7 +36,7 @@ def test_different_software_is_told_apart(tmp_path: Path) -> None:
     file = folders[1] / "environment.json"
     file.write_text(file.read_text().replace("2.13.0", "2.14.0"))
     found = recipe_of(folders)
-    assert [line.split(":")[0] for line in found.before[1:]] == ["# made with [1]", "# made with [2]"]
+    assert [line.split(":")[0] for line in found.before[1:3]] == ["# made with [1]", "# made with [2]"]
     assert [line[-3:] for line in found.runs] == ["[1]", "[2]"]
 
 

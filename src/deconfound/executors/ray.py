@@ -25,6 +25,8 @@ class RayCluster(Executor):
     def __init__(self, resources: Resources) -> None:
         if resources.threads == "divide":
             raise SpecError("threads = 'divide' has no meaning on a cluster; give a number of threads per run")
+        if resources.address and resources.workers:
+            raise SpecError("a running cluster decides how many jobs run at once; leave workers or the address out")
         try:
             self.ray: Any = importlib.import_module("ray")
         except ImportError as error:

@@ -117,13 +117,13 @@ def _declare(smallest: int, largest: int) -> dict[str, Any]:
     edge = chart.transform_filter("datum.kind === 'edge'").mark_rule(strokeWidth=1, opacity=0.35)
     node = chart.transform_filter("datum.kind === 'node' && isValid(datum.mean)").encode(x=x, y=y)
     shade = alt.Color("shade:Q", scale=alt.Scale(domain=[0, 1]), legend=None)
-    dots = node.mark_circle(size=1020, opacity=1, strokeWidth=1)
+    dots = node.mark_circle(size=1180, opacity=1, strokeWidth=1)
     light, strong = (node.transform_filter(f"datum.shade {side} 0.6") for side in ("<=", ">"))
     value = alt.Text("mean:Q", format=".3g")
     layers = [
         edge.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"),
         dots.encode(color=shade, tooltip=["present:N", *interval_tooltip()]),
-        node.mark_text(dy=-26, fontWeight=600, fontSize=11.5).encode(text="letters:N"),
+        node.mark_text(dy=-27, fontWeight=600, fontSize=11.5).encode(text="letters:N"),
         light.mark_text(style="ink", fontSize=10.5).encode(text=value),
         strong.mark_text(style="paper", fontSize=10.5).encode(text=value),
     ]

@@ -17,7 +17,7 @@ class Recipe:
     """Lines for a shell; what is no command is a comment.
 
     Args:
-        before: the data and the software.
+        before: the data, the software and the seeds.
         runs: one line for each run, in the order of `all_runs`; of a sweep the same line for all.
         after: how test rows were predicted and the page was made.
     """
@@ -42,6 +42,8 @@ def recipe(section: Section, sources: Sequence[Path], out: Path) -> Recipe:
     marks = [f" [{i + 1}]" if len(software) > 1 else "" for i in range(len(software))]
     before = [f"# data: {section.dataset}" + (f", checksum {section.checksum}" if section.checksum else "")]
     before += [f"# made with{mark}: {text}" for mark, text in zip(marks, software, strict=True)]
+    seeds = (f"{row.label} {', '.join(map(str, row.seeds))}".replace("\n", " ") for row in section.rows)
+    before.append(f"# seeds: {'; '.join(seeds)}")
     lines = [_run_line(label, run, marks[software.index(_software(run))]) for label, run in runs]
     after = dict.fromkeys(_evaluations(section))
     report = shlex.join(["deconfound", "report", *map(str, sources), "--out", str(out)])

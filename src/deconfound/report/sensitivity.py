@@ -13,7 +13,7 @@ from deconfound.report.places import all_runs
 MOST = 9
 """Hyper-parameters of one section that a page shows."""
 FEW = 8
-"""Distinct values up to which their means are joined by a line."""
+"""Distinct values up to which each has its tick, and their means are joined by a line if nothing else differs."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def _number(text: str | None) -> float | None:
 
 
 def sensitivity_figures(section: Section) -> list[Figure]:
-    """One figure per knob: validation, in distribution and the chosen scenario against its value."""
-    return [_figure(section, knob) for knob in knobs(section)[:MOST]]
+    """One figure per knob, of at most `MOST`: validation, in distribution and the chosen scenario against its value."""
+    return [_figure(knob) for knob in knobs(section)[:MOST]]
 
 
-def _figure(section: Section, knob: Knob) -> Figure:
+def _figure(knob: Knob) -> Figure:
     import altair as alt
 
     short = knob.name.rpartition(".")[2]
@@ -91,7 +91,7 @@ def _figure(section: Section, knob: Knob) -> Figure:
             y=alt.Y("y:Q", title=None, scale=free, axis=y_axis), shape=outline, tooltip=tooltip
         )
     ]
-    if few:
+    if few and not knob.others:
         means = base.mark_line(strokeWidth=1.75).encode(y=alt.Y("mean(y):Q", title=None, scale=free, axis=y_axis))
         layers.insert(0, means)
     note = f"Every run of {knob.method}, trials too: {len(knob.values)} runs, {len(knob.distinct)} values."

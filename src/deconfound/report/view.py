@@ -171,7 +171,7 @@ def _panels(section: Section, points: int) -> list[Panel]:
 
     both = [figure for figure in (scatter_figure(section), rank_figure(section)) if figure]
     curves, grouped, calibrated = curve_figures(section), group_figure(section), calibration(section)
-    paired = len(section.rows) > 1
+    paired, turned = len(section.rows) > 1, sensitivity_figures(section)
     return [
         Panel("shift", "Under shift", _SHIFT, [(figure, "wide" * (len(both) == 1)) for figure in both], "loose"),
         Panel("robust", "Robustness", _ROBUST, _laid_out(curves), views=paired and bool(curves)),
@@ -185,9 +185,16 @@ def _panels(section: Section, points: int) -> list[Panel]:
             [(calibrated[1], "")] if calibrated else [],
             tables=[calibrated[0]] if calibrated else [],
         ),
-        Panel("knobs", "Hyper-parameters", _KNOBS, [(f, "") for f in sensitivity_figures(section)], "many"),
+        Panel("knobs", "Hyper-parameters", _knobs_intro(section), [(f, "") for f in turned], "many"),
         Panel("learning", "Learning curves", _LEARNING, [(f, "") for f in learning_figures(section, points)], "many"),
     ]
+
+
+def _knobs_intro(section: Section) -> str:
+    from deconfound.report.sensitivity import MOST, knobs
+
+    count = len(knobs(section))
+    return _KNOBS if count <= MOST else f"{_KNOBS} Shown are {MOST} of {count} settings."
 
 
 def _laid_out(figures: Sequence[Figure]) -> list[tuple[Figure, str]]:

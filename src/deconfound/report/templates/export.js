@@ -6,7 +6,8 @@ function csv(chart) {
     const text = value == null ? "" : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  return [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  const table = [columns, ...rows.map((row) => columns.map((name) => row[name]))];
+  return table.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 /** A light chart with its legend, drawn out of sight, for a paper. */
@@ -42,7 +43,8 @@ const formats = {
 function fileName(chart, format) {
   const { metric, scenario, group } = state(chart.section);
   const uses = (name) => chart.follows.includes(name);
-  const words = [chart.title, uses("metric") && metric, uses("scenario") && scenario, uses("group") && group !== "all" && group];
+  const words = [chart.title, uses("metric") && metric, uses("scenario") && scenario];
+  words.push(uses("group") && group !== "all" && group);
   return `${words.filter(Boolean).join(" ").replace(/[^\w.-]+/g, "-").replace(/^-|-$/g, "")}.${format}`;
 }
 

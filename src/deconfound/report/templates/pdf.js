@@ -66,7 +66,8 @@ class PdfContext {
   bezierCurveTo(...numbers) { this.step("c", ...numbers); }
   quadraticCurveTo(x1, y1, x, y) {
     const [x0, y0] = this.at;
-    this.bezierCurveTo(x0 + (2 / 3) * (x1 - x0), y0 + (2 / 3) * (y1 - y0), x + (2 / 3) * (x1 - x), y + (2 / 3) * (y1 - y), x, y);
+    const [u, v] = [x0 + (2 / 3) * (x1 - x0), y0 + (2 / 3) * (y1 - y0)];
+    this.bezierCurveTo(u, v, x + (2 / 3) * (x1 - x), y + (2 / 3) * (y1 - y), x, y);
   }
   rect(x, y, width, height) {
     this.moveTo(x, y);
@@ -196,7 +197,9 @@ class PdfContext {
 }
 
 const round = (number) => (typeof number === "number" ? Number(number.toFixed(3)) : number);
-const WINDOWS = { "−": 0x96, "–": 0x96, "—": 0x97, "‘": 0x91, "’": 0x92, "“": 0x93, "”": 0x94, "…": 0x85, "•": 0x95, "€": 0x80 };
+const WINDOWS = {
+  "−": 0x96, "–": 0x96, "—": 0x97, "‘": 0x91, "’": 0x92, "“": 0x93, "”": 0x94, "…": 0x85, "•": 0x95, "€": 0x80,
+};
 
 /** Text as the bytes of Helvetica's encoding, escaped for a PDF; null where a letter is not in it. */
 function winAnsi(text) {
