@@ -14,9 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs"
-STORES = HERE.parent / "runs" / "stores"
+HERE, DOCS, STORES = Path("benchmarks"), Path("docs"), Path("runs/stores")
+"""Relative to the root of the repository: the report prints the paths it was given."""
 SCENARIOS = {
     "synthetic": ["test-iid", "test-flip", "test-zero", "gaussian"],
     "mosi": ["test", "gaussian", "drop-frames"],
@@ -41,9 +40,12 @@ def call(*words: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, help="holds mosi/, crema-d-votes/ and av-digits/")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "tables")
+    parser.add_argument("--out", type=Path, default=Path("runs/tables"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
+    if options.corpora:
+        options.corpora = options.corpora.resolve()
+    os.chdir(Path(__file__).parents[1])
     sweeps = ["synthetic"]
     if options.corpora:
         build = [sys.executable, str(HERE / "data" / "build.py"), str(options.corpora), "--out", str(STORES)]
