@@ -27,7 +27,8 @@ def start(out: Path) -> subprocess.Popen[bytes]:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from small import small_run\n"
-        "import time, deconfound.learner as learner\n"
+        "import signal, time, deconfound.learner as learner\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have had it ignored\n"
         "end = learner.Learner.on_validation_epoch_end\n"
         "learner.Learner.on_validation_epoch_end = lambda self: (time.sleep(0.1), end(self))[1]\n"
         "try:\n"
