@@ -127,9 +127,8 @@ def predict_scenario(
     wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
     check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
     target = dataset.target[rows].numpy()
-    levels = np.asarray(scenario.severities, dtype=np.float64)
     about = (scenario.name, definition(scenario), scenario.split, scenario.clean, seed)
-    return Predictions(*about, levels, rows.numpy(), ids, target, output)
+    return Predictions(*about, np.asarray(scenario.severities, np.float64), rows.numpy(), ids, target, output)
 
 
 def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:
