@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,10 @@ class DataSpec(_Table):
     leave_out: str | None = Field(
         default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
     )
+
+    def placed(self, folder: Path) -> Self:
+        """The same data with a relative `store` taken from `folder`."""
+        return self if self.store is None else self.model_copy(update={"store": str((folder / self.store).resolve())})
 
 
 class BackboneSpec(_Table):
@@ -64,6 +68,20 @@ class TrainSpec(_Table):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="where to train")
     devices: int = Field(default=1, ge=1, description="number of accelerators or processes")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The values of a TOML file; `what` names it in errors.
+
+    Raises:
+        SpecError: no such file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read the {what} {path}: {getattr(error, 'strerror', error)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path} is not TOML: {error}") from error
 
 
 def _named(value: Any) -> Any:
@@ -112,20 +130,12 @@ class Spec(_Table):
             SpecError: no such file, not TOML, or what `Spec.of` refuses.
         """
         path = Path(path)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read the specification {path}: {getattr(error, 'strerror', error)}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"{path} is not TOML: {error}") from error
+        values = read_toml(path, "specification")
         try:
             spec = cls.of(values)
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
-        if spec.data.store is None:
-            return spec
-        store = str((path.parent / spec.data.store).resolve())
-        return spec.model_copy(update={"data": spec.data.model_copy(update={"store": store})})
+        return spec.model_copy(update={"data": spec.data.placed(path.parent)})
 
     def dump(self) -> dict[str, Any]:
         """As JSON values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.errors import SpecError
 from deconfound.registry import explain, explain_detail
 from deconfound.scenario import read_scenarios, scenario_from
-from deconfound.spec import BackboneSpec, DataSpec, TrainSpec
+from deconfound.spec import BackboneSpec, DataSpec, TrainSpec, read_toml
 
 Rule = Literal["valid", "worst-group", "leave-one-environment-out", "oracle"]
 
@@ -174,25 +173,13 @@ class SweepSpec(_Table):
         """
         path = Path(path)
         try:
-            spec = cls.of(_toml(path))
+            spec = cls.of(read_toml(path, "sweep"))
             spec = spec.model_copy(update={"evaluation": _with_tables(spec.evaluation, path.parent)})
         except SpecError as error:
             text = str(error)
             raise SpecError(text if str(path) in text else f"{path}: {text}") from error
-        placed = [
-            d if d.store is None else d.model_copy(update={"store": str((path.parent / d.store).resolve())})
-            for d in spec.dataset
-        ]
+        placed = [entry.placed(path.parent) for entry in spec.dataset]
         return spec.model_copy(update={"dataset": tuple(placed)})
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read the sweep {path}: {getattr(error, 'strerror', error)}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is not TOML: {error}") from error
 
 
 def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
@@ -201,7 +188,7 @@ def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
         return evaluation
     file = folder / evaluation.scenarios
     read_scenarios(file)
-    return EvaluationSpec(tables=tuple(_toml(file)["scenario"]))
+    return EvaluationSpec(tables=tuple(read_toml(file, "scenarios")["scenario"]))
 
 
 def _plainly(error: ValidationError, model: type[BaseModel]) -> str:

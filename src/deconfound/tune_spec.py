@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic.fields import FieldInfo
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.registry import arguments, explain, explain_detail, find
 from deconfound.search import Search
-from deconfound.spec import BackboneSpec, DataSpec, Spec, TrainSpec
+from deconfound.spec import BackboneSpec, DataSpec, Spec, TrainSpec, read_toml
 from deconfound.sweep_spec import Base, MethodEntry, Range, SearchSpec, Seeds
 
 
@@ -113,20 +112,12 @@ class TuneSpec(_Table):
             SpecError: no such file, not TOML, or what `TuneSpec.of` refuses.
         """
         path = Path(path)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read the tuning {path}: {getattr(error, 'strerror', error)}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"{path} is not TOML: {error}") from error
+        values = read_toml(path, "tuning")
         try:
             spec = cls.of(values)
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
-        if spec.data.store is None:
-            return spec
-        store = str((path.parent / spec.data.store).resolve())
-        return spec.model_copy(update={"data": spec.data.model_copy(update={"store": store})})
+        return spec.model_copy(update={"data": spec.data.placed(path.parent)})
 
     def space(self, entry: MethodEntry) -> list[Dimension]:
         """What is searched for a method: the ranges in its constructor's annotations and those of [search].
