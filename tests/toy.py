@@ -31,7 +31,7 @@ class Toy(Method):
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         risks = self(batch).squeeze(1)
-        return Loss(risks.mean(), {"prediction": risks.mean()}, risks, {})
+        return Loss(risks.mean(), {"prediction": risks.mean()}, risks, {}, risks.unsqueeze(1))
 
 
 def rows(n: int = 40, task: Task | None = None, **changes: Any) -> Dataset:

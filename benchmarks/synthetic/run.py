@@ -60,7 +60,7 @@ def probe(folder: Path) -> dict[str, float]:
         parts = {"features": encoded}
         if isinstance(method, CmIR):
             split = method.representations(batch)
-            parts = {name: {m: pair[i] for m, pair in split.items()} for i, name in enumerate(("Z_inv", "Z_spu"))}
+            parts = {"Z_inv": split.predictive, "Z_spu": split.spurious}
     return {
         f"{latent} from {part}": float(
             np.mean(

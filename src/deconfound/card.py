@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.registry import KINDS, arguments, find, names
+from deconfound.registry import KINDS, arguments, find, names, singular
 from deconfound.search import Search
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -63,7 +63,7 @@ def _argument(name: str, field: FieldInfo) -> dict[str, Any]:
 
 def card_text(found: dict[str, Any]) -> str:
     """The card for a terminal."""
-    lines = [f"{found['name']} ({found['kind'].removesuffix('s')})", "", found["description"], ""]
+    lines = [f"{found['name']} ({singular(found['kind'])})", "", found["description"], ""]
     for argument in found["arguments"]:
         notes = [f"default {argument['default']!r}", argument["range"]]
         if argument["search"]:

@@ -45,6 +45,47 @@ class ShuffledRows(Sampler[Tensor]):
             yield batches[number * self.world + self.rank]
 
 
+class GroupedRows(ShuffledRows):
+    """As `ShuffledRows`, with rows of several environments in equal numbers in every batch.
+
+    Each environment gives its rows in an order of its own and begins anew when they are used up, so that small ones are
+    seen more often; the number of batches is that of `ShuffledRows`.
+
+    Args:
+        env: (N,) environment of every row of the dataset.
+        together: environments per batch, drawn without replacement; all of them where there are fewer.
+    """
+
+    def __init__(self, rows: range, size: int, seed: int, rank: int, world: int, env: Tensor, together: int) -> None:
+        super().__init__(rows, size, seed, rank, world)
+        own = env[rows.start : rows.stop]
+        self.members = [torch.nonzero(own == e).squeeze(1) + rows.start for e in torch.unique(own)]
+        self.together = min(together, len(self.members), size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
+        waiting = [torch.empty(0, dtype=torch.int64) for _ in self.members]
+        share, more = divmod(self.size, self.together)
+        for number in range(len(self) * self.world):
+            chosen = torch.randperm(len(self.members), generator=generator)[: self.together].tolist()
+            parts = []
+            for place, e in enumerate(chosen):
+                count = share + (place < more)
+                while len(waiting[e]) < count:
+                    order = torch.randperm(len(self.members[e]), generator=generator)
+                    waiting[e] = torch.cat([waiting[e], self.members[e][order]])
+                parts.append(waiting[e][:count])
+                waiting[e] = waiting[e][count:]
+            if number % self.world == self.rank:
+                yield torch.cat(parts)
+
+
+def several(dataset: Dataset, size: int) -> int:
+    """How many environments share a batch of `size` rows: as many as get 8 rows each, at least 2."""
+    rows = dataset.rows("train")
+    return min(max(2, size // 8), len(torch.unique(dataset.env[rows.start : rows.stop])))
+
+
 class _Rows(TorchDataset[Batch]):
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -62,9 +103,12 @@ def mix(*numbers: int) -> int:
     return int.from_bytes(digest)
 
 
-def train_loader(dataset: Dataset, size: int, seed: int, rank: int = 0, world: int = 1) -> DataLoader[Batch]:
-    """Shuffled batches of the "train" split."""
-    order = ShuffledRows(dataset.rows("train"), size, seed, rank, world)
+def train_loader(
+    dataset: Dataset, size: int, seed: int, rank: int = 0, world: int = 1, together: int = 0
+) -> DataLoader[Batch]:
+    """Shuffled batches of the "train" split; with `together`, rows of so many environments in each."""
+    place = (dataset.rows("train"), size, seed, rank, world)
+    order = GroupedRows(*place, dataset.env, together) if together else ShuffledRows(*place)
     return DataLoader(_Rows(dataset), sampler=order, batch_size=None, collate_fn=_as_is)
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from deconfound.dataset import Dataset
 from deconfound.errors import RunError
-from deconfound.feed import ShuffledRows, mix, ordered_loader, train_loader
+from deconfound.feed import ShuffledRows, mix, ordered_loader, several, train_loader
 from deconfound.method import Loss, Method
 from deconfound.signal import Batch
 from deconfound.spec import TrainSpec
@@ -45,10 +45,22 @@ class Learner(LightningModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         size = self.train_spec.batch_size
-        return train_loader(self.dataset, size, self.seed, self.global_rank, self.trainer.world_size)
+        asked = self.train_spec.environments_per_batch
+        together = asked or (several(self.dataset, size) if self.method.needs_environments else 0)
+        return train_loader(self.dataset, size, self.seed, self.global_rank, self.trainer.world_size, together)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))
+
+    def on_train_epoch_start(self) -> None:
+        place = (self.seed, self.current_epoch, -3)
+        torch.manual_seed(mix(*place, 0))
+        generator = torch.Generator().manual_seed(mix(*place, 1))
+        self.method.on_epoch_start(self.current_epoch, self.dataset, generator)
+
+    def on_after_backward(self) -> None:
+        assert self._random is not None, "there is no gradient without a training step"
+        self.method.after_backward(self._random)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         place = (self.seed, self.global_step, self.global_rank)

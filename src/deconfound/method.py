@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
 from deconfound.signal import Batch
 
 
@@ -21,7 +23,8 @@ class Loss:
         total: () the sum that is minimised, weights applied.
         terms: name → () each term before its weight.
         risks: (B,) per-row risk of the prediction, for environment penalties and group reports.
-        features: name → (B, D) the representations that predict, for penalties on representations.
+        features: modality → (B, D) the representations that predict, 0 where the modality is absent, for penalties.
+        output: (B, outputs) predictions or logits of the rows, of the first view where a method predicts several.
         monitors: name → () quantities to log that are not minimised.
     """
 
@@ -29,7 +32,21 @@ class Loss:
     terms: Mapping[str, Tensor]
     risks: Tensor
     features: Mapping[str, Tensor]
+    output: Tensor
     monitors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Representations:
+    """What a method makes of each modality, for diagnostics.
+
+    Args:
+        predictive: modality → (B, D) what the prediction is made from; the invariant part of a method that splits.
+        spurious: modality → (B, D) the part that is kept from predicting; empty for methods that do not split.
+    """
+
+    predictive: Mapping[str, Tensor]
+    spurious: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Method(nn.Module, ABC):
@@ -39,7 +56,11 @@ class Method(nn.Module, ABC):
     annotation validates specifications, fills `deconfound show NAME` and gives a tuner its range.
     """
 
+    needs_environments: ClassVar[bool] = False
+    """Whether batches must hold rows of several environments, as the data declare them."""
+
     backbone: Backbone
+    """Its `widths` are those of `Loss.features`."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -57,3 +78,26 @@ class Method(nn.Module, ABC):
             progress: share of all training steps done, in [0, 1); for warm-ups.
             generator: the only source of randomness beside dropout.
         """
+
+    def representations(self, batch: Batch) -> Representations:
+        """What the prediction is made from; methods that split the features return both parts."""
+        return Representations(self.backbone.encode(batch))
+
+    def check(self, development: Dataset) -> None:
+        """Called once before anything is written.
+
+        Raises:
+            DataError: this method cannot be trained on these rows.
+        """
+
+    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        """Called before each epoch, for what follows from many rows at once. What it keeps belongs in buffers.
+
+        Args:
+            epoch: from 0.
+            development: training and validation rows, on the CPU; test rows are not in it.
+            generator: the only source of randomness.
+        """
+
+    def after_backward(self, generator: torch.Generator) -> None:
+        """Called when the gradients of a step are there, before they are clipped; may change them."""

@@ -16,11 +16,18 @@ from deconfound.errors import SpecError, did_you_mean
 
 KINDS: dict[str, tuple[str, str]] = {
     "methods": ("deconfound.method", "Method"),
+    "penalties": ("deconfound.penalty", "Penalty"),
+    "augmentations": ("deconfound.augmentation", "Augmentation"),
     "corruptions": ("deconfound.corruption", "Corruption"),
     "encoders": ("deconfound.nn.encoder", "Encoder"),
     "fusions": ("deconfound.nn.fusion", "Fusion"),
 }
 """Kind → module and name of its abstract base."""
+
+
+def singular(kind: str) -> str:
+    """The name of one component of a kind."""
+    return {"penalties": "penalty"}.get(kind, kind.removesuffix("s"))
 
 
 def _package(kind: str) -> str:
@@ -66,7 +73,7 @@ def find(kind: str, name: str) -> type[Any]:
 def _find_elsewhere(kind: str, name: str) -> type[Any]:
     """A component of another package. Looking there reads the metadata of every installed package: 15 ms and more."""
     if name not in names(kind):
-        raise SpecError(f"there is no {kind.removesuffix('s')} {name!r}{did_you_mean(name, names(kind))}")
+        raise SpecError(f"there is no {singular(kind)} {name!r}{did_you_mean(name, names(kind))}")
     return next(point for point in entry_points(group=f"deconfound.{kind}") if point.name == name).load()
 
 

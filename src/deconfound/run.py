@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from deconfound.backbone import Backbone
+from deconfound.compose import Composed
 from deconfound.dataset import DEVELOPMENT, Dataset
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.lock import sole_writer
 from deconfound.method import Method
+from deconfound.penalty import make_penalties
 from deconfound.registry import make
-from deconfound.spec import DataSpec, Spec
+from deconfound.spec import ADDED, DataSpec, Spec
 from deconfound.task import Modality, Task
 
 if TYPE_CHECKING:
@@ -81,10 +83,12 @@ def build_method(
     modalities: Mapping[str, Modality],
     task: Task,
     encoders: Mapping[str, nn.Module] | None = None,
+    environments: int = 1,
 ) -> Method:
-    """A fresh method of a specification.
+    """A fresh method of a specification, with its penalties and augmentations.
 
     Args:
+        environments: E of the training and validation rows.
         encoders: modules for the modalities whose encoder the specification calls {"python": CLASS}.
 
     Raises:
@@ -110,8 +114,16 @@ def build_method(
         depth=spec.backbone.depth,
         dropout=spec.backbone.dropout,
     )
-    arguments = {name: value for name, value in spec.method.items() if name != "name"}
-    return make("methods", spec.method["name"], backbone, **arguments)
+    arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
+    method: Method = make("methods", spec.method["name"], backbone, **arguments)
+    penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
+    if not penalties and not augmentations:
+        return method
+    return Composed(
+        method,
+        make_penalties(penalties, method.backbone, environments),
+        {name: make("augmentations", name, **knobs) for name, knobs in augmentations.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -171,6 +183,11 @@ class Run:
         forms = self.environment["data"]["modalities"]
         return {name: Modality(name, form["steps"], tuple(form["shape"])) for name, form in forms.items()}
 
+    @property
+    def environments(self) -> int:
+        """E of the training and validation rows."""
+        return self.environment["data"].get("environments", 1)
+
     def dataset(self, given: Dataset | None = None) -> Dataset:
         """The data of the run, all splits; `given` replaces what the specification names (moved stores, own datasets).
 
@@ -196,7 +213,7 @@ class Run:
         """
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
-        return self.best(build_method(self.spec, self.modalities, self.task, encoders))
+        return self.best(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
 
     def best(self, method: Method) -> Method:
         """The method in eval mode with the weights of the best validation epoch so far."""

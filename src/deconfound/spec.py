@@ -67,6 +67,12 @@ class TrainSpec(_Table):
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="where to train")
     devices: int = Field(default=1, ge=1, description="number of accelerators or processes")
+    environments_per_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="rows of so many environments, in equal numbers, in every batch; if left out, rows are drawn at random, "
+        "or, for methods and penalties that compare environments, of as many as get 8 rows each",
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
 
 
@@ -84,6 +90,10 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise SpecError(f"{path} is not TOML: {error}") from error
 
 
+ADDED = ("penalties", "augmentations")
+"""Keys of the table [method] that hold components which join the method: name → arguments."""
+
+
 def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -96,7 +106,11 @@ class Spec(_Table):
         default=0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training"
     )
     data: DataSpec = DataSpec()
-    method: Annotated[dict[str, Any], BeforeValidator(_named), Field(description="name and arguments of the method")]
+    method: Annotated[
+        dict[str, Any],
+        BeforeValidator(_named),
+        Field(description="name and arguments of the method, and tables 'penalties' and 'augmentations'"),
+    ]
     backbone: BackboneSpec = BackboneSpec()
     train: TrainSpec = TrainSpec()
 
@@ -118,8 +132,9 @@ class Spec(_Table):
         for encoder in spec.backbone.encoders.values():
             _check_component("encoders", encoder)
         _check_component("fusions", spec.backbone.fusion)
-        given = {name: value for name, value in spec.method.items() if name != "name"}
+        given = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
         method = {"name": spec.method["name"], **resolve("methods", spec.method["name"], given)}
+        method |= {kind: _added(kind, spec.method[kind]) for kind in ADDED if spec.method.get(kind)}
         return spec.model_copy(update={"method": method})
 
     @classmethod
@@ -148,6 +163,13 @@ class Spec(_Table):
             if mine.get(name) != theirs.get(name):
                 return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
         return None
+
+
+def _added(kind: str, given: Any) -> dict[str, dict[str, Any]]:
+    """Name → all arguments of the components that join a method."""
+    if not isinstance(given, Mapping) or not all(isinstance(knobs, Mapping) for knobs in given.values()):
+        raise SpecError(f"method.{kind} = {given!r}: give a table name → arguments, such as {kind} = {{ NAME = {{}} }}")
+    return {name: resolve(kind, name, knobs) for name, knobs in given.items()}
 
 
 def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:

@@ -86,7 +86,7 @@ def train_run(
         if run.done is None:
             with quiet_engine(), threads(spec.train.threads), torch.random.fork_rng():
                 torch.manual_seed(mix(spec.seed, -1))
-                method = build_method(spec, development.modalities, development.task, encoders)
+                method = build_method(spec, development.modalities, development.task, encoders, run.environments)
                 method.backbone.set_scale(training_scale(development))
                 shown = sys.stdout.isatty() if progress is None else progress
                 _fit(run, method, development, loggers, callbacks, shown)
@@ -103,7 +103,8 @@ def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module
     train = spec.train
     protocol_of(development.task.protocol, development.task.kind)
     with quiet_engine(), torch.random.fork_rng():
-        build_method(spec, development.modalities, development.task, encoders)
+        count = len(development.groups(*development.environment)[1])
+        build_method(spec, development.modalities, development.task, encoders, count).check(development)
         engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     rows = len(development.splits["train"])
     if rows <= (train.devices - 1) * train.batch_size:
@@ -146,6 +147,7 @@ def _prepare(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Non
             "name": whole.name,
             "checksum": whole.checksum,
             "splits": {name: len(rows) for name, rows in whole.splits.items()},
+            "environments": len(development.groups(*development.environment)[1]),
             "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
             "task": asdict(whole.task),
         },

@@ -125,10 +125,9 @@ def test_the_prediction_is_that_of_the_clean_invariant_parts() -> None:
     method, batch = make()
     method.eval()
     parts = method.representations(batch)
-    assert {name: (len(a), a.shape[1], b.shape[1]) for name, (a, b) in parts.items()} == dict.fromkeys(
-        MODALITIES, (8, 8, 8)
-    )
-    output = method.backbone.predict({name: invariant for name, (invariant, _) in parts.items()}, batch.present)
+    for part in (parts.predictive, parts.spurious):
+        assert {name: tuple(values.shape) for name, values in part.items()} == dict.fromkeys(MODALITIES, (8, 8))
+    output = method.backbone.predict(parts.predictive, batch.present)
     torch.testing.assert_close(method(batch), output)
 
 

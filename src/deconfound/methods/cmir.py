@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, Representations
 from deconfound.nn.collapse import CollapseWatch
 from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width
 from deconfound.nn.environments import Environments, NoiseScale, RawNoise
@@ -102,11 +102,12 @@ class CmIR(Method):
         parts = [part for group in self._groups() for part in group.invariant(features)]
         return self.backbone.predict(dict(zip(self.names, parts, strict=True)), batch.present)
 
-    def representations(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """Modality → (B, dim) invariant and (B, dim) spurious part of the clean features, for diagnostics."""
+    def representations(self, batch: Batch) -> Representations:
+        """The (B, dim) invariant and (B, dim) spurious part of the clean features of each modality."""
         features = self.backbone.encode(batch)
         split = [pair for group in self._groups() for pair in zip(*group.both(features), strict=True)]
-        return dict(zip(self.names, split, strict=True))
+        parts = dict(zip(self.names, split, strict=True))
+        return Representations({n: part[0] for n, part in parts.items()}, {n: part[1] for n, part in parts.items()})
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction; the last three summed over
@@ -122,7 +123,7 @@ class CmIR(Method):
         parts = [g(features, share, strengths, generator) for g, share in zip(self._groups(), shares, strict=True)]
         invariant = torch.cat([part.invariant for part in parts])  # (M, 1 + V, B, dim)
         clean, spurious = invariant[:, 0], torch.cat([part.spurious for part in parts])
-        risks = self._risks(invariant, present, batch.target)
+        risks, output = self._risks(invariant, present, batch.target)
         terms = {
             "prediction": risks.mean(),
             "invariance": invariance(invariant[:, 1:].movedim(1, 0), present, self.distance).sum(),
@@ -139,20 +140,21 @@ class CmIR(Method):
         spread = self.watch(clean.detach(), present)
         monitors = {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
         kept = clean.masked_fill(~present.unsqueeze(2), 0)
-        return Loss(total, terms, risks, dict(zip(self.names, kept, strict=True)), monitors)
+        return Loss(total, terms, risks, dict(zip(self.names, kept, strict=True)), output, monitors)
 
     def _groups(self) -> list[DisentanglerGroup]:
         return [group for group in self.groups if isinstance(group, DisentanglerGroup)]
 
-    def _risks(self, invariant: Tensor, present: Tensor, target: Tensor) -> Tensor:
-        """(M, 1 + V, B, dim) parts → (B,) risk of the prediction on the chosen views."""
+    def _risks(self, invariant: Tensor, present: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, 1 + V, B, dim) parts → (B,) risk on the chosen views, and (B, outputs) prediction of the first of them."""
         chosen = {"clean": slice(0, 1), "noisy": slice(1, None), "both": slice(None)}[self.predict_on]
         views = invariant[:, chosen]
         count = views.shape[1]
         features = dict(zip(self.names, views.flatten(1, 2), strict=True))
         output = self.backbone.predict(features, dict(zip(self.names, present.repeat(1, count), strict=True)))
         risks = self.backbone.task.risk(output, target.repeat(count)).unflatten(0, (count, -1))
-        return (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
+        mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
+        return mean, output[: len(target)]
 
     def _decorrelation(self, clean: Tensor, spurious: Tensor, present: Tensor) -> Tensor:
         if self.decorrelate == "orth":

@@ -21,6 +21,7 @@ class ERM(Method):
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         features = self.backbone.encode(batch)
-        risks = self.backbone.task.risk(self.backbone.predict(features, batch.present), batch.target)
+        output = self.backbone.predict(features, batch.present)
+        risks = self.backbone.task.risk(output, batch.target)
         total = risks.mean()
-        return Loss(total, {"prediction": total}, risks, features)
+        return Loss(total, {"prediction": total}, risks, features, output)

@@ -1,0 +1,23 @@
+"""`Augmentation`: a change of the training batches that any method can be given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+
+from deconfound.backbone import Backbone
+from deconfound.signal import Batch
+
+
+class Augmentation(ABC):
+    """Base of all augmentations; the arguments of a subclass are keywords. It has no parameters and no state."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch, backbone: Backbone, generator: torch.Generator) -> list[tuple[float, Batch]]:
+        """Weighted batches of B rows in the order of the given ones, whose losses are added; the weights sum to 1.
+
+        Args:
+            backbone: of the method; knows the scale of the training rows.
+            generator: the only source of randomness.
+        """

@@ -1,0 +1,124 @@
+"""`Composed`: any method with penalties over environments and augmentations of its batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.augmentation import Augmentation
+from deconfound.dataset import Dataset
+from deconfound.errors import DataError
+from deconfound.method import Loss, Method, Representations
+from deconfound.nn.layers import module_key
+from deconfound.penalty import Penalty, several_environments
+from deconfound.signal import Batch
+
+
+class PenaltyWarning(RuntimeWarning):
+    """A penalty could not be computed."""
+
+
+class Composed(Method):
+    """Predicts as `inner`; its loss is the inner one on augmented batches plus the weighted penalties.
+
+    A batch with rows of one environment alone has no penalty: a `PenaltyWarning` says so once, and the monitor
+    "NAME/computed" is the share of batches that had one. Batches made for a method with penalties hold several.
+    """
+
+    def __init__(
+        self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
+    ) -> None:
+        super().__init__(inner.backbone)
+        self.inner = inner
+        self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
+        self._names = tuple(penalties)
+        self.augmentations = tuple(augmentations.values())
+        self._warned = False
+
+    @property
+    def needs_environments(self) -> bool:  # type: ignore[override]
+        return bool(self._names) or self.inner.needs_environments
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.inner(batch)
+
+    def representations(self, batch: Batch) -> Representations:
+        return self.inner.representations(batch)
+
+    def check(self, development: Dataset) -> None:
+        """As the inner method.
+
+        Raises:
+            DataError: penalties, and the training rows are of one environment.
+        """
+        self.inner.check(development)
+        if self._names and not several_environments(development.env[slice(*_ends(development.rows("train")))]):
+            raise DataError(
+                f"{', '.join(self._names)}: the training rows of {development.name} are of one environment; name columns "
+                "that tell several apart ('environment' under [data]), or leave the penalty out"
+            )
+
+    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        self.inner.on_epoch_start(epoch, development, generator)
+
+    def after_backward(self, generator: torch.Generator) -> None:
+        self.inner.after_backward(generator)
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
+        """As `Method.loss`, with a term per penalty. Features, risks and output are of the augmented rows."""
+        weighted = [(1.0, batch)]
+        for change in self.augmentations:
+            weighted = [(w * v, b) for w, each in weighted for v, b in change(each, self.backbone, generator)]
+        state = generator.get_state()
+        losses = []
+        for weight, each in weighted:  # the same noise for each, or their weighted sum would not be one loss
+            generator.set_state(state)
+            losses.append((weight, self.inner.loss(each, progress, generator)))
+        loss = weighted_sum(losses)
+        return self._penalised(loss, weighted[0][1], progress) if self._names else loss
+
+    def _penalised(self, loss: Loss, batch: Batch, progress: float) -> Loss:
+        several = several_environments(batch.env)
+        if not several and self.training and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"a batch holds one environment only, so {', '.join(self._names)} had nothing to compare; "
+                "raise train.batch_size",
+                PenaltyWarning,
+                stacklevel=2,
+            )
+        total, terms, monitors = loss.total, dict(loss.terms), dict(loss.monitors)
+        for name, penalty in zip(self._names, self.penalties.values(), strict=True):
+            assert isinstance(penalty, Penalty)
+            value = penalty(loss, batch) if several else sum_of_nothing(penalty, loss)
+            total = total + penalty.grown(progress) * value
+            terms[name] = value
+            monitors[f"{name}/computed"] = loss.total.new_tensor(float(several))
+        return Loss(total, terms, loss.risks, loss.features, loss.output, monitors)
+
+
+def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
+    """Σ w · loss, term by term; features and output are those of the first."""
+    first = losses[0][1]
+    if len(losses) == 1:
+        return first
+
+    def total(values: list[Tensor]) -> Tensor:
+        return sum((w * v for (w, _), v in zip(losses, values, strict=True)), torch.zeros_like(values[0]))
+
+    terms = {name: total([loss.terms[name] for _, loss in losses]) for name in first.terms}
+    monitors = {name: total([loss.monitors[name] for _, loss in losses]) for name in first.monitors}
+    both = total([loss.total for _, loss in losses]), terms, total([loss.risks for _, loss in losses])
+    return Loss(*both, first.features, first.output, monitors)
+
+
+def sum_of_nothing(penalty: Penalty, loss: Loss) -> Tensor:
+    """() zero that every parameter of the penalty takes part in, so that processes which train together agree."""
+    return sum((p.sum() * 0 for p in penalty.parameters()), loss.total.new_zeros(()))
+
+
+def _ends(rows: range) -> tuple[int, int]:
+    return rows.start, rows.stop
