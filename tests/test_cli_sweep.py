@@ -73,6 +73,17 @@ def test_jobs_are_printed_as_commands_done_one_by_one_and_then_finished(spec, tm
     assert told["budget"]["runs"] == 2
 
 
+def test_of_two_stages_the_first_is_printed_and_the_second_announced(spec, tmp_path, capsys):
+    two = (
+        "seeds = 3\ndraws = 2\nselection = {seeds = 1}\nsearch = {train = {learning_rate = {low = 1e-4, high = 1e-2}}}"
+    )
+    spec.write_text(TEXT.replace("seeds = 1", two))
+    run("sweep", spec, "--out", tmp_path / "out", "--print")
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 4
+    assert told.err == "these 4 judge the draws; once they are done, --print lists 4 more, of the chosen draws\n"
+
+
 def test_what_could_not_be_finished_is_an_error_after_the_result(spec, tmp_path, monkeypatch, capsys):
     from deconfound.methods.cmir import CmIR
 

@@ -55,6 +55,14 @@ def test_numbers_of_seeds_and_draws():
     assert [small_sweep(draws=n).configurations for n in (0, 1, 5)] == [1, 1, 5]
 
 
+def test_the_seeds_that_judge_are_the_first_ones():
+    apart = "leave-one-environment-out"
+    assert small_sweep(seeds=[7, 3, 5]).judging_seeds == (7, 3, 5)
+    assert small_sweep(seeds=[7, 3, 5], selection={"seeds": 2}).judging_seeds == (7, 3)
+    assert small_sweep(seeds=[7, 3, 5], selection={"rule": apart}).judging_seeds == (7,)
+    assert small_sweep(seeds=[7, 3, 5], selection={"rule": apart, "seeds": 3}).judging_seeds == (7, 3, 5)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -69,6 +77,8 @@ def test_numbers_of_seeds_and_draws():
         ({"dataset": [TOY | {"stor": "x"}]}, r"\[\[dataset\]\] number 1: .*'stor'; did you mean 'store'"),
         ({"dataset": [TOY, TOY]}, "two .* tables are called 'toy'"),
         ({"selection": {"rule": "test"}}, "selection.rule = 'test'"),
+        ({"selection": {"seeds": 3}}, "selection.seeds = 3, but the sweep has 2 seeds; give no more"),
+        ({"selection": {"seeds": 0}}, "selection.seeds = 0"),
         ({"selection": {"rul": "valid"}}, "'selection.rul'; did you mean 'rule'"),
         ({"base": {"train": {"epoch": 1}}}, "'base.train.epoch'; did you mean 'epochs'"),
         ({"base": {"train": {"threads": 2}}}, "give 'threads' at the top"),

@@ -49,7 +49,9 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Jobs at once; by default what the cores allow.")] = None,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs of a job on a Ray cluster; 0.25 shares one.")] = 0.0,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster, or 'auto'; else one is started here.")] = None,
-    print_commands: Annotated[bool, typer.Option("--print", help="Only list one command per job left.")] = False,
+    print_commands: Annotated[
+        bool, typer.Option("--print", help="Only list one command per job that can be trained now.")
+    ] = False,
     job: Annotated[str | None, typer.Option(help="Only train the job with this id.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,6 +72,7 @@ def run(
         arguments = {strength = 0.3}  # kept; the others are drawn from their tuning ranges
         [selection]
         rule = "valid"                # worst-group, leave-one-environment-out; oracle peeks at test rows
+        seeds = 2                     # judge the draws; the other seeds are trained for the chosen draw alone
 
     \b
     serial     one job after the other
@@ -123,15 +126,19 @@ def status(
 
 
 def _print_commands(wanted: Any, spec: Path, out: Path, as_json: bool) -> None:
-    from deconfound.jobs import trained
-    from deconfound.sweep import prepare
+    from deconfound.sweep import left
 
-    left = [job for job in prepare(wanted, out).jobs if not trained(out / "runs" / job.id)]
-    lines = [shlex.join(["deconfound", "sweep", str(spec), "--out", str(out), "--job", job.id]) for job in left]
+    now, later = left(wanted, out)
+    lines = [shlex.join(["deconfound", "sweep", str(spec), "--out", str(out), "--job", job.id]) for job in now]
     if as_json:
         print(json.dumps(lines))
     elif lines:
         print("\n".join(lines))
+    if later:
+        print(
+            f"these {len(lines)} judge the draws; once they are done, --print lists {later} more, of the chosen draws",
+            file=sys.stderr,
+        )
 
 
 def _run_job(wanted: Any, out: Path, job: str, as_json: bool) -> None:

@@ -33,6 +33,7 @@ class Job:
         left_out: the environment that is validated on, None for the dataset's own validation rows.
         checksum: of the data.
         spec: what `Spec.dump` gave.
+        final: it judges no draw, and is trained only if its draw is chosen.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Job:
     left_out: str | None
     checksum: str
     spec: Mapping[str, Any]
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,16 +185,16 @@ def read_sweep_json(out: Path) -> dict[str, Any]:
     return values
 
 
-def read_selection(out: Path) -> list[dict[str, Any]]:
-    """The entries under "chosen" of selection.json; none before it is written.
+def read_selection(out: Path, name: str = "selection.json") -> list[dict[str, Any]]:
+    """The entries under "chosen" of selection.json, or of screening.json; none before it is written.
 
     Raises:
         RunError: it is damaged.
     """
     try:
-        chosen = json.loads((out / "selection.json").read_text(encoding="utf-8"))["chosen"]
+        chosen = json.loads((out / name).read_text(encoding="utf-8"))["chosen"]
         return [dict(entry) for entry in chosen]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{out / 'selection.json'} is damaged ({error}); copy runs/ to another folder") from error
+        raise RunError(f"{out / name} is damaged ({error}); copy runs/ to another folder") from error

@@ -1,4 +1,4 @@
-"""A sweep: train every job, choose by validation records, then open the test rows of what was chosen.
+"""A sweep: train the jobs, choose by validation records, then open the test rows of what was chosen.
 
 The order is the point. Jobs are trained without test rows; `selection.json` is written; only then are test rows predicted,
 and only by the chosen runs. A method whose choice is written is not chosen again: the sweep may grow by methods and datasets
@@ -19,8 +19,8 @@ from deconfound.executors import Executor, Resources, make_executor
 from deconfound.jobs import Job, Outcome, Stage, Work, evaluated, failure, read_selection, trained
 from deconfound.lock import sole_writer
 from deconfound.perform import perform, shared_data
-from deconfound.sweep_choice import choose
-from deconfound.sweep_plan import Plan, make_plan, read_plan
+from deconfound.sweep_choice import choose, due
+from deconfound.sweep_plan import Plan, config_of, finals_of_a_draw, make_plan, read_plan
 from deconfound.sweep_progress import Progress
 from deconfound.sweep_spec import SweepSpec
 
@@ -92,11 +92,7 @@ def run_sweep(
             given = resources or Resources()
             executor = make_executor(executor, Resources(given.workers, spec.threads, given.gpus, given.address))
         with closing(executor):
-            busy = _train(plan, out, executor, progress)
-            if spec.selection.rule == "oracle":
-                finished = [job.id for job in plan.jobs if trained(_folder(out, job))]
-                busy |= _evaluate(plan, out, executor, progress, finished)
-            still_open = choose(plan, out, busy)
+            still_open = choose(plan, out, _train(plan, out, executor, progress))
             wanted = [name for entry in read_selection(out) for name in entry["runs"]]
             _evaluate(plan, out, executor, progress, wanted)
         return _summary(plan, out, still_open)
@@ -110,8 +106,9 @@ def settle(plan: Plan, out: Path) -> None:
     """
     pairs = plan.pairs
     for entry in read_selection(out):
-        known = {name for candidate in entry["candidates"] for name in candidate["runs"]}
-        planned = {job.id for job in pairs.get((entry["dataset"], entry["method"]), ())}
+        known = {name for candidate in entry["candidates"] for name in candidate["runs"]} | {*entry["runs"]}
+        jobs = pairs.get((entry["dataset"], entry["method"]), ())
+        planned = {job.id for job in jobs if not job.final or config_of(job) == entry["config"]}
         if known != planned or entry["rule"] != plan.spec.selection.rule:
             raise RunError(
                 f"{out} has chosen a configuration of {entry['method']} on {entry['dataset']} and opened its test rows; "
@@ -134,6 +131,20 @@ def run_job(spec: SweepSpec, out: str | Path, name: str) -> Outcome:
         raise RunError(f"{out} has no job {name!r}; 'deconfound sweep --print' lists them")
     threads = make_executor("serial", Resources(threads=spec.threads)).threads
     return perform(_work(jobs[name], out, "train", threads, plan))
+
+
+def left(spec: SweepSpec, out: str | Path) -> tuple[list[Job], int]:
+    """The jobs that may be trained now, and about how many more there will be once these have judged the draws.
+
+    Raises:
+        SpecError, DataError, StoreError, RunError: what `prepare` refuses.
+    """
+    out = Path(out)
+    plan = prepare(spec, out)
+    now = due(plan, out)
+    fixed = {(entry["dataset"], entry["method"]) for entry in read_selection(out)}
+    waiting = {(job.dataset, job.method) for job in now if not job.final} - fixed
+    return now, sum(finals_of_a_draw(plan.pairs[pair]) for pair in waiting)
 
 
 def prepare(spec: SweepSpec, out: str | Path) -> Plan:
@@ -172,14 +183,26 @@ def _work(job: Job, out: Path, stage: Stage, threads: int, plan: Plan) -> Work:
 
 
 def _train(plan: Plan, out: Path, executor: Executor, progress: bool | None) -> set[str]:
-    """Train what is not trained; of a pair that was chosen from already, nothing.
+    """Train what is due until nothing more is, each job once; of a pair that was chosen from already, nothing.
 
     Returns:
         ids of the jobs that another process holds.
     """
-    fixed = {(entry["dataset"], entry["method"]) for entry in read_selection(out)}
-    left = [job for job in plan.jobs if (job.dataset, job.method) not in fixed and not trained(_folder(out, job))]
-    return _do([_work(job, out, "train", executor.threads, plan) for job in left], executor, progress)
+    busy: set[str] = set()
+    tried: set[str] = set()
+    opened: set[str] = set()
+    while True:
+        if plan.spec.selection.rule == "oracle":
+            fresh = [
+                job.id for job in plan.jobs if not job.final and trained(_folder(out, job)) and job.id not in opened
+            ]
+            opened.update(fresh)
+            busy |= _evaluate(plan, out, executor, progress, fresh)
+        left = [job for job in due(plan, out, busy) if job.id not in tried]
+        if not left:
+            return busy
+        tried |= {job.id for job in left}
+        busy |= _do([_work(job, out, "train", executor.threads, plan) for job in left], executor, progress)
 
 
 def _evaluate(plan: Plan, out: Path, executor: Executor, progress: bool | None, wanted: Sequence[str]) -> set[str]:
@@ -193,7 +216,10 @@ def _do(works: Sequence[Work], executor: Executor, progress: bool | None) -> set
     busy: set[str] = set()
     if not works:
         return busy
-    with Progress(works[0].stage, len(works), progress) as line, closing(executor.run(works)) as outcomes:
+    what = (
+        "train chosen draws" if works[0].stage == "train" and all(work.job.final for work in works) else works[0].stage
+    )
+    with Progress(what, len(works), progress) as line, closing(executor.run(works)) as outcomes:
         for outcome in outcomes:
             if outcome.ended == "busy":
                 busy.add(outcome.job)

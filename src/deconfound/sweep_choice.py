@@ -1,54 +1,118 @@
-"""Choosing the runs of a sweep: from the records of their folders to selection.json. No test row is read but by the oracle."""
+"""Choosing the runs of a sweep: from the records of their folders to selection.json. No test row is read but by the oracle.
+
+Draws are judged by the runs of the screening seeds, or of left-out environments. The final runs, which judge nothing, are
+trained for the draw that leads alone. What is next is told from the folders each time, so a kill at any moment costs nothing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from deconfound.dataset import DEVELOPMENT
 from deconfound.files import whole_file
-from deconfound.jobs import Job, failure, read_selection, trained
+from deconfound.jobs import Job, evaluated, failure, read_selection, trained
 from deconfound.records import Record, read_records
 from deconfound.selection import Candidate, Selection, select
 from deconfound.sweep_plan import Plan, config_of
 
 
-def choose(plan: Plan, out: Path, busy: set[str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Standing:
+    """How the choice of one method on one dataset stands.
+
+    Args:
+        selection: among the draws that can still be trained to the end; None while a run that judges is missing.
+        finals: runs of the chosen draw that judge no draw.
+        reason: why the choice cannot be written yet, "" where it can.
+    """
+
+    selection: Selection | None
+    finals: tuple[Job, ...]
+    reason: str
+
+
+def choose(plan: Plan, out: Path, busy: Collection[str] = ()) -> dict[str, str]:
     """Choose a configuration of every method on every dataset whose runs are all finished or failed for good.
 
     Returns:
         "method on dataset" → why nothing is chosen.
     """
     chosen, still_open = read_selection(out), {}
-    fixed = {(entry["dataset"], entry["method"]) for entry in chosen}
-    for pair, jobs in plan.pairs.items():
-        if pair in fixed:
-            continue
-        reason = _unfinished(jobs, out, busy)
-        if not reason:
-            selection = select(_candidates(plan, jobs, out), plan.spec.selection.rule)
-            if selection.chosen is not None:
-                chosen.append(_entry(pair, jobs, selection))
-                continue
-            reason = _first_failure(jobs, out) or selection.ranking[0].reason
-        still_open[f"{pair[1]} on {pair[0]}"] = reason
-    note = "chosen by TEST rows: a bound, not a result" if plan.spec.selection.rule == "oracle" else "chosen blind"
-    with whole_file(out / "selection.json") as file:
-        json.dump(
-            {"rule": plan.spec.selection.rule, "note": note, "budget": plan.budget, "chosen": chosen}, file, indent=1
-        )
+    for pair, standing in _standings(plan, out, busy).items():
+        if standing.selection is not None and not standing.reason:
+            chosen.append(_entry(pair, plan.pairs[pair], standing.selection))
+        else:
+            still_open[f"{pair[1]} on {pair[0]}"] = standing.reason
+    _write(plan, out / "selection.json", chosen)
     return still_open
 
 
-def _unfinished(jobs: Sequence[Job], out: Path, busy: set[str]) -> str:
+def due(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
+    """The jobs to train next: all that judge, those that failed, and the final ones of each draw that leads.
+
+    Where a final run fails for good its draw cannot be chosen, and the next best one leads. Writes screening.json, from
+    which `sweep_status` tells which final runs are wanted.
+    """
+    wanted, leading = [], []
+    for pair, standing in _standings(plan, out, busy).items():
+        jobs, names = plan.pairs[pair], {job.id for job in standing.finals}
+        wanted += [job for job in jobs if not job.final or job.id in names or failure(_folder(out, job))]
+        if standing.selection is not None and names:
+            leading.append(_entry(pair, jobs, standing.selection))
+    if any(job.final for job in plan.jobs):
+        _write(plan, out / "screening.json", leading)
+    return [job for job in wanted if not trained(_folder(out, job))]
+
+
+def _write(plan: Plan, path: Path, chosen: Sequence[Mapping[str, Any]]) -> None:
+    rule = plan.spec.selection.rule
+    note = "chosen by TEST rows: a bound, not a result" if rule == "oracle" else "chosen blind"
+    with whole_file(path) as file:
+        json.dump({"rule": rule, "note": note, "budget": plan.budget, "chosen": chosen}, file, indent=1)
+
+
+def _standings(plan: Plan, out: Path, busy: Collection[str]) -> dict[tuple[str, str], Standing]:
+    """Of every pair (dataset, method) whose choice is not written."""
+    fixed = {(entry["dataset"], entry["method"]) for entry in read_selection(out)}
+    return {pair: _standing(plan, jobs, out, busy) for pair, jobs in plan.pairs.items() if pair not in fixed}
+
+
+def _standing(plan: Plan, jobs: Sequence[Job], out: Path, busy: Collection[str]) -> Standing:
+    rule = plan.spec.selection.rule
+    judging = [job for job in jobs if not job.final]
+    evaluate = plan.scenarios if rule == "oracle" else False
+    reason = _unfinished(judging, out, busy, evaluate)
+    if reason:
+        return Standing(None, (), reason)
+    broken = _broken(judging, out, evaluate) | _broken([job for job in jobs if job.final], out, False)
+    selection = select(_candidates(judging, out, broken, oracle=rule == "oracle"), rule)
+    ranking = tuple(replace(each, reason=broken.get(each.config, each.reason)) for each in selection.ranking)
+    selection = replace(selection, ranking=ranking)
+    if selection.chosen is None:
+        return Standing(None, (), _first_failure(jobs, out) or ranking[0].reason)
+    finals = tuple(job for job in jobs if job.final and config_of(job) == selection.chosen)
+    return Standing(selection, finals, _unfinished(finals, out, busy, False))
+
+
+Evaluated = tuple[Mapping[str, Any], ...] | None | Literal[False]
+"""Scenarios that a run must have been evaluated on, None for the default ones; False if it need not be."""
+
+
+def _finished(job: Job, out: Path, scenarios: Evaluated) -> bool:
+    folder = _folder(out, job)
+    return trained(folder) and (scenarios is False or evaluated(folder, scenarios))
+
+
+def _unfinished(jobs: Sequence[Job], out: Path, busy: Collection[str], scenarios: Evaluated) -> str:
     """Why a pair must wait: a job of it may still be finished by another call; "" if none can."""
     for job in jobs:
-        if trained(out / "runs" / job.id):
+        if _finished(job, out, scenarios):
             continue
-        error = failure(out / "runs" / job.id)
+        error = failure(_folder(out, job))
         if job.id in busy:
             return f"another process works on the job {job.id}"
         if error is None or error.get("may_pass", True):
@@ -56,20 +120,32 @@ def _unfinished(jobs: Sequence[Job], out: Path, busy: set[str]) -> str:
     return ""
 
 
+def _broken(jobs: Sequence[Job], out: Path, scenarios: Evaluated) -> dict[str, str]:
+    """Configuration → why it cannot be chosen: a run of it failed for good."""
+    found: dict[str, str] = {}
+    for job in jobs:
+        error = None if _finished(job, out, scenarios) else failure(_folder(out, job))
+        if error is not None and not error.get("may_pass", True):
+            where = f" without {job.left_out}" if job.left_out else ""
+            found.setdefault(config_of(job), f"seed {job.seed}{where} failed: {error['message']}")
+    return found
+
+
 def _first_failure(jobs: Sequence[Job], out: Path) -> str:
-    errors = [failure(out / "runs" / job.id) for job in jobs]
+    errors = [failure(_folder(out, job)) for job in jobs]
     return next((error["message"] for error in errors if error is not None), "")
 
 
-def _candidates(plan: Plan, jobs: Sequence[Job], out: Path) -> list[Candidate]:
+def _folder(out: Path, job: Job) -> Path:
+    return out / "runs" / job.id
+
+
+def _candidates(jobs: Sequence[Job], out: Path, broken: Collection[str], *, oracle: bool) -> list[Candidate]:
     """What selection may look at: validation records alone, unless the sweep says oracle."""
-    oracle = plan.spec.selection.rule == "oracle"
-    broken = {config_of(job) for job in jobs if not trained(out / "runs" / job.id)}
     found = []
     for job in jobs:
-        config, records = config_of(job), ()
-        if config not in broken:
-            records = _records(out / "runs" / job.id, oracle)
+        config = config_of(job)
+        records = () if config in broken else _records(_folder(out, job), oracle)
         found.append(Candidate(config, _key(job, jobs[0]), job.seed, records, job.left_out))
     return found
 
@@ -91,9 +167,10 @@ def _key(job: Job, default: Job) -> str:
 
 
 def _entry(pair: tuple[str, str], jobs: Sequence[Job], selection: Selection) -> dict[str, Any]:
-    """One line of selection.json."""
+    """One line of selection.json, or of screening.json: "seeds" and "runs" are those of the chosen draw on all rows."""
     draws = {config_of(job): job.draw for job in jobs}
     (winner,) = [ranked for ranked in selection.ranking if ranked.config == selection.chosen]
+    runs = [job for job in jobs if config_of(job) == winner.config and job.left_out is None]
     return {
         "dataset": pair[0],
         "method": pair[1],
@@ -104,12 +181,13 @@ def _entry(pair: tuple[str, str], jobs: Sequence[Job], selection: Selection) -> 
         "protocol": selection.protocol,
         "metric": selection.metric,
         "score": winner.score,
-        "runs": [job.id for job in jobs if config_of(job) == winner.config and job.left_out is None],
+        "seeds": [job.seed for job in runs],
+        "runs": [job.id for job in runs],
         "candidates": [
             {
                 **asdict(ranked),
                 "draw": draws[ranked.config],
-                "runs": [job.id for job in jobs if config_of(job) == ranked.config],
+                "runs": [job.id for job in jobs if config_of(job) == ranked.config and not job.final],
             }
             for ranked in selection.ranking
         ],

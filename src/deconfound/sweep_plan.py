@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Plan:
 
     Args:
         spec: what was asked for.
-        jobs: each once; a draw that equals an earlier one (a method without anything to draw) adds none.
+        jobs: each once; a draw that equals an earlier one (a method without anything to draw) adds none. The final ones are
+            listed for every draw and trained for the chosen one alone.
     """
 
     spec: SweepSpec
@@ -58,8 +59,9 @@ class Plan:
         return {
             "draws": self.spec.configurations,
             "seeds": len(self.spec.seeds),
+            "judging_seeds": len(self.spec.judging_seeds),
             "rule": self.spec.selection.rule,
-            "runs": len(self.jobs),
+            "runs": sum(not job.final for job in self.jobs) + sum(map(finals_of_a_draw, self.pairs.values())),
             "configurations": {
                 f"{method} on {dataset}": len({job.draw for job in jobs})
                 for (dataset, method), jobs in self.pairs.items()
@@ -69,8 +71,13 @@ class Plan:
     def budget_text(self) -> str:
         """The budget in a line, and one more for each method that had less to draw than it was given."""
         given = self.budget
+        first, then = f"{given['judging_seeds']} seeds", f", then {given['seeds']} seeds of the chosen one"
+        if given["rule"] == "leave-one-environment-out":
+            first = f"{first} per left-out environment"
+        elif given["judging_seeds"] == given["seeds"]:
+            then = ""
         lines = [
-            f"budget: {given['draws']} configurations × {given['seeds']} seeds for each method on each dataset; "
+            f"budget: {given['draws']} configurations × {first} for each method on each dataset{then}; "
             f"{given['runs']} runs; selection by {given['rule']!r}"
         ]
         for pair, count in given["configurations"].items():
@@ -88,6 +95,11 @@ class Plan:
         }
         with whole_file(out / "sweep.json") as file:
             json.dump(values, file, indent=1)
+
+
+def finals_of_a_draw(jobs: Sequence[Job]) -> int:
+    """How many final runs the chosen draw of a method on a dataset has; as many as any other."""
+    return sum(job.final for job in jobs if job.draw == jobs[0].draw)
 
 
 def read_plan(out: Path) -> Plan:
@@ -139,7 +151,8 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
                 data = drawn.data if out is None else drawn.data.model_copy(update={"leave_out": out})
                 values = drawn.model_copy(update={"seed": seed, "data": data}).dump()
                 name = job_id(values, whole.checksum)
-                yield Job(name, entry.name, label, draw, seed, out, whole.checksum, values)
+                final = out is None if left_out else seed not in spec.judging_seeds
+                yield Job(name, entry.name, label, draw, seed, out, whole.checksum, values, final)
 
 
 def config_of(job: Job) -> str:
@@ -162,7 +175,7 @@ def _left_out(spec: SweepSpec, development: Dataset) -> list[tuple[int, str]]:
     names = development.groups(*development.environment)[1]
     if len(names) < 2:
         raise DataError(f"the rule {rule!r} needs two environments or more among the training and validation rows")
-    return [(seed, name) for name in names for seed in spec.seeds[: spec.selection.seeds]]
+    return [(seed, name) for name in names for seed in spec.judging_seeds]
 
 
 def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: str, draw: int) -> Spec:

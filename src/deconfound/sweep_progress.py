@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,25 +75,34 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
     """How far every job of a sweep is, as JSON values; loads no PyTorch and writes nothing.
 
     Returns:
-        name, rule, oracle, budget; jobs: one each with id, dataset, method, draw, seed, left_out, state, epoch, epochs, chosen
-        and the message of a failure; states: state → number of jobs; seconds_left: None while nothing is finished.
+        name, rule, oracle, budget; jobs: one each with id, dataset, method, draw, seed, left_out, final, state, epoch, epochs,
+        chosen and the message of a failure, of all that judge and of the final ones of draws that lead; later: final runs
+        of draws that are not known yet; states: state → number of jobs; seconds_left: None while nothing is finished.
 
     Raises:
         RunError: not a sweep.
     """
     out = Path(out)
     sweep = read_sweep_json(out)
-    chosen = {name for entry in read_selection(out) for name in entry["runs"]}
-    jobs, seconds = [], []
+    entries = read_selection(out)
+    chosen = {name for entry in entries for name in entry["runs"]}
+    leading = read_selection(out, "screening.json")
+    wanted = chosen.union(*(entry["runs"] for entry in leading))
+    jobs, seconds, errors = [], [], dict[str, Any]()
     for job in sweep["jobs"]:
         folder = out / "runs" / job["id"]
-        state, about = job_state(folder), {name: job[name] for name in _SHOWN}
+        state, about = job_state(folder), {name: job[name] for name in _SHOWN} | {"final": job.get("final", False)}
+        if about["final"] and state == "planned" and job["id"] not in wanted:
+            continue
         about |= {"state": state, "epoch": epochs_trained(folder), "epochs": job["spec"]["train"]["epochs"]}
         error = failure(folder) if state == "failed" else None
+        if error:
+            errors[job["id"]] = error
         jobs.append(about | {"chosen": job["id"] in chosen, "message": error["message"] if error else None})
         if (folder / "done.json").is_file():
             seconds.append(json.loads((folder / "done.json").read_text(encoding="utf-8"))["seconds"])
     counts = Counter(job["state"] for job in jobs)
+    later = _later(sweep["jobs"], {(entry["dataset"], entry["method"]) for entry in [*entries, *leading]}, errors)
     rule = sweep["budget"]["rule"]
     return {
         "name": sweep["name"],
@@ -102,7 +111,8 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
         "budget": sweep["budget"],
         "states": {state: counts.get(state, 0) for state in STATES},
         "selected": (out / "selection.json").is_file(),
-        "seconds_left": _seconds_left(jobs, seconds),
+        "later": later,
+        "seconds_left": _seconds_left(jobs, seconds, later),
         "jobs": jobs,
     }
 
@@ -110,8 +120,25 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
 _SHOWN = ("id", "dataset", "method", "draw", "seed", "left_out")
 
 
-def _seconds_left(jobs: Sequence[dict[str, Any]], seconds: Sequence[float]) -> float | None:
-    left = [1 - job["epoch"] / job["epochs"] for job in jobs if job["state"] not in FINISHED]
+def _later(jobs: Sequence[Mapping[str, Any]], known: Collection[tuple[str, str]], errors: Mapping[str, Any]) -> int:
+    """How many final runs there will be of draws that do not lead yet; as many for each draw of a pair.
+
+    None of a pair that waits for the next call, or whose draws failed one and all.
+    """
+    finals: dict[tuple[str, str], Counter[int]] = {}
+    lost: dict[tuple[str, str], dict[int, bool]] = {}
+    for job in jobs:
+        pair = job["dataset"], job["method"]
+        if job.get("final", False) and pair not in known:
+            finals.setdefault(pair, Counter())[job["draw"]] += 1
+        elif job["id"] in errors:
+            lost.setdefault(pair, {})[job["draw"]] = errors[job["id"]].get("may_pass", True)
+    stuck = {pair for pair, draws in lost.items() if any(draws.values()) or len(draws) == len(finals.get(pair, ()))}
+    return sum(max(draws.values()) for pair, draws in finals.items() if pair not in stuck)
+
+
+def _seconds_left(jobs: Sequence[dict[str, Any]], seconds: Sequence[float], later: int) -> float | None:
+    left = [1 - job["epoch"] / job["epochs"] for job in jobs if job["state"] not in FINISHED] + [1.0] * later
     if not left:
         return 0.0
     if not seconds:
@@ -137,14 +164,15 @@ def status_text(status: dict[str, Any]) -> str:
     left = status["seconds_left"]
     time_left = "" if left == 0 else f", about {duration(left)} left" if left else ", time left not known yet"
     finished = sum(status["states"][state] for state in FINISHED)
-    head = f"{status['name']}: {finished}/{len(status['jobs'])} runs{time_left}; selection by {status['rule']}{oracle}"
+    total = len(status["jobs"]) + status["later"]
+    head = f"{status['name']}: {finished}/{total} runs{time_left}; selection by {status['rule']}{oracle}"
     pairs = dict.fromkeys((job["dataset"], job["method"]) for job in status["jobs"])
     rows: list[tuple[str, ...]] = [("dataset", "method", *STATES)]
     for pair in pairs:
         counts = Counter(job["state"] for job in status["jobs"] if (job["dataset"], job["method"]) == pair)
         rows.append((*pair, *(str(counts[state] or "·") for state in STATES)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [head, ""]
+    lines = [head, *_stages(status), ""]
     for row in rows:
         names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
         lines.append("  ".join([*names, *(c.rjust(w) for c, w in zip(row[2:], widths[2:], strict=True))]))
@@ -157,6 +185,18 @@ def status_text(status: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _stages(status: dict[str, Any]) -> list[str]:
+    """A line for a sweep in two stages."""
+    finals = [job for job in status["jobs"] if job["final"]]
+    judging = [job for job in status["jobs"] if not job["final"]]
+    if not finals and not status["later"]:
+        return []
+    done, more = (sum(job["state"] in FINISHED for job in jobs) for jobs in (judging, finals))
+    return [
+        f"judging the draws: {done}/{len(judging)}, then training the chosen: {more}/{len(finals) + status['later']}"
+    ]
+
+
 def _title(job: dict[str, Any]) -> str:
     without = f" without {job['left_out']}" if job["left_out"] else ""
     return f"{job['id']} {job['method']} on {job['dataset']}, draw {job['draw']}, seed {job['seed']}{without}"
@@ -164,7 +204,7 @@ def _title(job: dict[str, Any]) -> str:
 
 def over(status: dict[str, Any]) -> bool:
     """True when a sweep has nothing left that could change by itself."""
-    if any(job["state"] not in FINISHED for job in status["jobs"]):
+    if status["later"] or any(job["state"] not in FINISHED for job in status["jobs"]):
         return False
     waiting = [job for job in status["jobs"] if job["chosen"] and job["state"] == "done"]
     return status["selected"] and not waiting

@@ -75,7 +75,12 @@ class SelectionSpec(_Table):
     """How one draw per method and dataset is chosen."""
 
     rule: Rule = Field(default="valid", description="what a draw is judged by")
-    seeds: int = Field(default=1, ge=1, description="seeds trained per left-out environment, the first ones")
+    seeds: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many seeds judge a draw, the first ones; the others are trained for the chosen draw alone. "
+        "All if left out; one per left-out environment under leave-one-environment-out",
+    )
 
 
 class EvaluationSpec(_Table):
@@ -138,6 +143,10 @@ class SweepSpec(_Table):
             raise ValueError("base.train.threads is set; in a sweep give 'threads' at the top of the file")
         if self.base.train.devices > 1:
             raise ValueError("base.train.devices is above 1; a sweep has one process per run: use 'deconfound train'")
+        if (self.selection.seeds or 1) > len(self.seeds):
+            raise ValueError(
+                f"selection.seeds = {self.selection.seeds}, but the sweep has {len(self.seeds)} seeds; give no more"
+            )
         if self.selection.rule == "leave-one-environment-out" and any(d.leave_out for d in self.dataset):
             raise ValueError("a dataset sets leave_out and the rule leaves environments out by itself; keep one")
         if self.evaluation.scenarios is not None and self.evaluation.tables is not None:
@@ -148,6 +157,12 @@ class SweepSpec(_Table):
     def configurations(self) -> int:
         """Draws per method, the default included."""
         return max(1, self.draws)
+
+    @property
+    def judging_seeds(self) -> tuple[int, ...]:
+        """The seeds that draws are judged by; with leave-one-environment-out, those of each left-out environment."""
+        every = 1 if self.selection.rule == "leave-one-environment-out" else len(self.seeds)
+        return self.seeds[: self.selection.seeds or every]
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SweepSpec:
