@@ -1,0 +1,5 @@
+"""What the parts of a representation hold: probes, leakage, dependence, recovery of known factors, and a verdict in words."""
+
+from deconfound.diagnostics.recovery import Recovered, recovery
+
+__all__ = ["Recovered", "recovery"]
