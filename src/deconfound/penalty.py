@@ -39,6 +39,16 @@ class Penalty(nn.Module, ABC):
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
         """() the penalty before its weight, of a batch with rows of two environments or more."""
 
+    def side_by_side(self, loss: Loss, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The features of all modalities of `batch`, ΣD wide, in the order of `widths`.
+
+        Returns:
+            (B, ΣD), 0 where the modality is absent; and (B, ΣD) bool: where it is present.
+        """
+        here = [batch.present[name].unsqueeze(1).expand(-1, width) for name, width in self.widths.items()]
+        values, present = torch.cat([loss.features[name] for name in self.widths], 1), torch.cat(here, 1)
+        return values.masked_fill(~present, 0), present
+
     def grown(self, progress: float) -> float:
         """The weight at this share of the steps."""
         return self.weight * (min(1.0, progress / self.ramp) if self.ramp > 0 else 1.0)

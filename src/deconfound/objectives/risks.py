@@ -5,14 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deconfound.objectives.rows import full_precision
+from deconfound.objectives.rows import full_precision, row_mean
+
+
+def members(env: Tensor) -> tuple[Tensor, Tensor]:
+    """The environments that occur, E' of them.
+
+    Args:
+        env: (B,) environment numbers.
+
+    Returns:
+        (E',) their numbers in order, and (E', B) bool: which rows are theirs.
+    """
+    numbers = torch.unique(env)
+    return numbers, env == numbers.unsqueeze(1)
 
 
 def environment_means(values: Tensor, env: Tensor) -> Tensor:
     """Mean of (B,) values over the rows of each environment that occurs: (E',), in the order of the numbers (B,)."""
-    _, place, count = torch.unique(env, return_inverse=True, return_counts=True)
-    total = values.new_zeros(len(count)).index_add(0, place, values)
-    return total / count
+    return row_mean(values, members(env)[1])
 
 
 @full_precision
@@ -27,3 +38,41 @@ def risk_variance(risks: Tensor, env: Tensor) -> Tensor:
         () non-negative; 0 with one environment.
     """
     return environment_means(risks, env).var(correction=0)
+
+
+@full_precision
+def group_risk(risks: Tensor, env: Tensor, log_share: Tensor) -> Tensor:
+    """Σ_e q_e R_e over the environments of the batch, whose q are scaled to sum to 1 (GroupDRO).
+
+    Args:
+        risks: (B,).
+        env: (B,) environment numbers in [0, E).
+        log_share: (E,) logarithms of q.
+
+    Returns:
+        () between the lowest and the highest mean risk.
+    """
+    numbers, rows = members(env)
+    return row_mean(risks, rows) @ log_share[numbers].softmax(0).to(risks.dtype)
+
+
+@full_precision
+def group_step(log_share: Tensor, risks: Tensor, env: Tensor, rate: float) -> Tensor:
+    """One step of GroupDRO's adversary: q_e ∝ q_e exp(rate · R_e) (Sagawa et al., ICLR 2020, algorithm 1).
+
+    The environments of the batch share among themselves what they had together, so that one which is not in the batch
+    loses nothing. Where all are in the batch this is the published step.
+
+    Args:
+        log_share: (E,) logarithms of q.
+        risks: (B,).
+        env: (B,) environment numbers in [0, E).
+        rate: η ≥ 0.
+
+    Returns:
+        (E,) the new logarithms; Σ q stays.
+    """
+    numbers, rows = members(env)
+    own = log_share[numbers]
+    moved = (own + rate * row_mean(risks, rows)).log_softmax(0) + own.logsumexp(0)
+    return log_share.index_copy(0, numbers, moved.to(log_share.dtype))

@@ -1,0 +1,44 @@
+"""`moments`: label-conditional moment matching. How features go with the label is to be equal in all environments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.method import Loss
+from deconfound.objectives.alignment import class_moments, regression_moments
+from deconfound.penalty import Penalty, Ramp
+from deconfound.search import Search
+from deconfound.signal import Batch
+
+
+class Moments(Penalty):
+    """Squared differences of the moments of the features given the label, mean over the pairs of environments.
+
+    Regression: slope, intercept and residual variance of each feature on the label. Classification: its mean and variance
+    in each class. The mean over the modalities; rows in which a modality is absent do not count for it. In units of the
+    spread of each feature, so that no encoder can evade it by shrinking. Unlike `coral` and `dann` it allows
+    environments to differ in how the labels are distributed.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        environments: int,
+        *,
+        weight: Annotated[float, Field(ge=0, description="λ"), Search(0.1, 1000, log=True)] = 10.0,
+        ramp: Ramp = 0.2,
+    ) -> None:
+        super().__init__(backbone, environments, weight=weight, ramp=ramp)
+
+    def forward(self, loss: Loss, batch: Batch) -> Tensor:
+        return torch.stack([self._of(loss.features[name], batch.present[name], batch) for name in self.widths]).mean()
+
+    def _of(self, features: Tensor, present: Tensor, batch: Batch) -> Tensor:
+        if self.task.kind == "classification":
+            return class_moments(features, present, batch.target, batch.env, self.task.outputs)
+        return regression_moments(features, present, batch.target, batch.env)
