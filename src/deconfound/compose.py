@@ -26,6 +26,9 @@ class Composed(Method):
 
     A batch with rows of one environment alone has no penalty: a `PenaltyWarning` says so once, and the monitor
     "NAME/computed" is the share of batches that had one. Batches made for a method with penalties hold several.
+
+    Raises:
+        SpecError: an augmentation cannot change a modality.
     """
 
     def __init__(
@@ -36,6 +39,8 @@ class Composed(Method):
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
         self._names = tuple(penalties)
         self.augmentations = tuple(augmentations.values())
+        for augmentation in self.augmentations:
+            augmentation.check(inner.backbone)
         self._warned = False
 
     @property
