@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
@@ -123,12 +123,21 @@ class Backbone(nn.Module):
             _Recipe({"name": fusion} if isinstance(fusion, str) else dict(fusion), task, hidden, depth, dropout),
         )
 
-    def resized(self, widths: Mapping[str, int]) -> Backbone:
+    def resized(self, widths: Mapping[str, int], fusion: str | None = None) -> Backbone:
         """The same encoders and scales (shared, not copied) with a new fusion and head for features of other widths.
 
-        For methods that predict from something made of the features. `encode` still returns the encoders' widths.
+        For methods that predict from something made of the features. `encode` still returns the encoders' widths. A
+        method with a fusion of its own names it; arguments that the backbone was given for that fusion are kept.
         """
-        return Backbone(self.modalities, self.encoders, self.scales, widths, self._recipe)
+        recipe = self._recipe
+        if fusion is not None and recipe.fusion.get("name") != fusion:
+            recipe = replace(recipe, fusion={"name": fusion})
+        return Backbone(self.modalities, self.encoders, self.scales, widths, recipe)
+
+    def new_head(self, width: int) -> nn.Module:
+        """An MLP of the size of the head, from (..., width) to (..., outputs), with weights of its own."""
+        recipe = self._recipe
+        return mlp(width, recipe.hidden, recipe.task.outputs, depth=recipe.depth, dropout=recipe.dropout)
 
     def set_scale(self, scale: Mapping[str, tuple[Tensor, Tensor]]) -> None:
         """Take mean and standard deviation per modality, as `nn.standardise.training_scale` returns them.

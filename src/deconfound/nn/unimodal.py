@@ -1,0 +1,93 @@
+"""Predictions of single modalities: by heads of their own, or by a fusion that is shown one modality alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.nn.layers import module_key
+from deconfound.signal import Batch
+
+_CHUNK = 512
+
+
+class UnimodalHeads(nn.Module):
+    """One head per modality, each an MLP of the size of the backbone's head.
+
+    Args:
+        backbone: gives widths and sizes; it is not kept.
+        names: modalities that get a head; all of them if left out.
+    """
+
+    def __init__(self, backbone: Backbone, names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.names = tuple(backbone.widths if names is None else names)
+        self.heads = nn.ModuleDict({module_key(name): backbone.new_head(backbone.widths[name]) for name in self.names})
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """{(B, H_m)} → (M, B, outputs) predictions or logits, in the order of `names`."""
+        return torch.stack([self.heads[module_key(name)](features[name]) for name in self.names])
+
+    def presence(self, present: Mapping[str, Tensor]) -> Tensor:
+        """(M, B) bool, in the order of `names`."""
+        return torch.stack([present[name] for name in self.names])
+
+
+def unimodal_risks(backbone: Backbone, outputs: Tensor, target: Tensor) -> Tensor:
+    """Risk of every row and prediction: (M, B, outputs), (B,) → (M, B)."""
+    count = len(outputs)
+    return backbone.task.risk(outputs.flatten(0, 1), target.repeat(count)).unflatten(0, (count, -1))
+
+
+def alone(backbone: Backbone, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+    """What fusion and head make of each modality when the others are absent.
+
+    Args:
+        features: modality → (B, H_m).
+        present: modality → (B,) bool.
+
+    Returns:
+        (M, B, outputs) in the order of the backbone's modalities; where the modality is absent, the prediction from nothing.
+    """
+    names = list(features)
+    count = len(names)
+    only = {
+        name: torch.cat([there if m == n else torch.zeros_like(there) for m in range(count)])
+        for n, (name, there) in enumerate((name, present[name]) for name in names)
+    }
+    copies = {
+        name: values.repeat(count, 1).masked_fill(~only[name].unsqueeze(1), 0) for name, values in features.items()
+    }
+    return backbone.predict(copies, only).unflatten(0, (count, -1))
+
+
+@torch.no_grad()
+def mean_risks(module: nn.Module, predict: Callable[[Batch], Tensor], data: Dataset, rows: Tensor) -> Tensor:
+    """Mean risk of several predictions over rows of a dataset, in eval mode, on the device of the module.
+
+    Args:
+        module: is in eval mode meanwhile.
+        predict: batch → (V, B, outputs).
+        rows: (R,) int64.
+
+    Returns:
+        (V,) on the CPU.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    total = torch.zeros(())
+    try:
+        for chunk in rows.split(_CHUNK):
+            batch = data.batch(chunk).to(device)
+            outputs = predict(batch).float()
+            risks = data.task.risk(outputs.flatten(0, 1), batch.target.repeat(len(outputs)))
+            total = total + risks.unflatten(0, (len(outputs), -1)).double().sum(1).cpu()
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+    return total / len(rows)
