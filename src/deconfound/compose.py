@@ -66,6 +66,9 @@ class Composed(Method):
                 "that tell several apart ('environment' under [data]), or leave the penalty out"
             )
 
+    def notes(self) -> tuple[str, ...]:
+        return self.inner.notes()
+
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         self.inner.on_epoch_start(epoch, development, generator)
 
@@ -103,6 +106,39 @@ class Composed(Method):
             terms[name] = value
             monitors[f"{name}/computed"] = loss.total.new_tensor(float(several))
         return Loss(total, terms, loss.risks, loss.features, loss.output, monitors)
+
+
+class Preset(Method):
+    """Base of methods that are another method with chosen arguments: a subclass has a constructor and nothing else."""
+
+    def __init__(self, inner: Method) -> None:
+        super().__init__(inner.backbone)
+        self.inner = inner
+
+    @property
+    def needs_environments(self) -> bool:  # type: ignore[override]
+        return self.inner.needs_environments
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.inner(batch)
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
+        return self.inner.loss(batch, progress, generator)
+
+    def representations(self, batch: Batch) -> Representations:
+        return self.inner.representations(batch)
+
+    def check(self, development: Dataset) -> None:
+        self.inner.check(development)
+
+    def notes(self) -> tuple[str, ...]:
+        return self.inner.notes()
+
+    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        self.inner.on_epoch_start(epoch, development, generator)
+
+    def after_backward(self, generator: torch.Generator) -> None:
+        self.inner.after_backward(generator)
 
 
 def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:

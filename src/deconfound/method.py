@@ -99,5 +99,9 @@ class Method(nn.Module, ABC):
             generator: the only source of randomness.
         """
 
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what the method found in the data and decided by itself; kept with the run and printed."""
+        return ()
+
     def after_backward(self, generator: torch.Generator) -> None:
         """Called when the gradients of a step are there, before they are clipped; may change them."""

@@ -8,7 +8,9 @@ For every modality m and environment e, with Y of unit variance:
 
 S is an anticausal shortcut: a predictor that uses it is better in the training environments and fails when ρ changes. The
 splits are "train" and "valid" in the training environments, "test-iid" in the same ones, "test-flip" with every ρ_e reversed
-and "test-zero" with ρ = 0. The best mean squared error from the causes alone is `label_noise` in all of them.
+and "test-zero" with ρ = 0. The best mean squared error from the causes alone is `label_noise` in all of them. Knobs break
+what methods assume: causes whose law shifts, wrong environments, and a split "test-mirror" in which the shortcuts hold and
+the causes are reversed, which no method can foresee from one environment.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ INTERACTION = 0.4
 TESTS = {"test-iid": 1.0, "test-flip": -1.0, "test-zero": 0.0}
 """Test split → factor on every ρ_e."""
 
+FARTHER = 2.0
+"""How much farther than in training the causes shift in "test-flip" and "test-zero"."""
+
 Rho = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -40,6 +45,7 @@ class Synthetic(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: str = Field(default="synthetic", min_length=1, description="of the dataset, in tables and reports")
     rows: int = Field(default=2000, ge=10, description="training rows; valid has a quarter, each test split a half")
     modalities: int = Field(default=3, ge=1, le=26, description="M")
     causal: int = Field(default=2, ge=1, description="causal latents per modality")
@@ -49,6 +55,20 @@ class Synthetic(BaseModel):
     task: Literal["regression", "classification"] = Field(default="regression", description="what is predicted")
     classes: int = Field(default=3, ge=2, description="C, equally likely in training, by the quantiles of Y")
     rho: tuple[Rho, ...] = Field(default=(0.9, 0.6, 0.2), min_length=1, description="ρ_e, one per environment")
+    flip: Rho | None = Field(
+        default=None, description="ρ of all rows of test-flip; each environment's own ρ reversed if left out"
+    )
+    mirror: bool = Field(default=False, description="add test-mirror: shortcuts as in training, causes of -Y")
+    content_shift: float = Field(
+        default=0.0,
+        ge=0,
+        description="the mean of every cause goes from minus this to this over the environments, and twice as far in "
+        "test-flip and test-zero",
+    )
+    wrong: float = Field(default=0.0, ge=0, le=1, description="share of rows whose environment is drawn at random")
+    observe: Literal["mixture", "causes"] = Field(
+        default="mixture", description="X_m, or C_m itself: what an oracle would see"
+    )
     shared: float = Field(default=0.0, ge=0, le=1, description="correlation of C_m between modalities")
     spurious_modalities: int | None = Field(
         default=None, ge=0, description="how many, from the last, carry S; None for all"
@@ -88,20 +108,26 @@ def synthetic(**knobs: Any) -> Dataset:
         raise SpecError(f"synthetic: {explain(error, Synthetic)}") from error
     generator = torch.Generator().manual_seed(model.seed)
     mixings = [_draw_mixing(model, generator) for _ in range(model.modalities)]
-    sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)} | {name: max(model.rows // 2, 2) for name in TESTS}
-    drawn = [_draw_latents(model, n, TESTS.get(split, 1.0), generator) for split, n in sizes.items()]
+    tests = [*TESTS, *(["test-mirror"] if model.mirror else [])]
+    sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)} | {name: max(model.rows // 2, 2) for name in tests}
+    drawn = [_draw_latents(model, n, split, generator) for split, n in sizes.items()]
     env, strength, c, y, s = (torch.cat(column) for column in zip(*drawn, strict=True))
     latent = torch.cat([c, model.amplitude * s], dim=2)
+    signals = [_observe(model, latent[:, m], *mixings[m], generator) for m in range(model.modalities)]
+    if model.observe == "causes":
+        signals = [
+            Signal(c[:, m, None].contiguous(), torch.ones(len(y), 1, dtype=torch.bool)) for m in range(len(mixings))
+        ]
     names = [f"m{m + 1}" for m in range(model.modalities)]
     target, task = _target(model, y)
     return Dataset.build(
-        "synthetic",
+        model.name,
         task,
-        {name: _observe(model, latent[:, m], *mixings[m], generator) for m, name in enumerate(names)},
+        dict(zip(names, signals, strict=True)),
         target,
         {
             "id": [f"{split}-{i}" for split, n in sizes.items() for i in range(n)],
-            "environment": [f"e{e + 1}" for e in env.tolist()],
+            "environment": [f"e{e + 1}" for e in _mislabelled(model, env).tolist()],
             "rho": strength.double(),
         },
         [split for split, n in sizes.items() for _ in range(n)],
@@ -120,13 +146,27 @@ def _draw_mixing(model: Synthetic, generator: torch.Generator) -> tuple[Tensor, 
     return basis * math.sqrt(model.features / latents), rotation
 
 
-def _draw_latents(model: Synthetic, n: int, factor: float, generator: torch.Generator) -> tuple[Tensor, ...]:
+def _draw_latents(model: Synthetic, n: int, split: str, generator: torch.Generator) -> tuple[Tensor, ...]:
     """n rows of one split: environment, ρ, causes (n, M, causal), Y, shortcuts (n, M, spurious)."""
     env = torch.randint(len(model.rho), (n,), generator=generator)
-    strength = factor * torch.tensor(model.rho)[env]
+    strength = TESTS.get(split, 1.0) * torch.tensor(model.rho)[env]
+    if split == "test-flip" and model.flip is not None:
+        strength = torch.full((n,), model.flip)
     c = _draw_causes(model, n, generator)
+    if model.content_shift > 0:
+        place = torch.linspace(-1, 1, len(model.rho))[env] * (FARTHER if split in ("test-flip", "test-zero") else 1.0)
+        c = c + model.content_shift * place[:, None, None]
     y = _label(model, c, generator)
+    if split == "test-mirror":
+        y = -y
     return env, strength, c, y, _draw_shortcuts(model, y, strength, generator)
+
+
+def _mislabelled(model: Synthetic, env: Tensor) -> Tensor:
+    """(n,) environments, of which the share `wrong` is replaced by random ones; a generator of its own."""
+    generator = torch.Generator().manual_seed(model.seed + 1)
+    chosen = torch.rand(len(env), generator=generator) < model.wrong
+    return torch.where(chosen, torch.randint(len(model.rho), (len(env),), generator=generator), env)
 
 
 def _draw_causes(model: Synthetic, n: int, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,7 @@ features together (reconstruction). The invariant parts alone predict:
 There is no reference code; each choice that the paper leaves open is an argument with our default. What to expect:
 isotropic noise penalises the encoder's Jacobian. That helps where the spurious part is weaker in the input than the
 causal one; it cannot tell causes from correlates in general. Compare with `erm`, and with plain noise augmentation.
+With environments that the data really have, see `cmir-e`; with causes that modalities share, `cmir-xm`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,21 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.errors import SpecError
 from deconfound.method import Loss, Method, Representations
 from deconfound.nn.collapse import CollapseWatch
-from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width
+from deconfound.nn.cross_modal import CrossModal
+from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width, directions_note
 from deconfound.nn.environments import Environments, NoiseScale, RawNoise
+from deconfound.nn.survey import check_environments, label_bins, survey
+from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
 from deconfound.objectives.invariance import Distance, invariance
 from deconfound.search import Search
 from deconfound.signal import Batch
+
+Source = Literal["virtual", "directed", "given"]
 
 
 class CmIR(Method):
@@ -45,12 +53,22 @@ class CmIR(Method):
         self,
         backbone: Backbone,
         *,
+        source: Annotated[
+            Source,
+            Field(
+                description="of environments: noise in all directions (the paper), noise along the directions that move "
+                "with the data's environments at a fixed label, or the data's environments themselves"
+            ),
+        ] = "virtual",
         dim: Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)] = 8,
         hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter and decoder")] = 64,
         environments: Annotated[int, Field(ge=1, le=64, description="K virtual environments"), Search(2, 5)] = 3,
         strength: Annotated[
             float, Field(ge=0, description="α1: noise of environment e is e·α1 of the scale"), Search(0.03, 1, log=True)
         ] = 0.2,
+        directed_strength: Annotated[
+            float, Field(ge=0, description="α_s, as α1 but for noise along those directions"), Search(0.3, 5, log=True)
+        ] = 2.0,
         noise_at: Annotated[
             NoiseSite, Field(description="noise on the features that are split, the raw input, or the hidden layer")
         ] = "features",
@@ -78,17 +96,31 @@ class CmIR(Method):
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.5,
         ramp: Annotated[float, Field(ge=0, le=1, description="share of the steps over which λ1 grows from 0")] = 0.2,
+        alignment: Annotated[
+            float,
+            Field(ge=0, description="weight of agreement between modalities; the prediction then trains its head only"),
+        ] = 0.0,
+        temperature: Annotated[float, Field(gt=0, description="τ of the agreement between modalities")] = 0.2,
+        alignment_needs: Annotated[
+            float, Field(ge=-1, le=1, description="canonical correlation beyond the label from which a pair is aligned")
+        ] = 0.5,
     ) -> None:
         super().__init__(backbone.resized(dict.fromkeys(backbone.widths, dim)))
         pairs = draws == "pair" or (draws == "auto" and environments > 3)
-        self.environments = Environments(environments, strength, pairs)
+        along = (strength, directed_strength) if source == "directed" else None
+        if along and noise_at != "features":
+            raise SpecError(
+                f"source = 'directed' knows directions of features; noise_at = {noise_at!r}: use 'features'"
+            )
+        self.source: Source = source
+        self.environments = Environments(environments, 1.0 if along else strength, pairs)
         self.distance: Distance = distance
         self.predict_on, self.decorrelate = predict_on, decorrelate
         self.off_diagonal, self.invariance, self.decorrelation = off_diagonal, invariance, decorrelation
         self.reconstruction, self.ramp = reconstruction, ramp
         denoise = reconstruct == "denoise"
-        self.needs_views = environments > 1 or predict_on != "clean" or denoise
-        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise}
+        self.needs_views = (environments > 1 and source != "given") or predict_on != "clean" or denoise
+        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise, "along": along}
         groups = by_width(backbone.widths)
         self.groups = nn.ModuleList(
             [DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups.items()]
@@ -96,6 +128,33 @@ class CmIR(Method):
         self.names = [name for names in groups.values() for name in names]
         self.raw = RawNoise(backbone.modalities, noise_scale) if noise_at == "raw" else None
         self.watch = CollapseWatch(self.names)
+        self.alignment = alignment
+        self.cross_modal = CrossModal(self.names, temperature, alignment_needs) if alignment > 0 else None
+
+    @property
+    def needs_environments(self) -> bool:  # type: ignore[override]
+        return self.source == "given"
+
+    def check(self, development: Dataset) -> None:
+        """As `Method.check`.
+
+        Raises:
+            DataError: environments of the data are asked for, and there is one, or too few rows of each.
+        """
+        if self.source != "virtual":
+            check_environments(development)
+
+    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        if self.cross_modal is not None and epoch == 0:
+            self.cross_modal.measure(self.backbone, development, generator)
+        if self.source == "directed":
+            seen = survey(self.backbone, development)
+            for group in self._groups():
+                group.find_directions(seen, label_bins(self.backbone.task, seen.target), generator)
+
+    def notes(self) -> tuple[str, ...]:
+        found = () if self.cross_modal is None else self.cross_modal.notes()
+        return found if self.source != "directed" else (*found, directions_note(self._groups()))
 
     def forward(self, batch: Batch) -> Tensor:
         features = self.backbone.encode(batch)
@@ -126,7 +185,7 @@ class CmIR(Method):
         risks, output = self._risks(invariant, present, batch.target)
         terms = {
             "prediction": risks.mean(),
-            "invariance": invariance(invariant[:, 1:].movedim(1, 0), present, self.distance).sum(),
+            "invariance": self._invariance(invariant, present, batch).sum(),
             "decorrelation": self._decorrelation(clean, spurious, present).sum(),
             "reconstruction": torch.cat([part.error for part in parts]).sum(),
         }
@@ -137,6 +196,9 @@ class CmIR(Method):
             + self.decorrelation * terms["decorrelation"]
             + self.reconstruction * terms["reconstruction"]
         )
+        if self.cross_modal is not None:
+            terms["alignment"] = self.cross_modal(clean, present)
+            total = total + self.alignment * terms["alignment"]
         spread = self.watch(clean.detach(), present)
         monitors = {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
         kept = clean.masked_fill(~present.unsqueeze(2), 0)
@@ -149,12 +211,21 @@ class CmIR(Method):
         """(M, 1 + V, B, dim) parts → (B,) risk on the chosen views, and (B, outputs) prediction of the first of them."""
         chosen = {"clean": slice(0, 1), "noisy": slice(1, None), "both": slice(None)}[self.predict_on]
         views = invariant[:, chosen]
+        if self.cross_modal is not None and self.cross_modal.aligned:
+            views = views.detach()  # or the prediction would bring back what one modality alone knows
         count = views.shape[1]
         features = dict(zip(self.names, views.flatten(1, 2), strict=True))
         output = self.backbone.predict(features, dict(zip(self.names, present.repeat(1, count), strict=True)))
         risks = self.backbone.task.risk(output, target.repeat(count)).unflatten(0, (count, -1))
         mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
         return mean, output[: len(target)]
+
+    def _invariance(self, invariant: Tensor, present: Tensor, batch: Batch) -> Tensor:
+        """(M, 1 + V, B, dim) parts → (M,)."""
+        if self.source == "given":
+            bins = label_bins(self.backbone.task, batch.target)
+            return conditional_distance(invariant[:, 0], present, batch.env, bins, self.distance)
+        return invariance(invariant[:, 1:].movedim(1, 0), present, self.distance)
 
     def _decorrelation(self, clean: Tensor, spurious: Tensor, present: Tensor) -> Tensor:
         if self.decorrelate == "orth":

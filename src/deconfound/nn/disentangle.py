@@ -11,8 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deconfound.nn.environments import NoiseScale, noise_moments, noisy_views
+from deconfound.nn.directions import Directions, unstable_directions
+from deconfound.nn.environments import NoiseScale, StructuredNoise, noise_moments, noisy_views
 from deconfound.nn.moments import Moments
+from deconfound.nn.standardise import safe_std
+from deconfound.nn.survey import Survey
 from deconfound.objectives.reconstruction import reconstruction
 
 NoiseSite = Literal["features", "raw", "hidden"]
@@ -96,6 +99,7 @@ class DisentanglerGroup(nn.Module):
         noise_at: "features" adds noise to what enters g_m, "hidden" after its first layer, "raw" not here.
         noise_scale: as `nn.environments.noise_moments`.
         denoise: rebuild the clean features from the noisy views instead of the clean one.
+        along: (α, α_s) of structured noise on the features; None for noise in all directions alone.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class DisentanglerGroup(nn.Module):
         noise_at: NoiseSite,
         noise_scale: NoiseScale,
         denoise: bool,
+        along: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         self.names, self.noise_at, self.denoise = tuple(names), noise_at, denoise
@@ -116,6 +121,8 @@ class DisentanglerGroup(nn.Module):
         self.seen = at_features or Moments(len(names), inputs)
         self.absolute = noise_scale == "absolute"
         self.seen_hidden = noise_moments(noise_scale, len(names), hidden) if noise_at == "hidden" else None
+        self.directions = Directions(len(names), inputs) if along else None
+        self.along = StructuredNoise(self.directions, *along) if self.directions is not None and along else None
 
     def stack(self, features: Mapping[str, Tensor]) -> Tensor:
         """{(N, H)} → (G, N, H)."""
@@ -129,6 +136,20 @@ class DisentanglerGroup(nn.Module):
         """{(B, H)} features → (G, B, dim) invariant and (G, B, dim) spurious parts."""
         hidden = self.split.trunk(self.stack(features))
         return self.split.invariant(hidden), self.split.spurious(hidden)
+
+    def find_directions(self, seen: Survey, bins: Tensor, generator: torch.Generator) -> None:
+        """Set the directions of structured noise from many rows."""
+        assert self.directions is not None, "only structured noise has directions"
+        factors = []
+        for name in self.names:
+            there = seen.present[name]
+            values = seen.features[name][there].double()
+            mean, std = values.mean(0), values.std(0, correction=0)
+            unit = (values - mean) / safe_std(std, mean)
+            factors.append(
+                unstable_directions(unit, seen.env[there], bins[there], generator).to(self.directions.factor)
+            )
+        self.directions.replace(factors)
 
     def forward(
         self, features: Mapping[str, Tensor], present: Tensor, strengths: Tensor, generator: torch.Generator
@@ -145,7 +166,7 @@ class DisentanglerGroup(nn.Module):
         if self.training:
             self.seen.update(clean, present)
         if self.noise_at == "features" and len(strengths):
-            stacked = noisy_views(stacked, strengths, None if self.absolute else self.seen, generator)
+            stacked = noisy_views(stacked, strengths, None if self.absolute else self.seen, generator, self.along)
         hidden = self.split.trunk(stacked)
         if self.noise_at == "hidden" and len(strengths):
             if self.training and self.seen_hidden is not None:
@@ -172,3 +193,17 @@ def by_width(widths: Mapping[str, int]) -> dict[int, list[str]]:
     for name, width in widths.items():
         groups.setdefault(width, []).append(name)
     return groups
+
+
+def directions_note(groups: Sequence[DisentanglerGroup]) -> str:
+    """How many directions structured noise follows now, per modality."""
+    found = {
+        name: count
+        for group in groups
+        if group.directions is not None
+        for name, count in zip(group.names, group.directions.counts, strict=True)
+    }
+    text = ", ".join(f"{name} {count}" for name, count in found.items())
+    if not any(found.values()):
+        return f"no direction moves with the environment beyond chance ({text}): the noise is that of plain cmir"
+    return f"directions that move with the environment at a fixed label: {text}"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.errors import SpecError
+from deconfound.nn.directions import RANK, Directions
 from deconfound.nn.layers import module_key
 from deconfound.nn.moments import Moments
 from deconfound.nn.standardise import Standardise
@@ -65,20 +66,53 @@ def noise_moments(scale: NoiseScale, groups: int, width: int) -> Moments | None:
     return None if scale == "absolute" else Moments(groups, width, full=scale == "whitened")
 
 
-def noisy_views(values: Tensor, strengths: Tensor, moments: Moments | None, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class StructuredNoise:
+    """Noise in all directions, made weaker, plus noise along some (SDN, methods 2.6).
+
+    Args:
+        directions: in standard deviations of the features.
+        isotropic: factor α of the noise in all directions.
+        strength: factor α_s of the noise along the directions.
+    """
+
+    directions: Directions
+    isotropic: float
+    strength: float
+
+    def add(self, noise: Tensor, moments: Moments | None, generator: torch.Generator) -> Tensor:
+        """(G, N, D) noise in all directions → the sum of both."""
+        groups, rows, _ = noise.shape
+        drawn = self.directions(standard_normal((groups, rows, RANK), generator, noise))
+        if moments is not None:
+            drawn = drawn * moments.std
+        return self.isotropic * noise + self.strength * drawn
+
+
+def noisy_views(
+    values: Tensor,
+    strengths: Tensor,
+    moments: Moments | None,
+    generator: torch.Generator,
+    along: StructuredNoise | None = None,
+) -> Tensor:
     """The values themselves, then one noisy copy per environment.
 
     Args:
         values: (G, B, D).
         strengths: (V, B).
         moments: of the values; None for noise in their own units.
+        along: directions in which there is further noise.
 
     Returns:
         (G, (1 + V)·B, D), the clean rows first.
     """
     groups, rows, width = values.shape
     noise = standard_normal((groups, len(strengths) * rows, width), generator, values)
-    noise = (noise if moments is None else moments.scale(noise)) * strengths.to(values.dtype).reshape(-1, 1)
+    noise = noise if moments is None else moments.scale(noise)
+    if along is not None:
+        noise = along.add(noise, moments, generator)
+    noise = noise * strengths.to(values.dtype).reshape(-1, 1)
     views = values.unsqueeze(1) + noise.unflatten(1, strengths.shape)  # (G, V, B, D)
     return torch.cat([values, views.flatten(1, 2)], dim=1)
 

@@ -1,0 +1,57 @@
+"""`cmir-xm`: `cmir` for causes that modalities share; needs no environments (methods 2.6, ours)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from deconfound.backbone import Backbone
+from deconfound.compose import Preset
+from deconfound.methods.cmir import CmIR
+from deconfound.search import Search
+
+
+class CmIRXM(Preset):
+    """`cmir` whose invariant parts agree between modalities; the prediction trains its head alone.
+
+    Right where the causes are shared by the modalities and every shortcut is private to one of them; harmful where each
+    modality has causes of its own. So a pair is aligned only if its canonical correlation beyond the label, on held-out
+    training rows, reaches `alignment_needs`; without such a pair the method is plain `cmir`. The correlations are
+    printed and kept with the run.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        dim: Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)] = 8,
+        hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter and decoder")] = 64,
+        strength: Annotated[
+            float, Field(ge=0, description="α1: noise of environment e is e·α1"), Search(0.03, 1, log=True)
+        ] = 0.2,
+        invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.01, 10, log=True)] = 0.3,
+        decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
+        reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.5,
+        alignment: Annotated[
+            float, Field(gt=0, description="weight of agreement between modalities"), Search(0.1, 10, log=True)
+        ] = 1.0,
+        temperature: Annotated[float, Field(gt=0, description="τ of the agreement"), Search(0.05, 1, log=True)] = 0.2,
+        alignment_needs: Annotated[
+            float, Field(ge=-1, le=1, description="canonical correlation from which a pair is aligned")
+        ] = 0.5,
+    ) -> None:
+        super().__init__(
+            CmIR(
+                backbone,
+                dim=dim,
+                hidden=hidden,
+                strength=strength,
+                invariance=invariance,
+                decorrelation=decorrelation,
+                reconstruction=reconstruction,
+                alignment=alignment,
+                temperature=temperature,
+                alignment_needs=alignment_needs,
+            )
+        )

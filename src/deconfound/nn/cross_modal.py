@@ -1,0 +1,87 @@
+"""Alignment of the invariant parts of one row across modalities, where the data allow it (methods 2.6, "XM")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.nn.survey import pooled, training_rows
+from deconfound.objectives.canonical import label_columns, residual_correlation
+from deconfound.objectives.contrastive import instance_alignment
+
+_CHUNK = 512
+
+
+class CrossModal(nn.Module):
+    """InfoNCE between the invariant parts of the pairs of modalities that share something beyond the label.
+
+    What such an alignment keeps is the content that modalities share. That is the causal part if causes are shared and
+    shortcuts are private to one modality, and the wrong part otherwise. So a pair is aligned only if its canonical
+    correlation, after the label and the environment are regressed out, reaches `needed` on held-out training rows.
+
+    Args:
+        names: of the M modalities, in the order of the stacked parts.
+        temperature: τ.
+        needed: correlation from which a pair is aligned.
+    """
+
+    correlation: Tensor
+    measured: Tensor
+
+    def __init__(self, names: Sequence[str], temperature: float, needed: float) -> None:
+        super().__init__()
+        self.names, self.temperature, self.needed = tuple(names), temperature, needed
+        self.pairs = list(combinations(range(len(self.names)), 2))
+        self.register_buffer("correlation", torch.zeros(len(self.pairs)))
+        self.register_buffer("measured", torch.zeros((), dtype=torch.bool))
+
+    @property
+    def aligned(self) -> list[tuple[int, int]]:
+        """The pairs that are aligned; none before `measure`."""
+        enough = self.correlation >= self.needed
+        return [pair for pair, flag in zip(self.pairs, enough.tolist(), strict=True) if flag]
+
+    @torch.no_grad()
+    def measure(self, backbone: Backbone, development: Dataset, generator: torch.Generator) -> None:
+        """Measure every pair on the standardised inputs of the training rows that have both."""
+        device = self.correlation.device
+        batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
+        inputs = [pooled(batch, backbone) for batch in batches]
+        target, env = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("target", "env"))
+        given = label_columns(target, env, backbone.task.kind == "classification")
+        present = {name: torch.cat([batch.present[name] for batch in batches]) for name in self.names}
+        found = []
+        for i, j in self.pairs:
+            a, b = self.names[i], self.names[j]
+            if a not in inputs[0] or b not in inputs[0]:
+                found.append(0.0)
+                continue
+            both = present[a] & present[b]
+            first, second = (torch.cat([each[name] for each in inputs])[both] for name in (a, b))
+            found.append(residual_correlation(first, second, given[both], generator))
+        self.correlation.copy_(torch.tensor(found))
+        self.measured.fill_(True)
+
+    def forward(self, parts: Tensor, present: Tensor) -> Tensor:
+        """(M, B, D) invariant parts and (M, B) bool → () mean over the aligned pairs; 0 without one."""
+        pairs = self.aligned
+        total = [instance_alignment(parts[i], parts[j], present[i] & present[j], self.temperature) for i, j in pairs]
+        return torch.stack(total).mean() if total else parts.new_zeros(())
+
+    def notes(self) -> tuple[str, ...]:
+        """What was measured and decided."""
+        if not self.measured:
+            return ()
+        found = ", ".join(
+            f"{self.names[i]}-{self.names[j]} {value:.2f}"
+            for (i, j), value in zip(self.pairs, self.correlation.tolist(), strict=True)
+        )
+        what = f"canonical correlation of modalities beyond label and environment: {found}"
+        if self.aligned:
+            return (f"{what}; pairs from {self.needed:g} are aligned",)
+        return (f"{what}; none reaches {self.needed:g}, so nothing is aligned and the method is plain cmir",)

@@ -1,0 +1,109 @@
+"""Directions in which features move with the environment although the label stays: what structured noise follows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+RANK = 4
+"""Most directions that are kept per modality."""
+PERMUTATIONS = 20
+"""Random exchanges of environments whose largest movement is the noise floor."""
+FEWEST = 3
+"""Rows that a label in an environment needs to count."""
+
+
+def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
+    """How the mean of each label moves with the environment: rows √n_ke (E[x | k, e] − E[x | k]), methods 2.6.
+
+    Args:
+        features: (N, D).
+        env: (N,) environment numbers.
+        bins: (N,) label of each row.
+
+    Returns:
+        (R, D), one row for each label and environment with three rows or more; R = 0 where no label has two of these.
+    """
+    cells, place = torch.unique(torch.stack([bins, env], 1), dim=0, return_inverse=True)
+    count = torch.bincount(place, minlength=len(cells)).to(features.dtype)
+    means = features.new_zeros(len(cells), features.shape[1]).index_add(0, place, features) / count.unsqueeze(1)
+    enough = count >= FEWEST
+    label = cells[:, 0]
+    together = torch.bincount(label[enough], minlength=int(label.max()) + 1 if len(label) else 1)
+    kept = enough & (together[label] > 1)
+    weight = torch.where(kept, count, 0)
+    size = features.new_zeros(len(together)).index_add(0, label, weight).clamp(min=1)
+    centre = features.new_zeros(len(together), features.shape[1]).index_add(0, label, means * weight.unsqueeze(1))
+    centre = centre / size.unsqueeze(1)
+    return (count.sqrt().unsqueeze(1) * (means - centre[label]))[kept]
+
+
+def unstable_directions(features: Tensor, env: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:
+    """The directions of `movements` above the noise floor, the strongest with length 1.
+
+    The floor is the largest singular value in 20 random exchanges of the environments among rows of one label: what
+    sampling alone gives, whatever the correlations of the features. With singular values s_i and floor s_0, direction
+    v_i has length √(s_i² − s_0²) over that of the strongest.
+
+    Args:
+        features: (N, D) standardised.
+        env, bins: (N,).
+        generator: of the exchanges.
+
+    Returns:
+        (D, 4) columns, 0 where there is no further direction.
+    """
+    found = features.new_zeros(features.shape[1], RANK)
+    rows = movements(features, env, bins)
+    if len(rows) == 0:
+        return found
+    _, values, directions = torch.linalg.svd(rows, full_matrices=False)
+    floor = max(_strongest(features, exchanged(env, bins, generator), bins) for _ in range(PERMUTATIONS))
+    above = (values.square() - floor**2).clamp(min=0).sqrt()[:RANK]
+    if above[0] > 0:
+        found[:, : len(above)] = directions[: len(above)].T * (above / above[0])
+    return found
+
+
+def exchanged(env: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:
+    """(N,) the environments, randomly exchanged among the rows of one label."""
+    random = torch.rand(len(env), generator=generator, device=generator.device).to(env.device)
+    order = torch.argsort(random)
+    shuffled = order[torch.argsort(bins[order], stable=True)]  # rows by label, in random order within it
+    plain = torch.argsort(bins, stable=True)
+    result = torch.empty_like(env)
+    result[plain] = env[shuffled]
+    return result
+
+
+def _strongest(features: Tensor, env: Tensor, bins: Tensor) -> float:
+    rows = movements(features, env, bins)
+    return float(torch.linalg.matrix_norm(rows, ord=2)) if len(rows) else 0.0
+
+
+class Directions(nn.Module):
+    """The current directions of G modalities of one width, and noise along them.
+
+    Args:
+        groups: G.
+        width: H.
+    """
+
+    factor: Tensor
+
+    def __init__(self, groups: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.zeros(groups, width, RANK))
+
+    def replace(self, factors: list[Tensor]) -> None:
+        """Take (H, 4) directions per modality."""
+        self.factor.copy_(torch.stack(factors))
+
+    @property
+    def counts(self) -> list[int]:
+        """How many directions each modality has."""
+        return (self.factor.abs().amax(1) > 0).sum(1).tolist()
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """(G, N, 4) standard normal → (G, N, H) noise along the directions, in standard deviations of the features."""
+        return noise @ self.factor.transpose(1, 2)

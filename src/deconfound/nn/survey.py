@@ -1,0 +1,103 @@
+"""What the encoders make of the training rows, for methods that learn something from all of them between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.errors import DataError
+from deconfound.signal import Batch
+from deconfound.task import Task
+
+MOST_ROWS = 4096
+"""Training rows that are looked at, evenly spaced; more cost time and change little."""
+_CHUNK = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """N training rows as the encoders see them at one moment.
+
+    Args:
+        features: modality → (N, H), 0 where the modality is absent.
+        present: modality → (N,) bool.
+        target: (N,).
+        env: (N,) environment numbers.
+    """
+
+    features: Mapping[str, Tensor]
+    present: Mapping[str, Tensor]
+    target: Tensor
+    env: Tensor
+
+
+def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
+    """(R,) int64 numbers of at most so many training rows, evenly spaced."""
+    rows = development.rows("train")
+    count = min(len(rows), most)
+    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()
+
+
+@torch.no_grad()
+def survey(backbone: Backbone, development: Dataset, most: int = MOST_ROWS) -> Survey:
+    """Encode training rows in eval mode, on the device of the backbone."""
+    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
+    training = {part: part.training for part in backbone.modules()}
+    backbone.eval()
+    try:
+        batches = [development.batch(rows).to(device) for rows in training_rows(development, most).split(_CHUNK)]
+        found = [backbone.encode(batch) for batch in batches]
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+    return Survey(
+        {name: torch.cat([each[name] for each in found]) for name in backbone.modalities},
+        {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
+        torch.cat([batch.target for batch in batches]),
+        torch.cat([batch.env for batch in batches]),
+    )
+
+
+def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
+    """Modality → (B, D) mean of the standardised input over the steps that exist; modalities of tokens are left out."""
+    kept = {}
+    for name, signal in backbone.standardise(batch).items():
+        if backbone.modalities[name].kind != "tokens":
+            steps = signal.mask.sum(1, keepdim=True).clamp(min=1)
+            kept[name] = signal.values.flatten(2).sum(1) / steps  # values are 0 where the mask is False
+    return kept
+
+
+def label_bins(task: Task, target: Tensor, count: int = 4) -> Tensor:
+    """(N,) int64 label of each row: its class, or its bin between `count` - 1 quantiles of the targets."""
+    if task.kind == "classification":
+        return target
+    edges = torch.quantile(target.double(), torch.arange(1, count, device=target.device).double() / count)
+    return torch.bucketize(target.double(), edges)
+
+
+def check_environments(development: Dataset, fewest: int = 3) -> None:
+    """Whether labels can be compared between the environments of the training rows.
+
+    Raises:
+        DataError: one environment, or no label (class, or quarter of the targets) with `fewest` rows in two of them.
+    """
+    rows = development.rows("train")
+    cut = slice(rows.start, rows.stop)
+    env, bins = development.env[cut], label_bins(development.task, development.target[cut])
+    if len(torch.unique(env)) < 2:
+        raise DataError(
+            f"the training rows of {development.name} are of one environment; name columns that tell several apart "
+            "('environment' under [data]), or use source = 'virtual'"
+        )
+    cells, count = torch.unique(torch.stack([bins, env], 1), dim=0, return_counts=True)
+    if int(torch.bincount(cells[count >= fewest, 0], minlength=1).max()) < 2:
+        raise DataError(
+            f"no label of {development.name} has {fewest} training rows in two environments, so they cannot be compared; "
+            "name coarser columns under [data] environment"
+        )
