@@ -1,13 +1,17 @@
 """The pair distances against loops over every pair."""
 
+from itertools import permutations
+from math import log
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 
-from deconfound.objectives.invariance import Distance, invariance
+from deconfound.objectives.invariance import Distance, invariance, mean_divergence
 from tensor_watch import largest_tensor
 
 DISTANCES: list[Distance] = ["l1", "l2", "cosine"]
@@ -87,3 +91,41 @@ def test_memory_grows_with_k_not_with_its_square(distance: Distance) -> None:
     views = torch.randn(16, 32, 8, requires_grad=True)
     present = torch.ones(32, dtype=torch.bool)
     assert largest_tensor(lambda: invariance(views, present, distance).backward()) <= 16 * 32 * 8
+
+
+def naive_divergence(logits: Tensor, present: Tensor) -> float:
+    """(K, B, C): every ordered pair of views of every present row, class by class."""
+    found = []
+    for b in range(logits.shape[1]):
+        if present[b]:
+            views = [torch.softmax(view, 0).tolist() for view in logits[:, b]]
+            for i, j in permutations(range(len(views)), 2):
+                found.append(sum(p * log(p / q) for p, q in zip(views[i], views[j], strict=True)))
+    return sum(found) / len(found) if found else 0.0
+
+
+@settings(deadline=None, max_examples=30)
+@given(count=st.integers(1, 5), rows=st.integers(1, 4), classes=st.integers(2, 4), seed=st.integers(0, 9999))
+def test_the_divergence_equals_the_loop(count: int, rows: int, classes: int, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(count, rows, classes, generator=draw, dtype=torch.float64)
+    present = torch.rand(rows, generator=draw) < 0.7
+    expected = naive_divergence(logits, present)
+    assert mean_divergence(logits, present).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_squared_difference_is_the_divergence_of_the_gaussians_that_the_squared_error_means() -> None:
+    views = torch.randn(3, 4, 1, dtype=torch.float64)
+    gaussians = [Normal(view, 0.5**0.5) for view in views]  # −log density = (y − f)² + constant
+    expected = torch.stack([kl_divergence(p, q).mean() for p, q in permutations(gaussians, 2)]).mean()
+    torch.testing.assert_close(invariance(views, torch.ones(4, dtype=torch.bool), "l2"), expected)
+
+
+def test_the_divergence_stays_finite_for_sure_predictions_and_in_half_precision() -> None:
+    logits = torch.tensor([[[80.0, -80.0]], [[-80.0, 80.0]]], requires_grad=True)
+    found = mean_divergence(logits, torch.ones(1, dtype=torch.bool))
+    found.backward()
+    assert found.item() == pytest.approx(160)
+    assert bool(torch.isfinite(torch.as_tensor(logits.grad)).all())
+    half = logits.detach().half()
+    assert mean_divergence(half, torch.ones(1, dtype=torch.bool)).item() == pytest.approx(160)

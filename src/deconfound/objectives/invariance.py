@@ -45,3 +45,26 @@ def invariance(views: Tensor, present: Tensor, distance: Distance) -> Tensor:
         unit = F.normalize(views, dim=-1)
         pairs = count / 2 * (unit - unit.mean(0)).square().sum((0, -1))
     return row_mean(pairs, present) * (2 / (count * (count - 1)))
+
+
+@full_precision
+def mean_divergence(logits: Tensor, present: Tensor) -> Tensor:
+    """Mean over ordered pairs of views of KL(p_i ‖ p_j) between the class probabilities of a row ("kl").
+
+    Σ_{i≠j} KL(p_i ‖ p_j) = K Σ_i ⟨p_i − p̄, log p_i − mean_j log p_j⟩. For predicted numbers the counterpart is "l2": the
+    divergence of two Gaussians of variance ½, whose −log density is the squared error, is (a − b)².
+
+    Args:
+        logits: (K, *, B, C), one view per environment.
+        present: (*, B) bool; the other rows do not count.
+
+    Returns:
+        (*) non-negative, in nats; 0 for K = 1 and where no row is present.
+    """
+    count = len(logits)
+    if count < 2:
+        return logits.new_zeros(logits.shape[1:-2])
+    logs = F.log_softmax(logits, dim=-1)
+    probabilities = logs.exp()
+    pairs = ((probabilities - probabilities.mean(0)) * (logs - logs.mean(0))).sum((0, -1))
+    return row_mean(pairs, present) / (count - 1)
