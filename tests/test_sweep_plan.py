@@ -7,6 +7,7 @@ import torch
 from deconfound.errors import DataError, SpecError
 from deconfound.search import Search
 from deconfound.store import save
+from deconfound.sweep_choice import _key
 from deconfound.sweep_plan import _draw, config_of, draw_values, make_plan, read_plan
 from small import tiny
 from sweeping import TOY, small_sweep
@@ -138,3 +139,43 @@ def test_a_dataset_without_validation_or_environments_is_refused(tmp_path):
     for rule in ("worst-group", "leave-one-environment-out"):
         with pytest.raises(DataError, match=f"the rule '{rule}' needs environments"):
             make_plan(small_sweep(**plain, selection={"rule": rule}))
+
+
+JOINED = {"name": "erm", "penalties": {"vrex": {"ramp": 0.0}, "irm": {}}, "augmentations": {"mixup": {}}}
+
+
+def test_what_joins_a_method_is_in_its_label_and_is_drawn_with_it():
+    plan = make_plan(small_sweep(draws=3, search={}, method=[JOINED, {"name": "erm"}]))
+    ours = [job for job in plan.jobs if job.method == "erm + vrex + irm + mixup"]
+    assert {job.spec["name"] for job in ours} == {"erm + vrex + irm + mixup"}
+    vrex, irm = ([job.spec["method"]["penalties"][name] for job in ours if job.seed == 0] for name in ("vrex", "irm"))
+    assert vrex[0] == {"weight": 100.0, "ramp": 0.0}
+    assert {each["ramp"] for each in vrex} == {0.0}
+    assert len({each["weight"] for each in vrex} | {each["weight"] for each in irm}) == 5  # the default of both is 100
+    assert len({job.spec["method"]["augmentations"]["mixup"]["alpha"] for job in ours}) == 3
+    assert all("penalties" not in job.spec["method"] for job in plan.jobs if job.method == "erm")
+    weights = draw_values(plan.spec, plan.spec.method[0], 2)["penalties.vrex"]
+    assert weights == {"weight": vrex[2]["weight"]}
+
+
+def test_the_key_of_a_draw_names_what_was_drawn_for_a_penalty():
+    entry = {"name": "erm", "label": "ours", "penalties": {"vrex": {}}}
+    first, second = (j for j in make_plan(small_sweep(search={}, method=[entry])).jobs if j.seed == 0)
+    weight = second.spec["method"]["penalties"]["vrex"]["weight"]
+    assert _key(second, first) == f"ours: penalties.vrex.weight={weight:g}"
+    assert _key(first, first) == "ours: default"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"penalties": {"vrx": {}}}, "there is no penalty 'vrx'; did you mean 'vrex'"),
+        ({"penalties": {"vrex": {"wait": 1}}}, "vrex: there is no argument 'wait'"),
+        ({"penalties": {"vrex": 3}}, "penalties.vrex = 3: input should be a valid dictionary"),
+        ({"arguments": {"penalties": {"vrex": {}}}}, "penalties stand beside 'arguments', not in them"),
+    ],
+)
+def test_a_mistake_in_what_joins_is_told_in_one_line(entry, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        make_plan(small_sweep(method=[{"name": "erm", **entry}]))
+    assert "\n" not in str(caught.value)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from deconfound.errors import SpecError
 from deconfound.search import Search
+from deconfound.spec import Spec
+from deconfound.toml_text import toml_text
 from deconfound.tune_spec import TuneSpec
 from tune_small import RATE, spec
 
@@ -63,3 +66,15 @@ def test_files_that_are_no_tuning_are_refused(tmp_path):
 def test_importing_the_command_loads_no_torch():
     script = "import sys, deconfound.cli_tune; assert not {'torch', 'optuna', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_penalties_and_augmentations_are_searched_with_their_method():
+    joined = {"name": "erm", "penalties": {"group-dro": {"weight": 0.5}}, "augmentations": {"mixup": {}}}
+    found = spec(method=[joined], search={})
+    (entry,) = found.method
+    assert [d.key for d in found.space(entry)] == ["penalties.group-dro.rate", "augmentations.mixup.alpha"]
+    run = found.run_spec(entry, {"penalties.group-dro.rate": 0.05, "augmentations.mixup.alpha": 2.0}, 3)
+    assert run.title == "erm + group-dro + mixup"
+    assert run.method["penalties"] == {"group-dro": {"weight": 0.5, "rate": 0.05, "ramp": 0.0}}
+    assert run.method["augmentations"] == {"mixup": {"alpha": 2.0}}
+    assert Spec.of(tomllib.loads(toml_text(run.dump()))) == run

@@ -272,7 +272,7 @@ class Run:
             chosen,
             out=self.path,
             run=self.path.name,
-            method_name=self.spec.name or self.spec.method["name"],
+            method_name=self.spec.title,
             seed=self.spec.seed,
             device=device,
             progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -94,6 +94,11 @@ ADDED = ("penalties", "augmentations")
 """Keys of the table [method] that hold components which join the method: name → arguments."""
 
 
+def joined_name(name: str, *added: Iterable[str]) -> str:
+    """A method with what joins it, as "erm + vrex + mixup"."""
+    return " + ".join([name, *(each for names in added for each in names)])
+
+
 def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -101,7 +106,7 @@ def _named(value: Any) -> Any:
 class Spec(_Table):
     """One run. `Spec.read` makes it from TOML, `Spec.of` from a mapping; both fill the method's defaults."""
 
-    name: str | None = Field(default=None, description="label in reports; the method's name if left out")
+    name: str | None = Field(default=None, description="label in reports; 'erm + vrex' if left out")
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training"
     )
@@ -152,13 +157,18 @@ class Spec(_Table):
             raise SpecError(f"{path}: {error}") from error
         return spec.model_copy(update={"data": spec.data.placed(path.parent)})
 
+    @property
+    def title(self) -> str:
+        """The label, or the method's name with those of its penalties and augmentations."""
+        return self.name or joined_name(self.method["name"], *(self.method.get(kind, {}) for kind in ADDED))
+
     def dump(self) -> dict[str, Any]:
         """As JSON values."""
         return json.loads(self.model_dump_json())
 
     def difference(self, other: Spec) -> str | None:
         """The first argument that differs, as "train.epochs is 60 here and 30 there", or None; another method first."""
-        mine, theirs = _flat(self.dump()), _flat(other.dump())
+        mine, theirs = flat(self.dump()), flat(other.dump())
         for name in ("method.name", *sorted(mine.keys() | theirs.keys())):
             if mine.get(name) != theirs.get(name):
                 return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
@@ -180,11 +190,12 @@ def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:
     resolve(kind, str(given.get("name")), {name: value for name, value in given.items() if name != "name"})
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables inside of tables as one: "backbone.encoders.text" → value."""
+    found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
+            found |= flat(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            found[f"{prefix}{name}"] = value
+    return found

@@ -17,6 +17,7 @@ from deconfound.files import whole_file
 from deconfound.jobs import Job, evaluated, failure, read_selection, trained
 from deconfound.records import Record, read_records
 from deconfound.selection import Candidate, Selection, select
+from deconfound.spec import flat
 from deconfound.sweep_plan import Plan, config_of
 
 
@@ -160,8 +161,8 @@ def _key(job: Job, default: Job) -> str:
     changes = [
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for table in ("method", "backbone", "train")
-        for name, value in job.spec[table].items()
-        if value != default.spec[table][name]
+        for name, value in flat(job.spec[table]).items()
+        if value != flat(default.spec[table])[name]
     ]
     return f"{job.method}: {', '.join(changes) or 'default'}"
 

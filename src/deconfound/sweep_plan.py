@@ -196,7 +196,7 @@ def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: 
         {
             "name": label,
             "data": data,
-            "method": {"name": method.name, **method.arguments, **drawn["method"]},
+            "method": method.table(drawn),
             "backbone": {**backbone, **drawn["backbone"]},
             "train": {**_given(spec.base.train), **drawn["train"]},
         }
@@ -208,17 +208,17 @@ def _given(table: Any, *without: str) -> dict[str, Any]:
 
 
 def draw_values(spec: SweepSpec, method: MethodEntry, draw: int) -> dict[str, dict[str, Any]]:
-    """Table of a specification → argument → value of one draw; all empty for draw 0, the default.
+    """Table of a specification, or key of `MethodEntry.parts`, → argument → value of one draw; all empty for draw 0.
 
-    A value follows from the seed of the draws, the label, the number of the draw and the argument's name: more draws,
-    methods or arguments leave it as it is. What a [[method]] table sets is not drawn.
+    Draw 0 is the default. A value follows from the seed of the draws, the label, the number of the draw and the
+    argument's name: more draws, methods or arguments leave it as it is. What a [[method]] table sets is not drawn.
     """
-    model = arguments(find("methods", method.name))
-    ranges: dict[str, dict[str, tuple[Any, Search]]] = {"method": {}, "backbone": {}, "train": {}}
-    for name, field in model.model_fields.items():
-        found = next((item for item in field.metadata if isinstance(item, Search)), None)
-        if found is not None and name not in method.arguments:
-            ranges["method"][name] = field.annotation, found
+    ranges: dict[str, dict[str, tuple[Any, Search]]] = {key: {} for key in (*method.parts, "backbone", "train")}
+    for key, (kind, component, given) in method.parts.items():
+        for name, field in arguments(find(kind, component)).model_fields.items():
+            found = next((item for item in field.metadata if isinstance(item, Search)), None)
+            if found is not None and name not in given:
+                ranges[key][name] = field.annotation, found
     for table, fields, known in (
         ("backbone", spec.search.backbone, BackboneSpec.model_fields),
         ("train", spec.search.train, TrainSpec.model_fields),

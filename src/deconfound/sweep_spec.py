@@ -11,8 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.errors import SpecError
 from deconfound.registry import explain, explain_detail
 from deconfound.scenario import read_scenarios, scenario_from
-from deconfound.spec import BackboneSpec, DataSpec, TrainSpec, read_toml
+from deconfound.spec import ADDED, BackboneSpec, DataSpec, TrainSpec, joined_name, read_toml
 
+Added = dict[str, dict[str, Any]]
 Rule = Literal["valid", "worst-group", "leave-one-environment-out", "oracle"]
 
 
@@ -37,17 +38,46 @@ class MethodEntry(_Table):
     """One [[method]]."""
 
     name: str = Field(description="of a method; see 'deconfound list'")
-    label: str | None = Field(default=None, min_length=1, description="label in reports; the name if left out")
+    label: str | None = Field(default=None, min_length=1, description="label in reports; 'erm + vrex' if left out")
     arguments: dict[str, Any] = Field(default={}, description="of the method; kept as they are in every draw")
+    penalties: Added = Field(default={}, description="of the method: name → arguments, kept as they are")
+    augmentations: Added = Field(default={}, description="of the batches: name → arguments, kept as they are")
     backbone: dict[str, Any] = Field(default={}, description="fields that replace those of [base.backbone]")
     modalities: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="modalities to use; those of the dataset if left out"
     )
 
+    @model_validator(mode="after")
+    def _joined_beside(self) -> MethodEntry:
+        for kind in ADDED:
+            if kind in self.arguments:
+                raise ValueError(f"{kind} stand beside 'arguments', not in them: {kind} = {{ NAME = {{}} }}")
+        return self
+
     @property
     def title(self) -> str:
-        """The label, or the name where there is none."""
-        return self.label or self.name
+        """The label, or the name with those of what joins the method, as "erm + vrex"."""
+        return self.label or joined_name(self.name, self.penalties, self.augmentations)
+
+    @property
+    def parts(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
+        """The method and all that joins it: "method" or "penalties.vrex" → kind, name and what is set."""
+        joined = {
+            f"{kind}.{name}": (kind, name, knobs) for kind in ADDED for name, knobs in getattr(self, kind).items()
+        }
+        return {"method": ("methods", self.name, self.arguments), **joined}
+
+    def table(self, drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """The table [method] of a specification.
+
+        Args:
+            drawn: key of `parts` → argument → value.
+        """
+        found: dict[str, Any] = {"name": self.name, **self.arguments, **drawn.get("method", {})}
+        for key, (kind, name, knobs) in self.parts.items():
+            if key != "method":
+                found.setdefault(kind, {})[name] = {**knobs, **drawn.get(key, {})}
+        return found
 
 
 class Range(_Table):

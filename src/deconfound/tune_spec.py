@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -37,14 +37,14 @@ class Dimension:
     """One number that is searched.
 
     Args:
-        table, name: "method", "backbone" or "train", and the argument in it.
+        table, name: "method", "penalties.vrex" (as in `MethodEntry.parts`), "backbone" or "train", and the argument in it.
         low, high: inclusive ends.
         log: the logarithm is drawn.
         integer: only whole numbers.
         default: what it is without tuning.
     """
 
-    table: Literal["method", "backbone", "train"]
+    table: str
     name: str
     low: float
     high: float
@@ -54,7 +54,7 @@ class Dimension:
 
     @property
     def key(self) -> str:
-        """ "train.learning_rate"."""
+        """ "train.learning_rate", "penalties.vrex.weight"."""
         return f"{self.table}.{self.name}"
 
 
@@ -127,12 +127,12 @@ class TuneSpec(_Table):
         Raises:
             SpecError: an argument or field that does not exist or is no number, or nothing is left to search.
         """
-        fields = arguments(find("methods", entry.name)).model_fields
         found = [
-            _dimension("method", name, field, Range(low=item.low, high=item.high, log=item.log))
-            for name, field in fields.items()
+            _dimension(key, name, field, Range(low=item.low, high=item.high, log=item.log))
+            for key, (kind, component, given) in entry.parts.items()
+            for name, field in arguments(find(kind, component)).model_fields.items()
             for item in field.metadata
-            if isinstance(item, Search) and name not in entry.arguments
+            if isinstance(item, Search) and name not in given
         ]
         for table, model in (("backbone", BackboneSpec), ("train", TrainSpec)):
             base = getattr(self.base, table)
@@ -159,18 +159,19 @@ class TuneSpec(_Table):
         data = self.data.model_dump()
         if entry.modalities is not None:
             data["modalities"] = entry.modalities
-        values: dict[str, dict[str, Any]] = {
-            "method": {"name": entry.name, **entry.arguments},
-            "backbone": {**self.base.backbone.model_dump(), **entry.backbone},
-            "train": self.base.train.model_dump(),
-        }
+        found: dict[str, dict[str, Any]] = {"backbone": {}, "train": {}}
         for key, value in drawn.items():
-            table, _, name = key.partition(".")
-            values[table][name] = value
+            table, _, name = key.rpartition(".")
+            found.setdefault(table, {})[name] = value
+        values = {
+            "method": entry.table(found),
+            "backbone": {**self.base.backbone.model_dump(), **entry.backbone, **found["backbone"]},
+            "train": {**self.base.train.model_dump(), **found["train"]},
+        }
         return Spec.of({"name": entry.title, "seed": seed, "data": data, **values})
 
 
-def _dimension(table: Any, name: str, field: FieldInfo, ends: Range, default: Any = None) -> Dimension:
+def _dimension(table: str, name: str, field: FieldInfo, ends: Range, default: Any = None) -> Dimension:
     if field.annotation not in (int, float):
         raise SpecError(f"{table}.{name} cannot be searched in a range, as it is no number; set it in [base.{table}]")
     default = field.default if default is None else default

@@ -13,6 +13,7 @@ from typing import Any
 from deconfound.curves import read_curves
 from deconfound.errors import RunError
 from deconfound.records import Record, read_records
+from deconfound.spec import ADDED, joined_name
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,10 @@ def read_run(path: Path, rule: str = "") -> Run:
     try:
         data = environment["data"]
         method = text_of(spec["method"]["name"])
+        title = joined_name(method, *(spec["method"].get(kind, {}) for kind in ADDED))
         return Run(
             folder=path.resolve().name,
-            label=text_of(spec["name"]) if spec.get("name") else method,
+            label=text_of(spec["name"]) if spec.get("name") else title,
             method=method,
             seed=_whole(spec["seed"]),
             modalities=tuple(_modality(name, form) for name, form in data["modalities"].items()),
