@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deconfound.backbone import Backbone
 from deconfound.method import Loss
-from deconfound.objectives.alignment import coral
+from deconfound.objectives.matching import coral
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
 from deconfound.signal import Batch

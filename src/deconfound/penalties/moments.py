@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deconfound.backbone import Backbone
 from deconfound.method import Loss
-from deconfound.objectives.alignment import class_moments, regression_moments
+from deconfound.objectives.matching import class_moments, regression_moments
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
 from deconfound.signal import Batch
