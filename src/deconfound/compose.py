@@ -53,6 +53,9 @@ class Composed(Method):
     def representations(self, batch: Batch) -> Representations:
         return self.inner.representations(batch)
 
+    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
+        return self.inner.reconstruct(parts)
+
     def check(self, development: Dataset) -> None:
         """As the inner method.
 
@@ -127,6 +130,9 @@ class Preset(Method):
 
     def representations(self, batch: Batch) -> Representations:
         return self.inner.representations(batch)
+
+    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
+        return self.inner.reconstruct(parts)
 
     def check(self, development: Dataset) -> None:
         self.inner.check(development)

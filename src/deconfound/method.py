@@ -83,6 +83,10 @@ class Method(nn.Module, ABC):
         """What the prediction is made from; methods that split the features return both parts."""
         return Representations(self.backbone.encode(batch))
 
+    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
+        """Modality → (B, H) features that both parts stand for together, in standard deviations; None without a decoder."""
+        return None
+
     def check(self, development: Dataset) -> None:
         """Called once before anything is written.
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from deconfound.dataset import DEVELOPMENT, Dataset
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.lock import sole_writer
 from deconfound.method import Method
+from deconfound.openings import log_opening
 from deconfound.penalty import make_penalties
 from deconfound.registry import make
 from deconfound.spec import ADDED, DataSpec, Spec
@@ -282,13 +281,7 @@ class Run:
         from deconfound.evaluation import kept_predictions
 
         fresh = [s.name for s in chosen if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
-        if fresh:
-            opening = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "scenarios": fresh}
-            try:
-                with open(self.path / "openings.jsonl", "a", encoding="utf-8") as file:
-                    file.write(json.dumps(opening) + "\n")
-            except OSError as error:
-                raise RunError(f"cannot log the opening of test rows in {self.path}: {error.strerror}") from error
+        log_opening(self.path, fresh)
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

@@ -168,6 +168,10 @@ class CmIR(Method):
         parts = dict(zip(self.names, split, strict=True))
         return Representations({n: part[0] for n, part in parts.items()}, {n: part[1] for n, part in parts.items()})
 
+    def reconstruct(self, parts: Representations) -> dict[str, Tensor]:
+        rebuilt = [feature for group in self._groups() for feature in group.rebuilt(parts.predictive, parts.spurious)]
+        return dict(zip(self.names, rebuilt, strict=True))
+
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction; the last three summed over
         the modalities. Monitors: `spread/MODALITY`, the standard deviation of its invariant part in this batch.

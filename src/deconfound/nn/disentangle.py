@@ -137,6 +137,10 @@ class DisentanglerGroup(nn.Module):
         hidden = self.split.trunk(self.stack(features))
         return self.split.invariant(hidden), self.split.spurious(hidden)
 
+    def rebuilt(self, invariant: Mapping[str, Tensor], spurious: Mapping[str, Tensor]) -> Tensor:
+        """{(B, dim)} parts → (G, B, H) features as running moments standardise them."""
+        return self.split.decoder(self.stack(invariant), self.stack(spurious))
+
     def find_directions(self, seen: Survey, bins: Tensor, generator: torch.Generator) -> None:
         """Set the directions of structured noise from many rows."""
         assert self.directions is not None, "only structured noise has directions"
