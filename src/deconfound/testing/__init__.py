@@ -3,8 +3,10 @@
 Run them on your own components: `check_method(lambda backbone: Mine(backbone, knob=3))`.
 """
 
+from deconfound.testing.augmentation import check_augmentation
 from deconfound.testing.corruption import check_corruption
 from deconfound.testing.dataset import check_dataset
 from deconfound.testing.method import check_method
+from deconfound.testing.penalty import check_penalty
 
-__all__ = ["check_corruption", "check_dataset", "check_method"]
+__all__ = ["check_augmentation", "check_corruption", "check_dataset", "check_method", "check_penalty"]

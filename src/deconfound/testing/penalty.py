@@ -1,0 +1,146 @@
+"""`check_penalty`: the laws of a penalty, on small random batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.compose import Composed
+from deconfound.method import Loss, Method
+from deconfound.methods.erm import ERM
+from deconfound.penalty import Penalty
+from deconfound.signal import Batch
+from deconfound.task import Modality, Task
+from deconfound.testing.examples import MODALITIES, random_batch
+from deconfound.testing.method import check_method
+
+_ROWS = 24
+_ENVIRONMENTS = 3
+
+
+def check_penalty(
+    make: Callable[[Backbone, int], Penalty],
+    *,
+    method: Callable[[Backbone], Method] = ERM,
+    modalities: Mapping[str, Modality] = MODALITIES,
+    task: Task | None = None,
+    seed: int = 0,
+) -> None:
+    """Check a penalty on a method. No state of the caller changes.
+
+    The laws: the method with the penalty keeps the laws of a method (`check_method`), so no parameter is idle, every set of
+    absent modalities gives finite losses and gradients, and the state can be saved and loaded; the penalty is one finite
+    number, also where an environment has one row, all labels are equal, or the arithmetic is bfloat16; what is added to the
+    loss is the weight times that number; it has a gradient for the method; features of absent modalities do not count; the
+    loss and the batch are not changed; it draws no random numbers, and in eval mode it keeps its state.
+
+    Args:
+        make: backbone of the method and E → penalty, such as the class itself. A weight of 0 has no gradient to check.
+        method: backbone → the method that it joins.
+        modalities: forms of the input.
+        task: of the method; a regression unless given.
+        seed: of the weights and the batches.
+
+    Raises:
+        AssertionError: a law is broken; the message says which.
+    """
+    task = task or Task.regression()
+    generator = torch.Generator().manual_seed(seed)
+
+    def build(backbone: Backbone) -> Composed:
+        inner = method(backbone)
+        return Composed(inner, {"penalty": make(inner.backbone, _ENVIRONMENTS)}, {})
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        composed = build(Backbone.build(modalities, task, hidden=8))
+        (penalty,) = composed.penalties.values()
+        assert isinstance(penalty, Penalty), f"make returns a Penalty; got {type(penalty).__name__}"
+        given = random_batch(modalities, task, _ROWS, generator)
+        batch = replace(given, env=torch.arange(_ROWS) // task.outputs % _ENVIRONMENTS)
+        composed.eval()
+        _check_purity(composed, penalty, batch)
+        _check_absent_features(composed, penalty, batch)
+        _check_gradient(composed, penalty, batch)
+        for what, each in _hard(batch):
+            _check_number(composed, penalty, each, what)
+        composed.eval()
+        _check_weight(composed, penalty, batch)
+    check_method(build, modalities=modalities, task=task, seed=seed)
+
+
+def _hard(batch: Batch) -> Iterator[tuple[str, Batch]]:
+    """What a penalty meets in training."""
+    yield "of an ordinary batch", batch
+    yield "where an environment has one row", replace(batch, env=(torch.arange(len(batch)) == 0).long())
+    yield "where all labels are equal", replace(batch, target=torch.zeros_like(batch.target))
+    yield "where every environment has one label", replace(batch, target=batch.env.to(batch.target.dtype))
+    other = int(torch.nonzero(batch.env != batch.env[-1])[-1])
+    yield "of two rows", batch.select(torch.tensor([other, len(batch) - 1]))
+
+
+def _loss(method: Composed, batch: Batch) -> Loss:
+    return method.inner.loss(batch, 0.5, torch.Generator().manual_seed(1))
+
+
+def _check_number(method: Composed, penalty: Penalty, batch: Batch, what: str) -> None:
+    for half in (False, True):
+        where = f"{what} in bfloat16" if half else what
+        method.train().zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            value = penalty(_loss(method, batch), batch)
+        assert bool(torch.isfinite(value)), f"the penalty {where}: not finite"
+        if value.requires_grad:
+            value.backward()
+        for name, parameter in method.named_parameters():
+            finite = parameter.grad is None or bool(torch.isfinite(parameter.grad).all())
+            assert finite, f"the gradient of {name} {where}: not finite"
+    method.zero_grad()
+
+
+def _check_gradient(method: Composed, penalty: Penalty, batch: Batch) -> None:
+    method.train().zero_grad()
+    value = penalty(_loss(method, batch), batch)
+    assert value.requires_grad, "the penalty must carry a gradient"
+    value.backward()
+    reached = [p.grad is not None and bool((p.grad != 0).any()) for p in method.inner.parameters()]
+    assert any(reached), "the penalty has no gradient for the method that it joins"
+    method.zero_grad()
+
+
+def _check_absent_features(method: Composed, penalty: Penalty, batch: Batch) -> None:
+    loss = _loss(method, batch)
+    wild = {n: f.masked_fill(~batch.present[n].unsqueeze(1), 1e3) for n, f in loss.features.items()}
+    same = torch.allclose(penalty(loss, batch), penalty(replace(loss, features=wild), batch))
+    assert same, "features of absent modalities move the penalty"
+
+
+def _check_purity(method: Composed, penalty: Penalty, batch: Batch) -> None:
+    state = {name: value.clone() for name, value in penalty.state_dict().items()}
+    random = torch.get_rng_state()
+    loss = _loss(method, batch)
+    given = _tensors(loss, batch)
+    before = [tensor.detach().clone() for tensor in given]
+    first, second = penalty(loss, batch), penalty(loss, batch)
+    assert first.ndim == 0, f"the penalty must be one number; got {tuple(first.shape)}"
+    assert torch.equal(first, second), "determinism: two calls in eval mode differ"
+    assert torch.equal(random, torch.get_rng_state()), "determinism: it draws from the global random generator"
+    assert all(map(torch.equal, before, given)), "the loss or the batch is changed"
+    for name, value in penalty.state_dict().items():
+        assert torch.equal(value, state[name]), f"state: eval mode changes {name}"
+
+
+def _tensors(loss: Loss, batch: Batch) -> list[Tensor]:
+    parts = [loss.total, loss.risks, loss.output, *loss.features.values(), batch.target, batch.ids, batch.env]
+    return parts + [part for signal in batch.signals.values() for part in (signal.values, signal.mask)]
+
+
+def _check_weight(method: Composed, penalty: Penalty, batch: Batch) -> None:
+    inner, loss = _loss(method, batch), method.loss(batch, 0.5, torch.Generator().manual_seed(1))
+    expected = inner.total + penalty.grown(0.5) * penalty(inner, batch)
+    assert torch.allclose(loss.total, expected, rtol=1e-4, atol=1e-5), "the loss grows by the weight times the penalty"
+    assert torch.allclose(loss.terms["penalty"], penalty(inner, batch)), "the term is the penalty before its weight"

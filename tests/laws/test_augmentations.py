@@ -1,0 +1,102 @@
+"""Every registered augmentation keeps the laws; broken ones are caught."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from deconfound.augmentation import Augmentation
+from deconfound.augmentations.noise import Noise
+from deconfound.registry import make, names
+from deconfound.signal import Batch, Signal
+from deconfound.task import Task
+from deconfound.testing import check_augmentation
+
+
+@pytest.mark.parametrize("task", [Task.regression(), Task.classification(("a", "b", "c"))], ids=lambda task: task.kind)
+@pytest.mark.parametrize("name", names("augmentations"))
+def test_laws_hold(name: str, task: Task) -> None:
+    check_augmentation(make("augmentations", name), task=task)
+
+
+class Broken(Augmentation):
+    """Noise with something done before or after."""
+
+    def __init__(self, change: Callable[[list[tuple[float, Batch]], Batch], list[tuple[float, Batch]]]) -> None:
+        self.change = change
+
+    def __call__(self, batch, backbone, generator):
+        return self.change(Noise()(batch, backbone, generator), batch)
+
+
+def heavy(made, given):
+    return [(2.0, batch) for _, batch in made]
+
+
+def negative(made, given):
+    return [(1.5, made[0][1]), (-0.5, made[0][1])]
+
+
+def turned(made, given):
+    return [(1.0, made[0][1].select(torch.arange(len(given)).flip(0)))]
+
+
+def other_rooms(made, given):
+    return [(1.0, replace(made[0][1], env=1 - given.env))]
+
+
+def empty(made, given):
+    return [(1.0, made[0][1].without(*given.signals))]
+
+
+def invented(made, given):
+    (_, batch) = made[0]
+    signals = {n: Signal(s.values + 1, s.mask) for n, s in batch.signals.items()}
+    return [(1.0, batch.with_signals(signals))]
+
+
+def in_place(made, given):
+    given.target.mul_(2)
+    return made
+
+
+def infinite(made, given):
+    (_, batch) = made[0]
+    signals = {n: Signal(s.values / 0.0, s.mask).keep(s.mask) for n, s in batch.signals.items()}
+    return [(1.0, batch.with_signals(signals))]
+
+
+def diced(made, given):
+    signal = made[0][1].signals["audio"]
+    more = Signal(signal.values + torch.rand(()), signal.mask).keep(signal.mask)
+    return [(1.0, made[0][1].with_signals({"audio": more}))]
+
+
+def nothing(made, given):
+    return [(1.0, given)]
+
+
+def one_hot(made, given):
+    return [(1.0, replace(made[0][1], target=given.target.double()))]
+
+
+@pytest.mark.parametrize(
+    ("change", "law"),
+    [
+        (heavy, "weights sum to 1"),
+        (negative, "weights are not negative"),
+        (turned, "row numbers stay"),
+        (other_rooms, "environments stay"),
+        (empty, "keeps one"),
+        (invented, "0 where the mask is False"),
+        (in_place, "the given batch stays"),
+        (infinite, "finite"),
+        (diced, "global generator|same generator state"),
+        (nothing, "another generator state"),
+        (one_hot, "target keeps shape and type"),
+    ],
+)
+def test_a_broken_augmentation_is_caught(change, law: str) -> None:
+    with pytest.raises(AssertionError, match=law):
+        check_augmentation(Broken(change))
