@@ -165,7 +165,7 @@ def test_missing_splits_and_data_are_told(tmp_path):
         ({"backbone": {"hidden": 8, "encoders": {"m1": "cnn"}}}, "the encoder 'cnn' needs"),
         ({"backbone": {"hidden": 8, "encoders": {"m9": "mlp"}}}, "there is no modality 'm9'"),
         ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' cannot be had here"),
-        ({"train": {**FAST, "devices": 5}}, r"train\.devices = 5: 64 training rows in batches of 16"),
+        ({"train": {**FAST, "devices": 5}}, r"train\.devices = 5, nodes = 1: 64 training rows in batches of 16"),
     ],
 )
 def test_a_mistake_leaves_no_folder_bound_to_it(tmp_path, changes, message):

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.strategies import Strategy
 
 from deconfound.errors import SpecError
 from deconfound.learner import SELECTION
@@ -26,16 +28,21 @@ class SafeCheckpoint(ModelCheckpoint):
 
 
 def engine(train: TrainSpec, **given: Any) -> Trainer:
-    """The training engine for what [train] asks for.
+    """The training engine for what [train] asks for; from then on `rank` knows the number of this process.
 
     Raises:
-        SpecError: this machine does not have it.
+        SpecError: this machine does not have it, or a batch system began another number of processes.
     """
-    asked = f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, precision = {train.precision!r}"
+    asked = (
+        f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, nodes = {train.nodes}, "
+        f"strategy = {train.strategy!r}, precision = {train.precision!r}"
+    )
     try:
         trainer = Trainer(
             accelerator=train.accelerator,
             devices=train.devices,
+            num_nodes=train.nodes,
+            strategy=_strategy(train),
             precision=train.precision,
             max_epochs=train.epochs,
             gradient_clip_val=train.clip,
@@ -49,7 +56,32 @@ def engine(train: TrainSpec, **given: Any) -> Trainer:
         raise SpecError(f"{asked} cannot be had here ({str(error).splitlines()[0]}); change them") from error
     if trainer.precision != train.precision:
         raise SpecError(f"{asked} cannot be had here: the engine would take {trainer.precision!r}; ask for that")
+    _check_processes(train, trainer.world_size)
     return trainer
+
+
+def rank() -> int:
+    """Number of this process among those that train one run together, from 0; of several, known once there is an engine."""
+    return int(getattr(rank_zero_only, "rank", 0))
+
+
+def _strategy(train: TrainSpec) -> str | Strategy:
+    if train.strategy != "fsdp":
+        return train.strategy
+    from deconfound.sharded import Sharded  # loads the distributed parts of PyTorch
+
+    return Sharded()
+
+
+def _check_processes(train: TrainSpec, begun: int) -> None:
+    if begun == train.processes and (begun > 1 or rank() == 0):
+        return
+    found = f"{begun} in all" if begun != train.processes else f"this one beside it, number {rank()}"
+    raise SpecError(
+        f"train.devices = {train.devices} and train.nodes = {train.nodes} ask for {train.processes} processes, and the "
+        f"batch system began {found}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
+        "begin the command with srun, or change train.devices and train.nodes"
+    )
 
 
 class Patience(EarlyStopping):

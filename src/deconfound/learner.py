@@ -37,7 +37,7 @@ class Learner(LightningModule):
         super().__init__()
         assert not dataset.test_splits, "a learner must not hold test rows"
         self.method, self.dataset, self.train_spec, self.seed = method, dataset, train, seed
-        self.steps = train.epochs * len(ShuffledRows(dataset.rows("train"), train.batch_size, seed, 0, train.devices))
+        self.steps = train.epochs * len(ShuffledRows(dataset.rows("train"), train.batch_size, seed, 0, train.processes))
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self._risk: list[Tensor] = []

@@ -66,7 +66,12 @@ class TrainSpec(_Table):
         default="32-true", description="of arithmetic"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="where to train")
-    devices: int = Field(default=1, ge=1, description="number of accelerators or processes")
+    devices: int = Field(default=1, ge=1, description="number of accelerators or processes, on each node")
+    nodes: int = Field(default=1, ge=1, description="machines that train one run together")
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="of several processes: 'ddp' copies the model to each, 'fsdp' parts it among them, 'auto' is 'ddp'",
+    )
     environments_per_batch: int | None = Field(
         default=None,
         ge=1,
@@ -74,6 +79,11 @@ class TrainSpec(_Table):
         "or, for methods and penalties that compare environments, of as many as get 8 rows each",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
+
+    @property
+    def processes(self) -> int:
+        """Processes that train one run together."""
+        return self.devices * self.nodes
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

@@ -171,8 +171,10 @@ class SweepSpec(_Table):
             raise ValueError(f"seeds = {list(self.seeds)} names one seed twice")
         if self.base.train.threads is not None:
             raise ValueError("base.train.threads is set; in a sweep give 'threads' at the top of the file")
-        if self.base.train.devices > 1:
-            raise ValueError("base.train.devices is above 1; a sweep has one process per run: use 'deconfound train'")
+        if self.base.train.processes > 1:
+            raise ValueError(
+                "base.train.devices or nodes is above 1; a sweep has one process per run: use 'deconfound train'"
+            )
         if (self.selection.seeds or 1) > len(self.seeds):
             raise ValueError(
                 f"selection.seeds = {self.selection.seeds}, but the sweep has {len(self.seeds)} seeds; give no more"

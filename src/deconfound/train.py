@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import platform
 import shutil
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
@@ -28,7 +28,7 @@ from torch import nn
 from deconfound.checkpoint import SafeCheckpointIO, read_checkpoint
 from deconfound.curve_log import CurveLog
 from deconfound.dataset import Dataset
-from deconfound.engine import SafeCheckpoint, engine, quiet_engine, standard_callbacks, threads
+from deconfound.engine import SafeCheckpoint, engine, quiet_engine, rank, standard_callbacks, threads
 from deconfound.errors import RunError, SpecError
 from deconfound.feed import mix
 from deconfound.files import whole_file
@@ -38,7 +38,10 @@ from deconfound.method import Method
 from deconfound.metrics import protocol_of
 from deconfound.nn.standardise import training_scale
 from deconfound.run import Run, build_method, load_data, narrow
-from deconfound.spec import Spec
+from deconfound.spec import Spec, TrainSpec
+
+WAIT = 60.0
+"""Seconds that the other processes of a run wait for the first one to begin it."""
 
 _REPORTED = ("deconfound", "torch", "lightning", "numpy", "scikit-learn")
 
@@ -74,14 +77,12 @@ def train_run(
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     whole = dataset if dataset is not None else load_data(spec.data)
     development = narrow(whole, spec.data).development()
-    first = _rank() == 0
-    if first:
-        if not (out / "spec.json").is_file():
-            _rehearse(spec, development, encoders)
-        _claim(out, spec)
+    first = _take_place(out, spec.train) == 0
+    if first and not (out / "spec.json").is_file():
+        _rehearse(spec, development, encoders)
+    _claim(out, spec)
     with sole_writer(out) if first else nullcontext():
-        if first:
-            _prepare(out, spec, whole, development)
+        _prepare(out, spec, whole, development)
         run = Run.open(out)
         if run.done is None:
             with quiet_engine(), threads(spec.train.threads), torch.random.fork_rng():
@@ -93,9 +94,20 @@ def train_run(
     return run
 
 
-def _rank() -> int:
-    """Number of this process among those that train together; the engine sets it before our code runs."""
-    return int(getattr(rank_zero_only, "rank", 0))
+def _take_place(out: Path, train: TrainSpec) -> int:
+    """Number of this process among those that train the run; all but the first wait until the first has begun it."""
+    if (train.processes > 1 or rank() > 0) and not (out / "done.json").is_file():
+        with quiet_engine():
+            engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    until = time.monotonic() + WAIT
+    while rank() > 0 and not (out / "spec.json").is_file():
+        if time.monotonic() > until:
+            raise RunError(
+                f"process {rank()} of {train.processes} waited {WAIT:g} s for the first one to begin {out}; see what that "
+                "one reports, and that all nodes share the folder"
+            )
+        time.sleep(0.05)
+    return rank()
 
 
 def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None) -> None:
@@ -107,10 +119,10 @@ def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module
         build_method(spec, development.modalities, development.task, encoders, count).check(development)
         engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     rows = len(development.splits["train"])
-    if rows <= (train.devices - 1) * train.batch_size:
+    if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(
-            f"train.devices = {train.devices}: {rows} training rows in batches of {train.batch_size} do not give each "
-            "device one; lower train.devices or train.batch_size"
+            f"train.devices = {train.devices}, nodes = {train.nodes}: {rows} training rows in batches of "
+            f"{train.batch_size} do not give each device one; lower them or train.batch_size"
         )
 
 
@@ -189,6 +201,7 @@ def _fit(
     if not resume:  # what earlier weights said must not pass for what these will say
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
+    whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding takes the weights apart for good
     learner = Learner(method, data, train, run.spec.seed)
     own = standard_callbacks(folder, train.patience, progress)
     trainer = engine(
@@ -207,10 +220,10 @@ def _fit(
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from error
-    if _rank() == 0:
+    if rank() == 0:
         seconds = time.monotonic() - began
-        run.validate(run.best(method.cpu()), data)
-        _finish(run, trainer, seconds, method)
+        run.validate(run.best(whole.cpu()), data)
+        _finish(run, trainer, seconds, whole)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 

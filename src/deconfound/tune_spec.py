@@ -79,8 +79,10 @@ class TuneSpec(_Table):
             raise ValueError(f"two [[method]] tables are called {twice[0]!r}; give each its own label")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {list(self.seeds)} names one seed twice")
-        if self.base.train.devices > 1:
-            raise ValueError("base.train.devices is above 1; a trial has one process: start more workers instead")
+        if self.base.train.processes > 1:
+            raise ValueError(
+                "base.train.devices or nodes is above 1; a trial has one process: start more workers instead"
+            )
         return self
 
     @classmethod
