@@ -17,6 +17,11 @@ from deconfound.signal import Batch
 Ramp = Annotated[float, Field(ge=0, le=1, description="share of the steps over which the weight grows from 0")]
 
 
+def warm_up(progress: float, ramp: float) -> float:
+    """Share in [0, 1] of its weight that a term has at this share of the steps; it grows linearly over the ramp."""
+    return min(1.0, progress / ramp) if ramp > 0 else 1.0
+
+
 class Penalty(nn.Module, ABC):
     """Base of all penalties. A subclass takes the method's backbone and E first and its arguments as keywords.
 
@@ -51,7 +56,7 @@ class Penalty(nn.Module, ABC):
 
     def grown(self, progress: float) -> float:
         """The weight at this share of the steps."""
-        return self.weight * (min(1.0, progress / self.ramp) if self.ramp > 0 else 1.0)
+        return self.weight * warm_up(progress, self.ramp)
 
     def __call__(self, loss: Loss, batch: Batch) -> Tensor:
         return super().__call__(loss, batch)
