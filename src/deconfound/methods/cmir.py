@@ -14,6 +14,7 @@ With environments that the data really have, see `cmir-e`; with causes that moda
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -24,18 +25,23 @@ from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.errors import SpecError
 from deconfound.method import Loss, Method, Representations
+from deconfound.nn.club import Club
 from deconfound.nn.collapse import CollapseWatch
 from deconfound.nn.cross_modal import CrossModal
-from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width, directions_note
-from deconfound.nn.environments import Environments, NoiseScale, RawNoise
-from deconfound.nn.survey import check_environments, label_bins, survey
+from deconfound.nn.directions import Directions
+from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width
+from deconfound.nn.environments import Draws, Environments, NoiseScale, RawNoise
+from deconfound.nn.survey import check_environments, directions_note, find_directions, label_bins, survey
 from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
-from deconfound.objectives.invariance import Distance, invariance
+from deconfound.objectives.dependence import normalised_hsic
+from deconfound.objectives.invariance import Distance, invariance, mean_divergence
+from deconfound.penalty import warm_up
 from deconfound.search import Search
 from deconfound.signal import Batch
 
 Source = Literal["virtual", "directed", "given"]
+Decorrelate = Literal["orth", "xcov", "hsic", "club"]
 
 
 class CmIR(Method):
@@ -76,10 +82,19 @@ class CmIR(Method):
             NoiseScale, Field(description="noise in running standard deviations, own units, or the running covariance")
         ] = "std",
         draws: Annotated[
-            Literal["auto", "all", "pair"],
-            Field(description="environments per row and step: all, a random pair, or all up to K = 3 and else a pair"),
+            Draws | Literal["auto"],
+            Field(
+                description="environments per row and step: all, a random pair, a random one that is compared with the "
+                "clean view, or (auto) all up to K = 3 and else a pair"
+            ),
         ] = "auto",
-        distance: Annotated[Distance, Field(description="between the invariant parts of two environments")] = "l1",
+        distance: Annotated[
+            Distance | Literal["kl"],
+            Field(
+                description="of two environments, between the invariant parts or (kl) between the predictions made from "
+                "them: the divergence of class probabilities, for numbers the squared difference"
+            ),
+        ] = "l1",
         predict_on: Annotated[
             Literal["clean", "noisy", "both"],
             Field(description="views that the prediction is trained on; both weighs clean and noisy by half"),
@@ -89,13 +104,19 @@ class CmIR(Method):
             Field(description="clean features from the clean parts, or from the noisy ones"),
         ] = "clean",
         decorrelate: Annotated[
-            Literal["orth", "xcov"], Field(description="squared cosines between rows, or correlations between columns")
+            Decorrelate,
+            Field(
+                description="squared cosines between rows, squared correlations between columns, HSIC of Gaussian kernels "
+                "(B × B per modality), or the CLUB bound on mutual information (a network learns q(spurious | invariant))"
+            ),
         ] = "orth",
         off_diagonal: Annotated[float, Field(ge=0, lt=1, description="α: weight of cosines between other rows")] = 0.1,
         invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.01, 10, log=True)] = 0.3,
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.5,
         ramp: Annotated[float, Field(ge=0, le=1, description="share of the steps over which λ1 grows from 0")] = 0.2,
+        decorrelation_ramp: Annotated[float, Field(ge=0, le=1, description="as ramp, of λ2")] = 0.0,
+        reconstruction_ramp: Annotated[float, Field(ge=0, le=1, description="as ramp, of λ3")] = 0.0,
         alignment: Annotated[
             float,
             Field(ge=0, description="weight of agreement between modalities; the prediction then trains its head only"),
@@ -106,27 +127,32 @@ class CmIR(Method):
         ] = 0.5,
     ) -> None:
         super().__init__(backbone.resized(dict.fromkeys(backbone.widths, dim)))
-        pairs = draws == "pair" or (draws == "auto" and environments > 3)
+        visits: Draws = draws if draws != "auto" else "pair" if environments > 3 else "all"
         along = (strength, directed_strength) if source == "directed" else None
-        if along and noise_at != "features":
-            raise SpecError(
-                f"source = 'directed' knows directions of features; noise_at = {noise_at!r}: use 'features'"
-            )
+        if along and noise_at == "hidden":
+            raise SpecError("source = 'directed' knows directions of features and of inputs; use noise_at = 'features'")
+        if distance == "kl" and source == "given":
+            raise SpecError("distance = 'kl' compares views of one row, and source = 'given' has none; use 'l1'")
         self.source: Source = source
-        self.environments = Environments(environments, 1.0 if along else strength, pairs)
-        self.distance: Distance = distance
-        self.predict_on, self.decorrelate = predict_on, decorrelate
-        self.off_diagonal, self.invariance, self.decorrelation = off_diagonal, invariance, decorrelation
-        self.reconstruction, self.ramp = reconstruction, ramp
-        denoise = reconstruct == "denoise"
-        self.needs_views = (environments > 1 and source != "given") or predict_on != "clean" or denoise
-        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise, "along": along}
+        self.environments = Environments(environments, 1.0 if along else strength, visits)
+        self.distance: Distance | Literal["kl"] = distance
+        self.predict_on, self.decorrelate, self.off_diagonal = predict_on, decorrelate, off_diagonal
+        self.weights = {
+            "invariance": (invariance, ramp),
+            "decorrelation": (decorrelation, decorrelation_ramp),
+            "reconstruction": (reconstruction, reconstruction_ramp),
+        }
+        denoise, pairs = reconstruct == "denoise", environments > 1 or visits == "one"
+        self.needs_views = (pairs and source != "given") or predict_on != "clean" or denoise
+        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise}
+        site["along"] = along if noise_at == "features" else None
         groups = by_width(backbone.widths)
         self.groups = nn.ModuleList(
             [DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups.items()]
         )
         self.names = [name for names in groups.values() for name in names]
-        self.raw = RawNoise(backbone.modalities, noise_scale) if noise_at == "raw" else None
+        self.raw = RawNoise(backbone.modalities, noise_scale, along) if noise_at == "raw" else None
+        self.club = Club(len(self.names), dim, hidden) if decorrelate == "club" else None
         self.watch = CollapseWatch(self.names)
         self.alignment = alignment
         self.cross_modal = CrossModal(self.names, temperature, alignment_needs) if alignment > 0 else None
@@ -147,14 +173,19 @@ class CmIR(Method):
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if self.cross_modal is not None and epoch == 0:
             self.cross_modal.measure(self.backbone, development, generator)
-        if self.source == "directed":
-            seen = survey(self.backbone, development)
-            for group in self._groups():
-                group.find_directions(seen, label_bins(self.backbone.task, seen.target), generator)
+        if self.source == "directed" and (self.raw is None or epoch == 0):
+            seen = survey(self.backbone, development, encoded=self.raw is None)
+            bins = label_bins(self.backbone.task, seen.target)
+            for names, directions in self._directions():
+                find_directions(directions, names, seen, bins, generator)
 
     def notes(self) -> tuple[str, ...]:
         found = () if self.cross_modal is None else self.cross_modal.notes()
-        return found if self.source != "directed" else (*found, directions_note(self._groups()))
+        if self.source != "directed":
+            return found
+        return *found, directions_note(
+            {n: k for names, d in self._directions() for n, k in zip(names, d.counts, strict=True)}
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         features = self.backbone.encode(batch)
@@ -173,8 +204,9 @@ class CmIR(Method):
         return dict(zip(self.names, rebuilt, strict=True))
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
-        """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction; the last three summed over
-        the modalities. Monitors: `spread/MODALITY`, the standard deviation of its invariant part in this batch.
+        """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction, all but the first summed over
+        the modalities; "surprise" is −log q of CLUB's network, which alone it trains, so it has no weight. Monitors:
+        `spread/MODALITY`, the standard deviation of its invariant part in this batch.
         """
         present = torch.stack([batch.present[name] for name in self.names])  # (M, B)
         signals, count = self.backbone.standardise(batch), len(batch)
@@ -190,16 +222,14 @@ class CmIR(Method):
         terms = {
             "prediction": risks.mean(),
             "invariance": self._invariance(invariant, present, batch).sum(),
-            "decorrelation": self._decorrelation(clean, spurious, present).sum(),
+            **self._decorrelation(clean, spurious, present),
             "reconstruction": torch.cat([part.error for part in parts]).sum(),
         }
-        grown = min(1.0, progress / self.ramp) if self.ramp > 0 else 1.0
-        total = (
-            terms["prediction"]
-            + self.invariance * grown * terms["invariance"]
-            + self.decorrelation * terms["decorrelation"]
-            + self.reconstruction * terms["reconstruction"]
-        )
+        total = terms["prediction"]
+        for name, (weight, ramp) in self.weights.items():
+            total = total + weight * warm_up(progress, ramp) * terms[name]
+        if self.club is not None:
+            total = total + terms["surprise"]
         if self.cross_modal is not None:
             terms["alignment"] = self.cross_modal(clean, present)
             total = total + self.alignment * terms["alignment"]
@@ -207,6 +237,12 @@ class CmIR(Method):
         monitors = {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
         kept = clean.masked_fill(~present.unsqueeze(2), 0)
         return Loss(total, terms, risks, dict(zip(self.names, kept, strict=True)), output, monitors)
+
+    def _directions(self) -> list[tuple[Sequence[str], Directions]]:
+        """The directions of structured noise and the modalities they belong to."""
+        if self.raw is not None:
+            return [([name], directions) for name, directions in self.raw.directed()]
+        return [(group.names, group.directions) for group in self._groups() if group.directions is not None]
 
     def _groups(self) -> list[DisentanglerGroup]:
         return [group for group in self.groups if isinstance(group, DisentanglerGroup)]
@@ -217,21 +253,41 @@ class CmIR(Method):
         views = invariant[:, chosen]
         if self.cross_modal is not None and self.cross_modal.aligned:
             views = views.detach()  # or the prediction would bring back what one modality alone knows
+        outputs = self._predict(views, present)
+        count = len(outputs)
+        risks = self.backbone.task.risk(outputs.flatten(0, 1), target.repeat(count)).unflatten(0, (count, -1))
+        mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
+        return mean, outputs[0]
+
+    def _predict(self, views: Tensor, present: Tensor) -> Tensor:
+        """(M, V, B, dim) parts and (M, B) presence → (V, B, outputs)."""
         count = views.shape[1]
         features = dict(zip(self.names, views.flatten(1, 2), strict=True))
         output = self.backbone.predict(features, dict(zip(self.names, present.repeat(1, count), strict=True)))
-        risks = self.backbone.task.risk(output, target.repeat(count)).unflatten(0, (count, -1))
-        mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
-        return mean, output[: len(target)]
+        return output.unflatten(0, (count, -1))
 
     def _invariance(self, invariant: Tensor, present: Tensor, batch: Batch) -> Tensor:
-        """(M, 1 + V, B, dim) parts → (M,)."""
-        if self.source == "given":
+        """(M, 1 + V, B, dim) parts → (M,), or () between predictions, which are those of all modalities together."""
+        if self.source == "given" and self.distance != "kl":
             bins = label_bins(self.backbone.task, batch.target)
             return conditional_distance(invariant[:, 0], present, batch.env, bins, self.distance)
-        return invariance(invariant[:, 1:].movedim(1, 0), present, self.distance)
+        compared = invariant if self.environments.draws == "one" else invariant[:, 1:]
+        if self.distance != "kl":
+            return invariance(compared.movedim(1, 0), present, self.distance)
+        if compared.shape[1] < 2:
+            return invariant.new_zeros(())
+        outputs = self._predict(compared, present)
+        if self.backbone.task.kind == "classification":
+            return mean_divergence(outputs, present.any(0))
+        return invariance(outputs, present.any(0), "l2")
 
-    def _decorrelation(self, clean: Tensor, spurious: Tensor, present: Tensor) -> Tensor:
+    def _decorrelation(self, clean: Tensor, spurious: Tensor, present: Tensor) -> dict[str, Tensor]:
+        """The term summed over the modalities, and the one that trains CLUB's network if there is one."""
+        if self.club is not None:
+            bound, surprise = self.club(clean, spurious, present)
+            return {"decorrelation": bound.sum(), "surprise": surprise.sum()}
         if self.decorrelate == "orth":
-            return row_orthogonality(clean, spurious, present, self.off_diagonal)
-        return cross_correlation(clean, spurious, present)
+            value = row_orthogonality(clean, spurious, present, self.off_diagonal)
+        else:
+            value = {"xcov": cross_correlation, "hsic": normalised_hsic}[self.decorrelate](clean, spurious, present)
+        return {"decorrelation": value.sum()}

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
-from deconfound.nn.survey import pooled, training_rows
+from deconfound.nn.survey import survey
 from deconfound.objectives.canonical import label_columns, residual_correlation
 from deconfound.objectives.contrastive import instance_alignment
-
-_CHUNK = 512
 
 
 class CrossModal(nn.Module):
@@ -49,21 +47,15 @@ class CrossModal(nn.Module):
     @torch.no_grad()
     def measure(self, backbone: Backbone, development: Dataset, generator: torch.Generator) -> None:
         """Measure every pair on the standardised inputs of the training rows that have both."""
-        device = self.correlation.device
-        batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
-        inputs = [pooled(batch, backbone) for batch in batches]
-        target, env = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("target", "env"))
-        given = label_columns(target, env, backbone.task.kind == "classification")
-        present = {name: torch.cat([batch.present[name] for batch in batches]) for name in self.names}
+        seen = survey(backbone, development, encoded=False)
+        given = label_columns(seen.target, seen.env, backbone.task.kind == "classification")
         found = []
-        for i, j in self.pairs:
-            a, b = self.names[i], self.names[j]
-            if a not in inputs[0] or b not in inputs[0]:
+        for a, b in ((self.names[i], self.names[j]) for i, j in self.pairs):
+            if a not in seen.features or b not in seen.features:
                 found.append(0.0)
                 continue
-            both = present[a] & present[b]
-            first, second = (torch.cat([each[name] for each in inputs])[both] for name in (a, b))
-            found.append(residual_correlation(first, second, given[both], generator))
+            both = seen.present[a] & seen.present[b]
+            found.append(residual_correlation(seen.features[a][both], seen.features[b][both], given[both], generator))
         self.correlation.copy_(torch.tensor(found))
         self.measured.fill_(True)
 

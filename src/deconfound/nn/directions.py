@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from deconfound.nn.standardise import safe_std
+
 RANK = 4
 """Most directions that are kept per modality."""
 PERMUTATIONS = 20
@@ -24,12 +26,15 @@ def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
     Returns:
         (R, D), one row for each label and environment with three rows or more; R = 0 where no label has two of these.
     """
-    cells, place = torch.unique(torch.stack([bins, env], 1), dim=0, return_inverse=True)
+    if len(features) == 0:
+        return features
+    environments = int(env.max()) + 1
+    cells, place = torch.unique(bins * environments + env, return_inverse=True)
     count = torch.bincount(place, minlength=len(cells)).to(features.dtype)
     means = features.new_zeros(len(cells), features.shape[1]).index_add(0, place, features) / count.unsqueeze(1)
     enough = count >= FEWEST
-    label = cells[:, 0]
-    together = torch.bincount(label[enough], minlength=int(label.max()) + 1 if len(label) else 1)
+    label = cells // environments
+    together = torch.bincount(label[enough], minlength=int(label.max()) + 1)
     kept = enough & (together[label] > 1)
     weight = torch.where(kept, count, 0)
     size = features.new_zeros(len(together)).index_add(0, label, weight).clamp(min=1)
@@ -82,7 +87,7 @@ def _strongest(features: Tensor, env: Tensor, bins: Tensor) -> float:
 
 
 class Directions(nn.Module):
-    """The current directions of G modalities of one width, and noise along them.
+    """The current directions of G modalities of one width, and noise along them in the units of the features.
 
     Args:
         groups: G.
@@ -95,9 +100,14 @@ class Directions(nn.Module):
         super().__init__()
         self.register_buffer("factor", torch.zeros(groups, width, RANK))
 
-    def replace(self, factors: list[Tensor]) -> None:
-        """Take (H, 4) directions per modality."""
-        self.factor.copy_(torch.stack(factors))
+    def find(self, features: list[Tensor], env: list[Tensor], bins: list[Tensor], generator: torch.Generator) -> None:
+        """Set them from many rows: per modality the (N, H) features of the rows that have it, and (N,) of these."""
+        found = []
+        for values, e, b in zip(features, env, bins, strict=True):
+            mean, std = values.double().mean(0), values.double().std(0, correction=0)
+            std = safe_std(std, mean)
+            found.append(std.unsqueeze(1) * unstable_directions((values - mean) / std, e, b, generator))
+        self.factor.copy_(torch.stack(found))
 
     @property
     def counts(self) -> list[int]:
@@ -105,5 +115,5 @@ class Directions(nn.Module):
         return (self.factor.abs().amax(1) > 0).sum(1).tolist()
 
     def forward(self, noise: Tensor) -> Tensor:
-        """(G, N, 4) standard normal → (G, N, H) noise along the directions, in standard deviations of the features."""
+        """(G, N, 4) standard normal → (G, N, H) noise along the directions."""
         return noise @ self.factor.transpose(1, 2)

@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deconfound.nn.directions import Directions, unstable_directions
+from deconfound.nn.directions import Directions
 from deconfound.nn.environments import NoiseScale, StructuredNoise, noise_moments, noisy_views
 from deconfound.nn.moments import Moments
-from deconfound.nn.standardise import safe_std
-from deconfound.nn.survey import Survey
 from deconfound.objectives.reconstruction import reconstruction
 
 NoiseSite = Literal["features", "raw", "hidden"]
@@ -141,20 +139,6 @@ class DisentanglerGroup(nn.Module):
         """{(B, dim)} parts → (G, B, H) features as running moments standardise them."""
         return self.split.decoder(self.stack(invariant), self.stack(spurious))
 
-    def find_directions(self, seen: Survey, bins: Tensor, generator: torch.Generator) -> None:
-        """Set the directions of structured noise from many rows."""
-        assert self.directions is not None, "only structured noise has directions"
-        factors = []
-        for name in self.names:
-            there = seen.present[name]
-            values = seen.features[name][there].double()
-            mean, std = values.mean(0), values.std(0, correction=0)
-            unit = (values - mean) / safe_std(std, mean)
-            factors.append(
-                unstable_directions(unit, seen.env[there], bins[there], generator).to(self.directions.factor)
-            )
-        self.directions.replace(factors)
-
     def forward(
         self, features: Mapping[str, Tensor], present: Tensor, strengths: Tensor, generator: torch.Generator
     ) -> Parts:
@@ -197,17 +181,3 @@ def by_width(widths: Mapping[str, int]) -> dict[int, list[str]]:
     for name, width in widths.items():
         groups.setdefault(width, []).append(name)
     return groups
-
-
-def directions_note(groups: Sequence[DisentanglerGroup]) -> str:
-    """How many directions structured noise follows now, per modality."""
-    found = {
-        name: count
-        for group in groups
-        if group.directions is not None
-        for name, count in zip(group.names, group.directions.counts, strict=True)
-    }
-    text = ", ".join(f"{name} {count}" for name, count in found.items())
-    if not any(found.values()):
-        return f"no direction moves with the environment beyond chance ({text}): the noise is that of plain cmir"
-    return f"directions that move with the environment at a fixed label: {text}"

@@ -19,6 +19,7 @@ from deconfound.signal import Signal
 from deconfound.task import Modality
 
 NoiseScale = Literal["std", "absolute", "whitened"]
+Draws = Literal["all", "pair", "one"]
 
 WIDEST = 2048
 """Most features whose whole covariance is kept and factorised in every step."""
@@ -31,21 +32,23 @@ class Environments:
     Args:
         count: K.
         strength: α1, in units of the noise scale.
-        pairs: each row visits two random environments per step instead of all K. The mean over those pairs is, in
-            expectation, the mean over all.
+        draws: the environments that each row visits per step: "all", two different random ones ("pair"; the mean over
+            those pairs is, in expectation, the mean over all), or a random "one".
     """
 
     count: int
     strength: float
-    pairs: bool
+    draws: Draws = "all"
 
     def draw(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        """(V, B) noise strengths of the views of each row: V = K, or 2 with `pairs`."""
-        if not self.pairs or self.count < 3:
+        """(V, B) noise strengths of the views of each row: V = K, or up to 2 for "pair" and 1 for "one"."""
+        if self.draws == "all" or (self.draws == "pair" and self.count < 3):
             strengths = self.strength * torch.arange(1, self.count + 1, device=device)
             return strengths.unsqueeze(1).expand(-1, rows)
         source = {"generator": generator, "device": generator.device}
         first = torch.randint(self.count, (rows,), **source)
+        if self.draws == "one":
+            return self.strength * (first.unsqueeze(0) + 1).to(device)
         second = (first + torch.randint(1, self.count, (rows,), **source)) % self.count
         return self.strength * (torch.stack([first, second]) + 1).to(device)
 
@@ -71,7 +74,7 @@ class StructuredNoise:
     """Noise in all directions, made weaker, plus noise along some (SDN, methods 2.6).
 
     Args:
-        directions: in standard deviations of the features.
+        directions: in the units of the features.
         isotropic: factor α of the noise in all directions.
         strength: factor α_s of the noise along the directions.
     """
@@ -80,12 +83,10 @@ class StructuredNoise:
     isotropic: float
     strength: float
 
-    def add(self, noise: Tensor, moments: Moments | None, generator: torch.Generator) -> Tensor:
+    def add(self, noise: Tensor, generator: torch.Generator) -> Tensor:
         """(G, N, D) noise in all directions → the sum of both."""
         groups, rows, _ = noise.shape
         drawn = self.directions(standard_normal((groups, rows, RANK), generator, noise))
-        if moments is not None:
-            drawn = drawn * moments.std
         return self.isotropic * noise + self.strength * drawn
 
 
@@ -111,7 +112,7 @@ def noisy_views(
     noise = standard_normal((groups, len(strengths) * rows, width), generator, values)
     noise = noise if moments is None else moments.scale(noise)
     if along is not None:
-        noise = along.add(noise, moments, generator)
+        noise = along.add(noise, generator)
     noise = noise * strengths.to(values.dtype).reshape(-1, 1)
     views = values.unsqueeze(1) + noise.unflatten(1, strengths.shape)  # (G, V, B, D)
     return torch.cat([values, views.flatten(1, 2)], dim=1)
@@ -123,12 +124,22 @@ class RawNoise(nn.Module):
     "std" and "whitened" follow the spread of the standardised input over the steps seen in training; "absolute" is in
     the units of the data.
 
+    Structured noise follows the means over the steps of a row, so it moves all steps of a row together.
+
+    Args:
+        along: (α, α_s) of structured noise; None for noise in all directions alone.
+
     Raises:
         SpecError: tokens, which take no noise, or "whitened" on a modality of more than 2048 features.
     """
 
-    def __init__(self, modalities: Mapping[str, Modality], scale: NoiseScale) -> None:
+    def __init__(
+        self, modalities: Mapping[str, Modality], scale: NoiseScale, along: tuple[float, float] | None = None
+    ) -> None:
         super().__init__()
+        self.along, self.names = along, tuple(modalities)
+        sizes = {module_key(n): prod(m.shape) for n, m in modalities.items()} if along else {}
+        self.directions = nn.ModuleDict({key: Directions(1, size) for key, size in sizes.items()})
         tokens = [name for name, modality in modalities.items() if modality.kind == "tokens"]
         if tokens:
             raise SpecError(
@@ -149,7 +160,8 @@ class RawNoise(nn.Module):
         key, mask = module_key(name), signal.mask
         steps = signal.values.flatten(2).flatten(0, 1).unsqueeze(0)  # (1, B·T, D)
         moments = dict(self.moments.items()).get(key)
-        per_step = strengths.repeat_interleave(mask.shape[1], dim=1)  # (V, B·T)
+        isotropic = strengths if self.along is None else self.along[0] * strengths
+        per_step = isotropic.repeat_interleave(mask.shape[1], dim=1)  # (V, B·T)
         if isinstance(moments, Moments):
             if self.training:
                 moments.update(steps, mask.reshape(1, -1))
@@ -159,6 +171,21 @@ class RawNoise(nn.Module):
             assert isinstance(scale, Standardise)
             unit = scale.std.expand(signal.values.shape[2:]).flatten()
             views = noisy_views(steps * unit, per_step, None, generator) / unit
+        if self.along is not None:
+            views = self._moved(views, key, strengths, mask.shape[1], generator)
         views = views.reshape((1 + len(strengths)) * len(signal), *signal.values.shape[1:])
         mask = mask.repeat(1 + len(strengths), 1)
         return Signal(views, torch.ones_like(mask)).keep(mask)
+
+    def directed(self) -> list[tuple[str, Directions]]:
+        """The modalities that have directions, with these; tokens take no noise at all."""
+        named = zip(self.names, self.directions.values(), strict=False)
+        return [(name, directions) for name, directions in named if isinstance(directions, Directions)]
+
+    def _moved(self, views: Tensor, key: str, strengths: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+        """(1, (1 + V)·B·T, D) views, the clean ones first → the same with noise along the directions in the others."""
+        assert self.along is not None
+        drawn = self.directions[key](standard_normal((1, strengths.numel(), RANK), generator, views))  # (1, V·B, D)
+        drawn = (self.along[1] * strengths.to(views.dtype).reshape(1, -1, 1) * drawn).repeat_interleave(steps, dim=1)
+        clean = views.shape[1] - drawn.shape[1]
+        return torch.cat([views[:, :clean], views[:, clean:] + drawn], dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError
+from deconfound.nn.directions import Directions
 from deconfound.signal import Batch
 from deconfound.task import Task
 
@@ -44,19 +45,23 @@ def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
 
 
 @torch.no_grad()
-def survey(backbone: Backbone, development: Dataset, most: int = MOST_ROWS) -> Survey:
-    """Encode training rows in eval mode, on the device of the backbone."""
+def survey(backbone: Backbone, development: Dataset, *, encoded: bool = True) -> Survey:
+    """Look at training rows in eval mode, on the device of the backbone.
+
+    Args:
+        encoded: what the encoders make of them; if False, the standardised input, its mean over steps, without tokens.
+    """
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
     training = {part: part.training for part in backbone.modules()}
     backbone.eval()
     try:
-        batches = [development.batch(rows).to(device) for rows in training_rows(development, most).split(_CHUNK)]
-        found = [backbone.encode(batch) for batch in batches]
+        batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
+        found = [backbone.encode(batch) if encoded else pooled(batch, backbone) for batch in batches]
     finally:
         for part, mode in training.items():
             part.training = mode
     return Survey(
-        {name: torch.cat([each[name] for each in found]) for name in backbone.modalities},
+        {name: torch.cat([each[name] for each in found]) for name in found[0]},
         {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
         torch.cat([batch.target for batch in batches]),
         torch.cat([batch.env for batch in batches]),
@@ -71,6 +76,23 @@ def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
             steps = signal.mask.sum(1, keepdim=True).clamp(min=1)
             kept[name] = signal.values.flatten(2).sum(1) / steps  # values are 0 where the mask is False
     return kept
+
+
+def find_directions(
+    directions: Directions, names: Sequence[str], seen: Survey, bins: Tensor, generator: torch.Generator
+) -> None:
+    """Set the directions of these modalities from the rows that have them."""
+    there = [seen.present[name] for name in names]
+    features = [seen.features[name][rows] for name, rows in zip(names, there, strict=True)]
+    directions.find(features, [seen.env[rows] for rows in there], [bins[rows] for rows in there], generator)
+
+
+def directions_note(found: Mapping[str, int]) -> str:
+    """How many directions structured noise follows, per modality."""
+    text = ", ".join(f"{name} {count}" for name, count in found.items())
+    if not any(found.values()):
+        return f"no direction moves with the environment beyond chance ({text}): the noise is that of plain cmir"
+    return f"directions that move with the environment at a fixed label: {text}"
 
 
 def label_bins(task: Task, target: Tensor, count: int = 4) -> Tensor:
