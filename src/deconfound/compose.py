@@ -50,6 +50,9 @@ class Composed(Method):
     def forward(self, batch: Batch) -> Tensor:
         return self.inner(batch)
 
+    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self.inner.variants(batch)
+
     def representations(self, batch: Batch) -> Representations:
         return self.inner.representations(batch)
 
@@ -74,6 +77,9 @@ class Composed(Method):
 
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         self.inner.on_epoch_start(epoch, development, generator)
+
+    def on_validation_start(self, development: Dataset) -> None:
+        self.inner.on_validation_start(development)
 
     def after_backward(self, generator: torch.Generator) -> None:
         self.inner.after_backward(generator)
@@ -128,6 +134,9 @@ class Preset(Method):
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         return self.inner.loss(batch, progress, generator)
 
+    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self.inner.variants(batch)
+
     def representations(self, batch: Batch) -> Representations:
         return self.inner.representations(batch)
 
@@ -142,6 +151,9 @@ class Preset(Method):
 
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         self.inner.on_epoch_start(epoch, development, generator)
+
+    def on_validation_start(self, development: Dataset) -> None:
+        self.inner.on_validation_start(development)
 
     def after_backward(self, generator: torch.Generator) -> None:
         self.inner.after_backward(generator)

@@ -96,6 +96,9 @@ class Learner(LightningModule):
             logger.log_metrics(metrics, step=self.global_step - 1)
             logger.save()
 
+    def on_validation_epoch_start(self) -> None:
+        self.method.on_validation_start(self.dataset)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._risk.append(self.dataset.task.risk(self.method(batch).float(), batch.target))
 

@@ -79,6 +79,13 @@ class Method(nn.Module, ABC):
             generator: the only source of randomness beside dropout.
         """
 
+    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Name → (B, outputs): other predictions of the same model, under the laws of `forward`.
+
+        An evaluation keeps and measures them beside the prediction, as the method "METHOD [NAME]".
+        """
+        return {}
+
     def representations(self, batch: Batch) -> Representations:
         """What the prediction is made from; methods that split the features return both parts."""
         return Representations(self.backbone.encode(batch))
@@ -101,6 +108,12 @@ class Method(nn.Module, ABC):
             epoch: from 0.
             development: training and validation rows, on the CPU; test rows are not in it.
             generator: the only source of randomness.
+        """
+
+    def on_validation_start(self, development: Dataset) -> None:
+        """Called before the validation rows are predicted at the end of an epoch, in eval mode and without gradients.
+
+        For what is decided on these rows, such as which of several predictions to give. It belongs in buffers.
         """
 
     def notes(self) -> tuple[str, ...]:

@@ -1,131 +1,92 @@
-"""How far a statistic differs between environments: features as a whole, or given the label.
+"""Contrastive alignment of two modalities: which rows of the other modality a row should resemble.
 
-Every distance is a mean over the pairs of environments and over the entries of the statistic, so that its weight depends
-neither on E nor on D.
+    L = −(1/n) Σ_i Σ_j w_ij log softmax_j( cos(z_i, z'_j) / τ ),   averaged over both directions
+
+The weights of a row sum to 1. "instance": its own partner alone. "label": all rows of its class alike (supervised
+contrast); for a regression, rows with a near label, w_ij ∝ exp(−(y_i − y_j)² / 2σ²), σ a quarter of the labels' standard
+deviation. "both": half each.
+
+For "label" with classes each direction bounds the error of a simple classifier. With μ_c the mean of z'/τ in class c, π_c
+the shares of the classes and p(c|z) ∝ π_c exp(z·μ_c), its cross-entropy on these rows is at most L − log n + H(π): by
+Jensen, Σ_k exp(z·z'_k/τ) ≥ n Σ_c π_c exp(z·μ_c). That says nothing of other data: whatever predicts the label here, a
+shortcut too, lowers L.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from deconfound.objectives.risks import members
-from deconfound.objectives.rows import full_precision, row_mean, row_moments
+from deconfound.objectives.rows import full_precision, row_mean
 
-FEWEST = 3
-"""Rows from which an environment tells slope, intercept and residual variance."""
+Alignment = Literal["label", "instance", "both"]
 
-_SPREAD = 1e-3
-"""Least share of the variance of all targets that an environment's own must have to tell a slope."""
+NEAR = 0.25
+"""σ of the soft positives of a regression, in standard deviations of the labels."""
+_NEVER = -1e9  # as a logit: no share of a softmax, and finite where nothing else is there
 
 
-def pair_distance(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of (x_e − x_e')² over the pairs e < e' of valid environments, without a tensor of E² pairs.
-
-    Σ_{e<e'} (x_e − x_e')² = n Σ_e (x_e − x̄)² for n environments.
+def positives(target: Tensor, present: Tensor, kind: Alignment) -> Tensor:
+    """How much row i should resemble row j of the other modality.
 
     Args:
-        values: (E, *).
-        valid: (E, *) bool, or of a shape that broadcasts.
+        target: (B,) int64 class numbers, or floating-point labels of a regression.
+        present: (B,) bool, rows that have both modalities.
 
     Returns:
-        (*) non-negative, 0 where there is no pair; and (*) bool: where there is one.
+        (B, B) non-negative; the row of a present i sums to 1, every entry of an absent i or j is 0.
     """
-    weight = valid.to(values.dtype).expand_as(values)
-    count = weight.sum(0)
-    centred = (values - (values * weight).sum(0) / count.clamp(min=1)) * weight
-    return centred.square().sum(0) * 2 / (count - 1).clamp(min=1), count > 1
+    both = present.unsqueeze(0) & present.unsqueeze(1)
+    own = torch.eye(len(target), device=target.device, dtype=torch.float32)
+    instance = own * both
+    if kind == "instance":
+        return instance
+    gap = target.unsqueeze(0) - target.unsqueeze(1)
+    if target.is_floating_point():
+        middle = row_mean(target, present)
+        spread = row_mean((target - middle).square(), present).clamp(min=1e-12)
+        near = torch.exp(-gap.square() / (2 * NEAR**2 * spread)).float()
+    else:
+        near = (gap == 0).float()
+    near = near * both
+    label = near / near.sum(1, keepdim=True).clamp(min=1e-12)
+    return label if kind == "label" else (label + instance) / 2
 
 
 @full_precision
-def coral(values: Tensor, present: Tensor, env: Tensor) -> Tensor:
-    """Distance of the means plus distance of the covariances of environments (Sun & Saenko, 2016, as DomainBed has it).
-
-    Means, over the present rows, and covariances, over the rows in which both columns are present, dividing by n − 1.
+def directed_alignment(anchors: Tensor, others: Tensor, weights: Tensor, present: Tensor, temperature: float) -> Tensor:
+    """One direction: each present anchor must find its positives among the present others.
 
     Args:
-        values: (B, D); not read where `present` is False.
-        present: (B, D) bool.
-        env: (B,) environment numbers.
+        anchors, others: (B, D) representations of two modalities.
+        weights: (B, B) from `positives`.
+        present: (B,) bool, rows that have both.
+        temperature: τ > 0.
 
     Returns:
-        () non-negative: the mean of squared differences over pairs and columns, plus that over pairs of columns; what
-        fewer than two environments tell is left out.
+        () non-negative; 0 without a present row.
     """
-    weight = (members(env)[1].unsqueeze(2) & present).to(values.dtype)  # (E', B, D)
-    values = values.masked_fill(~present, 0)
-    count = weight.sum(1, keepdim=True)
-    mean = (values * weight).sum(1, keepdim=True) / count.clamp(min=1)
-    centred = (values - mean) * weight
-    both = weight.transpose(1, 2) @ weight  # (E', D, D) rows in which both are present
-    covariance = (centred.transpose(1, 2) @ centred) / (both - 1).clamp(min=1)
-    return _mean(pair_distance(mean[:, 0], count[:, 0] > 0)) + _mean(pair_distance(covariance, both > 1))
+    logits = F.normalize(anchors, dim=1) @ F.normalize(others, dim=1).T / temperature
+    logs = logits.masked_fill(~present.unsqueeze(0), _NEVER).log_softmax(1)
+    return row_mean(-(weights * logs).sum(1), present)
 
 
-@full_precision
-def regression_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor) -> Tensor:
-    """How the regression of features on the target differs between environments.
-
-    Per environment and column: slope, intercept and residual variance of z on y. y is standardised over the present rows
-    and differences are in units of the standard deviation of z over them, so that neither scale matters. Environments
-    with fewer than 3 present rows, or hardly any spread of y, are left out.
+def alignment(
+    first: Tensor, second: Tensor, target: Tensor, present: Tensor, *, kind: Alignment, temperature: float
+) -> Tensor:
+    """Both directions, by half each.
 
     Args:
-        values: (B, D); not read where `present` is False.
-        present: (B,) bool.
-        target: (B,) floats.
-        env: (B,) environment numbers.
+        first, second: (B, D) representations of two modalities.
+        target: (B,) class numbers or labels.
+        present: (B,) bool; rows that lack one of the two are neither anchors nor candidates.
 
     Returns:
-        () non-negative: the sum over the three of the mean over pairs and columns.
+        () non-negative; 0 without a present row.
     """
-    rows = members(env)[1] & present  # (E', B)
-    values = values.masked_fill(~present.unsqueeze(1), 0)
-    _, centred, variance = row_moments(target.to(values.dtype).unsqueeze(1), present)
-    y = centred * _safe(variance).rsqrt()
-    scale = _safe(row_moments(values, present)[2])  # (1, D)
-    y_mean, y, y_variance = row_moments(y, rows)
-    z_mean, z, _ = row_moments(values, rows)
-    count = rows.sum(1).reshape(-1, 1, 1)
-    valid = (count >= FEWEST) & (y_variance > _SPREAD)  # (E', 1, 1)
-    slope = (y * z).sum(1, keepdim=True) / (count * torch.where(valid, y_variance, 1)).clamp(min=1e-6)
-    residual = (z - slope * y).square().sum(1, keepdim=True) / count.clamp(min=1)
-    parts = (slope, scale), (z_mean - slope * y_mean, scale), (residual, scale.square())
-    sums = [_mean(pair_distance(part / unit.sqrt(), valid)) for part, unit in parts]
-    return torch.stack(sums).sum()
-
-
-@full_precision
-def class_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, classes: int) -> Tensor:
-    """How mean and variance of the features of a class differ between environments.
-
-    In units of the standard deviation of z over all present rows. An environment with fewer than 2 present rows of a
-    class is left out of that class, and a class that fewer than 2 environments tell is left out.
-
-    Args:
-        values: (B, D); not read where `present` is False.
-        present: (B,) bool.
-        target: (B,) class numbers.
-        env: (B,) environment numbers.
-        classes: C.
-
-    Returns:
-        () non-negative: the mean over pairs, classes and columns of the two squared differences together.
-    """
-    kinds = target == torch.arange(classes, device=target.device).unsqueeze(1)  # (C, B)
-    rows = members(env)[1].unsqueeze(1) & kinds & present  # (E', C, B)
-    values = values.masked_fill(~present.unsqueeze(1), 0)
-    scale = _safe(row_moments(values, present)[2])
-    mean, _, variance = row_moments(values, rows)  # (E', C, 1, D)
-    valid = (rows.sum(-1) > 1)[..., None, None]
-    return _mean(pair_distance(mean / scale.sqrt(), valid)) + _mean(pair_distance(variance / scale, valid))
-
-
-def _mean(found: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean of the distances that have a pair; 0 where none has."""
-    return row_mean(found[0].flatten(), found[1].flatten())
-
-
-def _safe(variance: Tensor) -> Tensor:
-    """A variance that can divide: 1 where a column is constant, which then differs by nothing."""
-    return torch.where(variance > 1e-12, variance, 1)
+    weights = positives(target, present, kind)
+    there = directed_alignment(first, second, weights, present, temperature)
+    return (there + directed_alignment(second, first, weights, present, temperature)) / 2

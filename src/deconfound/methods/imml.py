@@ -1,0 +1,234 @@
+"""`imml`: intervening on the predominant modality (Li et al., arXiv 2406.11490v2), beside any fusion.
+
+The predominant modality p has a representation z, its discriminative knowledge, that is aligned with that of the other
+modalities. A head f(z, x', a) predicts from z, the features a of the others, and features x' of p from *other* rows, over
+which it averages. That is the front-door formula with an auxiliary modality, with a learned z in the place of a mediator:
+
+    L = L_task + γ1 L_dk + γ2 L_fd
+
+There is no public code and no full text; each choice that the abstract leaves open is an argument with our default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.method import Loss, Method, Representations
+from deconfound.nn.front_door import Averaging, Form, Weights
+from deconfound.nn.interventions import ANSWERS, Interventions, Seen
+from deconfound.nn.knowledge import Knowledge, Twins
+from deconfound.nn.predominant import Predominant, evenly
+from deconfound.objectives.alignment import Alignment, alignment
+from deconfound.objectives.front_door import Head
+from deconfound.objectives.rows import row_mean
+from deconfound.search import Search
+from deconfound.signal import Batch
+
+CHECKLIST = (
+    "an interventional prediction is the causal effect only if all of this holds, and no data can show it for a learned z: "
+    "(B1) z intercepts every directed path from the predominant modality to the label; "
+    "(B2) no other modality is an effect of the predominant one or of z; "
+    "(B3) the other modalities block every back-door path from the predominant one to z; "
+    "(B4) they and the predominant one block every back-door path from z to the label",
+    "positivity fails: z is a function of the features, so the average over x' rests on the form of f, not on the theorem",
+)
+
+
+class IMML(Method):
+    """The published objective as far as it is known, beside the task's own prediction.
+
+    Predictions: "task" is the wrapped fusion, "do" the average of f over x', "avg" their mixture, "z-only" a head on z and
+    the other modalities without x'. `predict` names the method's own; `variants` has the others. In rows without the
+    predominant modality no "do" can be formed: "do", "avg" and "z-only" are the task's there, and the monitor `fallback`
+    is the share of such rows.
+
+    No interventional prediction of a learned z is an identified causal effect. It would need all of this:
+    (B1) z intercepts every directed path from the predominant modality to the label;
+    (B2) no other modality is an effect of the predominant one or of z;
+    (B3) the other modalities block every back-door path from the predominant one to z;
+    (B4) they and the predominant one block every back-door path from z to the label;
+    and positivity, which fails: z is a function of the features.
+
+    Raises:
+        SpecError: fewer than two modalities, or `predominant` is none of them.
+    """
+
+    choice: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        alignment: Annotated[
+            Alignment, Field(description="what is aligned: rows of one label, a row with itself, or half each")
+        ] = "label",
+        temperature: Annotated[float, Field(gt=0, description="τ of the alignment"), Search(0.05, 1, log=True)] = 0.2,
+        gamma_dk: Annotated[float, Field(ge=0, description="γ1: alignment"), Search(0.01, 10, log=True)] = 1.0,
+        gamma_fd: Annotated[float, Field(ge=0, description="γ2: front-door head"), Search(0.01, 10, log=True)] = 1.0,
+        head: Annotated[
+            Head,
+            Field(description="x' drawn with its own a, with the row's a, averaged inside f, or K-means centres"),
+        ] = "mc-product",
+        form: Annotated[Form, Field(description="f(z, x', a), or f1(z, a) + f2(x', a)")] = "full",
+        weights: Annotated[
+            Weights, Field(description="of the draws under mc-cond and nwgm: equal, or by the likeness of a")
+        ] = "uniform",
+        likeness: Annotated[float, Field(gt=0, description="temperature of that likeness")] = 0.2,
+        training: Annotated[
+            Literal["e2e", "plug"],
+            Field(description="all gradients flow, or z learns by alignment alone and f on what is detached"),
+        ] = "e2e",
+        predict: Annotated[
+            Literal["task", "do", "avg", "z-only", "auto"],
+            Field(description="the method's own prediction; auto: lowest validation risk"),
+        ] = "task",
+        mix: Annotated[float, Field(ge=0, le=1, description="η: share of do in avg"), Search(0.0, 1.0)] = 0.5,
+        predominant: Annotated[
+            str, Field(description="name of a modality, or auto: measured after the warm-up")
+        ] = "auto",
+        warmup: Annotated[int, Field(ge=0, description="W: epochs before it is measured")] = 3,
+        bank: Annotated[int, Field(ge=1, description="Q: rows that x' is drawn from")] = 1024,
+        draws: Annotated[int, Field(ge=1, description="J per step of training"), Search(4, 64, log=True)] = 16,
+        draws_eval: Annotated[int, Field(ge=1, description="J at inference, evenly spaced in the bank")] = 64,
+        centres: Annotated[int, Field(ge=1, description="K of the dictionary")] = 64,
+        dim: Annotated[int, Field(ge=1, description="width of z"), Search(8, 128, log=True)] = 64,
+        hidden: Annotated[int, Field(ge=1, description="width of hidden layers")] = 64,
+    ) -> None:
+        super().__init__(backbone)
+        names = list(backbone.modalities)
+        if len(names) < 2:
+            raise SpecError(f"imml needs two or more modalities, this data has only {names[0]!r}; train 'erm'")
+        if predominant not in ("auto", *names):
+            raise SpecError(f"there is no modality {predominant!r} to be predominant{did_you_mean(predominant, names)}")
+        task, plug = backbone.task, training == "plug"
+        self.alignment: Alignment = alignment
+        self.temperature, self.gamma_dk, self.gamma_fd = temperature, gamma_dk, gamma_fd
+        self.predict, self.plug, self.warmup = predict, plug, warmup
+        self.twins = Twins(backbone.encoders) if plug else None
+        self.knowledge = Knowledge(backbone.widths, hidden, dim)
+        self.predominant = Predominant(names, predominant)
+        self.interventions = Interventions(
+            self.predominant.active,
+            backbone.widths,
+            (dim, hidden),
+            task,
+            Averaging(head, weights, likeness, task.kind == "classification"),
+            form=form,
+            plug=plug,
+            sizes=(bank, draws, draws_eval, centres if head == "dictionary" else 0),
+            mix=mix,
+        )
+        self.register_buffer("choice", torch.tensor(0 if predict == "auto" else ANSWERS.index(predict)))
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self._answers(batch)[self.chosen]
+
+    @property
+    def chosen(self) -> str:
+        """The prediction that is the method's own: "task", "do", "avg" or "z-only"."""
+        return ANSWERS[int(self.choice)]
+
+    def variants(self, batch: Batch) -> dict[str, Tensor]:
+        """The predictions that are not the method's own; all four where it chose by itself."""
+        found = self._answers(batch)
+        return {name: output for name, output in found.items() if self.predict == "auto" or name != self.chosen}
+
+    def representations(self, batch: Batch) -> Representations:
+        """z of what takes the predominant part and the features of the rest; the features alone where "task" predicts."""
+        seen = self._see(batch)
+        taking = () if self.chosen == "task" else self.predominant.active
+        parts = {name: seen.z[name] if name in taking else values for name, values in seen.features.items()}
+        return Representations({n: part.masked_fill(~seen.present[n].unsqueeze(1), 0) for n, part in parts.items()})
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
+        """As `Method.loss`. Terms: prediction (L_task), alignment (L_dk), front-door (L_fd, in plug training of f1 + f2)
+        and direct (the head of "z-only", which moves nothing else; in plug training f1).
+
+        Monitors: `fallback`; `predominant/MODALITY`, its share of the predominant part; `contribution/MODALITY`, its
+        Shapley value for "task" on validation rows when the epoch began.
+        """
+        seen, target, risk = self._see(batch), batch.target, self.backbone.task.risk
+        if self.training:
+            self.interventions.remember(seen)
+        active = self.predominant.active
+        found = self.interventions(seen, active, generator if self.training else None, training=True)
+        output = found.answers(self.interventions.mix)
+        prediction = risk(output["task"], target)
+        front = [share * row_mean(risk(each.do, target), each.there) for each, share in found.each(active)]
+        direct = [
+            share * row_mean(risk(each.direct, target), seen.present[each.name]) for each, share in found.each(active)
+        ]
+        terms = {
+            "prediction": prediction.mean(),
+            "alignment": self._alignment(seen, target, active),
+            "front-door": torch.stack(front).sum(),
+            "direct": torch.stack(direct).sum(),
+        }
+        total = terms["prediction"] + self.gamma_dk * terms["alignment"]
+        total = total + self.gamma_fd * terms["front-door"] + terms["direct"] + self.interventions.nothing(active)
+        risks = prediction if self.chosen == "task" else risk(output[self.chosen], target)
+        monitors = {"fallback": 1 - found.formed.float().mean()}
+        for i, name in enumerate(self.predominant.names):
+            monitors[f"predominant/{name}"] = self.predominant.share[i]
+            monitors[f"contribution/{name}"] = self.predominant.contribution[i]
+        return Loss(total, terms, risks, seen.features, output[self.chosen], monitors)
+
+    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        """Measure contributions; after the warm-up decide which modality predominates; make the dictionary anew."""
+        self.eval()
+        self.predominant.contribute(self.backbone, development)
+        if epoch >= self.warmup and not bool(self.predominant.decided):
+            self.predominant.measure(self.backbone, development)
+        self.interventions.summarise(generator)
+        self.train()
+
+    def on_validation_start(self, development: Dataset) -> None:
+        """Where `predict` is "auto": take the prediction with the lowest mean risk on the validation rows."""
+        if self.predict != "auto":
+            return
+        risks: dict[str, float] = dict.fromkeys(ANSWERS, 0.0)
+        for rows in evenly(development.rows("valid"), len(development)).split(512):
+            batch = development.batch(rows).to(self.choice.device)
+            for name, output in self._answers(batch).items():
+                risks[name] += float(self.backbone.task.risk(output.float(), batch.target).sum())
+        self.choice.fill_(ANSWERS.index(min(ANSWERS, key=lambda name: risks[name])))
+
+    def notes(self) -> tuple[str, ...]:
+        active = self.predominant.active
+        who = f"{next(iter(active))} is predominant" if len(active) == 1 else f"{', '.join(active)} are balanced"
+        how = "as named"
+        if self.predominant.auto:
+            measured, early = "measured on validation rows", "not measured: weights from before the warm-up was over"
+            how = measured if bool(self.predominant.decided) else early
+        auto = (f"'{self.chosen}' predicts: lowest validation risk of the four",) if self.predict == "auto" else ()
+        return (f"{who} ({how})", *auto, *CHECKLIST)
+
+    def _see(self, batch: Batch) -> Seen:
+        signals, present = self.backbone.standardise(batch), batch.present
+        features = self.backbone.encode_signals(signals)
+        z = self.knowledge(features if self.twins is None else self.twins(signals))
+        return Seen(features, present, z, self.backbone.predict(features, present))
+
+    def _answers(self, batch: Batch) -> dict[str, Tensor]:
+        found = self.interventions(self._see(batch), self.predominant.active, None, training=False)
+        return found.answers(self.interventions.mix)
+
+    def _alignment(self, seen: Seen, target: Tensor, active: dict[str, float]) -> Tensor:
+        """Σ over pairs of modalities, each weighted by the shares of the two in the predominant part."""
+        names, total = list(seen.z), target.new_zeros((), dtype=torch.float32)
+        for i, first in enumerate(names):
+            for second in names[i + 1 :]:
+                weight = active.get(first, 0.0) + active.get(second, 0.0)
+                if weight > 0:
+                    both = seen.present[first] & seen.present[second]
+                    total = total + weight * alignment(
+                        seen.z[first], seen.z[second], target, both, kind=self.alignment, temperature=self.temperature
+                    )
+        return total

@@ -1,0 +1,187 @@
+"""What a model with front-door heads says of rows: the task's own prediction, interventional ones, and their mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deconfound.nn.front_door import Averaging, Features, Form, FrontDoor, Pool
+from deconfound.nn.layers import module_key
+from deconfound.nn.memory import Memory
+from deconfound.objectives.front_door import blend, mixture
+from deconfound.task import Task
+
+ANSWERS = ("task", "do", "avg", "z-only")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is known of B rows.
+
+    Args:
+        features: modality → (B, H_m), 0 where absent.
+        present: modality → (B,) bool.
+        z: modality → (B, dim), without meaning where absent.
+        task: (B, outputs) the prediction of the wrapped fusion.
+    """
+
+    features: Features
+    present: Features
+    z: Features
+    task: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one modality as the predominant one gives.
+
+    Args:
+        do, direct: (B, outputs).
+        there: (B,) bool, rows for which `do` can be formed.
+    """
+
+    name: str
+    do: Tensor
+    there: Tensor
+    direct: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of all that take the predominant part, joined by their shares.
+
+    Args:
+        parts: one per modality that takes part.
+        do, direct: (B, outputs), the task's prediction where none can be formed.
+        formed: (B,) bool, rows with an interventional prediction.
+    """
+
+    parts: tuple[Answer, ...]
+    task: Tensor
+    do: Tensor
+    direct: Tensor
+    formed: Tensor
+    classification: bool
+
+    def answers(self, mix: float) -> dict[str, Tensor]:
+        """Name of the prediction → (B, outputs) logits or predictions."""
+        avg = blend(self.task, self.do, mix, self.classification)
+        avg = torch.where(self.formed.unsqueeze(1), avg, self.task)
+        return {"task": self.task, "do": self.do, "avg": avg, "z-only": self.direct}
+
+    def each(self, shares: Mapping[str, float]) -> Iterator[tuple[Answer, float]]:
+        """Every part with its share."""
+        return ((part, shares[part.name]) for part in self.parts)
+
+
+class Interventions(nn.Module):
+    """One front-door head per modality that may be predominant, and the bank they draw x' from.
+
+    In e2e training f sees draws and all gradients flow. In plug training everything that f sees is detached and x' is
+    the row's own: f1 fits the label from z and a, f2 what f1 leaves, and x' is averaged out at inference alone. f1 and f2
+    learn side by side, f2 always against the present f1, detached; where f1 has come to rest that is one after the other.
+
+    Args:
+        names: modalities that may be predominant.
+        widths: modality → H_m.
+        inner: width of z and of hidden layers.
+        sizes: rows of the bank, draws in training, draws at inference, centres of the dictionary (0 without).
+        mix: η, the share of "do" in "avg".
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, float],
+        widths: Mapping[str, int],
+        inner: tuple[int, int],
+        task: Task,
+        how: Averaging,
+        *,
+        form: Form,
+        plug: bool,
+        sizes: tuple[int, int, int, int],
+        mix: float,
+    ) -> None:
+        super().__init__()
+        bank, self.draws, self.draws_eval, centres = sizes
+        self.widths, self.how, self.plug, self.mix = dict(widths), how, plug, mix
+        options = {"form": form, "plug": plug, "centres": centres}
+        self.doors = nn.ModuleDict(
+            {module_key(name): FrontDoor(name, widths, *inner, task.outputs, **options) for name in names}
+        )
+        self.bank = Memory(bank, sum(widths.values()), len(widths))
+
+    def remember(self, seen: Seen) -> None:
+        """Push rows into the bank."""
+        joined = torch.cat([seen.features[name] for name in self.widths], 1)
+        self.bank.push(joined, torch.stack([seen.present[name] for name in self.widths], 1))
+
+    def pool(self, generator: torch.Generator | None, count: int) -> Pool:
+        """Draws from the bank, see `Memory.draw`."""
+        values, present = self.bank.draw(count, generator)
+        return self._split(values, present)
+
+    def _split(self, values: Tensor, present: Tensor) -> Pool:
+        parts = values.split(list(self.widths.values()), 1)
+        return Pool(dict(zip(self.widths, parts, strict=True)), dict(zip(self.widths, present.unbind(1), strict=True)))
+
+    def forward(
+        self, seen: Seen, shares: Mapping[str, float], generator: torch.Generator | None, *, training: bool
+    ) -> Answers:
+        """Answer for B rows.
+
+        Args:
+            shares: modality → share of the predominant part, of those that take part.
+            generator: of the draws; evenly spaced ones without.
+            training: as the loss wants it; in plug training without draws.
+        """
+        count = self.draws_eval if generator is None else self.draws
+        pool = None if training and self.plug else self.pool(generator, count)
+        parts = tuple(self._answer(self.doors[module_key(name)], seen, pool) for name in shares)
+        weights = torch.stack(
+            [share * part.there.float() for part, share in zip(parts, shares.values(), strict=True)], 1
+        )
+        own = torch.stack([share * seen.present[name].float() for name, share in shares.items()], 1)  # (B, parts)
+        do = self._joined([part.do for part in parts], weights, seen.task)
+        direct = self._joined([part.direct for part in parts], own, seen.task)
+        formed = weights.sum(1) > 0
+        return Answers(parts, seen.task, do, direct, formed, self.how.classification)
+
+    def _answer(self, door: nn.Module, seen: Seen, pool: Pool | None) -> Answer:
+        assert isinstance(door, FrontDoor)
+        still = {name: values.detach() for name, values in seen.features.items()}
+        z, name = seen.z[door.name], door.name
+        a = door.join(still, seen.present)
+        direct = door.direct(z.detach(), a)
+        if pool is None:
+            return Answer(name, door.outcome(z.detach(), still[name], a), seen.present[name], direct)
+        features = still if self.plug else seen.features
+        z = z.detach() if self.plug else z
+        do, there = door.average(z, features, seen.present, pool, self.how)
+        return Answer(name, do, there, direct)
+
+    def _joined(self, outputs: list[Tensor], weights: Tensor, task: Tensor) -> Tensor:
+        """(B, outputs) by (B, parts) weights; the task's prediction where all are 0."""
+        total = weights.sum(1, keepdim=True)
+        if len(outputs) == 1:
+            return torch.where(total > 0, outputs[0], task)
+        joined = mixture(torch.stack(outputs, 1), weights / total.clamp(min=1e-12), self.how.classification)
+        return torch.where(total > 0, joined, task)
+
+    def nothing(self, shares: Mapping[str, float]) -> Tensor:
+        """() zero that the heads which take no part take part in, so that processes which train together agree."""
+        idle = [door for name, door in self.doors.items() if name not in map(module_key, shares)]
+        total = self.bank.values.new_zeros(())
+        return sum((p.sum() * 0 for door in idle for p in door.parameters()), total)
+
+    def summarise(self, generator: torch.Generator) -> None:
+        """Make the dictionaries anew from the bank, where heads have one."""
+        values, present = self.bank.values, self.bank.present
+        known = self._split(values, present)
+        for door in self.doors.values():
+            assert isinstance(door, FrontDoor)
+            if hasattr(door, "mass"):
+                door.summarise(known.features[door.name][known.present[door.name]], generator)

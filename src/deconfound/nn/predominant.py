@@ -1,0 +1,141 @@
+"""Which modality a method treats as predominant: named, or measured once in training and then frozen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deconfound.backbone import Backbone
+from deconfound.dataset import Dataset
+from deconfound.predominance import BALANCED, Verdict, linear_outputs, row_scores, shapley, subsets, verdict
+
+MOST_ROWS = 2048
+"""Rows of each split that are looked at, evenly spaced."""
+MOST_MODALITIES = 5
+"""Above it no contributions are measured: they need every subset."""
+_CHUNK, _FEW = 512, 30
+
+
+class PredominanceWarning(RuntimeWarning):
+    """The predominant modality is another one on other rows."""
+
+
+class Predominant(nn.Module):
+    """Shares with which each modality takes the predominant part: 1 for one, or equal ones; in buffers.
+
+    With "auto" all modalities share the part until `measure`: then the best on the validation rows takes it alone, or
+    shares it with those whose gap to it the rows cannot tell from 0 ("balanced"). After that nothing changes it.
+
+    Args:
+        names: of the M modalities.
+        chosen: one of them, or "auto".
+    """
+
+    share: Tensor
+    decided: Tensor
+    contribution: Tensor
+
+    def __init__(self, names: Sequence[str], chosen: str) -> None:
+        super().__init__()
+        self.names, self.auto = tuple(names), chosen == "auto"
+        share = [1 / len(names) if self.auto else float(name == chosen) for name in names]
+        self.register_buffer("share", torch.tensor(share))
+        self.register_buffer("decided", torch.tensor(not self.auto))
+        self.register_buffer("contribution", torch.zeros(len(names)))
+
+    @property
+    def active(self) -> dict[str, float]:
+        """Modality → share, of those that take part."""
+        return {name: share for name, share in zip(self.names, self.share.tolist(), strict=True) if share > 0}
+
+    @torch.no_grad()
+    def measure(self, backbone: Backbone, development: Dataset) -> None:
+        """Decide by linear heads on the features of each modality, fitted on training rows, judged on validation rows.
+
+        Warns `PredominanceWarning` if training rows (each half judged by heads of the other), or the validation rows of
+        one environment (of 30 or more), clearly have another predominant modality.
+        """
+        task = backbone.task
+        train, valid = (evenly(development.rows(split)) for split in ("train", "valid"))
+        seen, new = (features_of(backbone, development, rows, self.share.device) for rows in (train, valid))
+        y, y_new = development.target[train].numpy(), development.target[valid].numpy()
+
+        def judged(
+            fit: np.ndarray | slice, rows: Mapping[str, np.ndarray], target: np.ndarray
+        ) -> dict[str, np.ndarray]:
+            heads = {n: linear_outputs(seen[n][fit], y[fit], rows[n], task.kind, task.outputs) for n in self.names}
+            return {name: row_scores(output, target, task.kind) for name, output in heads.items()}
+
+        scores = judged(slice(None), new, y_new)
+        together = development.groups(*development.group)[0][valid] if development.group else None
+        clusters = None if together is None else np.unique(together.numpy(), return_inverse=True)[1]
+        found = verdict(scores, clusters)
+        self.share.copy_(torch.tensor([float(name in found.leaders) / len(found.leaders) for name in self.names]))
+        self.decided.fill_(True)
+        half = np.random.default_rng(0).permutation(len(y)) % 2 == 0
+        folds = [
+            judged(half == part, {n: v[half != part] for n, v in seen.items()}, y[half != part]) for part in (0, 1)
+        ]
+        others = {"the training rows": verdict({n: np.concatenate([f[n] for f in folds]) for n in self.names})}
+        self._warn(found, others | _by_environment(scores, development, valid))
+
+    def _warn(self, found: Verdict, others: Mapping[str, Verdict]) -> None:
+        apart = [
+            f"{other.predominant} on {where}"
+            for where, other in others.items()
+            if BALANCED not in (found.predominant, other.predominant) and other.predominant != found.predominant
+        ]
+        if apart:
+            warnings.warn(
+                f"the predominant modality is {found.predominant} on the validation rows but {', '.join(apart)}; name one "
+                "with 'predominant' if you know better",
+                PredominanceWarning,
+                stacklevel=3,
+            )
+
+    @torch.no_grad()
+    def contribute(self, backbone: Backbone, development: Dataset) -> None:
+        """Shapley value of each modality for the backbone's own prediction on validation rows, into `contribution`."""
+        if len(self.names) > MOST_MODALITIES:
+            return
+        rows = evenly(development.rows("valid"), _CHUNK)
+        batch = development.batch(rows).to(self.share.device)
+        features, target = backbone.encode(batch), batch.target.cpu().numpy()
+        scores = {}
+        for subset in subsets(self.names):
+            present = {n: there & (n in subset) for n, there in batch.present.items()}
+            kept = {n: values * present[n].unsqueeze(1) for n, values in features.items()}
+            output = backbone.predict(kept, present).float().cpu().numpy()
+            scores[subset] = row_scores(output, target, backbone.task.kind)
+        values = shapley(scores, self.names)
+        self.contribution.copy_(torch.tensor([float(values[name].mean()) for name in self.names]))
+
+
+def evenly(rows: range, most: int = MOST_ROWS) -> Tensor:
+    """(R,) int64 rows of a range, evenly spaced where there are more than `most`."""
+    count = min(len(rows), most)
+    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()
+
+
+@torch.no_grad()
+def features_of(
+    backbone: Backbone, dataset: Dataset, rows: Tensor, device: torch.device | str
+) -> dict[str, np.ndarray]:
+    """Modality → (R, H_m) float64 features of the encoders."""
+    parts = [backbone.encode(dataset.batch(part).to(device)) for part in rows.split(_CHUNK)]
+    return {name: torch.cat([part[name] for part in parts]).double().cpu().numpy() for name in parts[0]}
+
+
+def _by_environment(scores: Mapping[str, np.ndarray], development: Dataset, rows: Tensor) -> dict[str, Verdict]:
+    if not development.environment:
+        return {}
+    number, labels = development.groups(*development.environment)
+    env = number[rows].numpy()
+    wide = [each for each in np.unique(env).tolist() if (env == each).sum() >= _FEW]
+    if len(wide) < 2:
+        return {}
+    return {labels[e]: verdict({name: values[env == e] for name, values in scores.items()}) for e in wide}

@@ -1,0 +1,237 @@
+"""Which modality carries the prediction: measured on rows that were not trained on, with intervals.
+
+Everything is made of row scores: 1 for a right class and 0 for a wrong one, or minus the absolute error of a regression,
+so that a mean of them is the accuracy or −MAE. Three views:
+
+- each modality by itself, and whether the best is better than the others by more than chance (`verdict`);
+- who is right where two modalities disagree (`conflicts`);
+- what each adds to any subset of the others, averaged over all orders: its Shapley value (`shapley`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from math import factorial
+from typing import Literal
+
+import numpy as np
+
+from deconfound.errors import DataError
+from deconfound.statistics import Weighted, estimate, resample
+
+Kind = Literal["regression", "classification"]
+Subset = frozenset[str]
+BALANCED = "balanced"
+APART = 0.5
+"""Standard deviations of the labels by which two predictions of a regression must differ to count as a disagreement."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One modality.
+
+    Args:
+        score: mean row score; low, high: its 95 % interval over rows, None for a single row or cluster.
+        gap: score of the best modality minus this one; gap_low, gap_high: its paired interval. 0 for the best.
+    """
+
+    modality: str
+    score: float
+    low: float | None
+    high: float | None
+    gap: float
+    gap_low: float | None
+    gap_high: float | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which modality predominates.
+
+    Args:
+        standings: best first.
+        leaders: the best, and those whose gap to it the rows cannot tell from 0.
+    """
+
+    standings: tuple[Standing, ...]
+    leaders: tuple[str, ...]
+
+    @property
+    def predominant(self) -> str:
+        """The modality that leads alone, or "balanced"."""
+        return self.leaders[0] if len(self.leaders) == 1 else BALANCED
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two modalities where they disagree.
+
+    Args:
+        rows: in which they do.
+        share: of all rows.
+        wins, losses: rows in which `first`, `second` is right (of a regression: nearer to the label).
+        neither: rows in which both are wrong (of a regression: equally far).
+    """
+
+    first: str
+    second: str
+    rows: int
+    share: float
+    wins: int
+    losses: int
+    neither: int
+
+    @property
+    def win_rate(self) -> float | None:
+        """Share of the disagreements in which `first` is right; None without one."""
+        return self.wins / self.rows if self.rows else None
+
+
+def row_scores(output: np.ndarray, target: np.ndarray, kind: Kind) -> np.ndarray:
+    """(N, outputs) predictions or logits and (N,) labels → (N,) float64, larger is better.
+
+    Raises:
+        DataError: shapes that do not fit.
+    """
+    if output.ndim != 2 or len(output) != len(target) or (kind == "regression" and output.shape[1] != 1):
+        raise DataError(f"row scores need (N, outputs) and (N,); got {output.shape} and {target.shape}")
+    if kind == "classification":
+        return (output.argmax(axis=1) == target).astype(np.float64)
+    return -np.abs(output[:, 0].astype(np.float64) - target)
+
+
+def verdict(
+    scores: Mapping[str, np.ndarray], clusters: np.ndarray | None = None, *, resamples: int = 1000, seed: int = 0
+) -> Verdict:
+    """Compare the modalities on the same rows.
+
+    Args:
+        scores: modality → (N,) row scores.
+        clusters: (N,) numbers 0 … G − 1 of rows that belong together (a speaker); rows are drawn singly without.
+        resamples: of the rows; seed: of these.
+
+    Raises:
+        DataError: no modality, or no row.
+    """
+    if not scores or min(map(len, scores.values())) == 0:
+        raise DataError("a comparison of modalities needs one or more modalities and rows")
+    means = {name: float(values.mean()) for name, values in scores.items()}
+    order = sorted(means, key=lambda name: -means[name])
+    best = order[0]
+    together = np.arange(len(scores[best])) if clusters is None else clusters
+    drawn = [scores[name] for name in order] + [scores[best] - scores[name] for name in order]
+    generator = np.random.default_rng(seed)
+    resampled = resample([_weighted_mean(values) for values in drawn], together, resamples, generator)
+    count = int(together.max()) + 1
+    ends = [_interval(values, row, count) for values, row in zip(drawn, resampled, strict=True)]
+    standings = tuple(
+        Standing(name, means[name], *ends[i], means[best] - means[name], *ends[len(order) + i])
+        for i, name in enumerate(order)
+    )
+    leaders = tuple(s.modality for s in standings if s.gap == 0 or s.gap_low is None or s.gap_low <= 0)
+    return Verdict(standings, leaders)
+
+
+def _weighted_mean(values: np.ndarray) -> Weighted:
+    return lambda weights: weights @ values / weights.sum(axis=1)
+
+
+def _interval(values: np.ndarray, resampled: np.ndarray, clusters: int) -> tuple[float | None, float | None]:
+    found = estimate(np.array([values.mean()]), resampled[None], clusters)
+    return found.low, found.high
+
+
+def conflicts(outputs: Mapping[str, np.ndarray], target: np.ndarray, kind: Kind) -> list[Conflict]:
+    """Every ordered pair of modalities where their predictions disagree.
+
+    Classes disagree if they differ; predictions of a regression if they lie more than half a standard deviation of the
+    labels apart.
+
+    Args:
+        outputs: modality → (N, outputs), each predicted from that modality alone.
+        target: (N,).
+    """
+    scores = {name: row_scores(output, target, kind) for name, output in outputs.items()}
+    found = []
+    for first, second in permutations(outputs, 2):
+        a, b = outputs[first], outputs[second]
+        if kind == "classification":
+            differ = a.argmax(axis=1) != b.argmax(axis=1)
+        else:
+            differ = np.abs(a[:, 0] - b[:, 0]) > APART * target.std()
+        gap = (scores[first] - scores[second])[differ]
+        wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
+        found.append(Conflict(first, second, len(gap), float(differ.mean()), wins, losses, len(gap) - wins - losses))
+    return found
+
+
+def subsets(names: Sequence[str]) -> list[Subset]:
+    """All 2^M subsets, the empty one first, by size."""
+    return [frozenset(each) for size in range(len(names) + 1) for each in combinations(names, size)]
+
+
+def shapley(scores: Mapping[Subset, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """What each modality adds, row by row.
+
+        φ_m = Σ_{S ∌ m} |S|! (M − |S| − 1)! / M! · (v(S ∪ m) − v(S))
+
+    Args:
+        scores: every subset of the names → (N,) row scores with these modalities present, others absent.
+
+    Returns:
+        modality → (N,); they sum to v(all) − v(none) in every row.
+
+    Raises:
+        DataError: a subset is missing.
+    """
+    missing = [each for each in subsets(names) if each not in scores]
+    if missing:
+        raise DataError(f"a Shapley value needs all {2 ** len(names)} subsets; {sorted(missing[0])} is missing")
+    count = len(names)
+    found = {}
+    for name in names:
+        total = np.zeros(len(scores[frozenset()]))
+        for subset in subsets([other for other in names if other != name]):
+            weight = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
+            total = total + weight * (scores[subset | {name}] - scores[subset])
+        found[name] = total
+    return found
+
+
+def by_group(values: Mapping[str, np.ndarray], group: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Group → modality → mean of (N,) values over the rows of the group; groups without a row are left out.
+
+    Args:
+        group: (N,) numbers of the rows' groups; labels: their names.
+    """
+    return {
+        label: {name: float(each[group == number].mean()) for name, each in values.items()}
+        for number, label in enumerate(labels)
+        if (group == number).any()
+    }
+
+
+def linear_outputs(
+    features: np.ndarray, target: np.ndarray, others: np.ndarray, kind: Kind, classes: int, penalty: float = 1e-2
+) -> np.ndarray:
+    """What a ridge regression on standardised features says of other rows; of classes, on their indicators.
+
+    Args:
+        features: (N, D) of the rows it is fitted on; target: (N,) of these.
+        others: (R, D).
+        classes: C, 1 for a regression.
+        penalty: per row, in units of the standardised features.
+
+    Returns:
+        (R, C) scores of the classes, or (R, 1) predictions.
+    """
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(spread > 1e-12 * np.maximum(1, np.abs(mean)), spread, 1)
+    x, new = (features - mean) / scale, (others - mean) / scale
+    wanted = np.eye(classes)[target.astype(np.int64)] if kind == "classification" else target[:, None]
+    wanted = wanted.astype(np.float64)
+    gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
+    middle = wanted.mean(axis=0)
+    return new @ np.linalg.solve(gram, x.T @ (wanted - middle)) + middle

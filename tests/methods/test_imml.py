@@ -1,0 +1,336 @@
+"""IMML's loss against a plain second implementation, its laws under every knob, its bank, its four predictions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from deconfound.backbone import Backbone
+from deconfound.checkpoint import read_checkpoint
+from deconfound.dataset import Dataset
+from deconfound.datasets.synthetic import synthetic
+from deconfound.errors import SpecError
+from deconfound.methods.erm import ERM
+from deconfound.methods.imml import CHECKLIST, IMML
+from deconfound.nn.interventions import ANSWERS
+from deconfound.registry import arguments
+from deconfound.signal import Batch, Signal
+from deconfound.task import Modality, Task
+from deconfound.testing import check_method
+from deconfound.testing.examples import random_batch
+from deconfound.train import train_run
+from small import small_run, small_spec
+
+MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,)), "face": Modality("face", 1, (5,))}
+PAIR = {name: MODALITIES[name] for name in ("text", "audio")}
+CLASSES, REGRESSION = Task.classification(("a", "b", "c")), Task.regression()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make(
+    task: Task = CLASSES, rows: int = 8, modalities: dict[str, Modality] = MODALITIES, **knobs: Any
+) -> tuple[IMML, Batch]:
+    torch.manual_seed(0)
+    method = IMML(Backbone.build(modalities, task, hidden=8, dropout=0.0), **{"dim": 6, "hidden": 8, **knobs})
+    return method, random_batch(modalities, task, rows, generator(1))
+
+
+KNOBS: list[dict[str, Any]] = [
+    *(
+        {"head": head, "form": form}
+        for head in ("mc-product", "mc-cond", "nwgm", "dictionary")
+        for form in ("full", "additive")
+    ),
+    *({"alignment": kind} for kind in ("instance", "both")),
+    *(
+        {"training": "plug", "head": head, "form": form}
+        for head in ("mc-product", "mc-cond")
+        for form in ("full", "additive")
+    ),
+    *({"predict": name, "head": "mc-cond"} for name in ("do", "avg", "z-only", "auto")),
+    {"predict": "do", "training": "plug", "form": "additive", "head": "nwgm"},
+    {"predominant": "audio", "predict": "do"},
+    {"weights": "similar", "head": "mc-cond", "predict": "avg"},
+    {"weights": "similar", "head": "nwgm"},
+    {"bank": 3, "draws": 2, "draws_eval": 5, "predict": "do"},
+]
+
+
+@pytest.mark.parametrize("knobs", KNOBS, ids=str)
+def test_laws_of_every_choice(knobs: dict[str, Any]) -> None:
+    check_method(lambda backbone: IMML(backbone, dim=4, hidden=6, **knobs), modalities=PAIR, task=CLASSES)
+
+
+def test_variants_keep_the_laws_of_a_prediction() -> None:
+    class Shown(IMML):
+        def forward(self, batch: Batch) -> Tensor:
+            return torch.stack(list(self.variants(batch).values())).sum(0)
+
+    check_method(lambda backbone: Shown(backbone, head="mc-cond"), modalities=PAIR)
+
+
+class Plain:
+    """The published loss by the book: one predominant modality, loops over rows and draws, no stacking."""
+
+    def __init__(self, method: IMML, batch: Batch, predominant: str) -> None:
+        self.method, self.batch, self.p = method, batch, predominant
+        self.door = method.interventions.doors[predominant]
+        self.h = method.backbone.encode(batch)
+        self.there = batch.present
+        source = self.h if method.twins is None else method.twins(method.backbone.standardise(batch))
+        self.z = method.knowledge(source)
+
+    def a(self, row: int) -> Tensor:
+        parts, start = [], 0
+        for name, width in self.method.backbone.widths.items():
+            if name != self.p:
+                absent = self.door.join.absent[start : start + width]
+                parts.append(self.h[name][row] if self.there[name][row] else absent)
+                start += width
+        return torch.cat(parts)
+
+    def rows(self) -> list[int]:
+        return [i for i in range(len(self.batch)) if self.there[self.p][i]]
+
+    def risk(self, output: Tensor, row: int) -> Tensor:
+        return self.method.backbone.task.risk(output.unsqueeze(0), self.batch.target[row : row + 1])[0]
+
+    def averaged(self, row: int, draws: list[int], own: bool) -> Tensor:
+        outputs = [
+            self.door.outcome(self.z[self.p][row], self.h[self.p][j].detach(), self.a(row) if own else self.detached(j))
+            for j in draws
+        ]
+        if self.method.backbone.task.kind == "classification":
+            return torch.stack([output.softmax(0) for output in outputs]).mean(0).log()
+        return torch.stack(outputs).mean(0)
+
+    def detached(self, row: int) -> Tensor:
+        kept, self.h = self.h, {name: values.detach() for name, values in self.h.items()}
+        found, self.h = self.a(row), kept
+        return found
+
+    def alignment(self) -> Tensor:
+        total = torch.zeros(())
+        for other in self.z:
+            rows = [i for i in self.rows() if self.there[other][i]]
+            if other == self.p or not rows:
+                continue
+            for one, two in ((self.p, other), (other, self.p)):
+                for i in rows:
+                    logits = torch.stack(
+                        [F.cosine_similarity(self.z[one][i], self.z[two][k], dim=0) / 0.2 for k in rows]
+                    )
+                    same = [k for k, j in enumerate(rows) if self.batch.target[j] == self.batch.target[i]]
+                    total = total - logits.log_softmax(0)[same].mean() / (2 * len(rows))
+        return total
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("task", [CLASSES, REGRESSION], ids=["classes", "regression"])
+def test_the_loss_equals_a_plain_implementation(task: Task, own: bool) -> None:
+    method, batch = make(task, predominant="text", head="mc-cond" if own else "mc-product", gamma_dk=0.3, gamma_fd=0.7)
+    loss = method.loss(batch, 0.5, generator(4))
+    plain = Plain(method, batch, "text")
+    drawn = (torch.rand(16, generator=generator(4)) * len(batch)).long().tolist()
+    draws = [j for j in drawn if plain.there["text"][j]]
+    front = torch.stack([plain.risk(plain.averaged(i, draws, own), i) for i in plain.rows()]).mean()
+    direct = torch.stack(
+        [plain.risk(plain.door.direct(plain.z["text"][i], plain.a(i)), i) for i in plain.rows()]
+    ).mean()
+    risks = task.risk(method.backbone.predict(plain.h, plain.there), batch.target)
+    torch.testing.assert_close(loss.terms["front-door"], front, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss.terms["direct"], direct, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss.risks, risks)
+    aligned = plain.alignment() if task is CLASSES else loss.terms["alignment"]
+    torch.testing.assert_close(loss.terms["alignment"], aligned, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss.total, risks.mean() + 0.3 * aligned + 0.7 * front + direct, rtol=1e-4, atol=1e-5)
+    assert loss.monitors["fallback"].item() == pytest.approx(1 - len(plain.rows()) / len(batch))
+
+
+def test_balanced_is_the_mean_over_both_choices() -> None:
+    """Without rows that lack a modality, where every choice can be formed."""
+    method, _ = make(modalities=PAIR, head="mc-cond")
+    batch = random_batch(PAIR, CLASSES, 8, generator(1), holes=False)
+    method.loss(batch, 0.0, generator())
+    method.eval()
+    together = method.loss(batch, 0.5, generator())
+    shown = method.variants(batch)["do"].exp()
+    alone, outputs = [], []
+    for share in ([1.0, 0.0], [0.0, 1.0]):
+        method.predominant.share.copy_(torch.tensor(share))
+        alone.append(method.loss(batch, 0.5, generator()).terms)
+        outputs.append(method.variants(batch)["do"].exp())
+    for name in ("alignment", "front-door", "direct"):
+        torch.testing.assert_close(together.terms[name], (alone[0][name] + alone[1][name]) / 2)
+    torch.testing.assert_close(shown, (outputs[0] + outputs[1]) / 2)
+
+
+def test_without_the_predominant_modality_the_task_predicts_and_it_is_said() -> None:
+    method, batch = make(predominant="text", predict="do", head="mc-cond")
+    method.loss(batch, 0.0, generator())
+    method.eval()
+    gone = batch.without("text")
+    found = {"do": method(gone), **method.variants(gone)}
+    for name in ("do", "avg", "z-only"):
+        torch.testing.assert_close(found[name], found["task"])
+    assert method.loss(gone, 0.5, generator()).monitors["fallback"].item() == 1
+    there = batch.present["text"]
+    assert not torch.allclose(method(batch)[there], method.variants(batch)["task"][there])
+
+
+def test_before_any_training_the_bank_is_empty_and_the_task_predicts() -> None:
+    method, batch = make(predict="do", predominant="text")
+    method.eval()
+    torch.testing.assert_close(method(batch), method.variants(batch)["task"])
+
+
+def test_avg_mixes_task_and_do() -> None:
+    method, _ = make(predict="avg", mix=0.25, predominant="text")
+    batch = random_batch(MODALITIES, CLASSES, 8, generator(1), holes=False)
+    method.loss(batch, 0.0, generator())
+    method.eval()
+    others = method.variants(batch)
+    expected = 0.75 * others["task"].softmax(1) + 0.25 * others["do"].softmax(1)
+    torch.testing.assert_close(method(batch).softmax(1), expected)
+
+
+def gradients(method: IMML, term: Tensor) -> set[str]:
+    """First parts of the names of the parameters that the term reaches."""
+    method.zero_grad()
+    term.backward(retain_graph=True)
+    touched = [name for name, p in method.named_parameters() if p.grad is not None and bool(p.grad.any())]
+    return {name.split(".")[0] if not name.startswith("inter") else name.split(".")[3] for name in touched}
+
+
+def test_in_plug_training_each_part_learns_from_its_own_term() -> None:
+    method, batch = make(training="plug", form="additive", head="mc-cond", predominant="text", alignment="instance")
+    terms = method.loss(batch, 0.5, generator()).terms
+    assert gradients(method, terms["prediction"]) == {"backbone"}
+    assert gradients(method, terms["alignment"]) == {"twins", "knowledge"}
+    assert gradients(method, terms["direct"]) == {"direct", "join"}
+    assert gradients(method, terms["front-door"]) == {"rest", "join"}
+
+
+def test_in_e2e_training_the_head_of_z_only_moves_nothing_else() -> None:
+    method, batch = make(predominant="text")
+    terms = method.loss(batch, 0.5, generator()).terms
+    assert gradients(method, terms["direct"]) == {"direct", "join"}
+    assert gradients(method, terms["front-door"]) == {"backbone", "knowledge", "mixed", "join"}
+
+
+def test_plug_training_leaves_the_wrapped_model_what_plain_training_makes_of_it() -> None:
+    """Up to the clipping of the gradient's norm, which looks at all parameters."""
+    method, batch = make(training="plug", predominant="text")
+    torch.manual_seed(0)
+    plain = ERM(Backbone.build(MODALITIES, CLASSES, hidden=8, dropout=0.0))
+    for each in (method, plain):
+        optimiser = torch.optim.SGD(each.parameters(), lr=0.1)
+        for step in range(5):
+            optimiser.zero_grad()
+            each.loss(batch, 0.5, generator(step)).total.backward()
+            optimiser.step()
+    method.eval()
+    plain.eval()
+    torch.testing.assert_close(method(batch), plain(batch))
+
+
+def test_one_modality_or_an_unknown_one_is_refused() -> None:
+    single = Backbone.build({"text": MODALITIES["text"]}, CLASSES)
+    with pytest.raises(SpecError, match="two or more modalities, this data has only 'text'; train 'erm'"):
+        IMML(single)
+    with pytest.raises(SpecError, match="no modality 'txt' to be predominant; did you mean 'text'"):
+        make(predominant="txt")
+
+
+def test_every_argument_is_described() -> None:
+    fields = arguments(IMML).model_fields
+    assert all(field.description for field in fields.values())
+    paper = {
+        "alignment": "label", "head": "mc-product", "form": "full", "training": "e2e", "predict": "task", "draws": 16,
+        "gamma_dk": 1.0, "gamma_fd": 1.0, "temperature": 0.2, "bank": 1024, "draws_eval": 64, "warmup": 3, "mix": 0.5,
+        "centres": 64, "dim": 64, "predominant": "auto",
+    }  # fmt: skip
+    assert {name: fields[name].default for name in paper} == paper
+
+
+def skewed(rows: int = 400) -> Dataset:
+    """Two modalities of which "m1" tells the label and "m2" nothing."""
+    data = synthetic(rows=rows).only("m1", "m2")
+    target = data.signals["m1"].values[:, 0, 0] * 2
+    noise = Signal(torch.randn(data.signals["m2"].values.shape, generator=generator()), data.signals["m2"].mask)
+    return replace(data, target=target, signals={**data.signals, "m2": noise}).development()
+
+
+def test_after_the_warm_up_the_predominant_modality_is_measured_once() -> None:
+    data = skewed()
+    method = IMML(Backbone.build(data.modalities, data.task, hidden=8), warmup=2)
+    for epoch in (0, 1):
+        method.on_epoch_start(epoch, data, generator())
+        assert method.predominant.active == {"m1": 0.5, "m2": 0.5}
+        assert "before the warm-up was over" in method.notes()[0]
+    method.on_epoch_start(2, data, generator())
+    assert method.predominant.active == {"m1": 1.0}
+    assert method.notes()[0] == "m1 is predominant (measured on validation rows)"
+    turned = replace(data, signals={"m1": data.signals["m2"], "m2": data.signals["m1"]})
+    method.on_epoch_start(3, turned, generator())
+    assert method.predominant.active == {"m1": 1.0}
+
+
+def test_auto_takes_the_prediction_with_the_lowest_validation_risk() -> None:
+    data = skewed()
+    method = IMML(Backbone.build(data.modalities, data.task, hidden=8), predict="auto", predominant="m1")
+    method.loss(data.batch(range(64)), 0.0, generator())
+    method.eval()
+    with torch.no_grad():
+        method.on_validation_start(data)
+        batch = data.batch("valid")
+        risks = {
+            name: data.task.risk(output, batch.target).mean().item() for name, output in method.variants(batch).items()
+        }
+    assert set(risks) == set(ANSWERS)
+    assert method.chosen == min(risks, key=lambda name: risks[name])
+    torch.testing.assert_close(method(batch), method.variants(batch)[method.chosen])
+    assert any(method.chosen in note and "lowest validation risk" in note for note in method.notes())
+
+
+def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
+    knobs = {
+        "name": "imml",
+        "warmup": 1,
+        "predict": "auto",
+        "head": "dictionary",
+        "bank": 20,
+        "centres": 4,
+        "hidden": 8,
+    }
+    spec = small_spec(method=knobs)
+
+    class Kill(Callback):
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            if trainer.current_epoch == 2:
+                raise KeyError("killed")
+
+    whole = small_run(tmp_path / "whole", method=knobs)
+    with pytest.raises(KeyError):
+        train_run(spec, tmp_path / "cut", callbacks=[Kill()], progress=False)
+    again = train_run(spec, tmp_path / "cut", progress=False)
+    states = [read_checkpoint(run.path / "checkpoints" / "last.safetensors")["state_dict"] for run in (whole, again)]
+    assert states[0].keys() == states[1].keys()
+    assert any("bank.values" in name for name in states[0])
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    curves = [(run.path / "log.csv").read_text() for run in (whole, again)]
+    assert curves[0] == curves[1]
+    notes = json.loads((whole.path / "done.json").read_text())["notes"]
+    assert notes[-2:] == list(CHECKLIST)
