@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.files import file_stem
 from deconfound.metrics import PROTOCOLS
 from deconfound.predictions import Predictions, save_predictions
 from deconfound.records import Record, read_records, write_records
-from deconfound.scenario import file_stem
 from deconfound.tables import Settings, Table, build_tables, to_csv
 
 ROWS = 120

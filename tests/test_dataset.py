@@ -62,6 +62,16 @@ def test_where_filters_by_value_or_list():
         data.where({"speeker": "a"})
 
 
+def test_where_compares_values_of_one_kind_alone():
+    data = tiny(metadata={"id": [f"r{i}" for i in range(12)], "speaker": ["a", "7"] * 6, "age": list(range(12))})
+    assert data.where({"speaker": ["a", 7], "age": [0, 1, "2", 2]}).tolist() == [0, 2]
+    assert data.where({"speaker": "7", "age": [1, 2]}).tolist() == [1]
+    assert data.where({"age": [2.0, True]}).tolist() == [1, 2]
+    for never in ({"speaker": 7}, {"age": "1"}, {"age": []}):
+        with pytest.raises(DataError, match="no row has"):
+            data.where(never)
+
+
 def test_resplit_reorders_and_leaves_rows_out():
     data = tiny()
     again = data.resplit(["valid", "train", ""] * 4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deconfound.errors import RunError
-from deconfound.files import whole_file
+from deconfound.files import file_stem, whole_file
 
 
 def write(path: Path, text: str, fail: Exception | None = None) -> None:
@@ -69,3 +69,14 @@ def test_a_link_goes_on_pointing_and_a_device_stays_a_device(tmp_path: Path) -> 
     assert (tmp_path / "real").read_text() == "new"
     write(Path(os.devnull), "gone")
     assert not Path(os.devnull).is_file()
+
+
+def test_file_stems_are_harmless_and_distinct() -> None:
+    names = ["present=text+audio", "../../etc/passwd", "..", "a/b", "a_b", "A_b", "ü", "-rf", ".hidden", "x" * 300]
+    stems = [file_stem(name) for name in names]
+    assert stems[0] == names[0]
+    assert len(set(stems)) == len(names)
+    for stem in stems:
+        assert not set(stem) & set('/\\:*?"<>| \0')
+        assert not stem.startswith((".", "-"))
+        assert len(stem) < 100

@@ -1,4 +1,5 @@
 import json
+import os
 import signal as signals
 import subprocess
 import sys
@@ -50,6 +51,23 @@ def test_opening_reads_no_rows(tmp_path):
     )
     grown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(grown.stdout) < 20_000  # KiB; the store has 80 MB
+
+
+def test_both_files_are_on_the_disk_before_the_store_has_its_name(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def spy(handle: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{handle}").readlink().name, (tmp_path / "s").exists()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    store.save(tiny(), tmp_path / "s")
+    assert synced == [("data.safetensors", False), ("dataset.json", False)]
+
+
+def test_where_data_came_from_does_not_change_what_they_are(tmp_path):
+    first, second = (store.save(tiny(provenance={"source": place}), tmp_path / place) for place in ("here", "there"))
+    assert store.check_store(first).checksum == store.check_store(second).checksum
 
 
 def damage(path: Path, how: str) -> None:

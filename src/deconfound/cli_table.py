@@ -116,7 +116,7 @@ def write_tables(tables: list[Table], layout: Format, out: Path | None, show: Sh
 
 
 def _names(tables: list[Table], out: Path) -> list[Path]:
-    from deconfound.scenario import file_stem
+    from deconfound.files import file_stem
 
     stems = [f"{out.stem}-{file_stem(table.dataset)}-{file_stem(table.protocol)}" for table in tables]
     return [

@@ -18,12 +18,11 @@ from deconfound.columns import Columns
 from deconfound.errors import DataError, did_you_mean
 from deconfound.form import describe_form, named_tensors
 from deconfound.signal import Batch, Signal
+from deconfound.splits import DEVELOPMENT
 from deconfound.task import Modality, Task
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DEVELOPMENT = ("train", "valid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,15 +157,17 @@ class Dataset:
         return self.splits[split]
 
     def where(self, conditions: Mapping[str, object]) -> Tensor:
-        """(R,) int64 rows whose columns equal the given value or one of the given list of values.
+        """(R,) int64 rows whose columns equal the given value or one of the given list of values; 7 is never "7".
 
         Raises:
             DataError: an unknown column, or no row fits.
         """
         keep = np.ones(len(self), dtype=bool)
         for name, wanted in conditions.items():
+            column = self._known(name).values
             values = wanted if isinstance(wanted, list | tuple | set) else [wanted]
-            keep &= np.isin(self._known(name).values, np.array(list(values)))
+            fitting = [value for value in values if isinstance(value, str) == (column.dtype == object)]
+            keep &= np.isin(column, np.array(fitting, dtype=object if column.dtype == object else None))
         if not keep.any():
             raise DataError(f"{self.name}: no row has {dict(conditions)}; change the filter")
         return torch.from_numpy(np.flatnonzero(keep))

@@ -21,11 +21,12 @@ import torch
 from deconfound.corruption import Corruption, seeded
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.files import file_stem
 from deconfound.metrics import Protocol, Score, protocol_of
 from deconfound.predictions import Predictions, load_predictions, save_predictions
 from deconfound.records import Record, merged, read_records, write_records
 from deconfound.registry import find, resolve
-from deconfound.scenario import Scenario, definition, file_stem
+from deconfound.scenario import Scenario, definition
 from deconfound.signal import Batch
 from deconfound.task import Task
 

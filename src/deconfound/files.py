@@ -1,8 +1,10 @@
-"""Files that exist whole or not at all."""
+"""Files that exist whole or not at all, and names for them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,3 +49,9 @@ def whole_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     finally:
         if scratch:
             Path(scratch).unlink(missing_ok=True)
+
+
+def file_stem(name: str) -> str:
+    """A file name for a scenario: its name where that is harmless, else made harmless, with eight digits of SHA-256."""
+    safe = re.sub(r"[^a-z0-9._=+-]", "_", name.lower())[:80].lstrip(".-") or "_"
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

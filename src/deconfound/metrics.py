@@ -183,20 +183,22 @@ def auroc(logits: Array, target: Array) -> float | None:
     return float(roc_auc_score(target, logits[:, 1].astype(np.float64) - logits[:, 0]))
 
 
-def _nearest(limit: int, values: Array) -> Array:
+def nearest(limit: int, values: Array) -> Array:
     """Clipped to [-limit, limit], rounded half to even."""
     return np.round(np.clip(values, -limit, limit)).astype(np.int64)
 
 
-def _non_negative(values: Array) -> Array:
+def non_negative(values: Array) -> Array:
+    """1 from 0 on, else 0."""
     return (values >= 0).astype(np.int64)
 
 
-def _positive(values: Array) -> Array:
+def positive(values: Array) -> Array:
+    """1 above 0, else 0."""
     return (values > 0).astype(np.int64)
 
 
-def _bins(edges: tuple[float, ...], values: Array) -> Array:
+def bins(edges: tuple[float, ...], values: Array) -> Array:
     """Number of the bin (…], closed on the right; edges in float32, so that a label written 0.1 meets the edge 0.1."""
     return np.searchsorted(np.asarray(edges, dtype=np.float32), values, side="left")
 
@@ -218,7 +220,7 @@ def _chosen(judge: Callable[[Array, Array], float | None]) -> Callable[[Array, A
     return lambda logits, target: judge(logits.argmax(axis=1), target)
 
 
-_POLARITY, _THREE, _FIVE = partial(_bins, (0.0,)), partial(_bins, (-0.1, 0.1)), partial(_bins, (-0.7, -0.1, 0.1, 0.7))
+_POLARITY, _THREE, _FIVE = partial(bins, (0.0,)), partial(bins, (-0.1, 0.1)), partial(bins, (-0.7, -0.1, 0.1, 0.7))
 _SIMS = {
     "mae": Metric(_clipped(mae), higher_is_better=False),
     "corr": Metric(_clipped(corr)),
@@ -230,18 +232,18 @@ _SIMS = {
 _MMSA = {
     "mae": Metric(mae, higher_is_better=False),
     "corr": Metric(corr),
-    "acc-7": Metric(_classed(accuracy, partial(_nearest, 3))),
-    "acc-5": Metric(_classed(accuracy, partial(_nearest, 2))),
-    "acc-2-has0": Metric(_classed(accuracy, _non_negative)),
-    "f1-has0": Metric(_classed(weighted_f1, _non_negative)),
-    "acc-2-non0": Metric(_classed(accuracy, _positive), rows=_nonzero),
-    "f1-non0": Metric(_classed(weighted_f1, _positive), rows=_nonzero),
+    "acc-7": Metric(_classed(accuracy, partial(nearest, 3))),
+    "acc-5": Metric(_classed(accuracy, partial(nearest, 2))),
+    "acc-2-has0": Metric(_classed(accuracy, non_negative)),
+    "f1-has0": Metric(_classed(weighted_f1, non_negative)),
+    "acc-2-non0": Metric(_classed(accuracy, positive), rows=_nonzero),
+    "f1-non0": Metric(_classed(weighted_f1, positive), rows=_nonzero),
 }
 _MAG = {
     "mae": Metric(mae, higher_is_better=False, rows=_nonzero),
     "corr": Metric(corr, rows=_nonzero),
-    "acc-2": Metric(_classed(accuracy, _non_negative), rows=_nonzero),
-    "f1": Metric(_classed(weighted_f1, _non_negative), rows=_nonzero),
+    "acc-2": Metric(_classed(accuracy, non_negative), rows=_nonzero),
+    "f1": Metric(_classed(weighted_f1, non_negative), rows=_nonzero),
     "acc-7": _MMSA["acc-7"],
 }
 _REGRESSION = {

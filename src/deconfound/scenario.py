@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.registry import explain, names, resolve
+from deconfound.splits import in_distribution
 
 if TYPE_CHECKING:
     from deconfound.corruption import Corruption
@@ -79,29 +78,16 @@ def definition(scenario: Scenario) -> str:
     return json.dumps(parts | {"repeats": scenario.repeats}, sort_keys=True, default=str)
 
 
-def in_distribution(dataset: Dataset) -> str:
-    """The split that stands for no change: "test-iid", else "test", else the first test split, else "valid".
-
-    Raises:
-        SpecError: the dataset has none of these.
-    """
-    tests = dataset.test_splits
-    for name in ("test-iid", "test", *tests, "valid"):
-        if name in dataset.splits:
-            return name
-    has = ", ".join(dataset.splits)
-    raise SpecError(f"{dataset.name} has only the split {has}; evaluation needs 'valid' or a test split")
-
-
 def default_scenarios(dataset: Dataset) -> list[Scenario]:
     """What is evaluated unless a specification says otherwise.
 
     - "valid" and every test split as they are, under the split's own name;
-    - on the in-distribution split: "gaussian" noise of 0.25, 0.5, 1 and 2 training standard deviations (where there are
-      training rows); where there is a sequence, "drop-frames" with probability 0.1 to 0.9; each three times;
+    - on the in-distribution split, else on the first test split, else on "valid": "gaussian" noise of 0.25, 0.5, 1 and 2
+      training standard deviations (where there are training rows); where there is a sequence, "drop-frames" with
+      probability 0.1 to 0.9; each three times;
     - there too "present=text+audio" for each proper subset of up to four modalities; of more, each alone, each missing.
     """
-    split = in_distribution(dataset)
+    split = _damaged_split(dataset)
     scenarios = [Scenario(name, name) for name in dataset.splits if name != "train"]
     modalities = dataset.modalities
     if "train" in dataset.splits and any(modality.kind != "tokens" for modality in modalities.values()):
@@ -116,6 +102,15 @@ def default_scenarios(dataset: Dataset) -> list[Scenario]:
         subsets = combinations(modalities, size)
         scenarios += [Scenario(f"present={'+'.join(kept)}", split, present=kept) for kept in subsets]
     return scenarios
+
+
+def _damaged_split(dataset: Dataset) -> str:
+    tests = dataset.test_splits
+    found = in_distribution(tests) or next((name for name in (*tests, "valid") if name in dataset.splits), None)
+    if found is None:
+        has = ", ".join(dataset.splits)
+        raise SpecError(f"{dataset.name} has only the split {has}; evaluation needs 'valid' or a test split")
+    return found
 
 
 class _Table(BaseModel):
@@ -183,9 +178,3 @@ def read_scenarios(path: str | Path) -> list[Scenario]:
         return [scenario_from(table) for table in found]
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error
-
-
-def file_stem(name: str) -> str:
-    """A file name for a scenario: its name where that is harmless, else made harmless, with eight digits of SHA-256."""
-    safe = re.sub(r"[^a-z0-9._=+-]", "_", name.lower())[:80].lstrip(".-") or "_"
-    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

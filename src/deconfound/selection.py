@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from deconfound.dataset import DEVELOPMENT
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.metrics import PROTOCOLS
 from deconfound.records import Record
+from deconfound.splits import DEVELOPMENT, in_distribution
 
 RULES = ("valid", "worst-group", "leave-one-environment-out", "oracle")
 
@@ -178,14 +178,10 @@ def _values(records: Sequence[Record], rule: str, metric: str) -> list[float | N
         worst = rule == "worst-group"
         return [r.value for r in clean if r.split == "valid" and _is_wanted(r.group, worst)]
     tests = [r for r in clean if r.split not in DEVELOPMENT and r.group == "all"]
-    inside = _in_distribution([r.split for r in tests])
+    inside = in_distribution([r.split for r in tests])
     outside = [r.value for r in tests if r.split != inside]
     return outside or [r.value for r in tests]
 
 
 def _is_wanted(group: str, worst: bool) -> bool:
     return group.startswith("worst(") if worst else group == "all"
-
-
-def _in_distribution(splits: Sequence[str]) -> str | None:
-    return next((name for name in ("test-iid", "test", *splits) if name in splits), None)

@@ -62,6 +62,8 @@ def save(dataset: Dataset, path: str | Path) -> Path:
         try:
             save_file(tensors, scratch / _DATA)
             (scratch / _DATA).chmod(0o644)  # safetensors makes files that only their owner may read
+            with open(scratch / _DATA, "rb") as file:
+                os.fsync(file.fileno())
         except SafetensorError as error:
             raise OSError(str(error)) from error
         form = {
@@ -97,6 +99,8 @@ def open_store(path: str | Path) -> Dataset:
 
 def check_store(path: str | Path) -> Dataset:
     """Open a store and read all of it: checksum, masks, finite values, unique ids.
+
+    The provenance is not part of the checksum: the same rows are the same data, whenever and from wherever they came.
 
     Raises:
         StoreError: a byte differs from what was written.

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from deconfound.dataset import DEVELOPMENT
 from deconfound.files import whole_file
 from deconfound.jobs import Job, evaluated, failure, read_selection, trained
 from deconfound.records import Record, read_records
 from deconfound.selection import Candidate, Selection, select
 from deconfound.spec import flat
+from deconfound.splits import DEVELOPMENT
 from deconfound.sweep_plan import Plan, config_of
 
 

@@ -206,7 +206,7 @@ class SweepSpec(_Table):
         try:
             spec = cls(**values)
         except ValidationError as error:
-            raise SpecError(_plainly(error, cls)) from error
+            raise SpecError(explain_entry(error, cls)) from error
         for table in spec.evaluation.tables or ():
             scenario_from(table)
         return spec
@@ -238,7 +238,7 @@ def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
     return EvaluationSpec(tables=tuple(read_toml(file, "scenarios")["scenario"]))
 
 
-def _plainly(error: ValidationError, model: type[BaseModel]) -> str:
+def explain_entry(error: ValidationError, model: type[BaseModel]) -> str:
     """As `explain`, also for tables inside of lists: "method.0.lable" is answered with the fields of a method."""
     detail = error.errors()[0]
     place = detail["loc"]

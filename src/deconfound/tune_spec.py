@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.registry import arguments, explain, explain_detail, find
+from deconfound.registry import arguments, find
 from deconfound.search import Search
 from deconfound.spec import BackboneSpec, DataSpec, Spec, TrainSpec, read_toml
-from deconfound.sweep_spec import Base, MethodEntry, Range, SearchSpec, Seeds
+from deconfound.sweep_spec import Base, MethodEntry, Range, SearchSpec, Seeds, explain_entry
 
 
 class _Table(BaseModel):
@@ -95,7 +95,7 @@ class TuneSpec(_Table):
         try:
             spec = cls(**values)
         except ValidationError as error:
-            raise SpecError(_plainly(error, cls)) from error
+            raise SpecError(explain_entry(error, cls)) from error
         for entry in spec.method:
             for dimension in spec.space(entry):
                 for end in (dimension.low, dimension.high):
@@ -183,12 +183,3 @@ def _dimension(table: str, name: str, field: FieldInfo, ends: Range, default: An
 def slug(title: str) -> str:
     """A title as a part of a file's name."""
     return re.sub(r"[^A-Za-z0-9_.+]+", "-", title).strip("-.") or "method"
-
-
-def _plainly(error: ValidationError, model: type[BaseModel]) -> str:
-    """As `explain`, also for the tables inside of the list of methods."""
-    detail = error.errors()[0]
-    place = detail["loc"]
-    if len(place) < 3 or place[0] != "method" or not isinstance(place[1], int):
-        return explain(error, model)
-    return f"[[method]] number {place[1] + 1}: {explain_detail({**detail, 'loc': place[2:]}, MethodEntry)}"

@@ -106,6 +106,8 @@ def test_targets_that_are_not_numbers(folder):
         ("rows.jsonl", b"[" * 100_000, "line 1 is no JSON"),
         ("rows.jsonl", b"[1]\n", "line 1 is a list"),
         ("rows.jsonl", b'{"id": [1]}\n', "column 'id' holds a list"),
+        ("rows.jsonl", b'{"id": "a"}\n{"id": NaN}\n', "line 2 holds NaN, which is no JSON; write null"),
+        ("rows.jsonl", b'{"score": -Infinity}\n', "line 1 holds -Infinity"),
         ("rows.parquet", b"PAR1 not at all", "no Parquet file"),
         ("audio.npy", b"", "damaged, of another format"),
         ("audio.npy", b"\x93NUMPY\x01\x00", "damaged, of another format"),

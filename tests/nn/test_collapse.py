@@ -48,3 +48,24 @@ def test_returns_the_standard_deviation_over_present_rows() -> None:
     found = CollapseWatch(["text", "audio"])(values, present)
     for m in range(2):
         torch.testing.assert_close(found[m], values[m][present[m]].std(0, correction=0).mean())
+
+
+@pytest.mark.parametrize("stop", [EVERY - 3, 2 * EVERY + 5])
+def test_a_watch_from_a_checkpoint_warns_where_an_undisturbed_one_does(stop: int) -> None:
+    """The second stop is after the warning: it must not come again."""
+    moments: list[list[int]] = []
+    for resumed in (False, True):
+        watch = CollapseWatch(["text", "audio"])
+        feed(watch, 1.0, EARLY)
+        moments.append([])
+        for step in range(4 * EVERY):
+            if resumed and step == stop:
+                state = {name: value.clone() for name, value in watch.state_dict().items()}
+                watch = CollapseWatch(["text", "audio"])
+                watch.load_state_dict(state)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                feed(watch, 0.001, 1)
+            moments[-1] += [step] * len(caught)
+    assert len(moments[0]) == 1
+    assert moments[0] == moments[1]

@@ -132,7 +132,9 @@ def _read_jsonl(path: Path) -> dict[str, Values]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line, parse_constant=_refuse_constant)
+            except DataError as error:
+                raise DataError(f"{path}: line {number} {error}") from error
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}: line {number} is no JSON") from error
             if not isinstance(row, dict):
@@ -142,6 +144,10 @@ def _read_jsonl(path: Path) -> dict[str, Values]:
             rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _refuse_constant(name: str) -> None:
+    raise DataError(f"holds {name}, which is no JSON; write null for what is missing")
 
 
 def _read_parquet(path: Path) -> dict[str, Values]:

@@ -29,13 +29,18 @@ class CollapseWatch(nn.Module):
 
     reference: Tensor
     steps: Tensor
+    calls: Tensor
+    warned: Tensor
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
         self.names = tuple(names)
-        self.calls, self.warned = 0, False
         self.register_buffer("reference", torch.zeros(len(self.names)))
         self.register_buffer("steps", torch.zeros(len(self.names)))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("warned", torch.zeros((), dtype=torch.bool))
+        self._calls, self._warned = 0, False  # the same here, as reading a buffer waits for the device
+        self.register_load_state_dict_post_hook(_recall)
 
     @torch.no_grad()
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
@@ -50,18 +55,25 @@ class CollapseWatch(nn.Module):
             share = enough * (self.steps < EARLY) / (self.steps + 1)
             self.reference.add_(share * (spread - self.reference))
             self.steps.add_(enough)
-            self.calls += 1
-            if self.calls % EVERY == 0 and not self.warned:
+            self.calls.add_(1)
+            self._calls += 1
+            if self._calls % EVERY == 0 and not self._warned:
                 self._look(enough & (self.steps > EARLY) & (spread < SHARE * self.reference))
         return spread
 
     def _look(self, collapsed: Tensor) -> None:
         gone = [name for name, flag in zip(self.names, collapsed.tolist(), strict=True) if flag]
         if gone:
-            self.warned = True
+            self._warned = True
+            self.warned.fill_(True)
             warnings.warn(
                 f"the invariant representation of {', '.join(gone)} fell below {SHARE:.0%} of its early spread: "
                 "lower 'invariance' or 'strength', or lengthen 'ramp'",
                 CollapseWarning,
                 stacklevel=3,
             )
+
+
+def _recall(watch: CollapseWatch, keys: object) -> None:
+    """What a checkpoint says, so that a resumed run looks and warns where an undisturbed one does."""
+    watch._calls, watch._warned = int(watch.calls), bool(watch.warned)

@@ -12,12 +12,12 @@ from deconfound.metrics import PROTOCOLS, Protocol
 from deconfound.records import Record
 from deconfound.report.read import Run
 from deconfound.report.spread import spread
+from deconfound.splits import DEVELOPMENT, in_distribution
 
 Key = tuple[str, str, str, float, str, str]
 """Row label, scenario, split, severity, group, metric."""
 Values = Mapping[tuple[int, int], float | None]
 """(seed, repeat) → value, None where the metric is undefined."""
-DEVELOPMENT = ("train", "valid")
 PRESENT = "present="
 
 
@@ -226,7 +226,7 @@ def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]], trials
         rows=rows,
         metrics=tuple(dict.fromkeys(m for m in (PROTOCOLS[name].primary, *PROTOCOLS[name].metrics) if m in measured)),
         splits=splits,
-        in_split=_in_distribution(splits) if checksum else None,
+        in_split=in_distribution(splits) if checksum else None,
         index=index,
         trials=trials,
     )
@@ -256,7 +256,3 @@ def _test_splits(rows: Sequence[Row], index: Mapping[Key, Values]) -> tuple[str,
     measured = dict.fromkeys(key[2] for key in index if key[1] == key[2])
     order = [split for row in rows for split in row.runs[0].splits if split in measured]
     return tuple(split for split in dict.fromkeys([*order, *measured]) if split not in DEVELOPMENT)
-
-
-def _in_distribution(splits: Sequence[str]) -> str | None:
-    return next((split for split in ("test-iid", "test") if split in splits), splits[0] if splits else None)

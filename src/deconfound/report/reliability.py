@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deconfound.calibration import BINS, Reliability, ece, reliability
+from deconfound.files import file_stem
 from deconfound.predictions import Predictions, load_predictions
 from deconfound.report.chart import Figure, base_chart, color, declare, shape
 from deconfound.report.compare import Row, Section
@@ -22,8 +23,6 @@ def kept(run: Run, split: str) -> Predictions | None:
     Raises:
         RunError: the file is damaged.
     """
-    from deconfound.scenario import file_stem  # loads PyTorch, which regression does without
-
     path = run.place / "predictions" / f"{file_stem(split)}.npz"
     return load_predictions(path) if path.is_file() else None
 

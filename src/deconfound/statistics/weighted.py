@@ -191,7 +191,7 @@ def _chosen(form: Form) -> Form:
 
 _CLIP = partial(np.clip, a_min=-1.0, a_max=1.0)
 _MSE, _MAE, _ACCURACY = partial(_mean, _square), partial(_mean, _absolute), partial(_mean, _equal)
-_POLARITY, _THREE, _FIVE = (partial(metrics._bins, edges) for edges in ((0.0,), (-0.1, 0.1), (-0.7, -0.1, 0.1, 0.7)))
+_POLARITY, _THREE, _FIVE = (partial(metrics.bins, edges) for edges in ((0.0,), (-0.1, 0.1), (-0.7, -0.1, 0.1, 0.7)))
 _SIMS: Mapping[str, Form] = {
     "mae": _of(_CLIP, _MAE),
     "corr": _of(_CLIP, _corr),
@@ -207,19 +207,19 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
     "mmsa-regression": {
         "mae": _MAE,
         "corr": _corr,
-        "acc-7": _of(partial(metrics._nearest, 3), _ACCURACY),
-        "acc-5": _of(partial(metrics._nearest, 2), _ACCURACY),
-        "acc-2-has0": _of(metrics._non_negative, _ACCURACY),
-        "f1-has0": _of(metrics._non_negative, _f1),
-        "acc-2-non0": _of(metrics._positive, _ACCURACY),
-        "f1-non0": _of(metrics._positive, _f1),
+        "acc-7": _of(partial(metrics.nearest, 3), _ACCURACY),
+        "acc-5": _of(partial(metrics.nearest, 2), _ACCURACY),
+        "acc-2-has0": _of(metrics.non_negative, _ACCURACY),
+        "f1-has0": _of(metrics.non_negative, _f1),
+        "acc-2-non0": _of(metrics.positive, _ACCURACY),
+        "f1-non0": _of(metrics.positive, _f1),
     },
     "mag-nonzero": {
         "mae": _MAE,
         "corr": _corr,
-        "acc-2": _of(metrics._non_negative, _ACCURACY),
-        "f1": _of(metrics._non_negative, _f1),
-        "acc-7": _of(partial(metrics._nearest, 3), _ACCURACY),
+        "acc-2": _of(metrics.non_negative, _ACCURACY),
+        "f1": _of(metrics.non_negative, _f1),
+        "acc-7": _of(partial(metrics.nearest, 3), _ACCURACY),
     },
     "sims": _SIMS,
     "sims-v2": _SIMS,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from deconfound.calibration import CALIBRATION
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.metrics import Metric, Protocol
-from deconfound.report.compare import DEVELOPMENT, Section
+from deconfound.report.compare import Section
+from deconfound.splits import DEVELOPMENT
 from deconfound.statistics import area_weights
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from deconfound.errors import RunError, SpecError
+from deconfound.files import file_stem
 from deconfound.predictions import Predictions, load_predictions
 from deconfound.report.compare import Row, Section
 from deconfound.report.read import Run
 from deconfound.report.spread import mean_or_none
-from deconfound.scenario import file_stem
 from deconfound.statistics import FORMS, Weighted, resample, weighted
 from deconfound.tables.columns import Column
 

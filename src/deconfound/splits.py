@@ -1,0 +1,20 @@
+"""What the names of splits say; loads no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+DEVELOPMENT = ("train", "valid")
+"""The splits that training and selection may use; all others are test splits."""
+
+
+def in_distribution(splits: Collection[str]) -> str | None:
+    """The test split whose rows are like the training rows, None where there is none.
+
+    "test-iid", else "test", else the first whose name does not begin with "test-": such a name says what has changed.
+
+    Args:
+        splits: names of test splits, in their order.
+    """
+    plain = (name for name in splits if not name.startswith("test-"))
+    return next((name for name in ("test-iid", "test", *plain) if name in splits), None)
