@@ -43,10 +43,8 @@ def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_every_encoder(method: str, encoder: str) -> None:
     fitting = {"cnn": ["image"], "gru": ["text"]}.get(encoder, ["text", "audio"])
-    modalities = {name: MODALITIES[name] for name in fitting}
-    check_method(
-        find("methods", method), modalities=modalities, backbone={"encoders": dict.fromkeys(modalities, encoder)}
-    )
+    modalities = {name: MODALITIES[name] for name in dict.fromkeys([*fitting, "audio"])}  # some methods need two
+    check_method(find("methods", method), modalities=modalities, backbone={"encoders": dict.fromkeys(fitting, encoder)})
 
 
 @pytest.mark.parametrize("method", names("methods"))
