@@ -107,13 +107,14 @@ def train(
 
     Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
     """
+    from deconfound.engine import rank
     from deconfound.spec import Spec
     from deconfound.train import train_run
 
     wanted = Spec.read(spec)
     run = train_run(wanted if seed is None else wanted.model_copy(update={"seed": seed}), out)
     done = run.done
-    if done is None or int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first of several processes speaks for all
+    if done is None or rank() > 0:  # the first of several processes speaks for all
         return
     text = f"{out}: {done['epochs']} epochs, best validation risk {done['best_risk']:.4g} in epoch {done['best_epoch']}"
     print(json.dumps({"run": str(out), **done}) if as_json else text)
@@ -215,7 +216,7 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def _interrupted() -> int:
-    return _complain("interrupted; 'train' and 'demo' go on from the last finished epoch when called again", 130)
+    return _complain("interrupted; train, sweep, tune and demo go on where they were when called again", 130)
 
 
 def _complain(message: str, code: int) -> int:
