@@ -183,7 +183,8 @@ def test_list_names_the_components(capsys):
     assert run("list", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert {"erm", "cmir"} <= set(found["methods"])
-    assert set(found) == {"methods", "corruptions", "encoders", "fusions"}
+    assert {"irm", "group-dro"} <= set(found["penalties"])
+    assert set(found) == {"methods", "penalties", "augmentations", "corruptions", "encoders", "fusions"}
 
 
 def test_the_demo_writes_a_report_and_runs_again(tmp_path, capsys):

@@ -118,7 +118,14 @@ def own(kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "kind"), [("scenarios", "corruptions"), ("specification", "encoders"), ("specification", "fusions")]
+    ("page", "kind"),
+    [
+        ("scenarios", "corruptions"),
+        ("specification", "encoders"),
+        ("specification", "fusions"),
+        ("penalties", "penalties"),
+        ("penalties", "augmentations"),
+    ],
 )
 def test_every_component_is_in_its_table(page: str, kind: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")

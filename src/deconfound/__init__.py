@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deconfound.api import evaluate, fit
+    from deconfound.augmentation import Augmentation
     from deconfound.backbone import Backbone
+    from deconfound.compose import Composed
     from deconfound.corruption import Corruption
     from deconfound.dataset import Dataset
     from deconfound.datasets.mmsa import read_mmsa
     from deconfound.datasets.synthetic import synthetic
     from deconfound.datasets.table import read_table
     from deconfound.method import Loss, Method
+    from deconfound.penalty import Penalty
     from deconfound.report import build_report
     from deconfound.run import Run
     from deconfound.scenario import Scenario, default_scenarios
@@ -28,13 +31,16 @@ if TYPE_CHECKING:
     from deconfound.train import train_run
 
 _HOME = {
+    "Augmentation": "deconfound.augmentation",
     "Backbone": "deconfound.backbone",
     "Batch": "deconfound.signal",
+    "Composed": "deconfound.compose",
     "Corruption": "deconfound.corruption",
     "Dataset": "deconfound.dataset",
     "Loss": "deconfound.method",
     "Method": "deconfound.method",
     "Modality": "deconfound.task",
+    "Penalty": "deconfound.penalty",
     "Run": "deconfound.run",
     "Scenario": "deconfound.scenario",
     "Search": "deconfound.search",
@@ -54,13 +60,16 @@ _HOME = {
 }
 
 __all__ = [
+    "Augmentation",
     "Backbone",
     "Batch",
+    "Composed",
     "Corruption",
     "Dataset",
     "Loss",
     "Method",
     "Modality",
+    "Penalty",
     "Run",
     "Scenario",
     "Search",

@@ -65,16 +65,16 @@ def demo(
 
 @app.command("list")
 def list_components(as_json: AsJson = False) -> None:
-    """List methods, encoders, fusions and corruptions; 'deconfound show NAME' explains one."""
+    """List methods, penalties, augmentations, corruptions, encoders and fusions; 'deconfound show NAME' explains one."""
     from deconfound.registry import KINDS, names
 
     found = {kind: names(kind) for kind in KINDS}
-    print(json.dumps(found) if as_json else "\n".join(f"{kind:12} {'  '.join(found[kind])}" for kind in found))
+    print(json.dumps(found) if as_json else "\n".join(f"{kind:14} {'  '.join(found[kind])}" for kind in found))
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Of a method, encoder, fusion or corruption, or 'synthetic' or 'train'.")],
+    name: Annotated[str, typer.Argument(help="One that 'deconfound list' lists, or 'synthetic', 'backbone' or 'train'.")],
     as_json: AsJson = False,
 ) -> None:
     """Explain a component: what it does and each argument with its default and range.
