@@ -28,7 +28,16 @@ CMIR = [
     {"predict_on": "both"},
     {"predict_on": "noisy", "environments": 1},
     {"reconstruct": "denoise"},
+    {"distance": "kl"},
+    {"distance": "kl", "predict_on": "both", "draws": "one"},
+    {"draws": "one"},
+    {"draws": "one", "noise_at": "raw"},
+    {"draws": "one", "environments": 1, "predict_on": "both", "reconstruct": "denoise"},
     {"decorrelate": "xcov"},
+    {"decorrelate": "hsic"},
+    {"decorrelate": "club"},
+    {"decorrelate": "club", "decorrelation": 0.0},
+    {"decorrelation_ramp": 0.3, "reconstruction_ramp": 1.0},
     {"ramp": 0.0, "dim": 1},
 ]
 
@@ -55,6 +64,15 @@ def test_laws_of_a_classification(method: str) -> None:
 @pytest.mark.parametrize("knobs", CMIR, ids=str)
 def test_laws_of_every_choice_of_cmir(knobs: dict[str, object]) -> None:
     check_method(lambda backbone: find("methods", "cmir")(backbone, **knobs), modalities=SEQUENCE)
+
+
+@pytest.mark.parametrize("decorrelate", ["orth", "xcov", "hsic", "club"])
+@pytest.mark.parametrize("distance", ["l1", "l2", "cosine", "kl"])
+def test_laws_of_cmir_in_a_classification(distance: str, decorrelate: str) -> None:
+    def make(backbone):
+        return find("methods", "cmir")(backbone, distance=distance, decorrelate=decorrelate)
+
+    check_method(make, modalities=SEQUENCE, task=Task.classification(("a", "b", "c")))
 
 
 class Words(nn.Module):

@@ -18,18 +18,26 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def test_all_environments_have_growing_strengths() -> None:
-    found = Environments(3, 0.2, pairs=False).draw(4, generator(), CPU)
+    found = Environments(3, 0.2).draw(4, generator(), CPU)
     torch.testing.assert_close(found, torch.tensor([[0.2], [0.4], [0.6]]).expand(3, 4))
 
 
 def test_pairs_are_distinct_and_equally_likely() -> None:
-    found = Environments(4, 1.0, pairs=True).draw(12000, generator(), CPU)
+    found = Environments(4, 1.0, "pair").draw(12000, generator(), CPU)
     assert found.shape == (2, 12000)
     assert bool((found[0] != found[1]).all())
     counts = torch.bincount((found[0] * 5 + found[1]).long(), minlength=25).reshape(5, 5)[1:, 1:]
     assert counts.diagonal().sum() == 0
     off = counts[~torch.eye(4, dtype=torch.bool)].float()
     assert bool(((off - 1000).abs() < 150).all())  # five standard deviations
+
+
+def test_one_environment_per_row_is_any_of_them() -> None:
+    found = Environments(3, 0.5, "one").draw(9000, generator(), CPU)
+    assert found.shape == (1, 9000)
+    values, counts = found.unique(return_counts=True)
+    assert values.tolist() == [0.5, 1.0, 1.5]
+    assert bool(((counts - 3000).abs() < 250).all())
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -42,7 +42,7 @@ class Environments:
 
     def draw(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """(V, B) noise strengths of the views of each row: V = K, or up to 2 for "pair" and 1 for "one"."""
-        if self.draws == "all" or (self.draws == "pair" and self.count < 3):
+        if self.draws == "all" or self.count <= (2 if self.draws == "pair" else 1):
             strengths = self.strength * torch.arange(1, self.count + 1, device=device)
             return strengths.unsqueeze(1).expand(-1, rows)
         source = {"generator": generator, "device": generator.device}
