@@ -35,12 +35,13 @@ from deconfound.nn.survey import check_environments, directions_note, find_direc
 from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
 from deconfound.objectives.dependence import normalised_hsic
-from deconfound.objectives.invariance import Distance, invariance, mean_divergence
+from deconfound.objectives.invariance import invariance, mean_divergence
 from deconfound.penalty import warm_up
 from deconfound.search import Search
 from deconfound.signal import Batch
 
 Source = Literal["virtual", "directed", "given"]
+Compared = Literal["l1", "l2", "cosine", "kl"]
 Decorrelate = Literal["orth", "xcov", "hsic", "club"]
 
 
@@ -67,7 +68,7 @@ class CmIR(Method):
             ),
         ] = "virtual",
         dim: Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)] = 8,
-        hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter and decoder")] = 64,
+        hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter, decoder and CLUB")] = 64,
         environments: Annotated[int, Field(ge=1, le=64, description="K virtual environments"), Search(2, 5)] = 3,
         strength: Annotated[
             float, Field(ge=0, description="α1: noise of environment e is e·α1 of the scale"), Search(0.03, 1, log=True)
@@ -82,14 +83,14 @@ class CmIR(Method):
             NoiseScale, Field(description="noise in running standard deviations, own units, or the running covariance")
         ] = "std",
         draws: Annotated[
-            Draws | Literal["auto"],
+            Literal["auto", "all", "pair", "one"],
             Field(
                 description="environments per row and step: all, a random pair, a random one that is compared with the "
                 "clean view, or (auto) all up to K = 3 and else a pair"
             ),
         ] = "auto",
         distance: Annotated[
-            Distance | Literal["kl"],
+            Compared,
             Field(
                 description="of two environments, between the invariant parts or (kl) between the predictions made from "
                 "them: the divergence of class probabilities, for numbers the squared difference"
@@ -135,7 +136,7 @@ class CmIR(Method):
             raise SpecError("distance = 'kl' compares views of one row, and source = 'given' has none; use 'l1'")
         self.source: Source = source
         self.environments = Environments(environments, 1.0 if along else strength, visits)
-        self.distance: Distance | Literal["kl"] = distance
+        self.distance: Compared = distance
         self.predict_on, self.decorrelate, self.off_diagonal = predict_on, decorrelate, off_diagonal
         self.weights = {
             "invariance": (invariance, ramp),
