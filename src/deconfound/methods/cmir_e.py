@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,8 @@ class CmIRE(Preset):
     """`cmir` with source = "directed" and two environments, trained on clean and noisy views, plus V-REx.
 
     The directions in which features move between environments at a fixed label are charged by strong noise; a little
-    noise in all directions stays. Where no direction moves beyond chance the noise is that of `cmir`. It assumes that
+    noise in all directions stays. Where no direction moves beyond chance the noise is that of `cmir`. Noise on raw
+    inputs holds for every encoder; an encoder that learns can hide from noise behind it. It assumes that
     causes and labels keep their joint distribution across the environments; where the causes shift, the risks alone are
     a better guide: `erm` with the penalty `vrex`. The price is in distribution, and under noise: a redundant shortcut
     is given up. Choose its weights on a left-out environment; validation in distribution prefers weights near zero.
@@ -35,12 +36,18 @@ class CmIRE(Preset):
             float, Field(ge=0, description="α1 of noise in all directions"), Search(0.03, 1, log=True)
         ] = 0.2,
         directed_strength: Annotated[
-            float, Field(ge=0, description="α_s of noise along unstable directions"), Search(0.3, 5, log=True)
-        ] = 2.0,
+            float, Field(ge=0, description="α_s of noise along unstable directions"), Search(0.5, 10, log=True)
+        ] = 4.0,
+        noise_at: Annotated[
+            Literal["raw", "features"],
+            Field(
+                description="noise on the raw input, or on the features that are split: cheaper, for encoders that stay"
+            ),
+        ] = "raw",
         invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.1, 10, log=True)] = 1.0,
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.3,
-        vrex: Annotated[float, Field(ge=0, description="weight of V-REx"), Search(10, 1000, log=True)] = 300.0,
+        vrex: Annotated[float, Field(ge=0, description="weight of V-REx"), Search(10, 1000, log=True)] = 100.0,
         ramp: Annotated[float, Field(ge=0, le=1, description="share of the steps over which λ1 and V-REx grow")] = 0.2,
     ) -> None:
         inner = CmIR(
@@ -51,6 +58,7 @@ class CmIRE(Preset):
             environments=2,
             strength=strength,
             directed_strength=directed_strength,
+            noise_at=noise_at,
             predict_on="both",
             invariance=invariance,
             decorrelation=decorrelation,
