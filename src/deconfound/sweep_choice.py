@@ -42,10 +42,10 @@ def choose(plan: Plan, out: Path, busy: Collection[str] = ()) -> dict[str, str]:
     Returns:
         "method on dataset" → why nothing is chosen.
     """
-    chosen, still_open = read_selection(out), {}
+    chosen, still_open, pairs = read_selection(out), {}, plan.pairs
     for pair, standing in _standings(plan, out, busy).items():
         if standing.selection is not None and not standing.reason:
-            chosen.append(_entry(pair, plan.pairs[pair], standing.selection))
+            chosen.append(_entry(pair, pairs[pair], standing.selection))
         else:
             still_open[f"{pair[1]} on {pair[0]}"] = standing.reason
     _write(plan, out / "selection.json", chosen)
@@ -58,9 +58,9 @@ def due(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
     Where a final run fails for good its draw cannot be chosen, and the next best one leads. Writes screening.json, from
     which `sweep_status` tells which final runs are wanted.
     """
-    wanted, leading = [], []
+    wanted, leading, pairs = [], [], plan.pairs
     for pair, standing in _standings(plan, out, busy).items():
-        jobs, names = plan.pairs[pair], {job.id for job in standing.finals}
+        jobs, names = pairs[pair], {job.id for job in standing.finals}
         wanted += [job for job in jobs if not job.final or job.id in names or failure(_folder(out, job))]
         if standing.selection is not None and names:
             leading.append(_entry(pair, jobs, standing.selection))

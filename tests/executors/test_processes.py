@@ -20,7 +20,14 @@ from deconfound.sweep_plan import make_plan
 from sweeping import results, small_sweep
 
 TESTS = Path(__file__).parents[1]
-LONG = {"seeds": 2, "draws": 1, "train": {"epochs": 30, "patience": 30}}
+LONG = {
+    "seeds": 3,
+    "draws": 2,
+    "selection": {"seeds": 1},
+    "method": [{"name": "cmir"}],
+    "train": {"epochs": 30, "patience": 30},
+}
+"""Two stages of two runs each."""
 
 
 def test_the_cores_are_divided_among_the_workers(monkeypatch):
