@@ -116,8 +116,9 @@ def train(
     done = run.done
     if done is None or rank() > 0:  # the first of several processes speaks for all
         return
-    text = f"{out}: {done['epochs']} epochs, best validation risk {done['best_risk']:.4g} in epoch {done['best_epoch']}"
-    print(json.dumps({"run": str(out), **done}) if as_json else text)
+    text = f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
+    lines = [text, *(f"  {note}" for note in done["notes"])]
+    print(json.dumps({"run": str(out), **done}) if as_json else "\n".join(lines))
 
 
 @app.command()

@@ -92,14 +92,18 @@ class Patience(EarlyStopping):
         trainer.should_stop = state.get("wait_count", 0) >= self.patience
 
 
-def standard_callbacks(folder: Path, patience: int, progress: bool) -> list[Callback]:
-    """Checkpoints of the best and the last epoch, early stopping, and a progress bar if asked for."""
+def standard_callbacks(folder: Path, train: TrainSpec, progress: bool) -> list[Callback]:
+    """Checkpoints of the epoch that is kept and of the last one, early stopping if the best is kept, a progress bar."""
 
     shared = {"dirpath": folder, "enable_version_counter": False}
-    best = SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True)
     last = SafeCheckpoint(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
-    stop = Patience(monitor=SELECTION, mode="min", patience=patience, check_finite=False)
-    return [best, stop, last, *([TQDMProgressBar()] if progress else [])]
+    kept: list[Callback] = []
+    if train.keep == "best":
+        kept = [
+            SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True),
+            Patience(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
+        ]
+    return [*kept, last, *([TQDMProgressBar()] if progress else [])]
 
 
 @contextmanager

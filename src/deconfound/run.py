@@ -205,20 +205,20 @@ class Run:
         self._evaluate(method, development, [Scenario("valid", "valid")])
 
     def method(self, encoders: Mapping[str, nn.Module] | None = None) -> Method:
-        """The trained method in eval mode, with the weights of the best validation epoch.
+        """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
         Raises:
             RunError: training is not finished, or the checkpoint is damaged or of other modalities.
         """
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
-        return self.best(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
+        return self.kept(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
 
-    def best(self, method: Method) -> Method:
-        """The method in eval mode with the weights of the best validation epoch so far."""
+    def kept(self, method: Method) -> Method:
+        """The method in eval mode with the weights of the epoch that `train.keep` names, so far."""
         from deconfound.checkpoint import read_weights
 
-        weights = read_weights(self.path / "checkpoints" / "best.safetensors", "method.")
+        weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:

@@ -61,6 +61,11 @@ class TrainSpec(_Table):
     weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
     warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
     patience: int = Field(default=15, ge=1, description="epochs without a better validation risk before training stops")
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="weights that predict: of the epoch with the lowest validation risk, or of the last one, without early "
+        "stopping; the former prefers epochs that still lean on shortcuts where validation has them",
+    )
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field(
         default="32-true", description="of arithmetic"

@@ -222,21 +222,22 @@ def _fit(
         raise KeyboardInterrupt from error
     if rank() == 0:
         seconds = time.monotonic() - began
-        run.validate(run.best(whole.cpu()), data)
+        run.validate(run.kept(whole.cpu()), data)
         _finish(run, trainer, seconds, whole)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
 def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
-    best, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in ("best", "last"))
+    names = (run.spec.train.keep, "last")
+    kept, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
     watchers = [each for each in trainer.checkpoint_callbacks if isinstance(each, SafeCheckpoint)]
-    score = next(each.best_model_score for each in watchers if each.monitor == SELECTION)
-    assert score is not None, "a finished training has validated at least once"
+    best = next((each.best_model_score for each in watchers if each.monitor == SELECTION), None)
     done = {
         "epochs": last["epoch"] + 1,
         "steps": trainer.global_step,
-        "best_epoch": best["epoch"],
-        "best_risk": float(score),
+        "best_epoch": kept["epoch"],
+        "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
+        "notes": list(method.notes()),
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }
