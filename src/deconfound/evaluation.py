@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +22,9 @@ from deconfound.corruption import Corruption, seeded
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.files import file_stem
-from deconfound.metrics import Protocol, Score, protocol_of
+from deconfound.metrics import protocol_of
 from deconfound.predictions import Predictions, load_predictions, save_predictions
-from deconfound.records import Record, merged, read_records, write_records
+from deconfound.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.registry import find, resolve
 from deconfound.scenario import Scenario, definition
 from deconfound.signal import Batch
@@ -35,21 +35,6 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 """Rows that are damaged from one generator and predicted at once; another number is another draw of the damage."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose predictions these are.
-
-    Args:
-        run: name of the run.
-        method: name of the method.
-        seed: of the training.
-    """
-
-    run: str
-    method: str
-    seed: int
 
 
 @contextmanager
@@ -74,7 +59,17 @@ def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:
     Raises:
         RunError: the method gave another shape.
     """
-    given, expected = method(batch), (len(batch), task.outputs)
+    return _array(method, method(batch), batch, task)
+
+
+def _answers(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
+    """The prediction under "", and the method's variants: (B, outputs) each."""
+    others = {name: _array(method, output, batch, task) for name, output in method.variants(batch).items()}
+    return {"": outputs(method, batch, task), **others}
+
+
+def _array(method: Method, given: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
+    expected = (len(batch), task.outputs)
     if given.shape != expected:
         raise RunError(f"{type(method).__name__} gave {tuple(given.shape)} outputs; this task expects {expected}")
     return given.float().cpu().numpy()
@@ -99,7 +94,7 @@ def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) 
 def predict_scenario(
     method: Method, dataset: Dataset, scenario: Scenario, *, device: str | torch.device = "cpu", seed: int = 0
 ) -> Predictions:
-    """What the method says about the scenario's rows.
+    """What the method says about the scenario's rows, its variants too.
 
     Args:
         dataset: with the modalities that the method knows; its training rows give the scale of noise.
@@ -115,7 +110,7 @@ def predict_scenario(
         corruption = corruption.fitted(dataset)
     away = [name for name in dataset.signals if scenario.present and name not in scenario.present]
     shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
-    output = np.empty(shape, dtype=np.float32)
+    kept: dict[str, np.ndarray] = {}
     draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
     with evaluating(method, device):
         for start in range(0, len(rows), CHUNK):
@@ -123,49 +118,18 @@ def predict_scenario(
             for (v, severity), repeat in draws:
                 generator = seeded(scenario.name, severity, repeat, seed, start)
                 damaged = corruption(batch, severity, generator) if corruption else batch
-                output[v, repeat, start : start + CHUNK] = outputs(method, damaged.to(device), dataset.task)
+                for name, output in _answers(method, damaged.to(device), dataset.task).items():
+                    if name not in kept:
+                        kept[name] = np.empty(shape, dtype=np.float32)
+                    kept[name][v, repeat, start : start + CHUNK] = output
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
-    wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
-    check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
+    for output in kept.values():
+        wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
+        check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
     target = dataset.target[rows].numpy()
     about = (scenario.name, definition(scenario), scenario.split, scenario.clean, seed)
-    return Predictions(*about, np.asarray(scenario.severities, np.float64), rows.numpy(), ids, target, output)
-
-
-def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:
-    """Every metric of the task's protocol at every severity and repeat; of clean rows also per environment and worst.
-
-    Raises:
-        DataError: the task's protocol does not exist or judges another kind of task.
-        RunError: the predictions are of other rows than the dataset's.
-    """
-    _check_rows(predictions, dataset)
-    protocol = protocol_of(dataset.task.protocol, dataset.task.kind)
-    records = []
-    for v, severity in enumerate(predictions.severities.tolist()):
-        for repeat in range(predictions.output.shape[1]):
-            output = predictions.output[v, repeat]
-            scores = {"all": protocol.score(output, predictions.target)}
-            if predictions.clean and dataset.environment:
-                scores |= _by_group(output, predictions, dataset, protocol)
-            records += [
-                Record(
-                    **vars(identity),
-                    dataset=dataset.name,
-                    scenario=predictions.scenario,
-                    split=predictions.split,
-                    severity=severity,
-                    repeat=repeat,
-                    group=group,
-                    protocol=protocol.name,
-                    metric=metric,
-                    value=score.value,
-                    n=score.n,
-                )
-                for group, by_metric in scores.items()
-                for metric, score in by_metric.items()
-            ]
-    return records
+    severities, output = np.asarray(scenario.severities, np.float64), kept.pop("")
+    return Predictions(*about, severities, rows.numpy(), ids, target, output, kept)
 
 
 def evaluate_method(
@@ -187,6 +151,9 @@ def evaluate_method(
     lines of other scenarios stay. Predictions are made once: where they are kept already, only the metrics are computed
     again. Files are replaced whole after every scenario: an interrupted evaluation can be repeated.
 
+    What the method's variants say is kept in the same file of predictions. Their lines are in `variants.jsonl`, under the
+    method "METHOD [VARIANT]", so that a selection by records never meets them.
+
     Args:
         out: the run directory.
         seed: of the training, for the records.
@@ -194,7 +161,7 @@ def evaluate_method(
         damage_seed: equal for all runs that are to be compared.
 
     Returns:
-        The records of these scenarios.
+        The records of these scenarios, those of the variants after the method's own.
 
     Raises:
         SpecError, DataError, RunError: as `predict_scenario`; names, rows and corruptions are checked before any work.
@@ -208,7 +175,7 @@ def evaluate_method(
     for scenario in scenarios:
         _rows(dataset, scenario)
         _corruption(scenario)
-    identity, records = Identity(run, method_name, seed), []
+    identity, records, others = Identity(run, method_name, seed), [], []
     for number, scenario in enumerate(scenarios, start=1):
         if progress:
             print(f"evaluating {number}/{len(scenarios)}: {scenario.name}", file=sys.stderr, flush=True)
@@ -216,10 +183,18 @@ def evaluate_method(
         if predictions is None:
             predictions = predict_scenario(method, dataset, scenario, device=device, seed=damage_seed)
             save_predictions(predictions_path(out, scenario), predictions)
-        fresh = records_of(predictions, dataset, identity)
-        write_records(out / "records.jsonl", merged(read_records(out / "records.jsonl"), fresh))
-        records += fresh
-    return records
+        records += _write(out / "records.jsonl", records_of(predictions, dataset, identity))
+        for name in predictions.variants:
+            variant = replace(identity, method=f"{method_name} [{name}]")
+            others += records_of(predictions.of(name), dataset, variant)
+        if predictions.variants:
+            _write(out / VARIANTS, [record for record in others if record.scenario == scenario.name])
+    return records + others
+
+
+def _write(path: Path, fresh: list[Record]) -> list[Record]:
+    write_records(path, merged(read_records(path), fresh))
+    return fresh
 
 
 def predictions_path(out: Path, scenario: Scenario) -> Path:
@@ -263,39 +238,3 @@ def _corruption(scenario: Scenario) -> Corruption | None:
     if isinstance(given, str):
         return find("corruptions", given)(**resolve("corruptions", given, scenario.arguments))
     return given
-
-
-def _check_rows(predictions: Predictions, dataset: Dataset) -> None:
-    rows = predictions.rows
-    fits = len(rows) > 0 and rows.min() >= 0 and rows.max() < len(dataset)
-    fits = fits and np.array_equal(dataset.columns["id"].values[rows].astype(str), predictions.ids)
-    fits = fits and np.array_equal(dataset.target.numpy()[rows], predictions.target)
-    if not fits or predictions.output.shape[3] != dataset.task.outputs:
-        raise RunError(
-            f"the predictions of scenario {predictions.scenario!r} are of other rows or labels than "
-            f"{dataset.name!r} has; delete the run's folder 'predictions' and evaluate it again"
-        )
-
-
-def _by_group(
-    output: np.ndarray, predictions: Predictions, dataset: Dataset, protocol: Protocol
-) -> dict[str, dict[str, Score]]:
-    """Group name → scores: one per environment among the rows, then the worst of these metric by metric."""
-    numbers, labels = dataset.groups(*dataset.environment)
-    group = numbers.numpy()[predictions.rows]
-    scores = {
-        labels[number]: protocol.score(output[group == number], predictions.target[group == number])
-        for number in np.unique(group).tolist()
-    }
-    first = next(iter(scores.values()))
-    worst = {metric: _worst([each[metric] for each in scores.values()], protocol, metric) for metric in first}
-    return scores | {f"worst({', '.join(dataset.environment)})": worst}
-
-
-def _worst(scores: list[Score], protocol: Protocol, metric: str) -> Score:
-    """The worst defined score; undefined where none is defined."""
-    defined = [score for score in scores if score.value is not None]
-    if not defined:
-        return Score(None, 0)
-    sign = 1 if protocol.metrics[metric].higher_is_better else -1
-    return min(defined, key=lambda score: sign * (score.value or 0.0))

@@ -9,11 +9,20 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deconfound.errors import RunError
 from deconfound.files import whole_file
+from deconfound.metrics import Protocol, Score, protocol_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from deconfound.dataset import Dataset
+    from deconfound.predictions import Predictions
+
+VARIANTS = "variants.jsonl"
+"""File of a run, beside its records.jsonl, with the records of its other predictions."""
 
 
 @dataclass(frozen=True)
@@ -119,3 +128,90 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
     table = pd.DataFrame([asdict(record) for record in records], columns=list(_FIELDS))
     return table.astype({"value": float, "severity": float})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose predictions these are.
+
+    Args:
+        run: name of the run.
+        method: name of the method.
+        seed: of the training.
+    """
+
+    run: str
+    method: str
+    seed: int
+
+
+def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:
+    """Every metric of the task's protocol at every severity and repeat; of clean rows also per environment and worst.
+
+    Raises:
+        DataError: the task's protocol does not exist or judges another kind of task.
+        RunError: the predictions are of other rows than the dataset's.
+    """
+    _check_rows(predictions, dataset)
+    protocol = protocol_of(dataset.task.protocol, dataset.task.kind)
+    records = []
+    for v, severity in enumerate(predictions.severities.tolist()):
+        for repeat in range(predictions.output.shape[1]):
+            output = predictions.output[v, repeat]
+            scores = {"all": protocol.score(output, predictions.target)}
+            if predictions.clean and dataset.environment:
+                scores |= _by_group(output, predictions, dataset, protocol)
+            records += [
+                Record(
+                    **vars(identity),
+                    dataset=dataset.name,
+                    scenario=predictions.scenario,
+                    split=predictions.split,
+                    severity=severity,
+                    repeat=repeat,
+                    group=group,
+                    protocol=protocol.name,
+                    metric=metric,
+                    value=score.value,
+                    n=score.n,
+                )
+                for group, by_metric in scores.items()
+                for metric, score in by_metric.items()
+            ]
+    return records
+
+
+def _check_rows(predictions: Predictions, dataset: Dataset) -> None:
+    rows = predictions.rows
+    fits = len(rows) > 0 and rows.min() >= 0 and rows.max() < len(dataset)
+    fits = fits and np.array_equal(dataset.columns["id"].values[rows].astype(str), predictions.ids)
+    fits = fits and np.array_equal(dataset.target.numpy()[rows], predictions.target)
+    if not fits or predictions.output.shape[3] != dataset.task.outputs:
+        raise RunError(
+            f"the predictions of scenario {predictions.scenario!r} are of other rows or labels than "
+            f"{dataset.name!r} has; delete the run's folder 'predictions' and evaluate it again"
+        )
+
+
+def _by_group(
+    output: np.ndarray, predictions: Predictions, dataset: Dataset, protocol: Protocol
+) -> dict[str, dict[str, Score]]:
+    """Group name → scores: one per environment among the rows, then the worst of these metric by metric."""
+    numbers, labels = dataset.groups(*dataset.environment)
+    group = numbers.numpy()[predictions.rows]
+    scores = {
+        labels[number]: protocol.score(output[group == number], predictions.target[group == number])
+        for number in np.unique(group).tolist()
+    }
+    first = next(iter(scores.values()))
+    worst = {metric: _worst([each[metric] for each in scores.values()], protocol, metric) for metric in first}
+    return scores | {f"worst({', '.join(dataset.environment)})": worst}
+
+
+def _worst(scores: list[Score], protocol: Protocol, metric: str) -> Score:
+    """The worst defined score; undefined where none is defined."""
+    defined = [score for score in scores if score.value is not None]
+    if not defined:
+        return Score(None, 0)
+    sign = 1 if protocol.metrics[metric].higher_is_better else -1
+    return min(defined, key=lambda score: sign * (score.value or 0.0))

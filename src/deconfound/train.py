@@ -37,6 +37,7 @@ from deconfound.lock import sole_writer
 from deconfound.method import Method
 from deconfound.metrics import protocol_of
 from deconfound.nn.standardise import training_scale
+from deconfound.records import VARIANTS
 from deconfound.run import Run, build_method, load_data, narrow
 from deconfound.spec import Spec, TrainSpec
 
@@ -201,6 +202,7 @@ def _fit(
     if not resume:  # what earlier weights said must not pass for what these will say
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
+        (run.path / VARIANTS).unlink(missing_ok=True)
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding takes the weights apart for good
     learner = Learner(method, data, train, run.spec.seed)
     own = standard_callbacks(folder, train.patience, progress)

@@ -68,7 +68,9 @@ def _learning_rows(section: Section, term: str, width: int) -> list[tuple[Any, .
                 for epoch, values in sorted(pooled.items())
             ]
         if term == "risk":
-            rows += [(row.label, "valid", str(r.seed), r.best_epoch, r.best_risk, "best") for r in row.runs]
+            rows += [
+                (row.label, "valid", str(r.seed), r.best_epoch, r.best_risk, "best") for r in row.runs if not r.variant
+            ]
     return rows
 
 

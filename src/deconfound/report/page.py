@@ -97,7 +97,7 @@ def _title(sections: Sequence[Section]) -> str:
 
 
 def _lede(sections: Sequence[Section]) -> str:
-    runs = {id(run) for section in sections for row in section.rows for run in row.runs}
+    runs = {id(run) for section in sections for row in section.rows for run in row.runs if not run.variant}
     tried = {id(run) for section in sections for run in section.trials}
     text = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     text += f", chosen among {len(runs) + len(tried)}." if tried else "."

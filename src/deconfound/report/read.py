@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from deconfound.curves import read_curves
 from deconfound.errors import RunError
-from deconfound.records import Record, read_records
+from deconfound.records import VARIANTS, Record, read_records
 from deconfound.spec import ADDED, joined_name
 
 
@@ -34,6 +35,7 @@ class Run:
         openings: the command of each time that test rows were predicted.
         place: the directory as the user named it.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
+        variant: name of the other prediction of the same model that this is about; "" for the method's own.
     """
 
     folder: str
@@ -57,6 +59,7 @@ class Run:
     place: Path = Path()
     rule: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
+    variant: str = ""
 
 
 def read_run(path: Path, rule: str = "") -> Run:
@@ -105,6 +108,28 @@ def read_run(path: Path, rule: str = "") -> Run:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({_line(error)}); train again") from error
+
+
+def with_variants(run: Run) -> list[Run]:
+    """The run, and one more for each other prediction of its model that was measured, without learning curves.
+
+    Raises:
+        RunError: a damaged variants.jsonl, or records of another method in it.
+    """
+    path = run.place / VARIANTS
+    found: dict[str, list[Record]] = {}
+    for record in _records(path) if path.is_file() else ():
+        named = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
+        if named is None:
+            raise RunError(
+                f"{path} holds a record of {record.method!r}, not of {run.label!r}; remove it and evaluate again"
+            )
+        found.setdefault(named[1], []).append(record)
+    others = [
+        replace(run, label=f"{run.label} [{name}]", variant=name, records=tuple(records), curves={}, openings=())
+        for name, records in found.items()
+    ]
+    return [run, *others]
 
 
 def _read(path: Path, absent: str) -> str:

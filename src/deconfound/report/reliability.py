@@ -24,7 +24,7 @@ def kept(run: Run, split: str) -> Predictions | None:
         RunError: the file is damaged.
     """
     path = run.place / "predictions" / f"{file_stem(split)}.npz"
-    return load_predictions(path) if path.is_file() else None
+    return load_predictions(path).of(run.variant) if path.is_file() else None
 
 
 def calibration(section: Section) -> tuple[Table, Figure] | None:

@@ -63,7 +63,8 @@ def _run_line(label: str, run: Run, mark: str) -> str:
     command = command_line(run.environment.get("command")) or f"# no command recorded for {run.folder}"
     if _is_sweep(command):
         return command
-    return f"{command}  # {label or run.method}, seed {run.seed}, run {run.folder}{mark}".replace("\n", " ")
+    whose = label.replace(f" [{run.variant}]", "", 1) if run.variant else label or run.method
+    return f"{command}  # {whose}, seed {run.seed}, run {run.folder}{mark}".replace("\n", " ")
 
 
 def _is_sweep(command: str) -> bool:

@@ -44,6 +44,8 @@ def knobs(section: Section) -> list[Knob]:
     """Every numeric setting with two or more values, method by method; those with the most values first."""
     by_method: dict[str, dict[int, dict[str, str]]] = {}
     for number, (_, run) in enumerate(all_runs(section)):
+        if run.variant:
+            continue
         by_method.setdefault(run.method, {})[number] = flat_settings(run)
     return [knob for method, runs in by_method.items() for knob in _knobs(method, runs)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.errors import RunError
-from deconfound.report.read import Run, read_object, read_run, text_of
+from deconfound.report.read import Run, read_object, read_run, text_of, with_variants
 
 ORACLE = "oracle"
 """The rule that looks at test rows."""
@@ -19,7 +19,7 @@ class Gathered:
     """What was found.
 
     Args:
-        runs: to be compared.
+        runs: to be compared, each followed by the other predictions of its model that were measured.
         trials: finished runs of the sweeps that were not chosen.
     """
 
@@ -50,7 +50,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
         elif path.resolve() not in runs:
             runs[path.resolve()] = read_run(path)
     tried = [run for place, run in trials.items() if place not in runs and not _left_out(run)]
-    return Gathered(tuple(runs.values()), tuple(tried))
+    return Gathered(tuple(each for run in runs.values() for each in with_variants(run)), tuple(tried))
 
 
 def _selection(path: Path) -> tuple[str, list[str]]:

@@ -116,7 +116,7 @@ def _kept(section: Section, column: Column) -> dict[Seed, dict[str, Predictions]
             files = {scenario: _file(run, scenario) for scenario in scenarios}
             if not all(file.is_file() for file in files.values()):
                 return None
-            kept[row.label, run.seed] = {scenario: load_predictions(file) for scenario, file in files.items()}
+            kept[row.label, run.seed] = {s: load_predictions(file).of(run.variant) for s, file in files.items()}
     _check_alike(kept, scenarios)
     return kept or None
 
