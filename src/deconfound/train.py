@@ -205,7 +205,7 @@ def _fit(
         (run.path / VARIANTS).unlink(missing_ok=True)
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding takes the weights apart for good
     learner = Learner(method, data, train, run.spec.seed)
-    own = standard_callbacks(folder, train.patience, progress)
+    own = standard_callbacks(folder, train, progress)
     trainer = engine(
         train,
         logger=[CurveLog(run.path / "log.csv", finished), *loggers],
