@@ -179,3 +179,12 @@ def test_a_mistake_in_what_joins_is_told_in_one_line(entry, message):
     with pytest.raises(SpecError, match=message) as caught:
         make_plan(small_sweep(method=[{"name": "erm", **entry}]))
     assert "\n" not in str(caught.value)
+
+
+def test_penalties_need_two_environments_beside_the_one_left_out():
+    two = {"name": "toy", "synthetic": {"rows": 64, "rho": [0.9, 0.2]}}
+    rule = {"rule": "leave-one-environment-out"}
+    with pytest.raises(DataError, match=r"erm \+ vrex: of two environments the rule .* leaves one to train on"):
+        make_plan(small_sweep(dataset=[two], selection=rule, method=[{"name": "erm", "penalties": {"vrex": {}}}]))
+    make_plan(small_sweep(dataset=[two], selection=rule, method=[{"name": "erm"}]))
+    make_plan(small_sweep(selection=rule, method=[{"name": "erm", "penalties": {"vrex": {}}}]))

@@ -12,7 +12,7 @@ from deconfound.errors import SpecError
 from deconfound.search import Search
 from deconfound.spec import Spec
 from deconfound.toml_text import toml_text
-from deconfound.tune_spec import TuneSpec
+from deconfound.tune_spec import TuneSpec, slug
 from tune_small import RATE, spec
 
 
@@ -75,6 +75,7 @@ def test_penalties_and_augmentations_are_searched_with_their_method():
     assert [d.key for d in found.space(entry)] == ["penalties.group-dro.rate", "augmentations.mixup.alpha"]
     run = found.run_spec(entry, {"penalties.group-dro.rate": 0.05, "augmentations.mixup.alpha": 2.0}, 3)
     assert run.title == "erm + group-dro + mixup"
+    assert slug(entry.title) == "erm+group-dro+mixup"
     assert run.method["penalties"] == {"group-dro": {"weight": 0.5, "rate": 0.05, "ramp": 0.0}}
     assert run.method["augmentations"] == {"mixup": {"alpha": 2.0}}
     assert Spec.of(tomllib.loads(toml_text(run.dump()))) == run

@@ -145,6 +145,11 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
         first = _run_spec(spec, entry, method, label, 0)
         development = narrow(whole, first.data).development()
         left_out = _left_out(spec, development)
+        if method.penalties and left_out and len({out for _, out in left_out}) < 3:
+            raise DataError(
+                f"{method.title}: of two environments the rule {spec.selection.rule!r} leaves one to train on, and penalties "
+                "compare several; choose another rule, or leave the penalties out"
+            )
         for draw in range(spec.configurations):
             drawn = _run_spec(spec, entry, method, label, draw)
             for seed, out in [(seed, None) for seed in spec.seeds] + left_out:

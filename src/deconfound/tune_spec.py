@@ -182,4 +182,4 @@ def _dimension(table: str, name: str, field: FieldInfo, ends: Range, default: An
 
 def slug(title: str) -> str:
     """A title as a part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9_.+]+", "-", title).strip("-.") or "method"
+    return re.sub(r"[^A-Za-z0-9_.+]+", "-", title.replace(" + ", "+")).strip("-.") or "method"
