@@ -1,10 +1,11 @@
 """Cost of a training step, of the training engine and of feeding, on this machine.
 
-    python benchmarks/step.py [--device cuda] [--threads 2] [--seconds 1.0] [--json FILE]
+    python benchmarks/step.py [--tables features raw-one] [--encoders gru] [--device cuda] [--threads 1] [--clock cpu]
 
-Prints Markdown tables: rows per second of a step (loss, backward, AdamW) for ERM and CmIR with K environments, the
-ratio to ERM in the same round, the shares of engine and feeding in a step, and the times of a 500 MB store. All variants
-are timed in turn in every round and the median is shown, so that a slow moment of the machine hits all alike.
+Prints Markdown tables: rows per second of a step (loss, backward, AdamW), the ratio to ERM in the same round, and the
+peak memory of a step; the shares of engine and feeding in a step; and the times of a 500 MB store. All variants of a
+table are timed in turn in every round and the median is shown, so that a slow moment of the machine hits all alike. On a
+machine with other work use one thread and `--clock cpu`, which counts the processor time of this process alone.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from deconfound import store
 from deconfound.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
+from deconfound.errors import DeconfoundError
 from deconfound.feed import train_loader
 from deconfound.method import Method
+from deconfound.registry import names
 from deconfound.run import build_method
 from deconfound.signal import Signal
 from deconfound.spec import Spec
@@ -32,14 +37,41 @@ from deconfound.task import Task
 from deconfound.train import train_run
 
 BATCH, ROUNDS = 64, 5
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 SHAPES: dict[str, dict[str, Any]] = {
     "mlp": {"features": 64, "steps": 1},
     "gru": {"features": 64, "steps": 30},
     "transformer": {"features": 64, "steps": 30},
 }
-METHODS: dict[str, dict[str, Any]] = {"erm": {"name": "erm"}} | {
-    f"cmir K={k}": {"name": "cmir", "environments": k, "draws": "all"} for k in (1, 2, 4, 8)
-}
+
+
+ERM: dict[str, Any] = {"name": "erm"}
+
+
+def cmir(count: int, **given: Any) -> dict[str, dict[str, Any]]:
+    return {f"K={count}": {"name": "cmir", "environments": count, **given}}
+
+
+def tables() -> dict[str, dict[str, dict[str, Any]]]:
+    """Table → title of each variant → its table [method]. ERM is in all of them."""
+    raw = {"noise_at": "raw"}
+    return {
+        "features": {k: m for n in (1, 2, 4, 8, 16) for k, m in cmir(n, draws="all").items()},
+        "raw-pair": {k: m for n in (2, 4, 8, 16) for k, m in cmir(n, draws="pair", **raw).items()},
+        "raw-one": {k: m for n in (2, 4, 8, 16) for k, m in cmir(n, draws="one", **raw).items()},
+        "choices": {
+            f"{argument}={value}": {"name": "cmir", argument: value}
+            for argument, values in (
+                ("distance", ("l1", "l2", "cosine", "kl")),
+                ("decorrelate", ("xcov", "hsic", "club")),
+                ("predict_on", ("both",)),
+            )
+            for value in values
+        },
+        "penalties": {name: {"name": "erm", "penalties": {name: {}}} for name in names("penalties")},
+        "augmentations": {name: {"name": "erm", "augmentations": {name: {}}} for name in names("augmentations")},
+        "methods": {name: {"name": name} for name in names("methods") if name != "erm"},
+    }
 
 
 def spec_of(method: dict[str, Any], encoder: str, data: Dataset, **train: Any) -> Spec:
@@ -47,52 +79,88 @@ def spec_of(method: dict[str, Any], encoder: str, data: Dataset, **train: Any) -
     return Spec.of({"method": method, "backbone": {"encoders": encoders}, "train": {"batch_size": BATCH, **train}})
 
 
-def stepper(method: Method, data: Dataset, device: str) -> Callable[[int], None]:
-    """A function that takes n optimiser steps on one batch that lies on the device."""
-    batch = data.batch(torch.arange(BATCH)).to(device)
-    method = method.to(device).train()
-    optimiser = torch.optim.AdamW(method.parameters())
-    generator = torch.Generator(device).manual_seed(0)
+class Stepper:
+    """Takes optimiser steps on one batch that lies on the device."""
 
-    def take(steps: int) -> None:
+    def __init__(
+        self, method: dict[str, Any], encoder: str, data: Dataset, device: str, compiled: bool = False
+    ) -> None:
+        torch.manual_seed(0)
+        environments = int(data.env.max()) + 1
+        made = build_method(spec_of(method, encoder, data), data.modalities, data.task, environments=environments)
+        self.batch = data.batch(torch.arange(BATCH)).to(device)
+        self.method: Method = made.to(device).train()
+        self.method.on_epoch_start(0, data.development(), torch.Generator().manual_seed(0))
+        self.optimiser = torch.optim.AdamW(self.method.parameters())
+        self.generator = torch.Generator(device).manual_seed(0)
+        self.loss = torch.compile(self.method.loss) if compiled else self.method.loss
+
+    def take(self, steps: int) -> None:
         for _ in range(steps):
-            optimiser.zero_grad()
-            method.loss(batch, 0.5, generator).total.backward()
-            torch.nn.utils.clip_grad_norm_(method.parameters(), 1.0)
-            optimiser.step()
-        if device == "cuda":
+            self.optimiser.zero_grad()
+            self.loss(self.batch, 0.5, self.generator).total.backward()
+            self.method.after_backward(self.generator)
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
+            self.optimiser.step()
+        if self.batch.ids.is_cuda:
             torch.cuda.synchronize()
 
-    return take
+    def peak(self) -> float:
+        """MB that a step holds at its peak beyond weights, optimiser and batch."""
+        if self.batch.ids.is_cuda:
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            self.take(1)
+            return (torch.cuda.max_memory_allocated() - before) / 1e6
+        self.optimiser.zero_grad()
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+            self.take(1)
+        with tempfile.TemporaryDirectory() as folder:
+            seen.export_chrome_trace(f"{folder}/trace.json")
+            events = json.loads(Path(folder, "trace.json").read_text())["traceEvents"]
+        changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e.get("name") == "[memory]")
+        held = most = 0
+        for _, change in changes:
+            held += change
+            most = max(most, held)
+        return most / 1e6
 
 
-def seconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def seconds(action: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    began = clock()
     action()
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def time_steps(encoder: str, device: str, budget: float) -> dict[str, dict[str, float]]:
-    """Method → rows per second and the ratio of its time to ERM's, medians over rounds."""
+def time_steps(
+    methods: Mapping[str, dict[str, Any]], encoder: str, device: str, budget: float, clock: str, compiled: bool
+) -> dict[str, dict[str, float]]:
+    """Variant → rows per second, the ratio of its time to ERM's, medians over rounds, and megabytes."""
     data = synthetic(rows=256, **SHAPES[encoder])
-    takes = {
-        name: stepper(build_method(spec_of(method, encoder, data), data.modalities, data.task), data, device)
-        for name, method in METHODS.items()
-    }
+    made = {}
+    for name, method in {"erm": ERM, **methods}.items():
+        try:
+            made[name] = Stepper(method, encoder, data, device)
+            if compiled:
+                made[f"{name}, compiled"] = Stepper(method, encoder, data, device, compiled=True)
+        except DeconfoundError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
     counts = {}
-    for name, take in takes.items():
-        take(5)
-        counts[name] = max(3, round(budget / ROUNDS / (seconds(lambda take=take: take(5)) / 5)))
+    for name, stepper in made.items():
+        stepper.take(5)
+        each = seconds(lambda stepper=stepper: stepper.take(5), CLOCKS[clock]) / 5
+        counts[name] = max(3, round(budget / ROUNDS / each))
     rounds = [
-        {name: seconds(lambda name=name: takes[name](counts[name])) / counts[name] for name in takes}
+        {name: seconds(lambda n=name: made[n].take(counts[n]), CLOCKS[clock]) / counts[name] for name in made}
         for _ in range(ROUNDS)
     ]
     return {
         name: {
             "rows/s": BATCH / statistics.median(times[name] for times in rounds),
             "ratio": statistics.median(times[name] / times["erm"] for times in rounds),
+            "MB": stepper.peak(),
         }
-        for name in takes
+        for name, stepper in made.items()
     }
 
 
@@ -102,9 +170,9 @@ def time_engine(encoder: str, threads: int) -> dict[str, float]:
     "validation" is a bare pass over the validation rows per epoch, "engine" what is left: hooks, logs, checkpoints.
     """
     data = synthetic(rows=2048, **SHAPES[encoder])
-    spec = spec_of(METHODS["erm"], encoder, data, epochs=4, accelerator="cpu", threads=threads)
-    method = build_method(spec, data.modalities, data.task)
-    take = stepper(method, data, "cpu")
+    spec = spec_of(ERM, encoder, data, epochs=4, accelerator="cpu", threads=threads)
+    stepper = Stepper(ERM, encoder, data, "cpu")
+    method, take = stepper.method, stepper.take
     take(10)
     loader, valid = train_loader(data, BATCH, 0), data.batch("valid")
     rounds = []
@@ -161,30 +229,53 @@ def time_store(megabytes: int = 500) -> dict[str, float]:
     }
 
 
+def show_steps(table: str, found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """One row per variant, one column per encoder."""
+    print(f"\n{table}: rows/s (time relative to ERM; MB at the peak of a step)\n")
+    print("| variant | " + " | ".join(found) + " |\n|" + "---|" * (len(found) + 1))
+    variants = list(dict.fromkeys(name for cells in found.values() for name in cells))
+    for name in variants:
+        row = [cells.get(name) for cells in found.values()]
+        text = [f"{c['rows/s']:,.0f} ({c['ratio']:.2f}×; {c['MB']:.1f})" if c else "–" for c in row]
+        print(f"| {name} | " + " | ".join(text) + " |", flush=True)
+
+
+def show_engine(found: Mapping[str, Mapping[str, float]]) -> None:
+    columns = list(next(iter(found.values())))
+    print("\nERM through the Trainer on the CPU, milliseconds per training step\n")
+    print("| encoder | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
+    for encoder, cells in found.items():
+        print(f"| {encoder} | " + " | ".join(f"{value:.2f}" for value in cells.values()) + " |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = [*tables(), "engine", "store"]
+    parser.add_argument("--tables", nargs="+", default=known, choices=known)
+    parser.add_argument("--encoders", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seconds", type=float, default=2.0, help="per method and encoder")
+    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
+    parser.add_argument("--compile", action="store_true", help="each variant a second time, its loss compiled")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per variant and encoder")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    found: dict[str, Any] = {"device": options.device, "threads": options.threads, "batch": BATCH}
-    found["steps"] = {encoder: time_steps(encoder, options.device, options.seconds) for encoder in SHAPES}
-    print(f"Steps on {options.device}, {options.threads} threads, B = {BATCH}: rows/s (time relative to ERM)\n")
-    print("| encoder | " + " | ".join(METHODS) + " |\n|" + "---|" * (len(METHODS) + 1))
-    for encoder, row in found["steps"].items():
-        cells = [f"{cell['rows/s']:,.0f} ({cell['ratio']:.2f}×)" for cell in row.values()]
-        print(f"| {encoder} | " + " | ".join(cells) + " |")
-    found["engine"] = {encoder: time_engine(encoder, options.threads) for encoder in SHAPES}
-    print("\nERM through the Trainer on the CPU, milliseconds per training step\n")
-    print("| encoder | " + " | ".join(found["engine"]["mlp"]) + " |\n|" + "---|" * 8)
-    for encoder, cells in found["engine"].items():
-        print(f"| {encoder} | " + " | ".join(f"{value:.2f}" for value in cells.values()) + " |")
-    found["store"] = time_store()
-    print("\n500 MB store: " + ", ".join(f"{name} {value:.2f}" for name, value in found["store"].items()))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    found: dict[str, Any] = {"device": given.device, "threads": given.threads, "clock": given.clock, "batch": BATCH}
+    print(f"{given.device}, {given.threads} threads, {given.clock} clock, B = {BATCH}, PyTorch {torch.__version__}")
+    for table, methods in tables().items():
+        if table in given.tables:
+            how = (given.device, given.seconds, given.clock, given.compile)
+            found[table] = {encoder: time_steps(methods, encoder, *how) for encoder in given.encoders}
+            show_steps(table, found[table])
+    if "engine" in given.tables:
+        found["engine"] = {encoder: time_engine(encoder, given.threads) for encoder in given.encoders}
+        show_engine(found["engine"])
+    if "store" in given.tables:
+        found["store"] = time_store()
+        print("\n500 MB store: " + ", ".join(f"{name} {value:.2f}" for name, value in found["store"].items()))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
