@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deconfound import cli_data, cli_references, cli_sweep, cli_table, cli_tune
+from deconfound import cli_causal, cli_data, cli_references, cli_sweep, cli_table, cli_tune
 from deconfound.errors import DeconfoundError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_sweep.app, name="sweep")
+app.add_typer(cli_causal.app, name="causal")
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
 app.command()(cli_table.table)

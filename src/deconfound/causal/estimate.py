@@ -1,0 +1,169 @@
+"""Effects from rows: every formula with bootstrap intervals, what the graph says of it, and on how many rows it rests.
+
+The mediator must be measured: a transcript of speech, the text read off an image, a rater's summary. One that a network
+computes from the treatment has no spread of its own, the formulas then rest on combinations that never occur, and what a
+formula returns is not the effect.
+
+Intervals: Student's t with the standard deviation over resamples of N − 1 of N rows, or of G − 1 of G clusters, as
+`deconfound.statistics.estimate` has it, cut to what a probability can be. They hold the chance of the rows alone; a wrong
+graph is not in them, nor is what a formula leaves out for lack of rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t
+
+from deconfound.causal.advice import Assessment, assess
+from deconfound.causal.counts import Counts
+from deconfound.causal.effects import FORMULAS, OF_TREATMENT, complete, evaluate
+from deconfound.causal.graph import Graph
+from deconfound.causal.support import PositivityWarning, Support, computed, support, warning_text
+from deconfound.errors import DataError
+
+_CELLS = 4_000_000
+"""Counts held at once: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """Numbers with their intervals, three arrays of one shape; NaN where nothing can be said."""
+
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One formula on one table.
+
+    Args:
+        formula: a name of `effects.FORMULAS`.
+        warranted: whether the graph makes it P(y | do(x)), or P(y | do(x), a).
+        probabilities: (X, Y), or (X, A, Y) within each value of A.
+        differences: the same less the first value of the treatment.
+        support: on which rows it rests.
+    """
+
+    formula: str
+    warranted: bool
+    probabilities: Band
+    differences: Band
+    support: Support
+
+
+@dataclass(frozen=True)
+class Effects:
+    """All formulas on one table.
+
+    Args:
+        effects: by name of the formula.
+        warnings: one line each.
+    """
+
+    graph: Graph
+    assessment: Assessment
+    counts: Counts
+    effects: Mapping[str, Effect]
+    warnings: tuple[str, ...]
+
+
+def estimate_effects(
+    counts: Counts, graph: Graph, generator: np.random.Generator, *, resamples: int = 1000, level: float = 0.95
+) -> Effects:
+    """Estimate the effect of the treatment by every formula.
+
+    Without auxiliary nodes those that are about them are left out. Cells without rows are left out of a formula and the
+    weights of the others scaled to one.
+
+    Args:
+        counts: from `count_rows` or `read_counts`, for the same graph.
+        resamples: of rows or clusters, 2 or more.
+        level: of the intervals, in (0, 1).
+
+    Warns:
+        PositivityWarning: a formula that the graph warrants rests on combinations with few or no rows, or the mediator is
+            a function of the others.
+
+    Raises:
+        DataError: fewer than two resamples, a level outside of (0, 1), or a single cluster.
+    """
+    if resamples < 2 or not 0 < level < 1:
+        raise DataError(f"intervals need 2 or more resamples and a level between 0 and 1; got {resamples} and {level}")
+    if _units(counts) < 2:
+        raise DataError("intervals need two or more rows or clusters; got 1")
+    assessment = assess(graph)
+    warranted = {**assessment.exact, "beta-front-door-given": assessment.beta_front_door.holds}
+    names = [*OF_TREATMENT, "beta-front-door-given"] if graph.auxiliary else ["naive", "front-door"]
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for cells in _resampled(counts, resamples, generator):
+        for name in names:
+            drawn[name].append(_formula(name, cells))
+    quantile = float(t.ppf((1 + level) / 2, _units(counts) - 1))
+    found = {}
+    for name in names:
+        values, spread = _formula(name, counts.cells), np.concatenate(drawn[name])
+        levels = _band(values, spread, quantile, 0.0)
+        differences = _band(_less(values, name), _less(spread, name), quantile, -1.0)
+        found[name] = Effect(name, warranted[name], levels, differences, support(name, counts, graph))
+    told = _warnings(found, counts, graph)
+    for text in told:
+        warnings.warn(text, PositivityWarning, stacklevel=2)
+    return Effects(graph, assessment, counts, found, told)
+
+
+def _formula(name: str, cells: np.ndarray) -> np.ndarray:
+    return complete(evaluate(name, cells), partial=True)
+
+
+def _less(values: np.ndarray, name: str) -> np.ndarray:
+    """Differences from the first value of the treatment, whose axis comes first after those of a batch."""
+    axis = values.ndim - len(FORMULAS[name].result)
+    return values - values.take([0], axis=axis)
+
+
+def _resampled(counts: Counts, resamples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """(R', X, Z, Y, A) counts of some resamples at a time; where each row stands alone, cells are drawn instead of rows."""
+    shape, size = counts.cells.shape, counts.cells.size
+    step = max(1, _CELLS // size)
+    units = _units(counts)
+    share = counts.cells.ravel() / units if counts.clusters is None else np.full(units, 1 / units)
+    for start in range(0, resamples, step):
+        drawn = generator.multinomial(units - 1, share, size=min(step, resamples - start))
+        if counts.clusters is not None:
+            of_rows = (times[counts.clusters] for times in drawn)
+            drawn = np.stack([np.bincount(counts.codes, weights=times, minlength=size) for times in of_rows])
+        yield drawn.reshape(-1, *shape)
+
+
+def _units(counts: Counts) -> int:
+    return counts.rows if counts.clusters is None else int(counts.clusters.max()) + 1
+
+
+def _band(values: np.ndarray, spread: np.ndarray, quantile: float, least: float) -> Band:
+    """Intervals from (R, ...) resampled values; NaN where half of the resamples or more are undefined."""
+    defined = np.isfinite(spread)
+    count = defined.sum(axis=0)
+    total = np.where(defined, spread, 0.0)
+    mean = total.sum(axis=0) / np.maximum(count, 1)
+    square = (np.where(defined, spread - mean, 0.0) ** 2).sum(axis=0) / np.maximum(count - 1, 1)
+    half = np.where(count > max(1, len(spread) // 2), quantile * np.sqrt(square), np.nan)
+    return Band(values, np.clip(values - half, least, 1.0), np.clip(values + half, least, 1.0))
+
+
+def _warnings(found: Mapping[str, Effect], counts: Counts, graph: Graph) -> tuple[str, ...]:
+    texts = [warning_text(name, effect.support) for name, effect in found.items() if effect.warranted]
+    told = [text for text in texts if text is not None]
+    if computed(counts):
+        causes = " and ".join((graph.treatment, *graph.auxiliary))
+        told.insert(
+            0,
+            f"{graph.mediator} is a function of {causes} in these rows: no formula that goes through it estimates an "
+            "effect; measure the mediator instead of computing it",
+        )
+    return tuple(told)

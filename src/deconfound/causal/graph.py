@@ -1,0 +1,243 @@
+"""Causal graphs with latent nodes and the four roles of a front-door adjustment.
+
+A file looks like this:
+
+```toml
+name = "g3"                       # optional
+observed = ["x", "z", "y", "a"]
+latent = ["u"]                    # optional: causes nobody measured
+edges = ["u -> x -> z -> y", "u -> y", "u -> a -> z", "a -> y"]
+
+[roles]
+treatment = "x"
+mediator = "z"
+outcome = "y"
+auxiliary = ["a"]                 # optional; none is the plain front-door
+```
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.registry import explain
+from deconfound.spec import read_toml
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+_T = TypeVar("_T")
+MAX_NODES = 60
+MAX_NAME = 40
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A directed acyclic graph, checked when it is made.
+
+    Args:
+        observed: names of the measured nodes, among them all roles.
+        edges: (cause, effect) pairs.
+        treatment: X, whose effect is asked for.
+        mediator: Z, through which it is thought to act.
+        outcome: Y.
+        auxiliary: A, none or more nodes that are adjusted for.
+        latent: names of the nodes that are not measured.
+        name: for messages and pictures.
+
+    Raises:
+        SpecError: an unknown node, a name twice, a self-loop, an edge twice, a cycle, or roles that overlap or are latent.
+    """
+
+    observed: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]
+    treatment: str
+    mediator: str
+    outcome: str
+    auxiliary: tuple[str, ...] = ()
+    latent: tuple[str, ...] = ()
+    name: str = "graph"
+
+    def __post_init__(self) -> None:
+        _check_names(self.nodes)
+        for edge in self.edges:
+            for node in edge:
+                if node not in self.nodes:
+                    raise SpecError(
+                        f"the edge {_arrow(edge)} names the node {_short(node)!r}, which is neither observed nor latent"
+                        f"{did_you_mean(node, self.nodes)}"
+                    )
+            if edge[0] == edge[1]:
+                raise SpecError(f"the edge {_arrow(edge)} is a loop; a node cannot cause itself")
+        double = _double(self.edges)
+        if double:
+            raise SpecError(f"the edge {_arrow(double)} is given twice; keep one")
+        self._check_roles()
+        self._check_cycle()
+
+    def _check_roles(self) -> None:
+        single = {"treatment": self.treatment, "mediator": self.mediator, "outcome": self.outcome}
+        given = [*single.items(), *(("auxiliary", node) for node in self.auxiliary)]
+        for role, node in given:
+            if node in self.latent:
+                raise SpecError(f"the {role} {_short(node)!r} is latent; a role needs an observed node")
+            if node not in self.observed:
+                hint = did_you_mean(node, self.observed)
+                raise SpecError(f"the {role} {_short(node)!r} is no observed node{hint}")
+        double = _double([node for _, node in given])
+        if double:
+            roles = " and ".join(role for role, node in given if node == double)
+            raise SpecError(f"the node {double!r} is {roles}; each role needs a node of its own")
+
+    def _check_cycle(self) -> None:
+        import networkx as nx
+
+        try:
+            cycle = nx.find_cycle(self.digraph)
+        except nx.NetworkXNoCycle:
+            return
+        nodes = [edge[0] for edge in cycle] + [cycle[0][0]]
+        raise SpecError(f"the edges form a cycle, {' -> '.join(nodes)}; remove one: a causal graph has none")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Observed, then latent."""
+        return (*self.observed, *self.latent)
+
+    @cached_property
+    def digraph(self) -> nx.DiGraph:
+        """The same as networkx has it; do not change it."""
+        return self.cut()
+
+    def cut(self, *, into: Collection[str] = (), out_of: Collection[str] = ()) -> nx.DiGraph:
+        """A copy without the edges into some nodes and out of others: G with bars over and under, in Pearl's notation."""
+        import networkx as nx
+
+        digraph = nx.DiGraph()
+        digraph.add_nodes_from(self.nodes)
+        digraph.add_edges_from((a, b) for a, b in self.edges if b not in into and a not in out_of)
+        return digraph
+
+    def descendants(self, node: str) -> frozenset[str]:
+        """Nodes that a directed path leads to, without the node itself."""
+        import networkx as nx
+
+        return frozenset(nx.descendants(self.digraph, node))
+
+    @classmethod
+    def of(
+        cls,
+        *chains: str,
+        treatment: str = "x",
+        mediator: str = "z",
+        outcome: str = "y",
+        auxiliary: Sequence[str] = (),
+        latent: Sequence[str] = (),
+        name: str = "graph",
+    ) -> Graph:
+        """From chains such as "u -> x -> z"; every node that is not latent is observed.
+
+        Raises:
+            SpecError: a chain without an arrow, or what the constructor refuses.
+        """
+        edges = edges_of(chains)
+        roles = (treatment, mediator, outcome, *auxiliary)
+        observed = dict.fromkeys([*roles, *(node for edge in edges for node in edge)])
+        kept = tuple(node for node in observed if node not in latent)
+        return cls(kept, edges, treatment, mediator, outcome, tuple(auxiliary), tuple(latent), name)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Graph:
+        """Read a file as the module shows it.
+
+        Raises:
+            SpecError: no such file, not TOML, a key missing or unknown, or what the constructor refuses.
+        """
+        path = Path(path)
+        values = read_toml(path, "graph")
+        try:
+            form = _GraphForm(**values)
+            roles = form.roles
+            return cls(
+                tuple(form.observed),
+                edges_of(form.edges),
+                roles.treatment,
+                roles.mediator,
+                roles.outcome,
+                tuple(roles.auxiliary),
+                tuple(form.latent),
+                form.name or path.stem,
+            )
+        except (ValidationError, TypeError) as error:
+            told = explain(error, _GraphForm) if isinstance(error, ValidationError) else str(error)
+            raise SpecError(f"{path}: {told[:300]}; a graph has observed, latent, edges and [roles]") from error
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from error
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _RolesForm(_Form):
+    treatment: str
+    mediator: str
+    outcome: str
+    auxiliary: list[str] = []
+
+
+class _GraphForm(_Form):
+    observed: list[str]
+    edges: list[str]
+    roles: _RolesForm
+    latent: list[str] = []
+    name: str = ""
+
+
+def edges_of(chains: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(cause, effect) pairs of chains such as "u -> x -> z".
+
+    Raises:
+        SpecError: a chain without an arrow, with one to the left, or with an empty name.
+    """
+    edges = []
+    for chain in chains:
+        nodes = [node.strip() for node in chain.split("->")]
+        if len(nodes) < 2 or not all(nodes) or "<-" in chain:
+            raise SpecError(f"{_short(chain)!r} is no edge; write 'cause -> effect', or a chain 'a -> b -> c'")
+        edges += pairwise(nodes)
+    return tuple(edges)
+
+
+def _check_names(nodes: Sequence[str]) -> None:
+    if len(nodes) > MAX_NODES:
+        raise SpecError(f"the graph has {len(nodes)} nodes; at most {MAX_NODES} are taken")
+    for node in nodes:
+        if not node.strip() or len(node) > MAX_NAME or not node.isprintable() or "->" in node:
+            raise SpecError(
+                f"{_short(node)!r} is no name of a node; write 1 to {MAX_NAME} printable characters, no '->'"
+            )
+    double = _double(nodes)
+    if double:
+        raise SpecError(f"the node {double!r} is given twice; keep one, observed or latent")
+
+
+def _double(values: Iterable[_T]) -> _T | None:
+    return next((value for value, count in Counter(values).items() if count > 1), None)
+
+
+def _arrow(edge: tuple[str, str]) -> str:
+    return f"'{_short(edge[0])} -> {_short(edge[1])}'"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}…"
