@@ -17,12 +17,12 @@ _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def card(name: str) -> dict[str, Any]:
-    """Kind, description and arguments of a component, of the synthetic model or of the table [train].
+    """Kind, description and arguments of a component, of a synthetic model or of the table [train].
 
     Raises:
         SpecError: nothing has this name.
     """
-    if name in ("synthetic", "train", "backbone"):
+    if name in ("synthetic", "imbalance", "train", "backbone"):
         kind, text, model = _table(name)
     else:
         kinds = [kind for kind in KINDS if name in names(kind)]
@@ -40,6 +40,10 @@ def _table(name: str) -> tuple[str, str, type[BaseModel]]:
         from deconfound.datasets import synthetic as module
 
         return "dataset", inspect.getdoc(module) or "", module.Synthetic
+    if name == "imbalance":
+        from deconfound.datasets import imbalance as other
+
+        return "dataset", inspect.getdoc(other) or "", other.Imbalance
     from deconfound import spec
 
     model = spec.TrainSpec if name == "train" else spec.BackboneSpec

@@ -25,7 +25,7 @@ class DataSpec(_Table):
         default=None, description="folder of a dataset store, relative to the specification's folder"
     )
     synthetic: dict[str, Any] | None = Field(
-        default=None, description="knobs of the synthetic model; {} for its defaults"
+        default=None, description="knobs of a synthetic model; {} for the defaults of the first one"
     )
     modalities: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="modalities to use; all if left out"

@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from deconfound.dataset import Dataset
-from deconfound.errors import SpecError
+from deconfound.datasets.mixing import Mixing
+from deconfound.errors import SpecError, did_you_mean
 from deconfound.registry import explain
 from deconfound.signal import Signal
 from deconfound.task import Task
@@ -36,6 +37,8 @@ TESTS = {"test-iid": 1.0, "test-flip": -1.0, "test-zero": 0.0}
 
 FARTHER = 2.0
 """How much farther than in training the causes shift in "test-flip" and "test-zero"."""
+
+MODELS = ("shortcut", "imbalance")
 
 Rho = Annotated[float, Field(ge=-1, le=1)]
 
@@ -93,27 +96,43 @@ class Synthetic(BaseModel):
         return self
 
 
-def synthetic(**knobs: Any) -> Dataset:
-    """Draw a dataset of the model above; equal knobs (fields of `Synthetic`) give equal rows.
+def synthetic(model: str = "shortcut", **knobs: Any) -> Dataset:
+    """Draw a dataset of a model; equal knobs give equal rows.
+
+    Args:
+        model: "shortcut", the one above, or "imbalance", that of `deconfound.datasets.imbalance`.
+        knobs: fields of `Synthetic` or `Imbalance`.
 
     Returns:
-        modalities "m1" … "mM" with D features; metadata "environment" and "rho"; latents "C/m1", "S/m1", … (N, d).
+        for "shortcut": modalities "m1" … "mM" with D features; metadata "environment" and "rho"; latents "C/m1", "S/m1", …
+        (N, d).
 
     Raises:
-        SpecError: a knob that is misspelt or out of range.
+        SpecError: a model that does not exist, or a knob that is misspelt or out of range.
     """
+    if model == "imbalance":
+        from deconfound.datasets.imbalance import imbalance
+
+        return imbalance(**knobs)
+    if model != "shortcut":
+        raise SpecError(f"synthetic: there is no model {model!r}{did_you_mean(model, MODELS)}")
+    return _shortcut(**knobs)
+
+
+def _shortcut(**knobs: Any) -> Dataset:
     try:
         model = Synthetic(**knobs)
     except ValidationError as error:
         raise SpecError(f"synthetic: {explain(error, Synthetic)}") from error
     generator = torch.Generator().manual_seed(model.seed)
-    mixings = [_draw_mixing(model, generator) for _ in range(model.modalities)]
+    form = (model.causal + model.spurious, model.features, model.nonlinearity, model.noise)
+    mixings = [Mixing.draw(*form, generator) for _ in range(model.modalities)]
     tests = [*TESTS, *(["test-mirror"] if model.mirror else [])]
     sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)} | {name: max(model.rows // 2, 2) for name in tests}
     drawn = [_draw_latents(model, n, split, generator) for split, n in sizes.items()]
     env, strength, c, y, s = (torch.cat(column) for column in zip(*drawn, strict=True))
     latent = torch.cat([c, model.amplitude * s], dim=2)
-    signals = [_observe(model, latent[:, m], *mixings[m], generator) for m in range(model.modalities)]
+    signals = [mixing.observe(latent[:, m], generator, model.steps) for m, mixing in enumerate(mixings)]
     if model.observe == "causes":
         signals = [
             Signal(c[:, m, None].contiguous(), torch.ones(len(y), 1, dtype=torch.bool)) for m in range(len(mixings))
@@ -136,14 +155,6 @@ def synthetic(**knobs: Any) -> Dataset:
         latents={f"C/{name}": c[:, m].contiguous() for m, name in enumerate(names)}
         | {f"S/{name}": s[:, m].contiguous() for m, name in enumerate(names)},
     )
-
-
-def _draw_mixing(model: Synthetic, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(D, d) orthonormal columns, scaled so that unit-variance latents give unit variance, and a (D, D) rotation."""
-    latents = model.causal + model.spurious
-    basis = torch.linalg.qr(torch.randn(model.features, latents, generator=generator)).Q
-    rotation = torch.linalg.qr(torch.randn(model.features, model.features, generator=generator)).Q
-    return basis * math.sqrt(model.features / latents), rotation
 
 
 def _draw_latents(model: Synthetic, n: int, split: str, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -194,21 +205,6 @@ def _draw_shortcuts(model: Synthetic, y: Tensor, strength: Tensor, generator: to
     weight = strength[:, None, None] * carries[None, :, None]
     fresh = torch.randn(len(y), model.modalities, model.spurious, generator=generator)
     return weight * y[:, None, None] + (1 - weight.square()).sqrt() * fresh
-
-
-def _observe(model: Synthetic, latent: Tensor, inner: Tensor, outer: Tensor, generator: torch.Generator) -> Signal:
-    """(n, d) latents → (n, T, D): h + κ·tanh(R h) with R a rotation and κ < 1, which is injective in h = A z."""
-    n, steps = len(latent), model.steps
-    z = latent[:, None, :].expand(n, steps, -1)
-    mask = torch.ones(n, steps, dtype=torch.bool)
-    if steps > 1:  # the latents of a row waver around their value, and rows differ in length
-        z = z + 0.5 * torch.randn(z.shape, generator=generator)
-        lengths = torch.randint((steps + 1) // 2, steps + 1, (n, 1), generator=generator)
-        mask = torch.arange(steps)[None, :] < lengths
-    h = z @ inner.T
-    x = h + model.nonlinearity * torch.tanh(h @ outer.T)
-    x = x + model.noise * torch.randn(x.shape, generator=generator)
-    return Signal(x * mask[:, :, None], mask)
 
 
 def _target(model: Synthetic, y: Tensor) -> tuple[Tensor, Task]:
