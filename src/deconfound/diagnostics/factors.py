@@ -1,0 +1,56 @@
+"""Known factors of synthetic data against the parts of the modality that carries them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deconfound.diagnostics.matching import dci, matched
+from deconfound.diagnostics.recovery import recovery
+from deconfound.diagnostics.result import DciOf, MatchedOf, RecoveredFrom
+from deconfound.diagnostics.rows import ALL, Observed
+
+
+def blocks(observed: Observed) -> dict[str, dict[str, np.ndarray]]:
+    """Modality → factor → (N, d). A latent "C/m1" is factor C of modality m1; one without a modality belongs to "all"."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, values in observed.latents.items():
+        factor, _, modality = name.partition("/")
+        found.setdefault(modality if modality in observed.present else ALL, {})[factor] = values
+    return found
+
+
+def recovered(observed: Observed, seed: int) -> list[RecoveredFrom]:
+    """R² of every factor from every part of its modality, and from every other factor, which a pure part would have too."""
+    found = []
+    for modality, factors in blocks(observed).items():
+        rows = observed.block("predictive", modality)[1]
+        true = {name: values[rows] for name, values in factors.items()}
+        parts = {part: observed.block(part, modality)[0] for part in observed.parts}
+        for (source, factor), r2 in recovery({**true, **parts}, true, seed=seed).items():
+            if source != factor:
+                found.append(RecoveredFrom(source, factor, modality, r2.linear, r2.kernel, r2.rows))
+    return found
+
+
+def matchings(observed: Observed, seed: int) -> list[MatchedOf]:
+    """MCC of every part with every factor of its modality."""
+    found = []
+    for modality, factors in blocks(observed).items():
+        for part in observed.parts:
+            values, rows = observed.block(part, modality)
+            found += [
+                MatchedOf(part, factor, modality, matched(values, true[rows], seed=seed))
+                for factor, true in factors.items()
+            ]
+    return found
+
+
+def disentangled(observed: Observed, seed: int) -> list[DciOf]:
+    """DCI of all dimensions of each modality about all its factors."""
+    found = []
+    for modality, factors in blocks(observed).items():
+        rows = observed.block("predictive", modality)[1]
+        code = np.concatenate([observed.block(part, modality)[0] for part in observed.parts], axis=1)
+        true = np.concatenate([values[rows] for values in factors.values()], axis=1)
+        found.append(DciOf(modality, dci(code, true, seed=seed)))
+    return found

@@ -1,0 +1,270 @@
+"""Sentences that follow from the numbers of a diagnosis, each with its threshold; what was not shown is not claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deconfound.diagnostics.result import Diagnosis, Finding, LeakOf, Probe
+from deconfound.diagnostics.rows import ALL
+from deconfound.statistics.paired import corrected
+
+LEVEL = 0.05
+SMALL_SHIFT = 0.1
+DEAD_SHARE = 0.1
+THRESHOLDS = {"p": LEVEL, "interval": 0.95, "shift": SMALL_SHIFT, "decoded_share": DEAD_SHARE}
+"""Name → value: p after Holm's correction for the tests of one question; level of the intervals; standard deviations of a
+shift below which it is called small; share of the features' movement below which they are said to ignore a part."""
+NAMES = {"predictive": "the invariant part (Z_inv)", "spurious": "the spurious part (Z_spu)"}
+
+
+def verdict(found: Diagnosis) -> list[Finding]:
+    """All findings, the most important first; keys do not depend on the numbers."""
+    parts = [*found.widths]
+    findings = [_label(found, part) for part in parts]
+    findings += [_role_swap(found)] if found.splits_features else []
+    findings += [_leak(found, part) for part in parts]
+    findings += [_shift(found, part) for part in parts]
+    findings.append(_risk(found))
+    if found.splits_features:
+        findings += [_dependence(found), _swap(found), _decoded(found)]
+    findings += [_recovery(found)] if found.recovery else []
+    return [*findings, _limits(found)]
+
+
+def _name(found: Diagnosis, part: str) -> str:
+    return NAMES[part] if found.splits_features else "the representation"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3f}" if value >= 0.0005 else "p < 0.001"
+
+
+def _score(probe: Probe) -> str:
+    metric = "R²" if probe.metric == "r2" else probe.metric
+    ends = "" if probe.low is None else f" [{_number(probe.low)}, {_number(probe.high)}]"
+    return (
+        f"{metric} {_number(probe.score)}{ends}, chance {_number(probe.chance)}, {probe.kind} probe, {probe.rows} rows"
+    )
+
+
+def best_probe(found: Diagnosis, asks: str, part: str) -> Probe:
+    """The better of the linear and the kernel probe of all modalities together."""
+    both = [p for p in found.probes if (p.asks, p.part, p.modality) == (asks, part, ALL)]
+    return max(both, key=lambda p: -float("inf") if p.score is None else p.score)
+
+
+def _label(found: Diagnosis, part: str) -> Finding:
+    key, who = f"label-from-{part}", _name(found, part)
+    question = f"Does {who} tell the label?"
+    probe = best_probe(found, "label", part)
+    if probe.score is None or probe.low is None or probe.chance is None:
+        return Finding(key, question, "cannot tell", f"There is no probe: {probe.why or 'no interval'}.")
+    if probe.low > probe.chance:
+        return Finding(key, question, "yes", f"{_capital(who)} tells the label: {_score(probe)}.")
+    return Finding(key, question, "cannot tell", f"No probe is shown to be better than chance: {_score(probe)}.")
+
+
+def _role_swap(found: Diagnosis) -> Finding:
+    key, question = "role-swap", "Does the spurious part tell the label as well as the invariant one?"
+    if not found.role_swap:
+        why = best_probe(found, "label", "predictive").why
+        return Finding(key, question, "cannot tell", f"There is no probe: {why}.")
+    roles = max(found.role_swap, key=lambda r: max(r.predictive, r.spurious))
+    metric = "R²" if roles.metric == "r2" else roles.metric
+    ends = "undefined" if roles.low is None else f"[{_number(roles.low)}, {_number(roles.high)}]"
+    text = (
+        f"Label from Z_inv: {metric} {_number(roles.predictive)}, from Z_spu: {_number(roles.spurious)} ({roles.kind} "
+        f"probe); difference {roles.difference:+.2f}, 95 % interval {ends}."
+    )
+    if roles.low is None or roles.high is None:
+        return Finding(key, question, "cannot tell", text)
+    if roles.high < 0:
+        return Finding(key, question, "yes", f"{text} Z_spu tells the label better: the roles may be exchanged.", True)
+    if roles.low > 0:
+        return Finding(key, question, "no", f"{text} Z_inv tells it better; that alone does not make it the cause.")
+    return Finding(key, question, "cannot tell", f"{text} The interval holds 0: neither is shown to tell more.", True)
+
+
+def _lacking(found: Diagnosis) -> str:
+    """Why a question about environments has no answer; "" if it has."""
+    if not found.environments:
+        return "The data declare no environment."
+    return "These rows are of one environment." if len(found.environments) < 2 else ""
+
+
+def _leak(found: Diagnosis, part: str) -> Finding:
+    key, who = f"environment-from-{part}", _name(found, part)
+    question = f"At a fixed label, does {who} tell the environment?"
+    tests = [test for test in found.leakage if (test.part, test.modality) == (part, ALL)]
+    lacking = _lacking(found)
+    if lacking or all(test.found is None for test in tests):
+        return Finding(key, question, "cannot tell", lacking or f"There is no test: {tests[0].why}.")
+    adjusted = corrected([test.found.p if test.found else None for test in tests])
+    p, test = min(((p, t) for p, t in zip(adjusted, tests, strict=True) if p is not None), key=lambda pair: pair[0])
+    text = f"{_leak_text(test)} {_p(p)} by {found.permutations} permutations (Holm, {len(tests)} probes)."
+    if p <= LEVEL:
+        alarm = part == "predictive" and found.splits_features
+        return Finding(key, question, "yes", f"{_capital(who)} tells the environment beyond the label. {text}", alarm)
+    return Finding(key, question, "cannot tell", f"No leak was found, which does not show that there is none. {text}")
+
+
+def _leak_text(test: LeakOf) -> str:
+    leak = test.found
+    assert leak is not None, "chosen for having one"
+    ends = "" if leak.low is None else f" [{_number(leak.low)}, {_number(leak.high)}]"
+    return (
+        f"Balanced accuracy {_number(leak.score)}{ends} against {_number(leak.chance)} for {leak.environments} environments, "
+        f"{test.kind} probe, {leak.bins} bins of the label, {leak.rows} rows, {leak.unit} exchanged;"
+    )
+
+
+def _shift(found: Diagnosis, part: str) -> Finding:
+    key, who = f"shift-of-{part}", _name(found, part)
+    question = f"At a fixed label, does the environment move {who}?"
+    test = next(test for test in found.shifts if (test.part, test.modality) == (part, ALL))
+    lacking = _lacking(found)
+    if lacking or test.found is None:
+        return Finding(key, question, "cannot tell", lacking or f"There is no test: {test.why}.")
+    shift = test.found
+    text = (
+        f"its means differ between environments by {shift.size:.2f} standard deviations at a fixed label ({_p(shift.p)}, "
+        f"{shift.bins} bins, {shift.rows} rows, {shift.unit} exchanged)"
+    )
+    if shift.p > LEVEL:
+        return Finding(key, question, "cannot tell", f"No shift is shown: {text}.")
+    if shift.size < SMALL_SHIFT:
+        return Finding(key, question, "yes", f"The shift is real and small (below {SMALL_SHIFT}): {text}.")
+    alarm = part == "predictive" and found.splits_features
+    return Finding(key, question, "yes", f"{_capital(who)} is not invariant: {text}.", alarm)
+
+
+def _risk(found: Diagnosis) -> Finding:
+    key, question, risks = "risk", "Does the risk differ between environments?", found.risks
+    lacking = _lacking(found)
+    if lacking or risks.p is None or risks.spread is None:
+        return Finding(key, question, "cannot tell", lacking or "Fewer than two environments have 5 rows.")
+    worst = next(each for each in risks.environments if each.environment == risks.worst)
+    ends = "" if worst.low is None else f" [{worst.low:.3g}, {worst.high:.3g}]"
+    text = (
+        f"mean risks of {len(risks.environments)} environments spread over {risks.spread:.3g}, the worst is "
+        f"{worst.environment} with {worst.risk:.3g}{ends} ({_p(risks.p)}, Kruskal-Wallis, rows taken as independent)"
+    )
+    if risks.p <= LEVEL:
+        return Finding(key, question, "yes", f"The risk differs: {text}.")
+    return Finding(key, question, "cannot tell", f"No difference is shown: {text}.")
+
+
+def _dependence(found: Diagnosis) -> Finding:
+    key, question = "dependence", "Do the two parts depend on each other?"
+    tests = [each for each in found.dependence if each.found is not None]
+    if not tests:
+        return Finding(key, question, "cannot tell", "There are fewer than 20 rows.")
+    adjusted = corrected([each.found.hsic_p if each.found else None for each in tests])
+    known = [(each, p) for each, p in zip(tests, adjusted, strict=True) if p is not None]
+    shown = [each.modality for each, p in known if p <= LEVEL]
+    text = "; ".join(
+        f"{each.modality}: HSIC {_number(each.found.similarity)} of its maximum, distance correlation "
+        f"{_number(each.found.distance_correlation)}, {_p(p)}"
+        for each, p in known
+        if each.found
+    )
+    if not shown:
+        return Finding(key, question, "cannot tell", f"No dependence is shown ({text}).")
+    what = f"In {'every modality' if len(shown) == len(tests) else ', '.join(shown)} they do"
+    return Finding(
+        key,
+        question,
+        "yes",
+        f"{what} ({text}; Holm). Where shortcuts follow the label this must be so; it is no fault by itself.",
+    )
+
+
+def _swap(found: Diagnosis) -> Finding:
+    key, question, swap = (
+        "swap",
+        "Does the prediction change when spurious parts are exchanged between rows?",
+        found.swap,
+    )
+    if swap is None or swap.prediction_moves is None:
+        return Finding(
+            key, question, "cannot tell", "How the prediction follows from the parts is not known for this method."
+        )
+    rest = 0.0 if swap.rest is None else swap.rest
+    return Finding(
+        key,
+        question,
+        "no",
+        f"It changes by {swap.prediction_moves:g}, by construction: the head does not see Z_spu (from Z_inv alone it gives "
+        f"the predictions up to {rest:.1g}). This says nothing about what Z_inv holds.",
+    )
+
+
+def _decoded(found: Diagnosis) -> Finding:
+    key, question = "decoded", "Do decoded features follow both parts?"
+    moves = [each for each in found.swap.decoded if each.both > 0] if found.swap else []
+    if not moves:
+        return Finding(key, question, "cannot tell", "There is no decoder, or fewer than 10 pairs of rows.")
+    shares = [(each, each.predictive / each.both, each.spurious / each.both) for each in moves]
+    text = "; ".join(
+        f"{each.modality}, partner of {'the same' if each.partner == 'same' else 'another'} environment: "
+        f"{inv:.2f} with Z_inv, {spu:.2f} with Z_spu"
+        for each, inv, spu in shares
+    )
+    dead = {
+        f"{each.modality}: {'Z_inv' if inv < spu else 'Z_spu'}"
+        for each, inv, spu in shares
+        if min(inv, spu) < DEAD_SHARE
+    }
+    more = f" Below {DEAD_SHARE} the decoder ignores a part ({', '.join(sorted(dead))})." if dead else ""
+    what = "as a share of the movement when both are exchanged"
+    return Finding(key, question, "no" if dead else "yes", f"They move, {what}: {text}.{more}")
+
+
+def _recovery(found: Diagnosis) -> Finding:
+    key, question = "recovery", "What do the parts hold of the known factors?"
+    sources = list(dict.fromkeys(each.source for each in found.recovery))
+    lines = []
+    for source in sorted(sources, key=lambda name: name not in found.widths):
+        for factor in sorted({each.factor for each in found.recovery}):
+            known = [each for each in found.recovery if (each.source, each.factor) == (source, factor)]
+            value = mean([_best(each.linear, each.kernel) for each in known])
+            if known and value is not None:
+                who = {"predictive": "Z_inv" if found.splits_features else "the representation", "spurious": "Z_spu"}
+                lines.append(f"{factor} from {who.get(source, f'the true {source}')} {value:.2f}")
+    if not lines:
+        return Finding(key, question, "cannot tell", "There are fewer than 20 rows, or the factors are constant.")
+    return Finding(
+        key,
+        question,
+        "",
+        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. What the true factors "
+        "tell of each other comes through the label: a pure part would show it too.",
+    )
+
+
+def _best(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of the defined values; None if there is none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _limits(found: Diagnosis) -> Finding:
+    text = (
+        f"Measured on {found.rows} rows of {found.split} with frozen weights. Intervals hold for these weights and this "
+        "probe; another seed of the training may differ, and a stronger probe may find more."
+    )
+    if len(found.environments) < 2:
+        text += " With one environment no measurement can tell causes from correlates of the label."
+    return Finding("limits", "What do these numbers hold for?", "", text)
