@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -77,6 +78,7 @@ def _find_elsewhere(kind: str, name: str) -> type[Any]:
     return next(point for point in entry_points(group=f"deconfound.{kind}") if point.name == name).load()
 
 
+@cache  # a model takes milliseconds to make, and a large sweep asks for it thousands of times
 def arguments(component: type[Any]) -> type[BaseModel]:
     """A model of the keyword-only constructor arguments: their types, ranges, defaults and descriptions."""
     signature = inspect.signature(component, eval_str=True)
