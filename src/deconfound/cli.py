@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deconfound import cli_causal, cli_data, cli_references, cli_sweep, cli_table, cli_tune
+from deconfound import cli_causal, cli_data, cli_diagnose, cli_references, cli_sweep, cli_table, cli_tune
 from deconfound.errors import DeconfoundError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(cli_causal.app, name="causal")
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
 app.command()(cli_table.table)
+app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, as 'deconfound train' makes it.")]

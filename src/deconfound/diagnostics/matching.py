@@ -94,7 +94,7 @@ def dci(code: np.ndarray, factors: np.ndarray, *, seed: int = 0) -> Dci | None:
     fit, held = order[: len(order) // 2], order[len(order) // 2 :]
     importance, scores = np.zeros((code.shape[1], factors.shape[1])), []
     for number, factor in enumerate(linear_map(factors)(factors).T):
-        forest = RandomForestRegressor(TREES, min_samples_leaf=3, max_features=0.5, random_state=seed, n_jobs=1)
+        forest = RandomForestRegressor(TREES, min_samples_leaf=3, random_state=seed, n_jobs=1)
         forest.fit(code[fit], factor[fit])
         importance[:, number] = forest.feature_importances_
         spread = np.square(factor[held] - factor[held].mean()).sum()
