@@ -29,7 +29,13 @@ CONTENDERS: list[dict[str, Any]] = [
     _cmir("cmir sdn", arguments=_SDN),
     _cmir("cmir + moments", arguments={**_PAPER, "strength": 0.2, "invariance": 0.3}, penalties={"moments": {}}),
     {"name": "cmir-e", "backbone": POOL, "arguments": _DIRECTED},
-    {"name": "cmir-e", "label": "cmir-e + noise", "backbone": POOL, "arguments": _DIRECTED, "augmentations": {"noise": {}}},
+    {
+        "name": "cmir-e",
+        "label": "cmir-e + noise",
+        "backbone": POOL,
+        "arguments": _DIRECTED,
+        "augmentations": {"noise": {}},
+    },
     {"name": "cmir-xm", "backbone": POOL, "arguments": {**_SPLIT, "strength": 0.2, "reconstruction": 0.5}},
 ]
 

@@ -10,34 +10,18 @@ what is missing. Writes results.csv, one row per world, method and seed, which `
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from contenders import CONTENDERS, ENCODED, label
+from measure import measured
+from running import BASE, TRAIN, sweep, write
 from worlds import EXTRA, SCENARIOS, TUNED_ON, WORLDS, data, family
 
-from deconfound.toml_text import toml_text
-
-TRAIN = {"epochs": 16, "batch_size": 128, "learning_rate": 3e-3, "keep": "last"}
-"""A fixed number of steps for all; the last weights, because the best in-distribution epoch is one that leans on shortcuts."""
-BASE = {"train": TRAIN, "backbone": {"dropout": 0.0}}
 SEARCH = {"train": {"learning_rate": {"low": 1e-3, "high": 6e-3, "log": True}}}
 TUNING_SEED = 1000
 """Data seed of tuning; the results are on the seeds from 0."""
-
-
-def sweep(values: dict[str, Any], out: Path, workers: int) -> Path:
-    """Run a sweep, or what is left of it."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    spec = out.with_suffix(".toml")
-    spec.write_text(toml_text(values), encoding="utf-8")
-    words = ["sweep", "run", str(spec), "--out", str(out), "--executor", "processes", "--workers", str(workers)]
-    subprocess.run([sys.executable, "-m", "deconfound.cli", *words], check=True, stdout=subprocess.DEVNULL)
-    return out
 
 
 def tune(out: Path, rule: str, draws: int, workers: int) -> dict[tuple[str, str], dict[str, Any]]:
@@ -86,7 +70,13 @@ def final(out: Path, world: str, chosen: dict[tuple[str, str], dict[str, Any]], 
         values["base"] = {**BASE, "train": {**TRAIN, "learning_rate": rate}}
         sweep({**values, "evaluation": {"tables": SCENARIOS}}, folder / f"rate-{rate:.3e}", workers)
     causes = [{"name": f"{world} {seed}", **data(world, seed, observe="causes")} for seed in range(seeds)]
-    oracle = {"name": world, "seeds": 1, "base": BASE, "dataset": causes, "method": [{"name": "erm", "label": "oracle"}]}
+    oracle = {
+        "name": world,
+        "seeds": 1,
+        "base": BASE,
+        "dataset": causes,
+        "method": [{"name": "erm", "label": "oracle"}],
+    }
     sweep({**oracle, "evaluation": {"tables": SCENARIOS}}, folder / "oracle", workers)
     return folder
 
@@ -98,8 +88,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--draws", type=int, default=4)
     options = parser.parse_args()
-    from measure import measured
-
     chosen = tune(options.out, "leave-one-environment-out", options.draws, options.workers)
     rows = []
     for world in [*WORLDS, *EXTRA]:
@@ -108,14 +96,6 @@ def main() -> None:
         print(f"{world}: done", flush=True)
     tune(options.out, "valid", options.draws, options.workers)
     print(f"wrote {options.out / 'results.csv'}")
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

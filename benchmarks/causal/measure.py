@@ -15,9 +15,9 @@ from deconfound.records import read_records
 from deconfound.run import Run
 
 
-def measured(folder: Path, world: str) -> list[dict[str, Any]]:
-    """One row per run of the sweeps under a folder; kept beside the run, so a second call reads it."""
-    return [row for spec in sorted(folder.glob("*/runs/*/done.json")) for row in [_cached(spec.parent, world)]]
+def measured(folder: Path, world: str, part: str = "*") -> list[dict[str, Any]]:
+    """One row per evaluated run of the sweeps under a folder; kept beside the run, so a second call reads it."""
+    return [_cached(done.parent, world) for done in sorted(folder.glob(f"{part}/runs/*/evaluated.json"))]
 
 
 def _cached(folder: Path, world: str) -> dict[str, Any]:
