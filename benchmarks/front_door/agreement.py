@@ -30,6 +30,7 @@ from deconfound.causal import DiscreteSCM, Graph, assess, check_beta_front_door,
 from deconfound.causal.effects import OF_TREATMENT, evaluate
 
 EXACT = 1e-9
+REASONS = ("no effect", "fewer auxiliary")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,10 @@ def main() -> None:
     for case in odd:
         if reason(case) == "none of these":
             print(f"  {', '.join(f'{a} -> {b}' for a, b in case.graph.edges)}; A = {case.graph.auxiliary}")
+    left = [case for case in found if not case.warranted["beta-front-door"] and reason(case) not in REASONS]
+    print(
+        f"where neither reason applies, wrong on {sum(not c.exact('beta-front-door') for c in left)} of {len(left)} graphs"
+    )
     wrong = [error for case in found for error in case.error.values() if error >= EXACT]
     right = [error for case in found for error in case.error.values() if error < EXACT]
     print(f"largest error called exact {max(right):.1e}; smallest called wrong {min(wrong):.1e}")

@@ -53,13 +53,19 @@ def count_rows(
         clusters: the column whose equal values mark rows that belong together, such as a speaker.
 
     Raises:
-        DataError: a column missing, a value missing, more than `MAX_LEVELS` values, a role with a single value, or more
-            than `MAX_CELLS` combinations.
+        DataError: a column or value missing, columns of different lengths, more than `MAX_LEVELS` values, a role with a
+            single value, or more than `MAX_CELLS` combinations.
     """
     roles = {"x": graph.treatment, "z": graph.mediator, "y": graph.outcome}
     names = (*roles.values(), *graph.auxiliary)
     columns = _named(samples, names)
     coded = {name: _levels(columns, name) for name in names}
+    together = None if clusters is None else np.unique(texts(_values(columns, clusters)), return_inverse=True)[1]
+    lengths = {name: len(codes) for name, (_, codes) in coded.items()}
+    lengths |= {} if clusters is None or together is None else {clusters: len(together)}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"the columns have different lengths: {told}; give one value per row")
     levels = {letter: coded[node][0] for letter, node in roles.items()}
     for letter, node in roles.items():
         if len(levels[letter]) < 2:
@@ -73,7 +79,6 @@ def count_rows(
         )
     codes = np.ravel_multi_index([*(coded[node][1] for node in roles.values()), beside], shape)
     cells = np.bincount(codes, minlength=math.prod(shape)).reshape(shape)
-    together = None if clusters is None else np.unique(texts(_values(columns, clusters)), return_inverse=True)[1]
     return Counts(cells, levels, codes, together)
 
 

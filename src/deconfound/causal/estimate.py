@@ -157,7 +157,9 @@ def _band(values: np.ndarray, spread: np.ndarray, quantile: float, least: float)
 
 
 def _warnings(found: Mapping[str, Effect], counts: Counts, graph: Graph) -> tuple[str, ...]:
-    texts = [warning_text(name, effect.support) for name, effect in found.items() if effect.warranted]
+    # (1) rests on the cells of (2) with the same weights
+    names = [name for name, effect in found.items() if effect.warranted and name != "beta-front-door-given"]
+    texts = [warning_text(name, found[name].support) for name in names]
     told = [text for text in texts if text is not None]
     if computed(counts):
         causes = " and ".join((graph.treatment, *graph.auxiliary))
