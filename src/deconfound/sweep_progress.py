@@ -76,8 +76,9 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
 
     Returns:
         name, rule, oracle, budget; jobs: one each with id, dataset, method, draw, seed, left_out, final, state, epoch, epochs,
-        chosen and the message of a failure, of all that judge and of the final ones of draws that lead; later: final runs
-        of draws that are not known yet; states: state → number of jobs; seconds_left: None while nothing is finished.
+        chosen, seconds once trained, and the message of a failure and whether it may pass, of all that judge and of the
+        final ones of draws that lead; later: final runs of draws that are not known yet; states: state → number of jobs;
+        seconds_left: None while nothing is finished.
 
     Raises:
         RunError: not a sweep.
@@ -88,21 +89,10 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
     chosen = {name for entry in entries for name in entry["runs"]}
     leading = read_selection(out, "screening.json")
     wanted = chosen.union(*(entry["runs"] for entry in leading))
-    jobs, seconds, errors = [], [], dict[str, Any]()
-    for job in sweep["jobs"]:
-        folder = out / "runs" / job["id"]
-        state, about = job_state(folder), {name: job[name] for name in _SHOWN} | {"final": job.get("final", False)}
-        if about["final"] and state == "planned" and job["id"] not in wanted:
-            continue
-        about |= {"state": state, "epoch": epochs_trained(folder), "epochs": job["spec"]["train"]["epochs"]}
-        error = failure(folder) if state == "failed" else None
-        if error:
-            errors[job["id"]] = error
-        jobs.append(about | {"chosen": job["id"] in chosen, "message": error["message"] if error else None})
-        if (folder / "done.json").is_file():
-            seconds.append(json.loads((folder / "done.json").read_text(encoding="utf-8"))["seconds"])
+    every = [_about(out / "runs" / job["id"], job, chosen) for job in sweep["jobs"]]
+    jobs = [job for job in every if not job["final"] or job["state"] != "planned" or job["id"] in wanted]
     counts = Counter(job["state"] for job in jobs)
-    later = _later(sweep["jobs"], {(entry["dataset"], entry["method"]) for entry in [*entries, *leading]}, errors)
+    later = _later(every, {(entry["dataset"], entry["method"]) for entry in [*entries, *leading]})
     rule = sweep["budget"]["rule"]
     return {
         "name": sweep["name"],
@@ -112,7 +102,7 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
         "states": {state: counts.get(state, 0) for state in STATES},
         "selected": (out / "selection.json").is_file(),
         "later": later,
-        "seconds_left": _seconds_left(jobs, seconds, later),
+        "seconds_left": _seconds_left(jobs, later),
         "jobs": jobs,
     }
 
@@ -120,7 +110,23 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
 _SHOWN = ("id", "dataset", "method", "draw", "seed", "left_out")
 
 
-def _later(jobs: Sequence[Mapping[str, Any]], known: Collection[tuple[str, str]], errors: Mapping[str, Any]) -> int:
+def _about(folder: Path, job: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
+    """How far one job is."""
+    state, done = job_state(folder), folder / "done.json"
+    error = failure(folder) if state == "failed" else None
+    return {name: job[name] for name in _SHOWN} | {
+        "final": job.get("final", False),
+        "state": state,
+        "epoch": epochs_trained(folder),
+        "epochs": job["spec"]["train"]["epochs"],
+        "chosen": job["id"] in chosen,
+        "seconds": json.loads(done.read_text(encoding="utf-8"))["seconds"] if done.is_file() else None,
+        "message": error["message"] if error else None,
+        "may_pass": error.get("may_pass", True) if error else None,
+    }
+
+
+def _later(jobs: Sequence[Mapping[str, Any]], known: Collection[tuple[str, str]]) -> int:
     """How many final runs there will be of draws that do not lead yet; as many for each draw of a pair.
 
     None of a pair that waits for the next call, or whose draws failed one and all.
@@ -129,18 +135,19 @@ def _later(jobs: Sequence[Mapping[str, Any]], known: Collection[tuple[str, str]]
     lost: dict[tuple[str, str], dict[int, bool]] = {}
     for job in jobs:
         pair = job["dataset"], job["method"]
-        if job.get("final", False) and pair not in known:
+        if job["final"] and pair not in known:
             finals.setdefault(pair, Counter())[job["draw"]] += 1
-        elif job["id"] in errors:
-            lost.setdefault(pair, {})[job["draw"]] = errors[job["id"]].get("may_pass", True)
+        elif job["may_pass"] is not None:
+            lost.setdefault(pair, {})[job["draw"]] = job["may_pass"] or lost.get(pair, {}).get(job["draw"], False)
     stuck = {pair for pair, draws in lost.items() if any(draws.values()) or len(draws) == len(finals.get(pair, ()))}
     return sum(max(draws.values()) for pair, draws in finals.items() if pair not in stuck)
 
 
-def _seconds_left(jobs: Sequence[dict[str, Any]], seconds: Sequence[float], later: int) -> float | None:
+def _seconds_left(jobs: Sequence[dict[str, Any]], later: int) -> float | None:
     left = [1 - job["epoch"] / job["epochs"] for job in jobs if job["state"] not in FINISHED] + [1.0] * later
     if not left:
         return 0.0
+    seconds = [job["seconds"] for job in jobs if job["seconds"] is not None]
     if not seconds:
         return None
     running = sum(job["state"] == "running" for job in jobs)
