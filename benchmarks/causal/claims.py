@@ -41,7 +41,7 @@ MIRROR = {"rows": 3000, "mirror": True}
 CLAIMS: dict[str, tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]] = {
     "mirror": (
         {"one environment": {**MIRROR, "rho": [0.7], "flip": -0.7}, "three": {**MIRROR, "rho": [0.9, 0.6, 0.2]}},
-        of("erm", "noise", "cmir (paper)") + [paper("cmir, strong", strength=0.5, invariance=3.0)],
+        [*of("erm", "noise", "cmir (paper)"), paper("cmir, strong", strength=0.5, invariance=3.0)],
     ),
     "mirror with environments": (
         {"three": {**MIRROR, "rho": [0.9, 0.6, 0.2], "flip": -0.9}},
@@ -49,7 +49,7 @@ CLAIMS: dict[str, tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]] = {
     ),
     "amplitude": (
         {f"amplitude {a:g}": {**A, "amplitude": a} for a in (0.1, 0.3, 1.0, 2.0)},
-        of("erm", "noise", "cmir (paper)") + [paper("cmir, strong", strength=0.5, invariance=3.0)],
+        [*of("erm", "noise", "cmir (paper)"), paper("cmir, strong", strength=0.5, invariance=3.0)],
     ),
     "environments": (
         {
