@@ -14,29 +14,43 @@ from scipy import stats
 
 from deconfound.records import frame, read_records
 from deconfound.run import Run
+from deconfound.scenario import Scenario
 from deconfound.spec import Spec
 from deconfound.train import train_run
 
+Job = tuple[Mapping[str, Any], Path, Sequence[Scenario] | None]
+"""Values of a specification, the run directory, and what is evaluated: the default scenarios if None."""
 
-def job(values: Mapping[str, Any], folder: Path) -> Path:
+
+def job(values: Mapping[str, Any], folder: Path, scenarios: Sequence[Scenario] | None = None) -> Path:
     """Train and evaluate one specification; what was trained or predicted is not done again."""
-    train_run(Spec.of(values), folder, progress=False).evaluate()
+    train_run(Spec.of(values), folder, progress=False).evaluate(scenarios)
     return folder
 
 
-def run_grid(configurations: Sequence[Mapping[str, Any]], seeds: Sequence[int], out: Path, workers: int) -> list[Path]:
-    """One run directory per configuration and seed under `out`, made by `workers` processes of one thread each."""
-    jobs = []
-    for configuration in configurations:
-        train = {"threads": 1, "accelerator": "cpu", **configuration.get("train", {})}
-        for seed in seeds:
-            values = {**configuration, "seed": seed, "train": train}
-            jobs.append((values, out / f"{configuration['name'].replace(' ', '-')}-{seed}"))
+def run_jobs(jobs: Sequence[Job], workers: int) -> list[Path]:
+    """The folders of the jobs, made by `workers` processes of one thread each."""
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(job, *each) for each in jobs]
         for number, future in enumerate(futures, 1):
             print(f"{number}/{len(jobs)} {future.result()}", flush=True)
-    return [folder for _, folder in jobs]
+    return [each[1] for each in jobs]
+
+
+def one_thread(configuration: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The values of a specification for one seed, on one thread of the CPU."""
+    train = {"threads": 1, "accelerator": "cpu", **configuration.get("train", {})}
+    return {**configuration, "seed": seed, "train": train}
+
+
+def run_grid(configurations: Sequence[Mapping[str, Any]], seeds: Sequence[int], out: Path, workers: int) -> list[Path]:
+    """One run directory per configuration and seed under `out`."""
+    jobs: list[Job] = [
+        (one_thread(configuration, seed), out / f"{configuration['name'].replace(' ', '-')}-{seed}", None)
+        for configuration in configurations
+        for seed in seeds
+    ]
+    return run_jobs(jobs, workers)
 
 
 def table(folders: Sequence[Path]) -> pd.DataFrame:
