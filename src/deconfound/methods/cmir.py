@@ -31,7 +31,7 @@ from deconfound.nn.cross_modal import CrossModal
 from deconfound.nn.directions import Directions
 from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width
 from deconfound.nn.environments import Draws, Environments, NoiseScale, RawNoise
-from deconfound.nn.survey import check_environments, directions_note, find_directions, label_bins, survey
+from deconfound.nn.survey import Movement, check_environments, directions_note, find_directions, label_bins, survey
 from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
 from deconfound.objectives.dependence import normalised_hsic
@@ -76,6 +76,10 @@ class CmIR(Method):
         directed_strength: Annotated[
             float, Field(ge=0, description="α_s, as α1 but for noise along those directions"), Search(0.3, 5, log=True)
         ] = 2.0,
+        movement: Annotated[
+            Movement,
+            Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
+        ] = "means",
         noise_at: Annotated[
             NoiseSite, Field(description="noise on the features that are split, the raw input, or the hidden layer")
         ] = "features",
@@ -135,6 +139,7 @@ class CmIR(Method):
         if distance == "kl" and source == "given":
             raise SpecError("distance = 'kl' compares views of one row, and source = 'given' has none; use 'l1'")
         self.source: Source = source
+        self.movement: Movement = movement
         self.environments = Environments(environments, 1.0 if along else strength, visits)
         self.distance: Compared = distance
         self.predict_on, self.decorrelate, self.off_diagonal = predict_on, decorrelate, off_diagonal
@@ -176,9 +181,7 @@ class CmIR(Method):
             self.cross_modal.measure(self.backbone, development, generator)
         if self.source == "directed" and (self.raw is None or epoch == 0):
             seen = survey(self.backbone, development, encoded=self.raw is None)
-            bins = label_bins(self.backbone.task, seen.target)
-            for names, directions in self._directions():
-                find_directions(directions, names, seen, bins, generator)
+            find_directions(self._directions(), seen, self.backbone.task, self.movement, generator)
 
     def notes(self) -> tuple[str, ...]:
         found = () if self.cross_modal is None else self.cross_modal.notes()

@@ -9,6 +9,7 @@ from pydantic import Field
 from deconfound.backbone import Backbone
 from deconfound.compose import Composed, Preset
 from deconfound.methods.cmir import CmIR
+from deconfound.nn.survey import Movement
 from deconfound.penalties.vrex import VREx
 from deconfound.search import Search
 
@@ -44,6 +45,10 @@ class CmIRE(Preset):
                 description="noise on the raw input, or on the features that are split: cheaper, for encoders that stay"
             ),
         ] = "raw",
+        movement: Annotated[
+            Movement,
+            Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
+        ] = "means",
         invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.1, 10, log=True)] = 1.0,
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.3,
@@ -59,6 +64,7 @@ class CmIRE(Preset):
             strength=strength,
             directed_strength=directed_strength,
             noise_at=noise_at,
+            movement=movement,
             predict_on="both",
             invariance=invariance,
             decorrelation=decorrelation,

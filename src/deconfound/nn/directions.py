@@ -43,6 +43,22 @@ def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
     return (count.sqrt().unsqueeze(1) * (means - centre[label]))[kept]
 
 
+def without_shifts(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
+    """(N, D) features minus the centre of their environment, the mean over its labels of the mean of each.
+
+    What is left to move at a fixed label is the slope of the features on the label. A cause whose law shifts moves its
+    centre and keeps its slope; a shortcut whose tie to the label changes moves its slope.
+    """
+    environments = int(env.max()) + 1 if len(env) else 1
+    cells, place = torch.unique(bins * environments + env, return_inverse=True)
+    count = torch.bincount(place, minlength=len(cells)).to(features.dtype).unsqueeze(1)
+    means = features.new_zeros(len(cells), features.shape[1]).index_add(0, place, features) / count
+    owner = cells % environments
+    labels = torch.bincount(owner, minlength=environments).clamp(min=1).to(features.dtype).unsqueeze(1)
+    centres = features.new_zeros(environments, features.shape[1]).index_add(0, owner, means) / labels
+    return features - centres[env]
+
+
 def unstable_directions(features: Tensor, env: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:
     """The directions of `movements` above the noise floor, the strongest with length 1.
 
@@ -104,6 +120,9 @@ class Directions(nn.Module):
         """Set them from many rows: per modality the (N, H) features of the rows that have it, and (N,) of these."""
         found = []
         for values, e, b in zip(features, env, bins, strict=True):
+            if len(values) == 0:
+                found.append(torch.zeros_like(self.factor[0], dtype=torch.float64))
+                continue
             mean, std = values.double().mean(0), values.double().std(0, correction=0)
             std = safe_std(std, mean)
             found.append(std.unsqueeze(1) * unstable_directions((values - mean) / std, e, b, generator))

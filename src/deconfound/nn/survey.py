@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError
-from deconfound.nn.directions import Directions
+from deconfound.nn.directions import Directions, without_shifts
 from deconfound.signal import Batch
 from deconfound.task import Task
 
@@ -78,13 +79,30 @@ def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
     return kept
 
 
+Movement = Literal["means", "slopes"]
+
+
 def find_directions(
-    directions: Directions, names: Sequence[str], seen: Survey, bins: Tensor, generator: torch.Generator
+    groups: Sequence[tuple[Sequence[str], Directions]],
+    seen: Survey,
+    task: Task,
+    movement: Movement,
+    generator: torch.Generator,
 ) -> None:
-    """Set the directions of these modalities from the rows that have them."""
-    there = [seen.present[name] for name in names]
-    features = [seen.features[name][rows] for name, rows in zip(names, there, strict=True)]
-    directions.find(features, [seen.env[rows] for rows in there], [bins[rows] for rows in there], generator)
+    """Set the directions of the modalities of each group from the rows that have them.
+
+    Args:
+        movement: of the means at a fixed label, or of what is left of them without the shift of the environment.
+    """
+    slopes = movement == "slopes"
+    bins = environment_bins(task, seen.target, seen.env) if slopes else label_bins(task, seen.target)
+    for names, directions in groups:
+        there = [seen.present[name] for name in names]
+        env, labels = [seen.env[rows] for rows in there], [bins[rows] for rows in there]
+        features = [seen.features[name][rows] for name, rows in zip(names, there, strict=True)]
+        if slopes:
+            features = [without_shifts(*each) for each in zip(features, env, labels, strict=True)]
+        directions.find(features, env, labels, generator)
 
 
 def directions_note(found: Mapping[str, int]) -> str:
@@ -95,12 +113,27 @@ def directions_note(found: Mapping[str, int]) -> str:
     return f"directions that move with the environment at a fixed label: {text}"
 
 
-def label_bins(task: Task, target: Tensor, count: int = 4) -> Tensor:
-    """(N,) int64 label of each row: its class, or its bin between `count` - 1 quantiles of the targets."""
+def label_bins(task: Task, target: Tensor, count: int = 4, among: Tensor | None = None) -> Tensor:
+    """(N,) int64 label of each row: its class, or its bin between `count` - 1 quantiles of the targets.
+
+    Args:
+        among: (R,) targets whose quantiles these are; the same targets if left out.
+    """
     if task.kind == "classification":
         return target
-    edges = torch.quantile(target.double(), torch.arange(1, count, device=target.device).double() / count)
+    known = target if among is None else among
+    edges = torch.quantile(known.double(), torch.arange(1, count, device=known.device).double() / count)
     return torch.bucketize(target.double(), edges)
+
+
+def environment_bins(task: Task, target: Tensor, env: Tensor, count: int = 4) -> Tensor:
+    """As `label_bins`, with the quantiles of each environment's own targets."""
+    if task.kind == "classification":
+        return target
+    bins = torch.zeros_like(env)
+    for each in torch.unique(env):
+        bins[env == each] = label_bins(task, target[env == each], count)
+    return bins
 
 
 def check_environments(development: Dataset, fewest: int = 3) -> None:
@@ -115,7 +148,7 @@ def check_environments(development: Dataset, fewest: int = 3) -> None:
     if len(torch.unique(env)) < 2:
         raise DataError(
             f"the training rows of {development.name} are of one environment; name columns that tell several apart "
-            "('environment' under [data]), or use source = 'virtual'"
+            "('environment' under [data]), or use the method 'cmir' with source = 'virtual'"
         )
     cells, count = torch.unique(torch.stack([bins, env], 1), dim=0, return_counts=True)
     if int(torch.bincount(cells[count >= fewest, 0], minlength=1).max()) < 2:
