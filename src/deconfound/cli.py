@@ -11,7 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from deconfound import cli_causal, cli_data, cli_diagnose, cli_references, cli_sweep, cli_table, cli_tune
+from deconfound import (
+    cli_causal,
+    cli_data,
+    cli_diagnose,
+    cli_predominance,
+    cli_references,
+    cli_sweep,
+    cli_table,
+    cli_tune,
+)
 from deconfound.errors import DeconfoundError
 
 app = typer.Typer(
@@ -29,6 +38,7 @@ app.add_typer(cli_causal.app, name="causal")
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
 app.command()(cli_table.table)
+app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -76,7 +86,9 @@ def list_components(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="One that 'deconfound list' lists, or 'synthetic', 'backbone' or 'train'.")],
+    name: Annotated[
+        str, typer.Argument(help="One that 'deconfound list' lists, or 'synthetic', 'backbone' or 'train'.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Explain a component: what it does and each argument with its default and range.
@@ -118,7 +130,9 @@ def train(
     done = run.done
     if done is None or rank() > 0:  # the first of several processes speaks for all
         return
-    text = f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
+    text = (
+        f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
+    )
     lines = [text, *(f"  {note}" for note in done["notes"])]
     print(json.dumps({"run": str(out), **done}) if as_json else "\n".join(lines))
 

@@ -109,7 +109,7 @@ def verdict(
 
     Args:
         scores: modality → (N,) row scores.
-        clusters: (N,) numbers 0 … G − 1 of rows that belong together (a speaker); rows are drawn singly without.
+        clusters: (N,) numbers of rows that belong together (a speaker); rows are drawn singly without.
         resamples: of the rows; seed: of these.
 
     Raises:
@@ -120,12 +120,8 @@ def verdict(
     means = {name: float(values.mean()) for name, values in scores.items()}
     order = sorted(means, key=lambda name: -means[name])
     best = order[0]
-    together = np.arange(len(scores[best])) if clusters is None else clusters
-    drawn = [scores[name] for name in order] + [scores[best] - scores[name] for name in order]
-    generator = np.random.default_rng(seed)
-    resampled = resample([_weighted_mean(values) for values in drawn], together, resamples, generator)
-    count = int(together.max()) + 1
-    ends = [_interval(values, row, count) for values, row in zip(drawn, resampled, strict=True)]
+    shown = [scores[name] for name in order] + [scores[best] - scores[name] for name in order]
+    ends = mean_intervals(shown, clusters, resamples=resamples, seed=seed)
     standings = tuple(
         Standing(name, means[name], *ends[i], means[best] - means[name], *ends[len(order) + i])
         for i, name in enumerate(order)
@@ -134,13 +130,23 @@ def verdict(
     return Verdict(standings, leaders)
 
 
-def _weighted_mean(values: np.ndarray) -> Weighted:
-    return lambda weights: weights @ values / weights.sum(axis=1)
+def mean_intervals(
+    values: Sequence[np.ndarray], clusters: np.ndarray | None = None, *, resamples: int = 1000, seed: int = 0
+) -> list[tuple[float | None, float | None]]:
+    """95 % intervals of the means of several (N,) values of the same rows, all under the same resamples.
 
+    Args:
+        clusters: (N,) numbers of rows that are drawn together; singly without.
 
-def _interval(values: np.ndarray, resampled: np.ndarray, clusters: int) -> tuple[float | None, float | None]:
-    found = estimate(np.array([values.mean()]), resampled[None], clusters)
-    return found.low, found.high
+    Returns:
+        ends, None where there is a single row or cluster.
+    """
+    together = np.arange(len(values[0])) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    means: list[Weighted] = [lambda weights, each=each: weights @ each / weights.sum(axis=1) for each in values]
+    drawn = resample(means, together, resamples, np.random.default_rng(seed))
+    count = int(together.max()) + 1
+    found = [estimate(np.array([v.mean()]), row[None], count) for v, row in zip(values, drawn, strict=True)]
+    return [(each.low, each.high) for each in found]
 
 
 def conflicts(outputs: Mapping[str, np.ndarray], target: np.ndarray, kind: Kind) -> list[Conflict]:

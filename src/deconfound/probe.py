@@ -62,7 +62,7 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     count = min(len(train), MOST_ROWS)
     rows = train.start + torch.linspace(0, len(train) - 1, count, dtype=torch.float64).round().long()
     valid = dataset.batch("valid")
-    encode = _pool(dataset.signals[modality].select(rows))
+    encode = pooling(dataset.signals[modality].select(rows))
     x, x_valid = encode(dataset.signals[modality].select(rows)), encode(valid.signals[modality])
     y, y_valid = dataset.target[rows].double().numpy(), valid.target.double().numpy()
     inner = _every_fifth(dataset.env[rows].numpy())
@@ -87,7 +87,7 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     )
 
 
-def _pool(train: Signal) -> Callable[[Signal], np.ndarray]:
+def pooling(train: Signal) -> Callable[[Signal], np.ndarray]:
     """Signal → (B, D) float64, standardised by the training rows that have the modality; absent rows are 0."""
     kept = None if train.values.is_floating_point() else _frequent(train)
 

@@ -98,7 +98,11 @@ class IMML(Method):
         draws: Annotated[int, Field(ge=1, description="J per step of training"), Search(4, 64, log=True)] = 16,
         draws_eval: Annotated[int, Field(ge=1, description="J at inference, evenly spaced in the bank")] = 64,
         centres: Annotated[int, Field(ge=1, description="K of the dictionary")] = 64,
-        dim: Annotated[int, Field(ge=1, description="width of z"), Search(8, 128, log=True)] = 64,
+        dim: Annotated[
+            int,
+            Field(ge=3, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"),
+            Search(3, 64, log=True),
+        ] = 64,
         hidden: Annotated[int, Field(ge=1, description="width of hidden layers")] = 64,
     ) -> None:
         super().__init__(backbone)

@@ -17,7 +17,8 @@ from deconfound.search import Search
 
 
 class IMMLRobust(Preset):
-    """IMML with alignment "instance", training "plug", form "additive", head "mc-cond" with equal weights, and "do".
+    """IMML with alignment "instance", training "plug", form "additive", head "mc-cond" with equal weights, "do", and a
+    narrow z: a wide one keeps traces of what the alignment does not ask for, and f reads them.
 
     It gives up accuracy in distribution for less dependence on a confounder that reaches the label through the predominant
     modality alone. `predict = "avg"` with `mix` is the slider between both. What the average means, and what it does not:
@@ -42,7 +43,11 @@ class IMMLRobust(Preset):
         warmup: Annotated[int, Field(ge=0, description="W: epochs before it is measured")] = 3,
         bank: Annotated[int, Field(ge=1, description="Q: rows that x' is drawn from")] = 1024,
         draws_eval: Annotated[int, Field(ge=1, description="J at inference, evenly spaced in the bank")] = 64,
-        dim: Annotated[int, Field(ge=1, description="width of z"), Search(8, 128, log=True)] = 64,
+        dim: Annotated[
+            int,
+            Field(ge=3, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"),
+            Search(3, 64, log=True),
+        ] = 4,
         hidden: Annotated[int, Field(ge=1, description="width of hidden layers")] = 64,
     ) -> None:
         super().__init__(
