@@ -208,9 +208,6 @@ def imbalance(**knobs: Any) -> Dataset:
     for name, latents in shown.items():
         private = torch.randn(len(y), model.nuisance, generator=generator)
         signals[name] = mixings[name].observe(torch.cat([torch.stack(latents, 1).float(), private], 1), generator)
-    right = truth(model, d, b, a)
-    known = {"C/predominant": d, "S/predominant": b, "C/auxiliary": a, "U": u}
-    known |= {"bayes-do": right.do, "bayes-iid": right.iid, "effect": right.effect}
     return Dataset.build(
         model.name,
         Task.classification(CLASSES),
@@ -219,5 +216,13 @@ def imbalance(**knobs: Any) -> Dataset:
         {"id": [f"{split}-{i}" for split in SPLITS for i in range(sizes[split])]},
         [split for split in SPLITS for _ in range(sizes[split])],
         provenance={"source": "deconfound.datasets.imbalance", "knobs": model.model_dump(mode="json")},
-        latents={name: values.float().unsqueeze(1) for name, values in known.items()},
+        latents=_known(model, u, d, b, a),
     )
+
+
+def _known(model: Imbalance, u: Tensor, d: Tensor, b: Tensor, a: Tensor) -> dict[str, Tensor]:
+    """Name → (N, 1) float32 variables of the graph and truth."""
+    right = truth(model, d, b, a)
+    known = {"C/predominant": d, "S/predominant": b, "C/auxiliary": a, "U": u}
+    known |= {"bayes-do": right.do, "bayes-iid": right.iid, "effect": right.effect}
+    return {name: values.float().unsqueeze(1) for name, values in known.items()}

@@ -25,7 +25,7 @@ def pareto_coefficients(
         () a, () b and () cosine: the step is a · first + b · second; the cosine is 0 where one of them is.
     """
     a, b = (torch.cat([part.flatten().float() for part in parts]) for parts in (first, second))
-    aa, ab, bb = a @ a, a @ b, b @ b
+    aa, ab, bb = (a * a).sum(), (a * b).sum(), (b * b).sum()  # sums stay in float32 under autocast, products do not
     share = torch.where(ab < 0, (bb - ab) / (aa - 2 * ab + bb).clamp(min=torch.finfo(a.dtype).tiny), 0.5)
     step = 2 * share * a + 2 * (1 - share) * b
     length, wanted = step.norm(), (a + b).norm()
