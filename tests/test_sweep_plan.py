@@ -151,7 +151,7 @@ def test_what_joins_a_method_is_in_its_label_and_is_drawn_with_it():
     vrex, irm = ([job.spec["method"]["penalties"][name] for job in ours if job.seed == 0] for name in ("vrex", "irm"))
     assert vrex[0] == {"weight": 100.0, "ramp": 0.0}
     assert {each["ramp"] for each in vrex} == {0.0}
-    assert len({each["weight"] for each in vrex} | {each["weight"] for each in irm}) == 5  # the default of both is 100
+    assert len({each["weight"] for each in vrex} | {each["weight"] for each in irm}) == 6
     assert len({job.spec["method"]["augmentations"]["mixup"]["alpha"] for job in ours}) == 3
     assert all("penalties" not in job.spec["method"] for job in plan.jobs if job.method == "erm")
     weights = draw_values(plan.spec, plan.spec.method[0], 2)["penalties.vrex"]

@@ -38,7 +38,13 @@ def test_laws_hold_with_images(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "knobs"),
-    [("irm", {"estimate": "all"}), ("irm", {"ramp": 0.0}), ("dann", {"depth": 1}), ("dann", {"depth": 3})],
+    [
+        ("irm", {"estimate": "all"}),
+        ("moments", {"estimate": "all"}),
+        ("irm", {"ramp": 0.0}),
+        ("dann", {"depth": 1}),
+        ("dann", {"depth": 3}),
+    ],
 )
 def test_laws_of_every_choice(name: str, knobs: dict[str, object]) -> None:
     check_penalty(lambda backbone, count: find("penalties", name)(backbone, count, **knobs), modalities=TWO)
@@ -73,7 +79,9 @@ class PerRow(Broken):
 
 class Dividing(Broken):
     def forward(self, loss, batch):
-        return super().forward(loss, batch) + loss.risks.mean() / loss.risks[batch.env == batch.env[0]].var(correction=0)
+        return super().forward(loss, batch) + loss.risks.mean() / loss.risks[batch.env == batch.env[0]].var(
+            correction=0
+        )
 
 
 class Absent(Broken):

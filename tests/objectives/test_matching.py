@@ -32,6 +32,16 @@ def test_the_distance_over_pairs_is_the_loop(environments: int, seed: int) -> No
         assert float(found[column]) == pytest.approx(np.mean(gaps) if gaps else 0, abs=1e-12)
 
 
+def test_the_distance_of_two_estimates_is_the_loop_of_products() -> None:
+    draw = np.random.default_rng(0)
+    x, y, valid = draw.normal(size=(5, 4)), draw.normal(size=(5, 4)), draw.random((5, 4)) < 0.7
+    found, _ = pair_distance(*map(torch.tensor, (x, valid, y)))
+    for k in range(4):
+        rows = np.nonzero(valid[:, k])[0]
+        products = [(x[i, k] - x[j, k]) * (y[i, k] - y[j, k]) for i, j in combinations(rows, 2)]
+        assert float(found[k]) == pytest.approx(np.mean(products))
+
+
 def domainbed_coral(x, y):
     """`mmd` of DomainBed's CORAL between the features of two environments."""
     mean_x, mean_y = x.mean(0, keepdim=True), y.mean(0, keepdim=True)
@@ -68,43 +78,64 @@ def test_coral_leaves_out_what_is_absent() -> None:
     assert float(found) == pytest.approx(expected)
 
 
+def parts(rows: np.ndarray, halves: bool) -> list[np.ndarray]:
+    """The rows that are True, or those with odd and those with even places among them."""
+    return [np.nonzero(rows)[0][start :: 1 + halves] for start in range(1 + halves)]
+
+
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 49), st.sampled_from([0.0, 0.4]))
-def test_moments_of_a_regression_are_those_of_scipy(seed: int, gaps: float) -> None:
+@given(st.integers(0, 49), st.sampled_from([0.0, 0.4]), st.booleans())
+def test_moments_of_a_regression_are_those_of_scipy(seed: int, gaps: float, halves: bool) -> None:
     values, present, env, draw = drawn(seed=seed, gaps=gaps)
     target = torch.randn(40, generator=draw, dtype=torch.float64) * 3 + 2
     x = ((target - target[present].mean()) / target[present].std(correction=0)).numpy()
+    sd = values[present].std(0, correction=0).numpy()
+    units = np.stack([sd, sd, sd**2])
     told = []
     for e in range(3):
-        own = (present & (env == e)).numpy()
-        if own.sum() < 3:
+        samples = parts((present & (env == e)).numpy(), halves)
+        if min(map(len, samples)) < 3:
             continue
-        lines = [linregress(x[own], values[own, k].numpy()) for k in range(3)]
-        left = [values[own, k].numpy() - line.intercept - line.slope * x[own] for k, line in enumerate(lines)]
-        told.append([(line.slope, line.intercept, np.var(r)) for line, r in zip(lines, left, strict=True)])
-    sd = values[present].std(0, correction=0).numpy()[:, None]
-    scaled = np.array(told) / np.concatenate([sd, sd, sd**2], axis=1) if told else np.zeros((0, 3, 3))
-    gaps_found = [((a - b) ** 2).sum(1).mean() for a, b in combinations(scaled, 2)]
-    found = regression_moments(values.masked_fill(~present.unsqueeze(1), 99.0), present, target, env)
-    assert float(found) == pytest.approx(np.mean(gaps_found) if gaps_found else 0)
+        told.append([])
+        for own in samples:
+            lines = [linregress(x[own], values[own, k].numpy()) for k in range(3)]
+            left = [np.var(values[own, k].numpy() - li.intercept - li.slope * x[own]) for k, li in enumerate(lines)]
+            told[-1].append(np.array([[li.slope for li in lines], [li.intercept for li in lines], left]) / units)
+    pairs = [((a[0] - b[0]) * (a[-1] - b[-1])).sum(0).mean() for a, b in combinations(told, 2)]
+    found = regression_moments(values.masked_fill(~present.unsqueeze(1), 99.0), present, target, env, halves)
+    assert float(found) == pytest.approx(np.mean(pairs) if pairs else 0)
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 49), st.sampled_from([0.0, 0.4]))
-def test_moments_of_a_classification_are_the_loop(seed: int, gaps: float) -> None:
+@given(st.integers(0, 49), st.sampled_from([0.0, 0.4]), st.booleans())
+def test_moments_of_a_classification_are_the_loop(seed: int, gaps: float, halves: bool) -> None:
     values, present, env, draw = drawn(seed=seed, gaps=gaps)
-    target = torch.randint(3, (40,), generator=draw)
+    target = torch.randint(2, (40,), generator=draw)
     sd = values[present].std(0, correction=0).numpy()
-    total = np.zeros(2)
-    count = 0
-    for c in range(3):
-        cells = [values[present & (env == e) & (target == c)].numpy() for e in range(3)]
-        told = [np.stack([cell.mean(0) / sd, cell.var(0) / sd**2]) for cell in cells if len(cell) > 1]
-        pairs = [(a - b) ** 2 for a, b in combinations(told, 2)]
-        if pairs:
-            total, count = total + np.mean(pairs, axis=(0, 2)), count + 1
-    found = class_moments(values.masked_fill(~present.unsqueeze(1), 99.0), present, target, env, 3)
-    assert float(found) == pytest.approx(total.sum() / max(1, count))
+    classes = []
+    for c in range(2):
+        told = []
+        for e in range(3):
+            cells = [values[own].numpy() for own in parts((present & (env == e) & (target == c)).numpy(), halves)]
+            if min(map(len, cells)) > 1:
+                told.append([np.stack([cell.mean(0) / sd, cell.var(0) / sd**2]) for cell in cells])
+        pairs = [((a[0] - b[0]) * (a[-1] - b[-1])).sum(0).mean() for a, b in combinations(told, 2)]
+        classes += [np.mean(pairs)] if pairs else []
+    found = class_moments(values.masked_fill(~present.unsqueeze(1), 99.0), present, target, env, 2, halves)
+    assert float(found) == pytest.approx(np.mean(classes) if classes else 0)
+
+
+def test_halves_find_no_distance_where_there_is_none() -> None:
+    """Slope, intercept and residual variance are the same everywhere: on 8 rows their squares are far from 0."""
+    draw, env = torch.Generator().manual_seed(0), torch.arange(4).repeat_interleave(8)
+    found = {True: [], False: []}
+    for _ in range(400):
+        target = torch.randn(32, generator=draw)
+        values = (target + torch.randn(32, generator=draw)).unsqueeze(1)
+        for halves, kept in found.items():
+            kept.append(float(regression_moments(values, torch.ones(32, dtype=torch.bool), target, env, halves)))
+    assert abs(np.mean(found[True])) < 3 * np.std(found[True]) / 20
+    assert np.mean(found[False]) > 0.3
 
 
 @settings(deadline=None, max_examples=40)
@@ -114,8 +145,11 @@ def test_moments_do_not_depend_on_scale_or_place(scale: float, place: float, see
     target, kind = torch.randn(40, generator=draw, dtype=torch.float64), torch.randint(3, (40,), generator=draw)
     moved = values * scale + place
     pairs = [
-        (regression_moments(values, present, target, env), regression_moments(moved, present, target * scale + 1, env)),
-        (class_moments(values, present, kind, env, 3), class_moments(moved, present, kind, env, 3)),
+        (
+            regression_moments(values, present, target, env, True),
+            regression_moments(moved, present, target * scale + 1, env, True),
+        ),
+        (class_moments(values, present, kind, env, 3, True), class_moments(moved, present, kind, env, 3, True)),
     ]
     for before, after in pairs:
         torch.testing.assert_close(before, after, rtol=1e-6, atol=1e-9)
@@ -127,16 +161,16 @@ def test_what_tells_nothing_counts_nothing() -> None:
     constant = torch.where(env == 0, 1.0, target)  # no spread of labels in environment 0
     others = env != 0
     torch.testing.assert_close(
-        regression_moments(values, present & others, constant, env),
-        regression_moments(values[others], present[others], constant[others], env[others]),
+        regression_moments(values, present & others, constant, env, False),
+        regression_moments(values[others], present[others], constant[others], env[others], False),
     )
     nobody = torch.zeros(40, dtype=torch.bool)
     everything = values.requires_grad_()
     nothing = (
-        regression_moments(everything, nobody, target, env)
-        + class_moments(everything, nobody, env, env, 3)
+        regression_moments(everything, nobody, target, env, False)
+        + class_moments(everything, nobody, env, env, 3, False)
         + coral(everything, nobody.unsqueeze(1).expand(-1, 3), env)
-        + class_moments(everything, present, env, env, 3)  # every class in one environment
+        + class_moments(everything, present, env, env, 3, False)  # every class in one environment
     )
     assert float(nothing.detach()) == 0
     (gradient,) = torch.autograd.grad(nothing, everything)
@@ -147,7 +181,9 @@ def test_a_constant_feature_has_no_gradient_that_is_not_finite() -> None:
     _, present, env, draw = drawn()
     values = torch.full((40, 2), 0.3, requires_grad=True)
     target = torch.randn(40, generator=draw)
-    total = regression_moments(values, present, target, env) + class_moments(values, present, env % 2, env, 2)
+    total = regression_moments(values, present, target, env, True) + class_moments(
+        values, present, env % 2, env, 2, True
+    )
     (gradient,) = torch.autograd.grad(total, values)
     assert bool(torch.isfinite(gradient).all())
     assert float(total.detach()) == pytest.approx(0, abs=1e-6)

@@ -19,11 +19,11 @@ def distance(problem: Linear, theta: np.ndarray) -> float:
     return float(np.mean([((a - b) ** 2).sum() for a, b in combinations(told, 2)]))
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.1, 2.0])
-def test_a_finite_weight_gives_the_minimum_of_the_formula(weight: float) -> None:
-    problem = Linear()
+@pytest.mark.parametrize(("weight", "estimate"), [(0.0, "all"), (0.1, "halves"), (0.1, "all"), (2.0, "halves")])
+def test_a_finite_weight_gives_the_minimum_of_the_formula(weight: float, estimate: str) -> None:
+    problem = Linear()  # each row is there twice, once in each half, so that both estimates are the same
     expected = by_algebra(lambda t: problem.risks(t).mean() + weight * distance(problem, t))
-    found = by_class(problem, Moments(backbone(1), 3, weight=weight))
+    found = by_class(problem, Moments(backbone(1), 3, weight=weight, estimate=estimate))
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 

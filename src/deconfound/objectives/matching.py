@@ -19,22 +19,29 @@ _SPREAD = 1e-3
 """Least share of the variance of all targets that an environment's own must have to tell a slope."""
 
 
-def pair_distance(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+def pair_distance(values: Tensor, valid: Tensor, others: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean of (x_e − x_e')² over the pairs e < e' of valid environments, without a tensor of E² pairs.
 
-    Σ_{e<e'} (x_e − x_e')² = n Σ_e (x_e − x̄)² for n environments.
+    Σ_{e<e'} (x_e − x_e') (y_e − y_e') = n Σ_e (x_e − x̄) (y_e − ȳ) for n environments.
 
     Args:
-        values: (E, *).
+        values: (E, *) x.
         valid: (E, *) bool, or of a shape that broadcasts.
+        others: (E, *) y, a second estimate of the same from other rows; x itself if left out. The noise of x is squared
+            with it, while the product of two independent estimates has the mean of the true squares and may be negative.
 
     Returns:
-        (*) non-negative, 0 where there is no pair; and (*) bool: where there is one.
+        (*), 0 where there is no pair; and (*) bool: where there is one.
     """
     weight = valid.to(values.dtype).expand_as(values)
     count = weight.sum(0)
-    centred = (values - (values * weight).sum(0) / count.clamp(min=1)) * weight
-    return centred.square().sum(0) * 2 / (count - 1).clamp(min=1), count > 1
+
+    def centred(x: Tensor) -> Tensor:
+        return (x - (x * weight).sum(0) / count.clamp(min=1)) * weight
+
+    first = centred(values)
+    second = first if others is None else centred(others)
+    return (first * second).sum(0) * 2 / (count - 1).clamp(min=1), count > 1
 
 
 @full_precision
@@ -63,44 +70,52 @@ def coral(values: Tensor, present: Tensor, env: Tensor) -> Tensor:
 
 
 @full_precision
-def regression_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor) -> Tensor:
+def regression_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, halves: bool) -> Tensor:
     """How the regression of features on the target differs between environments.
 
     Per environment and column: slope, intercept and residual variance of z on y. y is standardised over the present rows
     and differences are in units of the standard deviation of z over them, so that neither scale matters. Environments
-    with fewer than 3 present rows, or hardly any spread of y, are left out.
+    (with `halves`, halves of them) with fewer than 3 present rows, or hardly any spread of y, are left out.
 
     Args:
         values: (B, D); not read where `present` is False.
         present: (B,) bool.
         target: (B,) floats.
         env: (B,) environment numbers.
+        halves: multiply the differences on the odd and on the even present rows instead of squaring those on all.
 
     Returns:
-        () non-negative: the sum over the three of the mean over pairs and columns.
+        () the sum over the three of the mean over pairs and columns; non-negative without `halves`.
     """
-    rows = members(env)[1] & present  # (E', B)
     values = values.masked_fill(~present.unsqueeze(1), 0)
     _, centred, variance = row_moments(target.to(values.dtype).unsqueeze(1), present)
     y = centred * _safe(variance).rsqrt()
     scale = _safe(row_moments(values, present)[2])  # (1, D)
-    y_mean, y, y_variance = row_moments(y, rows)
-    z_mean, z, _ = row_moments(values, rows)
-    count = rows.sum(1).reshape(-1, 1, 1)
-    valid = (count >= FEWEST) & (y_variance > _SPREAD)  # (E', 1, 1)
-    slope = (y * z).sum(1, keepdim=True) / (count * torch.where(valid, y_variance, 1)).clamp(min=1e-6)
-    residual = (z - slope * y).square().sum(1, keepdim=True) / count.clamp(min=1)
-    parts = (slope, scale), (z_mean - slope * y_mean, scale), (residual, scale.square())
-    sums = [_mean(pair_distance(part / unit.sqrt(), valid)) for part, unit in parts]
+    found = [_lines(values, y, rows) for rows in _samples(members(env)[1] & present, halves)]
+    valid = torch.stack([valid for _, valid in found]).all(0)
+    first, second = found[0][0], found[-1][0]
+    units = scale.sqrt(), scale.sqrt(), scale
+    sums = [_mean(pair_distance(a / u, valid, b / u)) for a, b, u in zip(first, second, units, strict=True)]
     return torch.stack(sums).sum()
 
 
+def _lines(z: Tensor, y: Tensor, rows: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """Slope, intercept and residual variance, (E', 1, D), of (B, D) on (B, 1) over (E', B) rows, and (E', 1, 1) valid."""
+    y_mean, y, y_variance = row_moments(y, rows)
+    z_mean, z, _ = row_moments(z, rows)
+    count = rows.sum(1).reshape(-1, 1, 1)
+    valid = (count >= FEWEST) & (y_variance > _SPREAD)
+    slope = (y * z).sum(1, keepdim=True) / (count * torch.where(valid, y_variance, 1)).clamp(min=1e-6)
+    residual = (z - slope * y).square().sum(1, keepdim=True) / count.clamp(min=1)
+    return (slope, z_mean - slope * y_mean, residual), valid
+
+
 @full_precision
-def class_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, classes: int) -> Tensor:
+def class_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, classes: int, halves: bool) -> Tensor:
     """How mean and variance of the features of a class differ between environments.
 
     In units of the standard deviation of z over all present rows. An environment with fewer than 2 present rows of a
-    class is left out of that class, and a class that fewer than 2 environments tell is left out.
+    class (with `halves`, in a half) is left out of that class, and a class that fewer than 2 environments tell is left out.
 
     Args:
         values: (B, D); not read where `present` is False.
@@ -108,17 +123,26 @@ def class_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, 
         target: (B,) class numbers.
         env: (B,) environment numbers.
         classes: C.
+        halves: multiply the differences on the odd and on the even present rows instead of squaring those on all.
 
     Returns:
-        () non-negative: the mean over pairs, classes and columns of the two squared differences together.
+        () the mean over pairs, classes and columns of the two differences together; non-negative without `halves`.
     """
     kinds = target == torch.arange(classes, device=target.device).unsqueeze(1)  # (C, B)
-    rows = members(env)[1].unsqueeze(1) & kinds & present  # (E', C, B)
+    cells = members(env)[1].unsqueeze(1) & kinds & present  # (E', C, B)
     values = values.masked_fill(~present.unsqueeze(1), 0)
     scale = _safe(row_moments(values, present)[2])
-    mean, _, variance = row_moments(values, rows)  # (E', C, 1, D)
-    valid = (rows.sum(-1) > 1)[..., None, None]
-    return _mean(pair_distance(mean / scale.sqrt(), valid)) + _mean(pair_distance(variance / scale, valid))
+    samples = _samples(cells, halves)
+    valid = torch.stack([rows.sum(-1) > 1 for rows in samples]).all(0)[..., None, None]
+    found = [row_moments(values, rows) for rows in samples]  # (E', C, 1, D)
+    means, variances = [mean / scale.sqrt() for mean, _, _ in found], [variance / scale for _, _, variance in found]
+    return sum((_mean(pair_distance(told[0], valid, told[-1])) for told in (means, variances)), scale.new_zeros(()))
+
+
+def _samples(rows: Tensor, halves: bool) -> list[Tensor]:
+    """(*, B) bool: all rows of each group, or its odd and its even ones."""
+    odd = rows.cumsum(-1) % 2 == 1
+    return [rows & odd, rows & ~odd] if halves else [rows]
 
 
 def _mean(found: tuple[Tensor, Tensor]) -> Tensor:

@@ -27,7 +27,7 @@ class IRM(Penalty):
         backbone: Backbone,
         environments: int,
         *,
-        weight: Annotated[float, Field(ge=0, description="λ"), Search(0.1, 10000, log=True)] = 100.0,
+        weight: Annotated[float, Field(ge=0, description="λ"), Search(0.1, 10000, log=True)] = 10.0,
         ramp: Ramp = 0.2,
         estimate: Annotated[
             Literal["halves", "all"],

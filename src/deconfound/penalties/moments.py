@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -23,6 +23,10 @@ class Moments(Penalty):
     in each class. The mean over the modalities; rows in which a modality is absent do not count for it. In units of the
     spread of each feature, so that no encoder can evade it by shrinking. Unlike `coral` and `dann` it allows
     environments to differ in how the labels are distributed.
+
+    With few rows per environment the square of a noisy difference is lowest for features that the label tells well,
+    shortcuts too. So by default the differences on two halves of each environment are multiplied, which has no such bias
+    and may be negative.
     """
 
     def __init__(
@@ -32,13 +36,18 @@ class Moments(Penalty):
         *,
         weight: Annotated[float, Field(ge=0, description="λ"), Search(0.1, 1000, log=True)] = 10.0,
         ramp: Ramp = 0.2,
+        estimate: Annotated[
+            Literal["halves", "all"],
+            Field(description="product of the differences on two halves of an environment, or square of those on all"),
+        ] = "halves",
     ) -> None:
         super().__init__(backbone, environments, weight=weight, ramp=ramp)
+        self.halves = estimate == "halves"
 
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
         return torch.stack([self._of(loss.features[name], batch.present[name], batch) for name in self.widths]).mean()
 
     def _of(self, features: Tensor, present: Tensor, batch: Batch) -> Tensor:
         if self.task.kind == "classification":
-            return class_moments(features, present, batch.target, batch.env, self.task.outputs)
-        return regression_moments(features, present, batch.target, batch.env)
+            return class_moments(features, present, batch.target, batch.env, self.task.outputs, self.halves)
+        return regression_moments(features, present, batch.target, batch.env, self.halves)

@@ -18,7 +18,7 @@ from deconfound.task import Modality, Task
 from deconfound.testing.examples import MODALITIES, random_batch
 from deconfound.testing.method import check_method
 
-_ROWS = 24
+_ROWS = 48
 _ENVIRONMENTS = 3
 
 
