@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deconfound.datasets.mmsa import read_mmsa
     from deconfound.datasets.synthetic import synthetic
     from deconfound.datasets.table import read_table
+    from deconfound.diagnostics.diagnose import diagnose
     from deconfound.method import Loss, Method
     from deconfound.penalty import Penalty
     from deconfound.report import build_report
@@ -49,6 +50,7 @@ _HOME = {
     "Task": "deconfound.task",
     "build_report": "deconfound.report",
     "default_scenarios": "deconfound.scenario",
+    "diagnose": "deconfound.diagnostics.diagnose",
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
     "open_store": "deconfound.store",
@@ -78,6 +80,7 @@ __all__ = [
     "Task",
     "build_report",
     "default_scenarios",
+    "diagnose",
     "evaluate",
     "fit",
     "open_store",

@@ -31,6 +31,16 @@ def verdict(found: Diagnosis) -> list[Finding]:
     return [*findings, _limits(found)]
 
 
+def _floor(found: Diagnosis, tests: int) -> str:
+    """A remark where so few permutations could not have shown anything."""
+    floor = min(1.0, tests / (found.permutations + 1))
+    return (
+        f" {found.permutations} permutations and {tests} tests cannot give less than {_p(floor)}."
+        if floor > LEVEL
+        else ""
+    )
+
+
 def _name(found: Diagnosis, part: str) -> str:
     return NAMES[part] if found.splits_features else "the representation"
 
@@ -113,7 +123,12 @@ def _leak(found: Diagnosis, part: str) -> Finding:
     if p <= LEVEL:
         alarm = part == "predictive" and found.splits_features
         return Finding(key, question, "yes", f"{_capital(who)} tells the environment beyond the label. {text}", alarm)
-    return Finding(key, question, "cannot tell", f"No leak was found, which does not show that there is none. {text}")
+    return Finding(
+        key,
+        question,
+        "cannot tell",
+        f"No leak was found, which does not show that there is none. {text}" + _floor(found, len(tests)),
+    )
 
 
 def _leak_text(test: LeakOf) -> str:
@@ -139,7 +154,7 @@ def _shift(found: Diagnosis, part: str) -> Finding:
         f"{shift.bins} bins, {shift.rows} rows, {shift.unit} exchanged)"
     )
     if shift.p > LEVEL:
-        return Finding(key, question, "cannot tell", f"No shift is shown: {text}.")
+        return Finding(key, question, "cannot tell", f"No shift is shown: {text}.{_floor(found, 1)}")
     if shift.size < SMALL_SHIFT:
         return Finding(key, question, "yes", f"The shift is real and small (below {SMALL_SHIFT}): {text}.")
     alarm = part == "predictive" and found.splits_features
@@ -177,7 +192,7 @@ def _dependence(found: Diagnosis) -> Finding:
         if each.found
     )
     if not shown:
-        return Finding(key, question, "cannot tell", f"No dependence is shown ({text}).")
+        return Finding(key, question, "cannot tell", f"No dependence is shown ({text})." + _floor(found, len(tests)))
     what = f"In {'every modality' if len(shown) == len(tests) else ', '.join(shown)} they do"
     return Finding(
         key,

@@ -85,16 +85,16 @@ def read_run(path: Path, rule: str = "") -> Run:
             folder=path.resolve().name,
             label=text_of(spec["name"]) if spec.get("name") else title,
             method=method,
-            seed=_whole(spec["seed"]),
+            seed=whole_of(spec["seed"]),
             modalities=tuple(_modality(name, form) for name, form in data["modalities"].items()),
             dataset=text_of(data["name"]),
             checksum=text_of(data["checksum"]),
-            splits={name: _whole(rows) for name, rows in data["splits"].items()},
-            epochs=_whole(done["epochs"]),
-            best_epoch=_whole(done["best_epoch"]),
-            best_risk=_number(done["best_risk"]),
-            seconds=_number(done["seconds"]),
-            parameters=_whole(done["parameters"]),
+            splits={name: whole_of(rows) for name, rows in data["splits"].items()},
+            epochs=whole_of(done["epochs"]),
+            best_epoch=whole_of(done["best_epoch"]),
+            best_risk=number_of(done["best_risk"]),
+            seconds=number_of(done["seconds"]),
+            parameters=whole_of(done["parameters"]),
             spec=spec,
             environment=environment,
             curves=curves,
@@ -102,7 +102,7 @@ def read_run(path: Path, rule: str = "") -> Run:
             openings=_openings(path / "openings.jsonl"),
             place=path,
             rule=rule,
-            inputs={name: math.prod(map(_whole, form["shape"])) for name, form in data["modalities"].items()},
+            inputs={name: math.prod(map(whole_of, form["shape"])) for name, form in data["modalities"].items()},
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
@@ -215,7 +215,7 @@ def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
 
 def _modality(name: str, form: Mapping[str, Any]) -> str:
     """A modality in words: "audio (30 × 5)", the steps left out where there is one."""
-    steps, shape = _whole(form["steps"]), [_whole(size) for size in form["shape"]]
+    steps, shape = whole_of(form["steps"]), [whole_of(size) for size in form["shape"]]
     return f"{text_of(name)} ({' × '.join(map(str, [steps, *shape] if steps > 1 else shape))})"
 
 
@@ -225,13 +225,13 @@ def text_of(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> float:
+def number_of(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{value!r:.40} is not a finite number")
     return float(value)
 
 
-def _whole(value: Any) -> int:
+def whole_of(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r:.40} is not a whole number")
     return value

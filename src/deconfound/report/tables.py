@@ -91,6 +91,16 @@ def number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
+def duration(seconds: float) -> str:
+    """42 s, 3 min 10 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def spread_cell(measured: Spread, digits: int, note: str = "") -> Cell:
     """mean ± sd; "undefined" where no value is defined, a dash where nothing was measured."""
     if measured.mean is None:

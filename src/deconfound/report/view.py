@@ -14,10 +14,11 @@ from deconfound.report.published import judge, not_comparable, published_table
 from deconfound.report.read import Run
 from deconfound.report.reproduce import Recipe, recipe
 from deconfound.report.sources import ORACLE
-from deconfound.report.tables import Table, groups_table, paired_table, results_table
+from deconfound.report.tables import Table, duration, groups_table, paired_table, results_table
 
 if TYPE_CHECKING:
     from deconfound.references import Reference
+    from deconfound.report.diagnostics import Verdict
 
 MOST_SHOWN = 8
 """Methods that the figures show before the reader chooses."""
@@ -36,6 +37,7 @@ class Panel:
         kind: "" for figures of normal width, "many" for narrow ones, "loose" for neighbours of different height.
         views: True where the reader can choose between values and differences.
         tables: above the figures.
+        verdicts: below them, sentences about runs.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Panel:
     kind: str = ""
     views: bool = False
     tables: Sequence[Table] = ()
+    verdicts: Sequence[Verdict] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def view(
         paired=[table for metric in section.metrics if (table := paired_table(section, metric))],
         groups=_group_tables(section),
         shift=shift_figure(section),
-        panels=[panel for panel in _panels(section, points) if panel.figures],
+        panels=[panel for panel in _panels(section, points) if panel.figures or panel.tables],
         cards=[_card(section, row) for row in section.rows],
         notices=_notices(section),
         published=published_table(section, judged),
@@ -161,6 +164,7 @@ def _group_tables(section: Section) -> list[Table]:
 
 
 def _panels(section: Section, points: int) -> list[Panel]:
+    from deconfound.report.diagnostics import diagnosis_panels
     from deconfound.report.figures import curve_figures, group_figure, missing_figures
     from deconfound.report.lattice import lattice_figures
     from deconfound.report.learning import learning_figures
@@ -185,6 +189,7 @@ def _panels(section: Section, points: int) -> list[Panel]:
             [(calibrated[1], "")] if calibrated else [],
             tables=[calibrated[0]] if calibrated else [],
         ),
+        *diagnosis_panels(section),
         Panel("knobs", "Hyper-parameters", _knobs_intro(section), [(f, "") for f in turned], "many"),
         Panel("learning", "Learning curves", _LEARNING, [(f, "") for f in learning_figures(section, points)], "many"),
     ]
@@ -255,16 +260,6 @@ def _card(section: Section, row: Row) -> dict[str, Any]:
 
 def _range(values: Sequence[int]) -> str:
     return str(values[0]) if len(set(values)) == 1 else f"{min(values)}–{max(values)}"
-
-
-def duration(seconds: float) -> str:
-    """42 s, 3 min 10 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _surroundings(run: Run) -> dict[str, str]:

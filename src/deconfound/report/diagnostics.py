@@ -1,0 +1,205 @@
+"""What the representations of runs hold, for the runs that `deconfound diagnose` has looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deconfound.errors import RunError
+from deconfound.report.chart import Figure, base_chart, declare
+from deconfound.report.compare import Section
+from deconfound.report.read import Run, read_object, text_of, whole_of
+from deconfound.report.read import number_of as number
+from deconfound.report.spread import spread
+from deconfound.report.tables import Column, Line, Table, spread_cell
+from deconfound.report.view import Panel
+
+VERSION = 1
+"""Of the files that are understood, `deconfound.diagnostics.result.VERSION`."""
+MOST_PICTURED = 4
+"""Methods whose parts are drawn."""
+MOST_POINTS = 400
+MOST_NAMED = 8
+INTRO = (
+    "Probes and tests of the trained representations, made by deconfound diagnose with frozen weights. They describe what "
+    "is in a part, not what causes the label; a method is not to be chosen by what they show on test rows."
+)
+HELP = "remove it and run 'deconfound diagnose' again"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One finding of the verdict."""
+
+    question: str
+    answer: str
+    text: str
+    alarm: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The findings about one run on one split."""
+
+    title: str
+    sentences: tuple[Sentence, ...]
+
+
+def read_diagnoses(run: Run) -> dict[str, Mapping[str, Any]]:
+    """Split → the diagnosis that a run keeps; those of other weights, from before a new training, are left out.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+    found = {}
+    for path in sorted(run.place.glob("diagnosis*.json")):
+        try:
+            given = read_object(path)
+            if whole_of(given["version"]) != VERSION:
+                raise ValueError(f"version {given['version']} is not {VERSION}")
+            if (given["best_epoch"], given["best_risk"]) == (run.best_epoch, run.best_risk):
+                found[text_of(given["split"])] = _checked(given)
+        except (RunError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise RunError(f"{path} is damaged ({str(error)[:160]}); {HELP}") from error
+    return found
+
+
+def diagnosis_panels(section: Section) -> list[Panel]:
+    """The panel, or none where no run was diagnosed.
+
+    Raises:
+        RunError: a diagnosis is damaged.
+    """
+    found = {row.label: [read_diagnoses(run) for run in row.runs] for row in section.rows}
+    splits = sorted(
+        {split for runs in found.values() for run in runs for split in run}, key=lambda s: (s != "valid", s)
+    )
+    if not splits:
+        return []
+    tables = [_table(section, found, split) for split in splits]
+    verdicts = [
+        _verdict(label, run[split]) for split in splits for label, runs in found.items() for run in runs if split in run
+    ]
+    drawn = [label for label, runs in found.items() if any(runs)][:MOST_PICTURED]
+    figures = [(figure, "") for label in drawn for figure in _figures(label, next(filter(None, found[label])))]
+    return [Panel("diagnosis", "Representations", INTRO, figures, "many", tables=tables, verdicts=verdicts)]
+
+
+def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same, after a look at every field that the page shows."""
+    for finding in given["verdict"]:
+        _ = text_of(finding["question"]), text_of(finding["answer"]), text_of(finding["text"]), bool(finding["alarm"])
+    for take in COLUMNS.values():
+        take(given)
+    for picture in given["pictures"]:
+        points = list(zip(picture["x"], picture["y"], picture["label"], picture["environment"], strict=True))
+        for x, y, label, environment in points:
+            _ = number(x), number(y), label if isinstance(label, str) else number(label), text_of(environment)
+        _ = text_of(picture["part"]), [number(share) for share in picture["explained"]]
+    _ = text_of(given["run"]), text_of(given["method"]), whole_of(given["rows"]), bool(given["splits_features"])
+    return given
+
+
+def _probe(part: str) -> Callable[[Mapping[str, Any]], float | None]:
+    def take(given: Mapping[str, Any]) -> float | None:
+        scores = [
+            number(probe["score"])
+            for probe in given["probes"]
+            if (probe["asks"], probe["part"], probe["modality"]) == ("label", part, "all")
+            and probe["score"] is not None
+        ]
+        return max(scores, default=None)
+
+    return take
+
+
+def _leak(given: Mapping[str, Any]) -> float | None:
+    """Balanced accuracy above chance, as a share of what is above chance."""
+    tests = [t["found"] for t in given["leakage"] if (t["part"], t["modality"]) == ("predictive", "all") and t["found"]]
+    shares = [(number(t["score"]) - number(t["chance"])) / (1 - number(t["chance"])) for t in tests]
+    return max(shares, default=None)
+
+
+def _shift(given: Mapping[str, Any]) -> float | None:
+    tests = [t["found"] for t in given["shifts"] if (t["part"], t["modality"]) == ("predictive", "all") and t["found"]]
+    return number(tests[0]["size"]) if tests else None
+
+
+def _alike(given: Mapping[str, Any]) -> float | None:
+    """Mean over modalities."""
+    known = [number(d["found"]["similarity"]) for d in given["dependence"] if d["found"] and d["found"]["similarity"]]
+    return sum(known) / len(known) if known else None
+
+
+COLUMNS: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
+    "Label from Z_inv": _probe("predictive"),
+    "Label from Z_spu": _probe("spurious"),
+    "Environment from Z_inv": _leak,
+    "Shift of Z_inv": _shift,
+    "Z_inv and Z_spu alike": _alike,
+}
+NOTES = {
+    "Environment from Z_inv": "label fixed; 0 chance, 1 sure",
+    "Shift of Z_inv": "label fixed; deviations",
+    "Z_inv and Z_spu alike": "HSIC, at most 1",
+}
+
+
+def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> Table:
+    score = "R²" if section.protocol.kind == "regression" else "balanced accuracy"
+    lines = []
+    for style, row in enumerate(section.rows):
+        known = [run[split] for run in found[row.label] if split in run]
+        measured = [[value for given in known if (value := take(given)) is not None] for take in COLUMNS.values()]
+        cells = tuple(spread_cell(spread(values), 3) for values in measured)
+        lines.append(Line(row.label, f"{len(known)} diagnosed", style, cells))
+    caption = (
+        f"Rows of {split}, mean ± standard deviation over seeds. Label: {score} of the better of a linear and a kernel probe, "
+        "cross-validated. For a method that does not split, Z_inv is all that it predicts from"
+    )
+    return Table("", caption, "Method", tuple(Column(name, note=NOTES.get(name, "")) for name in COLUMNS), tuple(lines))
+
+
+def _verdict(label: str, given: Mapping[str, Any]) -> Verdict:
+    found = (Sentence(f["question"], f["answer"], f["text"], bool(f["alarm"])) for f in given["verdict"])
+    return Verdict(f"{label}: {given['run']}, {given['rows']} rows of {given['split']}", tuple(found))
+
+
+def _figures(label: str, diagnoses: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
+    """Each part by label and, where there are several, by environment; of the first split that was diagnosed."""
+    given = diagnoses.get("valid") or next(iter(diagnoses.values()))
+    figures = []
+    for picture in (each for each in given["pictures"] if each["x"]):
+        columns = [picture[name][:MOST_POINTS] for name in ("x", "y", "label", "environment")]
+        rows = list(zip(*columns, strict=True))
+        several = len(set(picture["environment"])) > 1
+        part = {"predictive": "Z_inv", "spurious": "Z_spu"}.get(picture["part"], picture["part"])
+        title = f"{label}: {part if given['splits_features'] else 'representation'}"
+        shares = " and ".join(f"{share:.0%}" for share in picture["explained"])
+        note = f"Principal components ({shares} of the variance) of {given['run']}, rows of {given['split']}."
+        for colour in ("label", "environment") if several else ("label",):
+            names = len(set(picture[colour]))
+            spec = _declare(colour, isinstance(picture["label"][0], int | float), names)
+            named = ("x", "y", "label", "environment")
+            figures.append(Figure(f"{title} by {colour}", note, spec, named, rows, follows=(), method=label))
+    return figures
+
+
+def _declare(colour: str, real: bool, names: int) -> dict[str, Any]:
+    """One part, coloured; beyond `MOST_NAMED` names without a legend."""
+    import altair as alt
+
+    continuous = colour == "label" and real
+    scale = alt.Scale(scheme="viridis" if continuous else "tableau10")
+    axis = alt.Axis(tickCount=3)
+    named = None if names > MOST_NAMED else alt.Legend(columns=2, symbolLimit=MOST_NAMED, labelLimit=110)
+    legend = alt.Legend() if continuous else named
+    dots = base_chart(needs="x").mark_point(filled=True, size=22, opacity=0.75)
+    encoded = dots.encode(
+        x=alt.X("x:Q", title=None, axis=axis),
+        y=alt.Y("y:Q", title=None, axis=axis),
+        color=alt.Color(f"{colour}:{'Q' if continuous else 'N'}", title=None, scale=scale, legend=legend),
+        tooltip=["label:N", "environment:N"],
+    )
+    return declare([encoded], 220)
