@@ -2,8 +2,8 @@
 
     python benchmarks/front_door/coverage.py [--models 300] [--resamples 200] [--seed 0]
 
-One sample per random model and size; ε is the share of noise in the mediator, as in positivity.py, or "random" for tables
-without structure. Counted over the values of P(y = 1 | do(x)) by equation (2), which is exact on this graph.
+One sample per random model and size; ε is the share of noise in the mediator, as in positivity.py, or "random" for
+tables without structure. Counted over the values of P(y = 1 | do(x)) by equation (2), which is exact on this graph.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/front_door/exactness.py [--models 200] [--seed 0]
 
-Every model has the tables of `DiscreteSCM.random`, three values of the mediator and of U, two of all else. Prints Markdown;
-0 stands for less than 1e-9 in every model.
+Every model has the tables of `DiscreteSCM.random`, three values of the mediator and of U, two of all else. Prints
+Markdown; 0 stands for less than 1e-9 in every model.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
     python benchmarks/front_door/positivity.py [--models 200] [--seed 0]
 
-First table: graph g3 with binary X and A and four values of Z. The mediator is g(x, a) = 2x + a with probability 1 − ε and
-one of the four values at random with ε, so that ε is all the spread it has. Each of the random models is sampled once per
-size; the error is the largest over P(y | do(x)). Without rows, cells are left out and the other weights scaled to one, as
-`deconfound causal estimate` does. "lost" is the mean over models of the largest share of the weight that is left out.
+First table: graph g3 with binary X and A and four values of Z. The mediator is g(x, a) = 2x + a with probability 1 − ε
+and one of the four values at random with ε, so that ε is all the spread it has. Each of the random models is sampled
+once per size; the error is the largest over P(y | do(x)). Without rows, cells are left out and the other weights scaled
+to one, as `deconfound causal estimate` does. "lost" is the mean over models of the largest share of the weight that is
+left out.
 
-Second table: the noise is added by us. Z is x with noise of strength ε, but Y is caused by x itself and by U, not by Z. The
-effect that the front-door formula reports is set beside the true one, from exact tables.
+Second table: the noise is added by us. Z is x with noise of strength ε, but Y is caused by x itself and by U, not by Z.
+The effect that the front-door formula reports is set beside the true one, from exact tables.
 """
 
 from __future__ import annotations

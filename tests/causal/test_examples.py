@@ -70,7 +70,7 @@ def excused(graph):
 
 
 def test_verdicts_agree_with_enumeration_on_500_random_graphs():
-    """Sound: every warranted formula is exact. And where equation (2) is exact without its criterion, the reason is known."""
+    """Every warranted formula is exact. Where equation (2) is exact without its criterion, the reason is known."""
     generator = torch.Generator().manual_seed(0)
     holds = fails = without = 0
     for _ in range(500):

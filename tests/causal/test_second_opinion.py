@@ -1,7 +1,7 @@
 """Another program on the same graphs: y0's ID algorithm, which is sound and complete for what can be identified at all.
 
-y0 is in the extra 'identify', not in 'test'. DoWhy is not asked: its releases since 0.13 want a SciPy older than the pinned
-one, and the front-door search of 0.12 calls a function that the pinned networkx no longer has.
+y0 is in the extra 'identify', not in 'test'. DoWhy is not asked: with the pinned SciPy pip
+falls back to DoWhy 0.12, whose front-door search calls a function that the pinned networkx no longer has.
 """
 
 from itertools import combinations

@@ -48,8 +48,8 @@ def count_rows(
     """Count rows by the roles of a graph.
 
     Args:
-        samples: column → N values, texts or numbers; or (N, 3 + auxiliary) integers, the treatment, mediator, outcome and
-            auxiliary nodes in this order. Columns beyond the roles are left out.
+        samples: column → N values, texts or numbers; or (N, 3 + auxiliary) integers, the treatment, mediator, outcome
+            and auxiliary nodes in this order. Columns beyond the roles are left out.
         clusters: the column whose equal values mark rows that belong together, such as a speaker.
 
     Raises:

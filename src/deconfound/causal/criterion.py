@@ -5,8 +5,8 @@ The β-generalised front-door criterion for X, Z, Y given a set A (B1 to B4 belo
     P(y | do(x), a) = Σ_z P(z | x, a) Σ_x' P(y | z, x', a) P(x' | a)                                   (1)
     P(y | do(x))    = Σ_a P(a) Σ_z P(z | x, a) Σ_x' P(y | z, x', a) P(x' | a)                          (2)
 
-exact wherever P(z, x', a) > 0 is met as `POSITIVITY` says. Without A it is Pearl's front-door criterion. The criterion is
-sufficient, not necessary. A verdict is about the graph; whether the graph is right, no data here can tell.
+exact wherever P(z, x', a) > 0 is met as `POSITIVITY` says. Without A it is Pearl's front-door criterion. The criterion
+is sufficient, not necessary. A verdict is about the graph; whether the graph is right, no data here can tell.
 
 Source: Pearl, Biometrika 82, 1995, for the front-door and the rules of do-calculus. B1 to B4 are our completion of the
 β-generalised adjustment of Li et al., arXiv 2406.11490; docs/causal.md has the proof.
@@ -54,8 +54,8 @@ class Verdict:
         criterion: its name.
         conditions: all of them.
         alpha_paths: open back-door paths from Z to Y with X inside as a non-collider: X blocks them.
-        beta_paths: back-door paths from Z to Y that are open given X, with a node of A as a non-collider: A blocks them.
-            Of both, the shortest, at most `paths.MOST_PATHS`.
+        beta_paths: back-door paths from Z to Y that are open given X, with a node of A as a non-collider: A blocks
+            them. Of both, the shortest, at most `paths.MOST_PATHS`.
         positivity: what the data must meet beside the graph.
     """
 

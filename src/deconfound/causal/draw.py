@@ -44,10 +44,10 @@ def draw(graph: Graph, verdict: Verdict) -> str:
 
 
 def layout(graph: Graph) -> dict[str, Place]:
-    """Centre of each node: columns by the longest way from a root, rows by role, latent nodes at the bottom and the top.
+    """Centre of each node: columns by the longest way from a root, rows by role, latent nodes at the bottom.
 
-    A root stands one column before its first effect. Rows from above: auxiliary, other observed nodes, the treatment with
-    mediator and outcome, latent. Two nodes never share a place.
+    A root stands one column before its first effect. Rows from above: auxiliary, other observed nodes, the treatment
+    with mediator and outcome, latent. Two nodes never share a place.
     """
     import networkx as nx
 
@@ -145,7 +145,8 @@ def _node(graph: Graph, node: str, place: Place) -> str:
     wide = _half_width(node)
     label = node if len(node) * _LETTER < 2 * wide else f"{node[: int(2 * wide / _LETTER) - 2]}…"
     return (
-        f'<g><title>{escape(node)}</title><ellipse cx="{place[0]:.1f}" cy="{place[1]:.1f}" rx="{wide:.1f}" ry="{_RADIUS}" '
+        f"<g><title>{escape(node)}</title>"
+        f'<ellipse cx="{place[0]:.1f}" cy="{place[1]:.1f}" rx="{wide:.1f}" ry="{_RADIUS}" '
         f'fill="{fill}" stroke="#333" stroke-width="1.4"{dashed}/>'
         f'<text x="{place[0]:.1f}" y="{place[1] + 5:.1f}" text-anchor="middle">{escape(label)}</text></g>'
     )

@@ -1,12 +1,12 @@
 """Effects from rows: every formula with bootstrap intervals, what the graph says of it, and on how many rows it rests.
 
 The mediator must be measured: a transcript of speech, the text read off an image, a rater's summary. One that a network
-computes from the treatment has no spread of its own, the formulas then rest on combinations that never occur, and what a
-formula returns is not the effect.
+computes from the treatment has no spread of its own, the formulas then rest on combinations that never occur, and what
+a formula returns is not the effect.
 
 Intervals: Student's t with the standard deviation over resamples of N − 1 of N rows, or of G − 1 of G clusters, as
-`deconfound.statistics.estimate` has it, cut to what a probability can be. They hold the chance of the rows alone; a wrong
-graph is not in them, nor is what a formula leaves out for lack of rows.
+`deconfound.statistics.estimate` has it, cut to what a probability can be. They hold the chance of the rows alone; a
+wrong graph is not in them, nor is what a formula leaves out for lack of rows.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def estimate_effects(
         level: of the intervals, in (0, 1).
 
     Warns:
-        PositivityWarning: a formula that the graph warrants rests on combinations with few or no rows, or the mediator is
-            a function of the others.
+        PositivityWarning: a formula that the graph warrants rests on combinations with few or no rows, or the mediator
+            is a function of the others.
 
     Raises:
         DataError: fewer than two resamples, a level outside of (0, 1), or a single cluster.
@@ -128,7 +128,7 @@ def _less(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _resampled(counts: Counts, resamples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """(R', X, Z, Y, A) counts of some resamples at a time; where each row stands alone, cells are drawn instead of rows."""
+    """(R', X, Z, Y, A) counts of some resamples at a time; cells are drawn where each row stands alone."""
     shape, size = counts.cells.shape, counts.cells.size
     step = max(1, _CELLS // size)
     units = _units(counts)

@@ -67,9 +67,9 @@ EXAMPLES: Mapping[str, Example] = {example.graph.name: example for example in _L
 def random_graph(generator: Generator, name: str = "random") -> Graph:
     """A graph over X, Z, Y, one or two auxiliary nodes and up to three latent ones.
 
-    Observed nodes stand in a random order that has X before Z before Y four times out of five. Each pair in this order is an
-    edge with a probability that is drawn per graph; X -> Z and Z -> Y are edges with 9 in 10, X -> Y with 1 in 5. Each
-    latent node causes two or three of the observed ones.
+    Observed nodes stand in a random order that has X before Z before Y four times out of five. Each pair in this order
+    is an edge with a probability that is drawn per graph; X -> Z and Z -> Y are edges with 9 in 10, X -> Y with 1 in 5.
+    Each latent node causes two or three of the observed ones.
     """
     import torch
 

@@ -55,7 +55,8 @@ class Graph:
         name: for messages and pictures.
 
     Raises:
-        SpecError: an unknown node, a name twice, a self-loop, an edge twice, a cycle, or roles that overlap or are latent.
+        SpecError: an unknown node, a name twice, a self-loop, an edge twice, a cycle, or roles that overlap or are
+            latent.
     """
 
     observed: tuple[str, ...]
@@ -119,7 +120,7 @@ class Graph:
         return self.cut()
 
     def cut(self, *, into: Collection[str] = (), out_of: Collection[str] = ()) -> nx.DiGraph:
-        """A copy without the edges into some nodes and out of others: G with bars over and under, in Pearl's notation."""
+        """A copy without the edges into some nodes and out of others: G with bars over and under, as Pearl writes."""
         import networkx as nx
 
         digraph = nx.DiGraph()

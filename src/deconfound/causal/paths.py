@@ -1,6 +1,7 @@
 """Which paths of a graph carry association, and which node blocks them.
 
-A path is open given a set S when no non-collider on it is in S and every collider on it is in S or has a descendant there.
+A path is open given a set S when no non-collider on it is in S and every collider on it is in S or has a descendant
+there.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Path:
 
 
 def separated(digraph: nx.DiGraph, source: Collection[str], target: Collection[str], given: Collection[str]) -> bool:
-    """d-separation of two sets of nodes given a third. Sets that are empty after the given nodes are removed are separated."""
+    """d-separation of two sets of nodes given a third. Of no nodes beyond the given ones: True."""
     import networkx as nx
 
     left, right, condition = set(source) - set(given), set(target) - set(given), set(given)
@@ -65,11 +66,11 @@ def separated(digraph: nx.DiGraph, source: Collection[str], target: Collection[s
 def open_path(
     digraph: nx.DiGraph, source: Collection[str], target: Collection[str], given: Collection[str]
 ) -> Path | None:
-    """A shortest walk that carries association from one set to the other, without its loops; None if they are separated.
+    """A shortest walk that carries association from one set to the other, its loops cut out; None if there is none.
 
-    Walks are followed as (node, came along an arrow); a collider lets through if it is an ancestor of `given`. Cutting a
-    loop out keeps a walk open: a node that becomes a collider by the cut has an arrow out of it into the loop, which ends
-    at a collider that is its descendant, so it is an ancestor of `given` too.
+    Walks are followed as (node, came along an arrow); a collider lets through if it is an ancestor of `given`. Cutting
+    a loop out keeps a walk open: a node that becomes a collider by the cut has an arrow out of it into the loop, which
+    ends at a collider that is its descendant, so it is an ancestor of `given` too.
 
     Source: Shachter, Bayes-ball, UAI 1998; Geiger, Verma and Pearl, Networks 20, 1990.
     """

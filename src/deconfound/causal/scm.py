@@ -25,7 +25,8 @@ class DiscreteSCM:
 
     Args:
         graph: latent nodes included.
-        tables: node → probabilities with axes (parents in the order of `graph.nodes`, node), summing to 1 over the last.
+        tables: node → probabilities with axes (parents in the order of `graph.nodes`, node), summing to 1 over the
+            last.
 
     Raises:
         SpecError: a table missing, of another shape, not summing to 1, or more than `MAX_CELLS` joint values.
@@ -86,8 +87,8 @@ class DiscreteSCM:
         """Probability of every combination of values, one axis per node in the order of `graph.nodes`.
 
         Args:
-            do: a node that is set instead of caused: along its axis lie the distributions under each of its values, so the
-                whole sums to its number of values.
+            do: a node that is set instead of caused: along its axis lie the distributions under each of its values, so
+                the whole sums to its number of values.
         """
         nodes = self.graph.nodes
         product = np.ones([1] * len(nodes))
@@ -100,7 +101,7 @@ class DiscreteSCM:
         return np.broadcast_to(product, [self.sizes[node] for node in nodes])
 
     def observed(self, do: str | None = None) -> np.ndarray:
-        """(X, Z, Y, A) joint probabilities of the roles, all else summed out; A counts combinations of the auxiliary nodes."""
+        """(X, Z, Y, A) joint probabilities of the roles, all else summed out; A of combinations of values."""
         graph = self.graph
         roles = (graph.treatment, graph.mediator, graph.outcome, *graph.auxiliary)
         numbers = [graph.nodes.index(role) for role in roles]
