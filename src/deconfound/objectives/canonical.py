@@ -12,9 +12,9 @@ COMPONENTS = 20
 def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator: torch.Generator) -> float:
     """The largest canonical correlation of two modalities after regressing out (N, G) columns, on rows it did not see.
 
-    Principal components (at most 20, at most one per 20 rows) are found, and the pair of directions with the largest
-    correlation is fitted, on a random half of the rows; the correlation is that on the other half, so that chance with
-    many features does not count.
+    The columns are regressed out of all rows. Principal components (at most 20, at most one per 20 rows) are found, and
+    the pair of directions with the largest correlation is fitted, on a random half of them; the correlation is that on
+    the other half, so that chance with many features does not count. Computed on the CPU, in double precision.
 
     Args:
         first: (N, D) features of one modality; second: (N, E) of another.
@@ -27,9 +27,11 @@ def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator
     count = len(given)
     if count < 2 * COMPONENTS:
         return 0.0
-    order = torch.randperm(count, generator=generator, device=generator.device).to(given.device)
+    order = torch.randperm(count, generator=generator, device=generator.device).cpu()
     fit, held = order[: count // 2], order[count // 2 :]
-    scores = [_components(_residual(values.double(), given.double(), fit), fit) for values in (first, second)]
+    scores = [_components(values.cpu().double(), given.cpu().double(), fit) for values in (first, second)]
+    if min(values.shape[1] for values in scores) == 0:
+        return 0.0
     white = [_whitened(values[fit]) for values in scores]
     left, _, right = torch.linalg.svd((scores[0][fit] @ white[0]).T @ (scores[1][fit] @ white[1]))
     a, b = scores[0][held] @ white[0] @ left[:, 0], scores[1][held] @ white[1] @ right[0]
@@ -50,18 +52,21 @@ def label_columns(target: Tensor, env: Tensor, classification: bool) -> Tensor:
     return (which.unsqueeze(2) * powers.unsqueeze(1)).flatten(1)
 
 
-def _residual(values: Tensor, given: Tensor, fit: Tensor) -> Tensor:
-    """(N, D) what a regression on `given`, fitted on some rows, leaves."""
-    weights = torch.linalg.lstsq(given[fit], values[fit], driver="gelsd").solution
-    return values - given @ weights
+def residual(values: Tensor, given: Tensor) -> Tensor:
+    """(N, D) what a regression of the values on the (N, G) columns leaves, on the CPU; the columns may be dependent.
+
+    Fitted on all rows: rows whose class or environment is in one half alone would keep their label otherwise.
+    """
+    return values - given @ torch.linalg.lstsq(given, values, driver="gelsd").solution
 
 
-def _components(values: Tensor, fit: Tensor) -> Tensor:
-    """(N, P) scores on the principal components of the rows `fit` that stand above rounding."""
+def _components(values: Tensor, given: Tensor, fit: Tensor) -> Tensor:
+    """(N, P) scores of the residual on the principal components of the rows `fit` that stand above rounding."""
+    left = residual(values, given)
+    centred = left - left[fit].mean(0)
     most = max(1, min(COMPONENTS, len(fit) // 20, values.shape[1]))
-    centred = values - values[fit].mean(0)
     _, size, directions = torch.linalg.svd(centred[fit], full_matrices=False)
-    kept = size[:most] > 1e-8 * size[:1].clamp(min=1e-12)
+    kept = size[:most] > 1e-8 * torch.linalg.matrix_norm(values)  # beside which the rest is rounding
     return centred @ directions[:most][kept].T
 
 

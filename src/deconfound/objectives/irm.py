@@ -28,7 +28,7 @@ def gradient_penalty(output: Tensor, target: Tensor, env: Tensor, risk: Risk, ha
     Returns:
         ().
     """
-    slopes, rows = _slopes(output, target, risk), members(env)[1]
+    slopes, rows = risk_slopes(output, target, risk), members(env)[1]
     if not halves:
         return row_mean(slopes, rows).square().mean()
     odd = rows.cumsum(1) % 2 == 1
@@ -36,7 +36,7 @@ def gradient_penalty(output: Tensor, target: Tensor, env: Tensor, risk: Risk, ha
     return row_mean(first * second, (rows & ~odd).any(1))
 
 
-def _slopes(output: Tensor, target: Tensor, risk: Risk) -> Tensor:
+def risk_slopes(output: Tensor, target: Tensor, risk: Risk) -> Tensor:
     """(B,) derivative of each row's risk by a factor of its output, at 1; can be differentiated again."""
     with torch.enable_grad():
         factor = torch.ones_like(output[:, :1]).requires_grad_()
