@@ -19,9 +19,9 @@ class CmIRE(Preset):
 
     The directions in which features move between environments at a fixed label are charged by strong noise; a little
     noise in all directions stays. Where no direction moves beyond chance the noise is that of `cmir`. Noise on raw
-    inputs holds for every encoder; an encoder that learns can hide from noise behind it. It assumes that
-    causes and labels keep their joint distribution across the environments; where the causes shift, the risks alone are
-    a better guide: `erm` with the penalty `vrex`. The price is in distribution, and under noise: a redundant shortcut
+    inputs holds for every encoder; an encoder that learns can hide from noise behind it. It assumes that the features of
+    causes keep their slope on the label across the environments; movement = "means" asks for more, that causes and labels
+    keep their joint distribution, and fails where the causes shift. The price is in distribution, and under noise: a redundant shortcut
     is given up. Choose its weights on a left-out environment; validation in distribution prefers weights near zero.
 
     Refuses data with one environment, or with fewer than three rows per label in two of them.
@@ -48,7 +48,7 @@ class CmIRE(Preset):
         movement: Annotated[
             Movement,
             Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
-        ] = "means",
+        ] = "slopes",
         invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.1, 10, log=True)] = 1.0,
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.3,
