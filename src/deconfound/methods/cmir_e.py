@@ -21,8 +21,9 @@ class CmIRE(Preset):
     noise in all directions stays. Where no direction moves beyond chance the noise is that of `cmir`. Noise on raw
     inputs holds for every encoder; an encoder that learns can hide from noise behind it. It assumes that the features of
     causes keep their slope on the label across the environments; movement = "means" asks for more, that causes and labels
-    keep their joint distribution, and fails where the causes shift. The price is in distribution, and under noise: a redundant shortcut
-    is given up. Choose its weights on a left-out environment; validation in distribution prefers weights near zero.
+    keep their joint distribution, and fails where the causes shift. The price is in distribution, and under noise: a
+    redundant shortcut is given up. Choose its weights on a left-out environment; validation in distribution prefers
+    weights near zero.
 
     Refuses data with one environment, or with fewer than three rows per label in two of them.
     """
