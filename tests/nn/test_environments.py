@@ -77,3 +77,59 @@ def test_tokens_and_wide_covariances_are_refused() -> None:
         RawNoise({"words": Modality("words", 3, ())}, "std")
     with pytest.raises(SpecError, match="takes up to 2048 features; got 5000"):
         RawNoise({"face": Modality("face", 1, (50, 100))}, "whitened")
+
+
+def structured(
+    modalities: dict[str, Modality], factors: dict[str, torch.Tensor], along: tuple[float, float]
+) -> RawNoise:
+    noise = RawNoise(modalities, "absolute", along)
+    for name, directions in noise.directed():
+        directions.factor.copy_(factors[name].unsqueeze(0))
+    return noise
+
+
+def test_structured_raw_noise_moves_all_steps_of_a_row_together_and_leaves_padding_and_clean_rows() -> None:
+    modality, rows = Modality("x", 3, (2,)), 20_000
+    mask = torch.tensor([[True, True, False]]).expand(rows, 3)
+    signal = Signal(torch.randn(rows, 3, 2), torch.ones(rows, 3, dtype=torch.bool)).keep(mask)
+    factor = torch.tensor([[1.0, 0, 0, 0], [2, 0.5, 0, 0]])
+    scales = nn.ModuleDict({"x": Standardise(modality)})
+    strengths = torch.tensor([[1.0], [2.0]]).expand(2, rows)
+    moved = structured({"x": modality}, {"x": factor}, (0.0, 0.5))({"x": signal}, strengths, generator(), scales)["x"]
+    assert torch.equal(moved.values[:rows], signal.values)
+    assert not moved.values[:, 2].any()
+    noise = (moved.values[rows:] - signal.values.repeat(2, 1, 1)).unflatten(0, (2, rows))
+    torch.testing.assert_close(noise[:, :, 0], noise[:, :, 1])
+    for view, strength in ((0, 1.0), (1, 2.0)):
+        expected = (0.5 * strength) ** 2 * factor @ factor.T
+        torch.testing.assert_close(noise[view, :, 0].T.cov(), expected, rtol=0.05, atol=0.02)
+    both = structured({"x": modality}, {"x": factor}, (0.3, 0.5))({"x": signal}, strengths, generator(), scales)["x"]
+    steps = (both.values[rows : 2 * rows] - signal.values)[:, :2]
+    torch.testing.assert_close(
+        (steps[:, 0] - steps[:, 1]).T.cov(), 2 * 0.09 * torch.eye(2), rtol=0.05, atol=0.01
+    )  # noise in all directions stays each step's own
+
+
+def test_directions_belong_to_the_modality_of_their_name() -> None:
+    """Whatever its name does in a ModuleDict, the order of the signals, and tokens among them."""
+    modalities = {
+        "words": Modality("words", 4, ()),
+        "type": Modality("type", 1, (2,)),
+        "a.b": Modality("a.b", 1, (3,)),
+    }
+    factors = {"type": torch.ones(2, 4), "a.b": torch.zeros(3, 4)}
+    noise = structured(modalities, factors, (0.0, 1.0))
+    assert [name for name, _ in noise.directed()] == ["type", "a.b"]
+    signals = {
+        name: Signal(torch.ones(5, m.steps, *m.shape).long() if m.kind == "tokens" else torch.randn(5, 1, *m.shape),
+                     torch.ones(5, m.steps, dtype=torch.bool))
+        for name, m in reversed(modalities.items())
+    }  # fmt: skip
+    scales = nn.ModuleDict({"type_": Standardise(modalities["type"]), "a/b": Standardise(modalities["a.b"])})
+    found = noise(signals, torch.ones(1, 5), generator(), scales)
+    moved = {name: not torch.equal(signal.values[:5], signal.values[5:]) for name, signal in found.items()}
+    assert moved == {"a.b": False, "type": True, "words": False}
+    assert found["words"].values.dtype == torch.int64
+    with pytest.raises(SpecError, match="cannot add noise to the tokens of words"):
+        RawNoise({"words": modalities["words"]}, "std", (0.2, 2.0))
+    assert RawNoise({"type": modalities["type"]}, "std").directed() == []

@@ -124,35 +124,45 @@ class RawNoise(nn.Module):
     "std" and "whitened" follow the spread of the standardised input over the steps seen in training; "absolute" is in
     the units of the data.
 
-    Structured noise follows the means over the steps of a row, so it moves all steps of a row together.
+    Structured noise follows the means over the steps of a row, so it moves all steps of a row together. It leaves tokens
+    as they are; noise in all directions alone refuses them.
 
     Args:
         along: (α, α_s) of structured noise; None for noise in all directions alone.
 
     Raises:
-        SpecError: tokens, which take no noise, or "whitened" on a modality of more than 2048 features.
+        SpecError: tokens, which take no noise, where there is no structured noise for other modalities; "whitened" on a
+            modality of more than 2048 features.
     """
 
     def __init__(
         self, modalities: Mapping[str, Modality], scale: NoiseScale, along: tuple[float, float] | None = None
     ) -> None:
         super().__init__()
-        self.along, self.names = along, tuple(modalities)
-        sizes = {module_key(n): prod(m.shape) for n, m in modalities.items()} if along else {}
-        self.directions = nn.ModuleDict({key: Directions(1, size) for key, size in sizes.items()})
-        tokens = [name for name, modality in modalities.items() if modality.kind == "tokens"]
-        if tokens:
+        self.along = along
+        sizes = {name: prod(modality.shape) for name, modality in modalities.items() if modality.kind != "tokens"}
+        tokens = [name for name in modalities if name not in sizes]
+        if tokens and not (along and sizes):
             raise SpecError(
                 f"noise_at = 'raw' cannot add noise to the tokens of {tokens[0]}; use noise_at = 'features'"
             )
-        made = {n: noise_moments(scale, 1, prod(m.shape)) for n, m in modalities.items()}
+        self.names = tuple(sizes)
+        directed = self.names if along else ()
+        self.directions = nn.ModuleDict({module_key(name): Directions(1, sizes[name]) for name in directed})
+        made = {name: noise_moments(scale, 1, size) for name, size in sizes.items()}
         self.moments = nn.ModuleDict({module_key(n): kept for n, kept in made.items() if kept is not None})
 
     def forward(
         self, signals: Mapping[str, Signal], strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
     ) -> dict[str, Signal]:
         """Signals of B rows and (V, B) strengths → signals of (1 + V)·B rows, the clean ones first."""
-        return {n: self._views(n, signal, strengths, generator, scales) for n, signal in signals.items()}
+        copies, views = 1 + len(strengths), {}
+        for name, signal in signals.items():
+            if name in self.names:
+                views[name] = self._views(name, signal, strengths, generator, scales)
+            else:
+                views[name] = Signal(signal.values.repeat(copies, 1), signal.mask.repeat(copies, 1))
+        return views
 
     def _views(
         self, name: str, signal: Signal, strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
@@ -178,8 +188,9 @@ class RawNoise(nn.Module):
         return Signal(views, torch.ones_like(mask)).keep(mask)
 
     def directed(self) -> list[tuple[str, Directions]]:
-        """The modalities that have directions, with these; tokens take no noise at all."""
-        named = zip(self.names, self.directions.values(), strict=False)
+        """The modalities that have directions, with these; none without structured noise."""
+        found = dict(self.directions.items())
+        named = [(name, found[module_key(name)]) for name in self.names if module_key(name) in found]
         return [(name, directions) for name, directions in named if isinstance(directions, Directions)]
 
     def _moved(self, views: Tensor, key: str, strengths: Tensor, steps: int, generator: torch.Generator) -> Tensor:
