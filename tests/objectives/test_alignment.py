@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from deconfound.objectives.alignment import NEAR, alignment, directed_alignment, positives
+from deconfound.objectives.alignment import NEAR, alignment, directed_alignment, positives, similarity
 
 KINDS = ("label", "instance", "both")
 
@@ -97,7 +97,7 @@ def test_it_bounds_the_error_of_a_classifier_by_centroids(
     weights = positives(target, present, "label").double()
     z, other = (torch.nn.functional.normalize(part, dim=1) for part in (first, second))
     for anchors, others in ((z, other), (other, z)):
-        loss = directed_alignment(anchors, others, weights, present, temperature).item()
+        loss = directed_alignment(similarity(anchors, others, temperature), weights, present).item()
         known = target.unique()
         shares = torch.stack([(target == c).double().mean() for c in known])
         centroids = torch.stack([others[target == c].mean(0) for c in known]) / temperature
@@ -111,3 +111,15 @@ def test_half_precision_is_computed_in_full() -> None:
     exact = alignment(first.float(), second.float(), target, present, kind="label", temperature=0.05)
     half = alignment(first.half(), second.half(), target, present, kind="label", temperature=0.05)
     assert half.item() == pytest.approx(exact.item(), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("regression", [True, False])
+def test_many_pairs_at_once_are_each_pair_by_itself(kind: str, regression: bool) -> None:
+    drawn = [draw(7, seed) for seed in (4, 5, 6)]
+    first, second, present = (torch.stack([each[i] for each in drawn]) for i in (0, 1, 3))
+    target = drawn[0][0][:, 0] if regression else drawn[0][2]
+    together = alignment(first, second, target, present, kind=kind, temperature=0.2)  # type: ignore[arg-type]
+    for i in range(3):
+        alone = alignment(first[i], second[i], target, present[i], kind=kind, temperature=0.2)  # type: ignore[arg-type]
+        torch.testing.assert_close(together[i], alone)

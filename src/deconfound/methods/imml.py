@@ -11,6 +11,7 @@ There is no public code and no full text; each choice that the abstract leaves o
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Annotated, Literal
 
 import torch
@@ -22,7 +23,7 @@ from deconfound.dataset import Dataset
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method, Representations
 from deconfound.nn.front_door import Averaging, Form, Weights
-from deconfound.nn.interventions import ANSWERS, Interventions, Seen
+from deconfound.nn.interventions import ANSWERS, Answers, Interventions, Seen
 from deconfound.nn.knowledge import Knowledge, Twins
 from deconfound.nn.predominant import Predominant, evenly
 from deconfound.objectives.alignment import Alignment, alignment
@@ -132,7 +133,7 @@ class IMML(Method):
         self.register_buffer("choice", torch.tensor(0 if predict == "auto" else ANSWERS.index(predict)))
 
     def forward(self, batch: Batch) -> Tensor:
-        return self._answers(batch)[self.chosen]
+        return self._answers(batch).answer(self.chosen, self.interventions.mix)
 
     @property
     def chosen(self) -> str:
@@ -142,7 +143,8 @@ class IMML(Method):
     def variants(self, batch: Batch) -> dict[str, Tensor]:
         """The predictions that are not the method's own; all four where it chose by itself."""
         found = self._answers(batch)
-        return {name: output for name, output in found.items() if self.predict == "auto" or name != self.chosen}
+        names = [name for name in ANSWERS if self.predict == "auto" or name != self.chosen]
+        return {name: found.answer(name, self.interventions.mix) for name in names}
 
     def representations(self, batch: Batch) -> Representations:
         """z of what takes the predominant part and the features of the rest; the features alone where "task" predicts."""
@@ -163,8 +165,7 @@ class IMML(Method):
             self.interventions.remember(seen)
         active = self.predominant.active
         found = self.interventions(seen, active, generator if self.training else None, training=True)
-        output = found.answers(self.interventions.mix)
-        prediction = risk(output["task"], target)
+        prediction, output = risk(seen.task, target), found.answer(self.chosen, self.interventions.mix)
         front = [share * row_mean(risk(each.do, target), each.there) for each, share in found.each(active)]
         direct = [
             share * row_mean(risk(each.direct, target), seen.present[each.name]) for each, share in found.each(active)
@@ -177,12 +178,9 @@ class IMML(Method):
         }
         total = terms["prediction"] + self.gamma_dk * terms["alignment"]
         total = total + self.gamma_fd * terms["front-door"] + terms["direct"] + self.interventions.nothing(active)
-        risks = prediction if self.chosen == "task" else risk(output[self.chosen], target)
-        monitors = {"fallback": 1 - found.formed.float().mean()}
-        for i, name in enumerate(self.predominant.names):
-            monitors[f"predominant/{name}"] = self.predominant.share[i]
-            monitors[f"contribution/{name}"] = self.predominant.contribution[i]
-        return Loss(total, terms, risks, seen.features, output[self.chosen], monitors)
+        risks = prediction if output is seen.task else risk(output, target)
+        monitors = {"fallback": 1 - found.formed.float().mean(), **self.predominant.monitors()}
+        return Loss(total, terms, risks, seen.features, output, monitors)
 
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         """Measure contributions; after the warm-up decide which modality predominates; make the dictionary anew."""
@@ -200,7 +198,9 @@ class IMML(Method):
         risks: dict[str, float] = dict.fromkeys(ANSWERS, 0.0)
         for rows in evenly(development.rows("valid"), len(development)).split(512):
             batch = development.batch(rows).to(self.choice.device)
-            for name, output in self._answers(batch).items():
+            found = self._answers(batch)
+            for name in ANSWERS:
+                output = found.answer(name, self.interventions.mix)
                 risks[name] += float(self.backbone.task.risk(output.float(), batch.target).sum())
         self.choice.fill_(ANSWERS.index(min(ANSWERS, key=lambda name: risks[name])))
 
@@ -220,19 +220,14 @@ class IMML(Method):
         z = self.knowledge(features if self.twins is None else self.twins(signals))
         return Seen(features, present, z, self.backbone.predict(features, present))
 
-    def _answers(self, batch: Batch) -> dict[str, Tensor]:
-        found = self.interventions(self._see(batch), self.predominant.active, None, training=False)
-        return found.answers(self.interventions.mix)
+    def _answers(self, batch: Batch) -> Answers:
+        return self.interventions(self._see(batch), self.predominant.active, None, training=False)
 
     def _alignment(self, seen: Seen, target: Tensor, active: dict[str, float]) -> Tensor:
         """Σ over pairs of modalities, each weighted by the shares of the two in the predominant part."""
-        names, total = list(seen.z), target.new_zeros((), dtype=torch.float32)
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                weight = active.get(first, 0.0) + active.get(second, 0.0)
-                if weight > 0:
-                    both = seen.present[first] & seen.present[second]
-                    total = total + weight * alignment(
-                        seen.z[first], seen.z[second], target, both, kind=self.alignment, temperature=self.temperature
-                    )
-        return total
+        pairs = [(a, b) for a, b in combinations(seen.z, 2) if a in active or b in active]
+        weight = seen.task.new_tensor([active.get(a, 0.0) + active.get(b, 0.0) for a, b in pairs])
+        first, second = (torch.stack([seen.z[pair[i]] for pair in pairs]) for i in (0, 1))
+        both = torch.stack([seen.present[a] & seen.present[b] for a, b in pairs])
+        found = alignment(first, second, target, both, kind=self.alignment, temperature=self.temperature)
+        return (weight * found).sum()

@@ -66,11 +66,12 @@ class Answers:
     formed: Tensor
     classification: bool
 
-    def answers(self, mix: float) -> dict[str, Tensor]:
-        """Name of the prediction → (B, outputs) logits or predictions."""
-        avg = blend(self.task, self.do, mix, self.classification)
-        avg = torch.where(self.formed.unsqueeze(1), avg, self.task)
-        return {"task": self.task, "do": self.do, "avg": avg, "z-only": self.direct}
+    def answer(self, name: str, mix: float) -> Tensor:
+        """(B, outputs) logits or predictions of one of `ANSWERS`; `mix` is η of "avg"."""
+        if name != "avg":
+            return {"task": self.task, "do": self.do, "z-only": self.direct}[name]
+        mixed = blend(self.task, self.do, mix, self.classification)
+        return torch.where(self.formed.unsqueeze(1), mixed, self.task)
 
     def each(self, shares: Mapping[str, float]) -> Iterator[tuple[Answer, float]]:
         """Every part with its share."""

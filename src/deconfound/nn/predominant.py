@@ -52,6 +52,15 @@ class Predominant(nn.Module):
         """Modality → share, of those that take part."""
         return {name: share for name, share in zip(self.names, self.share.tolist(), strict=True) if share > 0}
 
+    def monitors(self) -> dict[str, Tensor]:
+        """() share of the predominant part and contribution of every modality, by name."""
+        values = zip(self.names, self.share.unbind(), self.contribution.unbind(), strict=True)
+        return {
+            f"{what}/{n}": v
+            for n, *both in values
+            for what, v in zip(("predominant", "contribution"), both, strict=True)
+        }
+
     @torch.no_grad()
     def measure(self, backbone: Backbone, development: Dataset) -> None:
         """Decide by linear heads on the features of each modality, fitted on training rows, judged on validation rows.

@@ -34,59 +34,61 @@ def positives(target: Tensor, present: Tensor, kind: Alignment) -> Tensor:
 
     Args:
         target: (B,) int64 class numbers, or floating-point labels of a regression.
-        present: (B,) bool, rows that have both modalities.
+        present: (*, B) bool, rows that have both modalities; one line per pair of modalities.
 
     Returns:
-        (B, B) non-negative; the row of a present i sums to 1, every entry of an absent i or j is 0.
+        (*, B, B) non-negative; the row of a present i sums to 1, every entry of an absent i or j is 0.
     """
-    both = present.unsqueeze(0) & present.unsqueeze(1)
-    own = torch.eye(len(target), device=target.device, dtype=torch.float32)
-    instance = own * both
+    both = present.unsqueeze(-2) & present.unsqueeze(-1)
+    instance = torch.eye(len(target), device=target.device) * both
     if kind == "instance":
         return instance
     gap = target.unsqueeze(0) - target.unsqueeze(1)
     if target.is_floating_point():
-        middle = row_mean(target, present)
+        middle = row_mean(target, present).unsqueeze(-1)
         spread = row_mean((target - middle).square(), present).clamp(min=1e-12)
-        near = torch.exp(-gap.square() / (2 * NEAR**2 * spread)).float()
+        near = torch.exp(-gap.square() / (2 * NEAR**2 * spread)[..., None, None]).float()
     else:
         near = (gap == 0).float()
     near = near * both
-    label = near / near.sum(1, keepdim=True).clamp(min=1e-12)
+    label = near / near.sum(-1, keepdim=True).clamp(min=1e-12)
     return label if kind == "label" else (label + instance) / 2
 
 
-@full_precision
-def directed_alignment(anchors: Tensor, others: Tensor, weights: Tensor, present: Tensor, temperature: float) -> Tensor:
+def similarity(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """cos(z_i, z'_j) / τ: (*, B, D) each → (*, B, B)."""
+    return F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).mT / temperature
+
+
+def directed_alignment(logits: Tensor, weights: Tensor, present: Tensor) -> Tensor:
     """One direction: each present anchor must find its positives among the present others.
 
     Args:
-        anchors, others: (B, D) representations of two modalities.
-        weights: (B, B) from `positives`.
-        present: (B,) bool, rows that have both.
-        temperature: τ > 0.
+        logits: (*, B, B) from `similarity`, anchors in the rows.
+        weights: (*, B, B) from `positives`.
+        present: (*, B) bool, rows that have both.
 
     Returns:
-        () non-negative; 0 without a present row.
+        (*) non-negative; 0 without a present row.
     """
-    logits = F.normalize(anchors, dim=1) @ F.normalize(others, dim=1).T / temperature
-    logs = logits.masked_fill(~present.unsqueeze(0), _NEVER).log_softmax(1)
-    return row_mean(-(weights * logs).sum(1), present)
+    logs = logits.masked_fill(~present.unsqueeze(-2), _NEVER).log_softmax(-1)
+    return row_mean(-(weights * logs).sum(-1), present)
 
 
+@full_precision
 def alignment(
     first: Tensor, second: Tensor, target: Tensor, present: Tensor, *, kind: Alignment, temperature: float
 ) -> Tensor:
     """Both directions, by half each.
 
     Args:
-        first, second: (B, D) representations of two modalities.
+        first, second: (*, B, D) representations of two modalities, or of many pairs.
         target: (B,) class numbers or labels.
-        present: (B,) bool; rows that lack one of the two are neither anchors nor candidates.
+        present: (*, B) bool; rows that lack one of the two are neither anchors nor candidates.
+        temperature: τ > 0.
 
     Returns:
-        () non-negative; 0 without a present row.
+        (*) non-negative; 0 without a present row.
     """
-    weights = positives(target, present, kind)
-    there = directed_alignment(first, second, weights, present, temperature)
-    return (there + directed_alignment(second, first, weights, present, temperature)) / 2
+    logits = similarity(first, second, temperature)
+    return directed_alignment(torch.stack([logits, logits.mT]), positives(target, present, kind), present).mean(0)
