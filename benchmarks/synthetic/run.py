@@ -4,8 +4,8 @@
 
 Protocol "regression" (mean squared error; 1.0 predicts the mean, 0.2 is the best from the causes alone). The epoch is selected
 by validation risk in the training environments; nothing is tuned on test splits. Each seed draws its own mechanism and rows
-as well as weights, so the spread is over problems. Probes: kernel ridge regression from a part of the representation to the
-true latents, fitted on one half of "test-zero" (ρ = 0, where C and S are independent) and scored on the other.
+as well as weights, so the spread is over problems. Probes: `deconfound.diagnostics.recovery`, the kernel R² of true latents
+from a part of the representation, on "test-zero" (ρ = 0, where C and S are independent).
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from grid import mean_sd, paired_interval, run_grid, table
 
-from deconfound.methods.cmir import CmIR
+from deconfound.diagnostics import recovery
+from deconfound.diagnostics.rows import observe
 from deconfound.report import build_report
 from deconfound.run import Run
 
@@ -41,38 +40,19 @@ COLUMNS = {
 }
 
 
-def r2(features: np.ndarray, latents: np.ndarray) -> float:
-    """Share of the latents' variance that an RBF kernel ridge explains on held-out rows."""
-    half = len(features) // 2
-    x = StandardScaler().fit_transform(features)
-    model = KernelRidge(kernel="rbf", gamma=1 / x.shape[1], alpha=0.1).fit(x[:half], latents[:half])
-    return float(model.score(x[half:], latents[half:]))
-
-
 def probe(folder: Path) -> dict[str, float]:
     """R² of causal and spurious latents from each part, mean over modalities."""
     run = Run.open(folder)
-    method, data = run.method(), run.dataset()
-    rows = data.rows("test-zero")
-    with torch.no_grad():
-        batch = data.batch("test-zero")
-        encoded = method.backbone.encode(batch)
-        parts = {"features": encoded}
-        if isinstance(method, CmIR):
-            split = method.representations(batch)
-            parts = {"Z_inv": split.predictive, "Z_spu": split.spurious}
-    return {
-        f"{latent} from {part}": float(
-            np.mean(
-                [
-                    r2(z.numpy(), data.latents[f"{latent}/{m}"][rows.start : rows.stop].numpy())
-                    for m, z in features.items()
-                ]
-            )
-        )
-        for part, features in parts.items()
-        for latent in ("C", "S")
-    }
+    found = observe(run.method(), run.dataset(), "test-zero")[0]
+    names = {"predictive": "Z_inv", "spurious": "Z_spu"} if found.spurious else {"predictive": "features"}
+    scores: dict[str, list[float]] = {}
+    for modality in found.present:
+        parts = {names[part]: values[modality] for part, values in found.parts.items()}
+        true = {latent: found.latents[f"{latent}/{modality}"] for latent in ("C", "S")}
+        for (part, latent), r2 in recovery(parts, true).items():
+            assert r2.kernel is not None, "test-zero has hundreds of rows and no constant latent"
+            scores.setdefault(f"{latent} from {part}", []).append(r2.kernel)
+    return {name: float(np.mean(values)) for name, values in scores.items()}
 
 
 def main() -> None:

@@ -9,11 +9,14 @@ import pytest
 from deconfound.diagnostics.dependence import Dependence
 from deconfound.diagnostics.invariance import EnvironmentRisk, Risks, Shift
 from deconfound.diagnostics.leakage import Leak
+from deconfound.diagnostics.matching import Dci, Matched
 from deconfound.diagnostics.result import (
+    DciOf,
     DependenceOf,
     Diagnosis,
     Finding,
     LeakOf,
+    MatchedOf,
     Probe,
     RecoveredFrom,
     RoleSwap,
@@ -193,3 +196,14 @@ def test_a_method_that_does_not_split_is_not_asked_about_parts() -> None:
         "limits",
     }
     assert not any("Z_inv" in each.text or each.alarm for each in found)
+
+
+def test_matchings_are_told_beside_their_chance() -> None:
+    mcc = [MatchedOf("predictive", "C", m, Matched(value, 0.1, [(0, 0)], 100)) for m, value in (("a", 0.5), ("b", 0.7))]
+    dci = [DciOf("a", Dci(0.4, None, 0.9, 100))]
+    recovery = [RecoveredFrom("predictive", "C", "a", 0.9, 0.8, 100)]
+    text = finding("dimensions", recovery=recovery, mcc=mcc, dci=dci).text
+    assert "Z_inv and C 0.60 (shuffled 0.10)" in text
+    assert "disentanglement 0.40, completeness undefined, informativeness 0.90" in text
+    none = [MatchedOf("predictive", "C", "a", None)]
+    assert finding("dimensions", recovery=recovery, mcc=none).answer == "cannot tell"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from deconfound.diagnostics.factor_findings import dimensions, number_text, recovery
 from deconfound.diagnostics.result import Diagnosis, Finding, LeakOf, Probe
 from deconfound.diagnostics.rows import ALL
 from deconfound.statistics.paired import corrected
@@ -27,7 +26,7 @@ def verdict(found: Diagnosis) -> list[Finding]:
     findings.append(_risk(found))
     if found.splits_features:
         findings += [_dependence(found), _swap(found), _decoded(found)]
-    findings += [_recovery(found)] if found.recovery else []
+    findings += [recovery(found), dimensions(found)] if found.recovery else []
     return [*findings, _limits(found)]
 
 
@@ -49,20 +48,15 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f}"
-
-
 def _p(value: float) -> str:
     return f"p = {value:.3f}" if value >= 0.0005 else "p < 0.001"
 
 
 def _score(probe: Probe) -> str:
     metric = "R²" if probe.metric == "r2" else probe.metric
-    ends = "" if probe.low is None else f" [{_number(probe.low)}, {_number(probe.high)}]"
-    return (
-        f"{metric} {_number(probe.score)}{ends}, chance {_number(probe.chance)}, {probe.kind} probe, {probe.rows} rows"
-    )
+    ends = "" if probe.low is None else f" [{number_text(probe.low)}, {number_text(probe.high)}]"
+    score = f"{metric} {number_text(probe.score)}{ends}, chance {number_text(probe.chance)}"
+    return f"{score}, {probe.kind} probe, {probe.rows} rows"
 
 
 def best_probe(found: Diagnosis, asks: str, part: str) -> Probe:
@@ -89,9 +83,9 @@ def _role_swap(found: Diagnosis) -> Finding:
         return Finding(key, question, "cannot tell", f"There is no probe: {why}.")
     roles = max(found.role_swap, key=lambda r: max(r.predictive, r.spurious))
     metric = "R²" if roles.metric == "r2" else roles.metric
-    ends = "undefined" if roles.low is None else f"[{_number(roles.low)}, {_number(roles.high)}]"
+    ends = "undefined" if roles.low is None else f"[{number_text(roles.low)}, {number_text(roles.high)}]"
     text = (
-        f"Label from Z_inv: {metric} {_number(roles.predictive)}, from Z_spu: {_number(roles.spurious)} ({roles.kind} "
+        f"Label from Z_inv: {metric} {number_text(roles.predictive)}, from Z_spu: {number_text(roles.spurious)} ({roles.kind} "
         f"probe); difference {roles.difference:+.2f}, 95 % interval {ends}."
     )
     if roles.low is None or roles.high is None:
@@ -134,10 +128,10 @@ def _leak(found: Diagnosis, part: str) -> Finding:
 def _leak_text(test: LeakOf) -> str:
     leak = test.found
     assert leak is not None, "chosen for having one"
-    ends = "" if leak.low is None else f" [{_number(leak.low)}, {_number(leak.high)}]"
+    ends = "" if leak.low is None else f" [{number_text(leak.low)}, {number_text(leak.high)}]"
     return (
-        f"Balanced accuracy {_number(leak.score)}{ends} against {_number(leak.chance)} for {leak.environments} environments, "
-        f"{test.kind} probe, {leak.bins} bins of the label, {leak.rows} rows, {leak.unit} exchanged;"
+        f"Balanced accuracy {number_text(leak.score)}{ends} against {number_text(leak.chance)} for {leak.environments} "
+        f"environments, {test.kind} probe, {leak.bins} bins of the label, {leak.rows} rows, {leak.unit} exchanged;"
     )
 
 
@@ -186,8 +180,8 @@ def _dependence(found: Diagnosis) -> Finding:
     known = [(each, p) for each, p in zip(tests, adjusted, strict=True) if p is not None]
     shown = [each.modality for each, p in known if p <= LEVEL]
     text = "; ".join(
-        f"{each.modality}: HSIC {_number(each.found.similarity)} of its maximum, distance correlation "
-        f"{_number(each.found.distance_correlation)}, {_p(p)}"
+        f"{each.modality}: HSIC {number_text(each.found.similarity)} of its maximum, distance correlation "
+        f"{number_text(each.found.distance_correlation)}, {_p(p)}"
         for each, p in known
         if each.found
     )
@@ -241,38 +235,6 @@ def _decoded(found: Diagnosis) -> Finding:
     more = f" Below {DEAD_SHARE} the decoder ignores a part ({', '.join(sorted(dead))})." if dead else ""
     what = "as a share of the movement when both are exchanged"
     return Finding(key, question, "no" if dead else "yes", f"They move, {what}: {text}.{more}")
-
-
-def _recovery(found: Diagnosis) -> Finding:
-    key, question = "recovery", "What do the parts hold of the known factors?"
-    sources = list(dict.fromkeys(each.source for each in found.recovery))
-    lines = []
-    for source in sorted(sources, key=lambda name: name not in found.widths):
-        for factor in sorted({each.factor for each in found.recovery}):
-            known = [each for each in found.recovery if (each.source, each.factor) == (source, factor)]
-            value = mean([_best(each.linear, each.kernel) for each in known])
-            if known and value is not None:
-                who = {"predictive": "Z_inv" if found.splits_features else "the representation", "spurious": "Z_spu"}
-                lines.append(f"{factor} from {who.get(source, f'the true {source}')} {value:.2f}")
-    if not lines:
-        return Finding(key, question, "cannot tell", "There are fewer than 20 rows, or the factors are constant.")
-    return Finding(
-        key,
-        question,
-        "",
-        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. What the true factors "
-        "tell of each other comes through the label: a pure part would show it too.",
-    )
-
-
-def _best(*values: float | None) -> float | None:
-    return max((value for value in values if value is not None), default=None)
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """Of the defined values; None if there is none."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _limits(found: Diagnosis) -> Finding:
