@@ -164,6 +164,17 @@ def test_protocols_and_datasets_never_share_a_table(tmp_path: Path) -> None:
     assert len(build_tables(paths, Settings(metrics=("acc-7",), resamples=FEW))) == 2
 
 
+BUDGETS = [
+    ({"draws": 3, "seeds": 5, "judging_seeds": 1}, "3 draws judged by 1 of 5 seeds"),
+    ({"draws": 3, "seeds": 5}, "3 draws judged by 5 of 5 seeds"),
+    ({"draws": 1, "seeds": 5, "judging_seeds": 5}, "one configuration, the default"),
+    (
+        {"draws": 3, "seeds": 5, "judging_seeds": 1, "rule": "leave-one-environment-out"},
+        "3 draws judged by 1 seed for each left-out environment",
+    ),
+]
+
+
 def test_a_sweep_gives_its_chosen_runs_and_an_oracle_is_loud(tmp_path: Path) -> None:
     grid(tmp_path / "runs", {"erm": 0.5, "cmir": 0.3, "loser": 0.9}, seeds=2)
     chosen = [{"dataset": "made", "method": m, "runs": [f"{m}-0", f"{m}-1"]} for m in ("erm", "cmir")]
@@ -172,6 +183,10 @@ def test_a_sweep_gives_its_chosen_runs_and_an_oracle_is_loud(tmp_path: Path) -> 
     table = one([tmp_path])
     assert [line.label for line in table.lines] == ["erm", "cmir"]
     assert "Selection: worst-group, on validation rows alone." in to_markdown(table)
+    for budget, said in BUDGETS:
+        text = json.dumps({"rule": "worst-group", "budget": {"rule": "worst-group"} | budget, "chosen": chosen})
+        (tmp_path / "selection.json").write_text(text)
+        assert f"Selection: worst-group, on validation rows alone; {said}." in to_markdown(one([tmp_path]))
     (tmp_path / "selection.json").write_text(json.dumps({"rule": "oracle", "chosen": chosen}))
     text = to_markdown(one([tmp_path]))
     assert "| cmir \\[ORACLE\\] |" in text

@@ -35,6 +35,7 @@ class Run:
         openings: the command of each time that test rows were predicted.
         place: the directory as the user named it.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
+        budget: what that choice was made among, as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
     """
 
@@ -58,15 +59,17 @@ class Run:
     openings: tuple[str, ...] = ()
     place: Path = Path()
     rule: str = ""
+    budget: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
 
 
-def read_run(path: Path, rule: str = "") -> Run:
+def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
     """Read spec.json, environment.json, log.csv, done.json, records.jsonl and openings.jsonl of a run directory.
 
     Args:
         rule: by which a sweep chose this run.
+        budget: among what.
 
     Raises:
         RunError: a file is missing or is not what training and evaluation write.
@@ -102,6 +105,7 @@ def read_run(path: Path, rule: str = "") -> Run:
             openings=_openings(path / "openings.jsonl"),
             place=path,
             rule=rule,
+            budget=budget,
             inputs={name: math.prod(map(whole_of, form["shape"])) for name, form in data["modalities"].items()},
         )
     except KeyError as error:

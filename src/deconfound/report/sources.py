@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.errors import RunError
-from deconfound.report.read import Run, read_object, read_run, text_of, with_variants
+from deconfound.report.read import Run, read_object, read_run, text_of, whole_of, with_variants
 
 ORACLE = "oracle"
 """The rule that looks at test rows."""
@@ -41,9 +41,9 @@ def gather(paths: Sequence[Path]) -> Gathered:
     trials: dict[Path, Run] = {}
     for path in paths:
         if (path / "sweep.json").exists() or (path / "selection.json").exists():
-            rule, chosen = _selection(path)
+            rule, budget, chosen = _selection(path)
             for name in chosen:
-                runs.setdefault((path / "runs" / name).resolve(), read_run(path / "runs" / name, rule))
+                runs.setdefault((path / "runs" / name).resolve(), read_run(path / "runs" / name, rule, budget))
             for folder in _finished(path / "runs"):
                 if folder.name not in chosen:
                     trials.setdefault(folder.resolve(), read_run(folder))
@@ -53,18 +53,31 @@ def gather(paths: Sequence[Path]) -> Gathered:
     return Gathered(tuple(each for run in runs.values() for each in with_variants(run)), tuple(tried))
 
 
-def _selection(path: Path) -> tuple[str, list[str]]:
-    """The rule and the names of the chosen runs."""
+def _selection(path: Path) -> tuple[str, str, list[str]]:
+    """The rule, its budget in words, and the names of the chosen runs."""
     file = path / "selection.json"
     given = read_object(file, "the sweep has not selected yet; run 'deconfound sweep' again to finish it")
     try:
-        rule = text_of(given["rule"])
+        rule, budget = text_of(given["rule"]), _budget(given.get("budget"))
         chosen = [_name(name) for entry in given["chosen"] for name in entry["runs"]]
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file} is damaged ({error}); remove it and run 'deconfound sweep' again") from error
     if not chosen:
         raise RunError(f"{file} chose no run; see 'deconfound sweep status {path}' for what failed")
-    return rule, list(dict.fromkeys(chosen))
+    return rule, budget, list(dict.fromkeys(chosen))
+
+
+def _budget(given: Any) -> str:
+    """Such as "3 draws judged by 1 of 5 seeds"; "" for a selection that does not say."""
+    if given is None:
+        return ""
+    draws, seeds = whole_of(given["draws"]), whole_of(given["seeds"])
+    judging = whole_of(given.get("judging_seeds", seeds))
+    if draws == 1:
+        return "one configuration, the default"
+    if given["rule"] == "leave-one-environment-out":
+        return f"{draws} draws judged by {judging} seed{'s' * (judging != 1)} for each left-out environment"
+    return f"{draws} draws judged by {judging} of {seeds} seeds"
 
 
 def _name(value: Any) -> str:

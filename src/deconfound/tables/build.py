@@ -29,7 +29,8 @@ class Table:
 
     Args:
         baseline: label of the baseline's line, None without.
-        rules: how the runs were selected, "" for runs that no sweep chose.
+        rules: how the runs were selected and among what, as ("valid", "3 draws judged by 1 of 5 seeds"); ("", "") for
+            runs that no sweep chose.
         units: what was resampled in each column, "" for nothing; reasons: why nothing was, "" where rows were.
         rows: test rows per column, 0 where unknown.
         settings: how it was made.
@@ -41,7 +42,7 @@ class Table:
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     baseline: str | None
-    rules: tuple[str, ...]
+    rules: tuple[tuple[str, str], ...]
     units: tuple[str, ...]
     reasons: tuple[str, ...]
     rows: tuple[int, ...]
@@ -113,7 +114,7 @@ def _table(section: Section, columns: tuple[Column, ...], settings: Settings) ->
         columns=columns,
         lines=lines,
         baseline=None if baseline is None else _label(baseline),
-        rules=tuple(dict.fromkeys(run.rule for row in section.rows for run in row.runs)),
+        rules=tuple(dict.fromkeys((run.rule, run.budget) for row in section.rows for run in row.runs)),
         units=tuple(found.unit for found in measured),
         reasons=tuple(found.reason for found in measured),
         rows=tuple(found.rows for found in measured),

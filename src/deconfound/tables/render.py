@@ -108,11 +108,17 @@ def facts(table: Table, show: Show = "sd") -> list[str]:
     ]
 
 
-def _selection(rules: Sequence[str]) -> list[str]:
-    said = [f"Selection: {rule}, on validation rows alone." for rule in rules if rule not in ("", ORACLE)]
-    if ORACLE in rules:
-        said.append("Selection: ORACLE, made on test rows; it bounds what selection could gain and is no result.")
-    if "" in rules:
+def _selection(rules: Sequence[tuple[str, str]]) -> list[str]:
+    said = []
+    for rule, budget in rules:
+        among = f"; {budget}" if budget else ""
+        if rule == ORACLE:
+            said.append(
+                f"Selection: ORACLE, made on test rows{among}; it bounds what selection could gain and is no result."
+            )
+        elif rule:
+            said.append(f"Selection: {rule}, on validation rows alone{among}.")
+    if ("", "") in rules:
         said.append("Selection: runs as given; the epoch of each by its validation risk.")
     return said
 
@@ -244,7 +250,8 @@ def _records(table: Table, label: str) -> list[dict[str, object]]:
             "dataset": table.dataset,
             "checksum": table.checksum,
             "protocol": table.protocol,
-            "selection": "; ".join(rule or "as given" for rule in table.rules),
+            "selection": "; ".join(rule or "as given" for rule, _ in table.rules),
+            "budget": "; ".join(budget for _, budget in table.rules),
             "method": line.label,
             "seeds": " ".join(map(str, line.seeds)),
             "metric": column.metric,
