@@ -168,6 +168,8 @@ def _panels(section: Section, points: int) -> list[Panel]:
     from deconfound.report.figures import curve_figures, group_figure, missing_figures
     from deconfound.report.lattice import lattice_figures
     from deconfound.report.learning import learning_figures
+    from deconfound.report.modalities import contribution_figures, disagreement_figures
+    from deconfound.report.pairs import pair_figures
     from deconfound.report.ranks import rank_figure
     from deconfound.report.reliability import calibration
     from deconfound.report.scatter import scatter_figure
@@ -175,12 +177,14 @@ def _panels(section: Section, points: int) -> list[Panel]:
 
     both = [figure for figure in (scatter_figure(section), rank_figure(section)) if figure]
     curves, grouped, calibrated = curve_figures(section), group_figure(section), calibration(section)
-    paired, turned = len(section.rows) > 1, sensitivity_figures(section)
+    paired, turned = len(section.rows) > 1, [*sensitivity_figures(section), *pair_figures(section)]
+    apart = [(figure, "wide") for figure in disagreement_figures(section)]
     return [
         Panel("shift", "Under shift", _SHIFT, [(figure, "wide" * (len(both) == 1)) for figure in both], "loose"),
         Panel("robust", "Robustness", _ROBUST, _laid_out(curves), views=paired and bool(curves)),
         Panel("missing", "Missing modalities", _MISSING, [(figure, "wide") for figure in missing_figures(section)]),
         Panel("lattice", "Subsets of modalities", _LATTICE, [(f, "") for f in lattice_figures(section)], "many"),
+        Panel("modalities", "Modalities", _APART, [*apart, *((f, "") for f in contribution_figures(section))]),
         Panel("groups", "Groups", _GROUPS, [(grouped, "wide")] if grouped else []),
         Panel(
             "calibration",
@@ -214,6 +218,7 @@ _MISSING = "The same weights with modalities taken away."
 _LATTICE = (
     "Each node is a set of present modalities; downwards one is taken away. All methods share one scale of shades."
 )
+_APART = "Which modality carries the prediction; deconfound predominance measures it for one run, with intervals."
 _GROUPS = "Each environment of the chosen split by itself: a mean over all rows can hide a group that is served badly."
 _CALIBRATION = "Whether a probability can be taken at its word, on undamaged rows."
 _KNOBS = (

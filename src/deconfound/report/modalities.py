@@ -1,0 +1,138 @@
+"""Modalities against each other: who is right where two disagree, and what each contributes while a method trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from deconfound.predominance import Conflict, conflicts
+from deconfound.report.chart import Figure, declare
+from deconfound.report.compare import PRESENT, Row, Section
+from deconfound.report.reliability import kept
+
+CONTRIBUTION = "contribution/"
+"""Begin of the logged terms that are the contribution of a modality."""
+BLOCK = 22
+
+
+def disagreement_figures(section: Section) -> list[Figure]:
+    """For each split one figure: of the rows where two modalities by themselves disagree, how often each is right.
+
+    Made from the kept predictions with a single modality present; empty where none are kept.
+
+    Raises:
+        RunError: a file of predictions is damaged.
+    """
+    splits = dict.fromkeys(split for scenario, split in section.scenarios() if scenario.startswith(PRESENT))
+    found = [(split, list(_disagreements(section, split))) for split in splits]
+    return [_disagreement_figure(section, split, rows) for split, rows in found if rows]
+
+
+def _disagreements(section: Section, split: str) -> Iterator[tuple[Any, ...]]:
+    """(method, pair, outcome, share, rows, of, order) with all seeds of a method together."""
+    word = "right" if section.protocol.kind == "classification" else "nearer"
+    for row in section.rows:
+        pooled: dict[tuple[str, str], list[Conflict]] = {}
+        for conflict in _conflicts(section, row, split):
+            pooled.setdefault((conflict.first, conflict.second), []).append(conflict)
+        for (first, second), each in pooled.items():
+            count = sum(conflict.rows for conflict in each)
+            parts = {
+                f"first {word}": sum(conflict.wins for conflict in each),
+                "neither": sum(conflict.neither for conflict in each),
+                f"second {word}": sum(conflict.losses for conflict in each),
+            }
+            share = sum(conflict.share for conflict in each) / len(each)
+            for order, (outcome, part) in enumerate(parts.items()):
+                if count:
+                    yield row.label, f"{first} – {second}", outcome, part / count, part, share, order
+
+
+def _conflicts(section: Section, row: Row, split: str) -> Iterator[Conflict]:
+    names = [modality.rpartition(" (")[0] for modality in row.runs[0].modalities]
+    for run in row.runs:
+        alone = {name: kept(run, f"{PRESENT}{name}") for name in names}
+        known = {name: each for name, each in alone.items() if each is not None and each.split == split}
+        if len(known) < 2:
+            continue
+        target = next(iter(known.values())).target
+        outputs = {name: each.output[0, 0] for name, each in known.items() if len(each.target) == len(target)}
+        wanted = set(combinations(outputs, 2))
+        yield from (c for c in conflicts(outputs, target, section.protocol.kind) if (c.first, c.second) in wanted)
+
+
+def _disagreement_figure(section: Section, split: str, rows: list[tuple[Any, ...]]) -> Figure:
+    import altair as alt
+
+    outcomes = list(dict.fromkeys(row[2] for row in rows))
+    labels = [row.label for row in section.rows]
+    axis = alt.Axis(labelLimit=190, domain=False, ticks=False)
+    y = alt.Y("pair:N", sort=None, title=None, axis=axis, scale=alt.Scale(paddingInner=0.3))
+    tint = alt.Color("outcome:N", title=None, sort=outcomes, scale=alt.Scale(domain=outcomes))
+    numbers = [alt.Tooltip("share:Q", format=".1%"), "rows:Q", alt.Tooltip("disagree:Q", format=".1%")]
+    bars = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar()
+        .encode(
+            y=y,
+            yOffset=alt.YOffset("method:N", sort=labels),
+            x=alt.X("share:Q", title=None, stack="zero", axis=alt.Axis(format="%", tickCount=5)),
+            color=tint,
+            order="order:Q",
+            tooltip=["method:N", "pair:N", "outcome:N", *numbers],
+        )
+    )
+    note = (
+        f"Rows of {split} where the predictions from one modality alone differ, all seeds together; within a pair one bar per "
+        "method, in the order of the tables."
+    )
+    if section.protocol.kind == "regression":
+        note += " Two predictions differ if they lie more than half a standard deviation of the labels apart."
+    columns = ("method", "pair", "outcome", "share", "rows", "disagree", "order")
+    height = {"step": BLOCK, "for": "offset"}
+    return Figure(
+        "Who is right where two disagree", note, declare([bars], height), columns, rows, "outcome", follows=()
+    )
+
+
+def contribution_figures(section: Section) -> list[Figure]:
+    """For each method that logs them, the contribution of every modality against the epoch, mean over seeds."""
+    return [figure for row in section.rows if (figure := _contribution_figure(row)) is not None]
+
+
+def _contribution_figure(row: Row) -> Figure | None:
+    import altair as alt
+
+    rows: list[tuple[Any, ...]] = []
+    terms = dict.fromkeys(
+        term for run in row.runs for split, term in run.curves if split == "train" and term.startswith(CONTRIBUTION)
+    )
+    for term in terms:
+        pooled: dict[int, list[float]] = {}
+        for run in row.runs:
+            for epoch, value in run.curves.get(("train", term), {}).items():
+                pooled.setdefault(epoch, []).append(value)
+        name = term.removeprefix(CONTRIBUTION)
+        rows += [(name, epoch, sum(values) / len(values), len(values)) for epoch, values in sorted(pooled.items())]
+    if not rows:
+        return None
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, tickMinStep=1, format="d", labelOverlap="greedy"))
+    tint = alt.Color(
+        "modality:N", title=None, sort=list(dict.fromkeys(r[0] for r in rows)), scale=alt.Scale(range="category")
+    )
+    line = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=5)),
+            color=tint,
+            tooltip=["modality:N", "epoch:Q", alt.Tooltip("value:Q", format=".3~f"), alt.Tooltip("n:Q", title="seeds")],
+        )
+    )
+    note = "What each modality adds to the score on validation rows (Shapley value), when the epoch began; mean over seeds."
+    columns = ("modality", "epoch", "value", "n")
+    return Figure(
+        f"{row.label}: contributions", note, declare([line], 170), columns, rows, follows=(), method=row.label
+    )
