@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from deconfound.nn.directions import FEWEST, RANK, Directions, exchanged, movements, unstable_directions
+from deconfound.nn.directions import FEWEST, RANK, Directions, exchanged, movements, unstable_directions, without_shifts
 from deconfound.nn.disentangle import DisentanglerGroup
 from deconfound.nn.environments import StructuredNoise, noise_moments, noisy_views
 
@@ -108,6 +108,27 @@ def test_one_environment_or_too_few_rows_have_no_directions() -> None:
     features, env, bins = world(0, 2.0)
     assert not unstable_directions(features, torch.zeros_like(env), bins, generator()).any()
     assert not unstable_directions(features, torch.arange(len(env)), bins, generator()).any()
+
+
+def test_without_shifts_what_moves_is_the_interaction_of_label_and_environment() -> None:
+    """Of a table with every cell: x̄_ke − x̄_k· − x̄_·e + x̄_··, and a shift of an environment changes nothing."""
+    draw = generator()
+    env, bins = torch.arange(36) % 3, torch.arange(36) // 9 % 2
+    features = torch.randn(36, 2, generator=draw, dtype=torch.float64)
+    found = movements(without_shifts(features, env, bins), env, bins).unflatten(0, (2, 3))
+    table = torch.stack([torch.stack([features[(bins == k) & (env == e)].mean(0) for e in range(3)]) for k in range(2)])
+    gap = table - table.mean(1, keepdim=True) - table.mean(0) + table.mean((0, 1))
+    torch.testing.assert_close(found, gap * math.sqrt(6))
+    shifted = features + torch.randn(3, 2, generator=draw).double()[env]
+    torch.testing.assert_close(movements(without_shifts(shifted, env, bins), env, bins).unflatten(0, (2, 3)), found)
+
+
+def test_an_environment_without_a_label_does_not_move_for_that() -> None:
+    cells = torch.tensor([[0, 0], [1, 0], [1, 1], [2, 1]]).repeat(5, 1)  # labels 0, 1 and 1, 2
+    bins, env = cells.T
+    features = torch.tensor([[0.0], [1.0], [5.0]], dtype=torch.float64)[bins] + 3 * env.unsqueeze(1)
+    assert float(movements(without_shifts(features, env, bins), env, bins).abs().max()) < 1e-9
+    assert without_shifts(features[:0], env[:0], bins[:0]).shape == (0, 1)
 
 
 def test_directions_are_in_the_units_of_the_features_and_absent_modalities_have_none() -> None:

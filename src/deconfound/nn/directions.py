@@ -44,19 +44,21 @@ def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
 
 
 def without_shifts(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
-    """(N, D) features minus the centre of their environment, the mean over its labels of the mean of each.
+    """(N, D) features minus the shift of their environment, b_e of E[x | k, e] ≈ a_k + b_e by least squares over the cells.
 
     What is left to move at a fixed label is the slope of the features on the label. A cause whose law shifts moves its
-    centre and keeps its slope; a shortcut whose tie to the label changes moves its slope.
+    centre and keeps its slope; a shortcut whose tie to the label changes moves its slope. An environment that lacks a label
+    is placed by those it shares with others.
     """
-    environments = int(env.max()) + 1 if len(env) else 1
+    if len(features) == 0:
+        return features
+    environments = int(env.max()) + 1
     cells, place = torch.unique(bins * environments + env, return_inverse=True)
     count = torch.bincount(place, minlength=len(cells)).to(features.dtype).unsqueeze(1)
     means = features.new_zeros(len(cells), features.shape[1]).index_add(0, place, features) / count
-    owner = cells % environments
-    labels = torch.bincount(owner, minlength=environments).clamp(min=1).to(features.dtype).unsqueeze(1)
-    centres = features.new_zeros(environments, features.shape[1]).index_add(0, owner, means) / labels
-    return features - centres[env]
+    label, owner = (torch.nn.functional.one_hot(part) for part in (cells // environments, cells % environments))
+    fitted = torch.linalg.pinv(torch.cat([owner, label], 1).to(features.dtype)) @ means
+    return features - fitted[env]
 
 
 def unstable_directions(features: Tensor, env: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:
