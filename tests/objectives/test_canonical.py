@@ -70,6 +70,18 @@ def test_what_the_label_alone_ties_together_is_removed(classification: bool) -> 
     assert abs(residual_correlation(first, second, given_, generator())) < 0.3
 
 
+def test_independent_causes_of_one_label_share_nothing() -> None:
+    """Given y = a + b, a and -b rise together: a collider, not content that both have."""
+    a, b = torch.randn(2, 300, 1, generator=generator())
+    y = (a + b)[:, 0] + 0.5 * torch.randn(300, generator=generator(1))
+    first, second = (c + 0.1 * torch.randn(300, 3, generator=generator(2 + n)) for n, c in enumerate((a, b)))
+    rest = [residual(v.double(), label_columns(y, torch.zeros(300).long(), False)).mean(1) for v in (first, second)]
+    assert np.corrcoef(*rest)[0, 1] < -0.6
+    for classification, target in ((False, y), (True, (y > 0).long())):
+        given_ = label_columns(target, torch.zeros(300).long(), classification)
+        assert residual_correlation(first, second, given_, generator()) < 0.3
+
+
 def test_labels_of_one_half_alone_are_removed_too() -> None:
     """A class and environment that the fitted half does not have would keep its mean."""
     draw = generator()

@@ -14,7 +14,9 @@ def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator
 
     The columns are regressed out of all rows. Principal components (at most 20, at most one per 20 rows) are found, and
     the pair of directions with the largest correlation is fitted, on a random half of them; the correlation is that on
-    the other half, so that chance with many features does not count. Computed on the CPU, in double precision.
+    the other half, so that chance with many features does not count. Independent causes of one label depend on each other
+    once it is given, as a collider; so where this pair of directions correlates less before the columns are regressed
+    out, that is what counts. Computed on the CPU, in double precision.
 
     Args:
         first: (N, D) features of one modality; second: (N, E) of another.
@@ -29,14 +31,17 @@ def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator
         return 0.0
     order = torch.randperm(count, generator=generator, device=generator.device).cpu()
     fit, held = order[: count // 2], order[count // 2 :]
-    scores = [_components(values.cpu().double(), given.cpu().double(), fit) for values in (first, second)]
-    if min(values.shape[1] for values in scores) == 0:
+    both = [values.cpu().double() for values in (first, second)]
+    left = [residual(values, given.cpu().double()) for values in both]
+    parts = [_components(rest[fit], torch.linalg.matrix_norm(values)) for rest, values in zip(left, both, strict=True)]
+    if min(directions.shape[1] for directions in parts) == 0:
         return 0.0
-    white = [_whitened(values[fit]) for values in scores]
-    left, _, right = torch.linalg.svd((scores[0][fit] @ white[0]).T @ (scores[1][fit] @ white[1]))
-    a, b = scores[0][held] @ white[0] @ left[:, 0], scores[1][held] @ white[1] @ right[0]
-    a, b = a - a.mean(), b - b.mean()
-    return float((a @ b) / (a.norm() * b.norm()).clamp(min=1e-12))
+    white = [d @ _whitened((rest[fit] - rest[fit].mean(0)) @ d) for rest, d in zip(left, parts, strict=True)]
+    scores = [(rest[fit] - rest[fit].mean(0)) @ w for rest, w in zip(left, white, strict=True)]
+    one, _, other = torch.linalg.svd(scores[0].T @ scores[1])
+    pair = white[0] @ one[:, 0], white[1] @ other[0]
+    beyond, plain = (_correlation(*(v[held] @ d for v, d in zip(of, pair, strict=True))) for of in (left, both))
+    return min(beyond, plain)
 
 
 def label_columns(target: Tensor, env: Tensor, classification: bool) -> Tensor:
@@ -60,14 +65,17 @@ def residual(values: Tensor, given: Tensor) -> Tensor:
     return values - given @ torch.linalg.lstsq(given, values, driver="gelsd").solution
 
 
-def _components(values: Tensor, given: Tensor, fit: Tensor) -> Tensor:
-    """(N, P) scores of the residual on the principal components of the rows `fit` that stand above rounding."""
-    left = residual(values, given)
-    centred = left - left[fit].mean(0)
-    most = max(1, min(COMPONENTS, len(fit) // 20, values.shape[1]))
-    _, size, directions = torch.linalg.svd(centred[fit], full_matrices=False)
-    kept = size[:most] > 1e-8 * torch.linalg.matrix_norm(values)  # beside which the rest is rounding
-    return centred @ directions[:most][kept].T
+def _components(rest: Tensor, size: Tensor) -> Tensor:
+    """(D, P) principal directions of (R, D) residuals that stand above rounding beside the norm () of the values."""
+    most = max(1, min(COMPONENTS, len(rest) // 20, rest.shape[1]))
+    _, found, directions = torch.linalg.svd(rest - rest.mean(0), full_matrices=False)
+    return directions[:most][found[:most] > 1e-8 * size].T
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    """Pearson's correlation of two (R,) columns, 0 where one is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    return float((a @ b) / (a.norm() * b.norm()).clamp(min=1e-12))
 
 
 def _whitened(values: Tensor) -> Tensor:

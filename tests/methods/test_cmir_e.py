@@ -1,0 +1,178 @@
+"""`cmir-e`: what it refuses, what it finds, and that random environments leave the noise of `cmir`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cmir_small import generator
+from deconfound.backbone import Backbone
+from deconfound.checkpoint import read_checkpoint
+from deconfound.cli import app
+from deconfound.compose import Composed
+from deconfound.curves import read_curves
+from deconfound.dataset import Dataset
+from deconfound.datasets.synthetic import synthetic
+from deconfound.errors import DataError, SpecError
+from deconfound.methods.cmir import CmIR
+from deconfound.methods.cmir_e import CmIRE
+from deconfound.nn.standardise import training_scale
+from deconfound.run import Run
+from deconfound.spec import Spec
+from deconfound.train import train_run
+
+TINY = {"rows": 160, "modalities": 2, "features": 4, "noise": 0.1, "nonlinearity": 0.0}
+TRAIN = {"epochs": 2, "batch_size": 40, "accelerator": "cpu", "threads": 1, "keep": "last"}
+
+
+def spec(method: str | dict[str, Any] = "cmir-e", train: dict[str, Any] | None = None, **knobs: Any) -> Spec:
+    data = {"synthetic": {**TINY, "rho": [0.95, -0.95], **knobs}}
+    return Spec.of({"method": method, "data": data, "backbone": {"hidden": 4}, "train": {**TRAIN, **(train or {})}})
+
+
+def built(data: Dataset, method: type[CmIR] | type[CmIRE], **knobs: Any) -> CmIR | CmIRE:
+    torch.manual_seed(0)
+    backbone = Backbone.build(data.modalities, data.task, hidden=4, dropout=0.0)
+    backbone.set_scale(training_scale(data))
+    return method(backbone, **knobs)
+
+
+def inner(method: CmIR | CmIRE) -> CmIR:
+    assert isinstance(method, CmIRE)
+    assert isinstance(method.inner, Composed)
+    assert isinstance(method.inner.inner, CmIR)
+    return method.inner.inner
+
+
+@pytest.mark.parametrize("noise_at", ["raw", "features"])
+@pytest.mark.parametrize("movement", ["means", "slopes"])
+def test_noise_follows_the_shortcut_and_not_the_causes(noise_at: str, movement: str) -> None:
+    """Linear mixing: the strongest direction of the first modality is a column of the mixing that carries S."""
+    data = synthetic(**TINY, rho=(0.95, -0.95), spurious=1, causal=1).development()
+    whole = synthetic(**TINY, rho=(0.95, -0.95), spurious=1, causal=1)
+    method = built(data, CmIRE, noise_at=noise_at, movement=movement, strength=0.0)
+    method.on_epoch_start(0, data, generator())
+    assert "at a fixed label" in method.notes()[0]
+    if noise_at == "features":
+        return
+    raw = inner(method).raw
+    assert raw is not None
+    rows = data.rows("train")
+    latents = torch.cat([whole.latents[f"{kind}/m1"][: rows.stop] for kind in "CS"], 1)
+    x = data.batch("train").signals["m1"].values[:, 0]
+    columns = torch.linalg.lstsq(latents - latents.mean(0), x - x.mean(0)).solution  # (C and S, D): the mixing
+    scale = method.backbone.scales["m1"].std
+    found = dict(raw.directed())["m1"].factor[0, :, 0]
+    cosine = torch.nn.functional.cosine_similarity(columns / scale, found.unsqueeze(0), dim=1).abs()
+    assert cosine[1] > 0.95
+    assert cosine[1] > cosine[0]
+
+
+def test_one_environment_or_too_few_rows_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    given = {"name": "cmir", "source": "given"}
+    for method in ("cmir-e", given):
+        with pytest.raises(DataError, match="the training rows of synthetic are of one environment") as one:
+            train_run(spec(method, rho=[0.9]), tmp_path / "one")
+        assert "\n" not in str(one.value)
+    many = spec(rho=[0.9] * 50, rows=60)
+    with pytest.raises(DataError, match="no label of synthetic has 3 training rows in two environments"):
+        train_run(many, tmp_path / "few")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_hidden_layer_has_no_directions() -> None:
+    data = synthetic(**TINY).development()
+    with pytest.raises(SpecError, match="directions of features and of inputs"):
+        built(data, CmIR, source="directed", noise_at="hidden")
+
+
+@pytest.mark.parametrize("noise_at", ["raw", "features"])
+def test_where_nothing_moves_the_noise_is_that_of_virtual_environments(noise_at: str) -> None:
+    data = synthetic(**{**TINY, "modalities": 1}).development()
+    batch = data.batch("train")
+    directed = built(data, CmIRE, noise_at=noise_at, vrex=0.0)
+    chosen = {"environments": 2, "predict_on": "both", "noise_at": noise_at}
+    chosen |= {"invariance": 1.0, "decorrelation": 0.05, "reconstruction": 0.3}
+    virtual = built(data, CmIR, **chosen)
+    inner(directed).load_state_dict(virtual.state_dict(), strict=False)
+    assert "the noise is that of plain cmir" in directed.notes()[0]
+    ours, plain = (method.loss(batch, 0.5, generator()) for method in (directed, virtual))
+    for name, value in plain.terms.items():
+        torch.testing.assert_close(ours.terms[name], value)
+    torch.testing.assert_close(ours.total, plain.total)
+
+
+def test_random_environments_are_told_in_the_notes_and_by_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(
+        'method = "cmir-e"\n[data]\nsynthetic = { rows = 160, wrong = 1.0, modalities = 1 }\n'
+        "[backbone]\nhidden = 4\n[train]\nepochs = 1\nthreads = 1\n"
+    )
+    found = CliRunner().invoke(app, ["train", str(tmp_path / "spec.toml"), "--out", str(tmp_path / "run")])
+    assert found.exit_code == 0, found.output
+    notes = json.loads((tmp_path / "run" / "done.json").read_text())["notes"]
+    assert notes == ["no direction moves with the environment beyond chance (m1 0): the noise is that of plain cmir"]
+    assert f"  {notes[0]}" in found.output
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", ["cmir-e", {"name": "cmir-e", "noise_at": "features"}])
+def test_a_run_killed_in_its_second_epoch_ends_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str | dict[str, Any]
+) -> None:
+    asked = spec(method, {"epochs": 2})
+    whole = train_run(asked, tmp_path / "whole", progress=False)
+    calls, loss = [], CmIRE.loss
+
+    def dying(self: CmIRE, *given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 6:  # the second step of the second epoch
+            raise StopError
+        return loss(self, *given)
+
+    monkeypatch.setattr(CmIRE, "loss", dying)
+    with pytest.raises(StopError):
+        train_run(asked, tmp_path / "run", progress=False)
+    monkeypatch.setattr(CmIRE, "loss", loss)
+    again = train_run(asked, tmp_path / "run", progress=False)
+    ours, theirs = (
+        read_checkpoint(run.path / "checkpoints" / "last.safetensors")["state_dict"] for run in (again, whole)
+    )
+    factors = [name for name in ours if name.endswith("factor")]
+    assert factors
+    assert any(bool(ours[name].any()) for name in factors)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert again.done is not None
+    assert whole.done is not None
+    assert again.done["notes"] == whole.done["notes"]
+    assert "at a fixed label" in again.done["notes"][0]
+
+
+def test_given_environments_train_with_several_in_every_batch(tmp_path: Path) -> None:
+    asked = spec({"name": "cmir", "source": "given", "ramp": 0.0}, rho=[0.9, 0.3, -0.6])
+    run = train_run(asked, tmp_path / "run", progress=False)
+    log = [row for row in read_curves(run.path / "log.csv") if row["term"] == "invariance"]
+    assert len(log) == 2
+    assert all(row["value"] > 0 for row in log)
+    assert isinstance(run.method(), CmIR)
+    assert run.method().needs_environments
+
+
+def test_the_learner_gives_given_environments_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    loss = CmIR.loss
+
+    def spy(self: CmIR, batch: Any, *given: Any) -> Any:
+        seen.append(len(batch.env.unique()))
+        return loss(self, batch, *given)
+
+    monkeypatch.setattr(CmIR, "loss", spy)
+    asked = spec({"name": "cmir", "source": "given"}, {"batch_size": 8, "epochs": 1}, rho=[0.9] * 8)
+    train_run(asked, tmp_path / "run", progress=False)
+    assert set(seen) == {2}  # 8 rows each would not fit; never one alone
+    assert Run.open(tmp_path / "run").done is not None
