@@ -22,8 +22,8 @@ def diagnose(
 ) -> None:
     """Say what the parts of a representation hold: label, environment, each other, and known causes of synthetic data.
 
-    Probes, leakage and role-swap tests, dependence, invariance and a picture, with a verdict that claims no more than was
-    measured. 'deconfound report' shows it too.
+    Probes, leakage and role-swap tests, dependence, invariance and a picture, with a verdict that claims no more than
+    was measured. 'deconfound report' shows it too.
 
     \b
         deconfound diagnose demo/cmir-0 --svg parts.svg

@@ -1,4 +1,4 @@
-"""What the parts of a representation hold: probes, leakage, dependence, recovery of known factors, and a verdict in words."""
+"""What the parts of a representation hold: probes, leakage, dependence, known factors, and a verdict in words."""
 
 from deconfound.diagnostics.recovery import Recovered, recovery
 

@@ -1,6 +1,6 @@
 """How strongly two parts of a representation depend on each other: HSIC and distance correlation, without bias.
 
-Both compare the similarities among rows in one part with those in the other. "Without bias" means that the expectation is 0
+Both compare the similarities among rows in one part with those in the other. "Without bias" means an expectation of 0
 for independent parts whatever the number of rows; the usual forms grow with the width of the parts.
 """
 

@@ -56,7 +56,7 @@ def diagnose(
 ) -> Diagnosis:
     """Probe, test and picture what a run's representations hold, and write it down.
 
-    Everything is measured inside the rows of one split, with the trained weights frozen. Rows of a test split are opened,
+    Everything is measured inside the rows of one split, with the weights frozen. Rows of a test split are opened,
     which a line in `openings.jsonl` says; choose nothing by what they show.
 
     Args:

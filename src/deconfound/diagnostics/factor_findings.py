@@ -30,8 +30,8 @@ def recovery(found: Diagnosis) -> Finding:
         key,
         question,
         "",
-        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. What the true factors "
-        "tell of each other comes through the label: a pure part would show it too.",
+        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. What the true "
+        "factors tell of each other comes through the label: a pure part would show it too.",
     )
 
 

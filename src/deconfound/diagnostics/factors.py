@@ -11,7 +11,7 @@ from deconfound.diagnostics.rows import ALL, Observed
 
 
 def blocks(observed: Observed) -> dict[str, dict[str, np.ndarray]]:
-    """Modality → factor → (N, d). A latent "C/m1" is factor C of modality m1; one without a modality belongs to "all"."""
+    """Modality → factor → (N, d). A latent "C/m1" is factor C of modality m1; one without a modality is of "all"."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, values in observed.latents.items():
         factor, _, modality = name.partition("/")
@@ -20,7 +20,7 @@ def blocks(observed: Observed) -> dict[str, dict[str, np.ndarray]]:
 
 
 def recovered(observed: Observed, seed: int) -> list[RecoveredFrom]:
-    """R² of every factor from every part of its modality, and from every other factor, which a pure part would have too."""
+    """R² of every factor from every part of its modality, and from every other factor, as a pure part would have."""
     found = []
     for modality, factors in blocks(observed).items():
         rows = observed.block("predictive", modality)[1]

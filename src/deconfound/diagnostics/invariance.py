@@ -37,7 +37,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class EnvironmentRisk:
-    """Mean risk of one environment with its 95 % bootstrap interval over rows, or over groups where there are several."""
+    """Mean risk of one environment with its 95 % bootstrap interval over rows, or groups where there are several."""
 
     environment: str
     risk: float

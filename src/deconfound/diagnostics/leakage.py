@@ -54,7 +54,7 @@ def leak(
     """Predict the environment from what the label does not explain of a part.
 
     The features are residuals of a line in the label within each bin. The classifier is a least squares one, whose
-    solution for all permutations is one matrix product; folds are drawn without a look at the environment, so that under
+    solution for all permutations is one matrix product; folds are drawn without a look at the environments, so under
     the null the first score is one of equals.
 
     Args:
@@ -90,7 +90,7 @@ def held_out_hits(
 ) -> np.ndarray:
     """(P, N) bool: whether a least squares classifier, fitted on the other folds, names the class of each row.
 
-    The answer is the class whose probability, as the regression gives it, is the largest share of its frequency, so that
+    The answer is the class whose probability, as the regression gives it, is the largest share of its frequency, so
     rare classes count as much as frequent ones.
 
     Args:

@@ -1,4 +1,4 @@
-"""How well a part of a representation predicts the label or the environment, on rows that the probe was not fitted on."""
+"""How well a part of a representation predicts the label or the environment, on rows that no probe was fitted on."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def usable(truth: np.ndarray, classify: bool, generator: np.random.Generator) ->
 
 
 def fold_of(strata: np.ndarray, clusters: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(N,) fold 0 … FOLDS − 1: clusters stay whole, and each stratum (that of a cluster's first row) is spread evenly."""
+    """(N,) fold 0 … FOLDS − 1: clusters stay whole, and strata (each that of a first row) are spread evenly."""
     _, first, number = np.unique(clusters, return_index=True, return_inverse=True)
     shuffled = generator.permutation(len(first))
     order = shuffled[np.argsort(strata[first][shuffled], kind="stable")]

@@ -31,7 +31,7 @@ class Observed:
         env: (N,) numbers into `environments`.
         groups: (N,) numbers of the rows that belong together; None where the data declare none.
         latents: name → (N, d) known factors of synthetic data.
-        rest: largest |prediction − what the head makes of the predictive parts alone|; None if the head does not take them.
+        rest: largest |prediction − what the head makes of the predictive parts alone|; None if it does not take them.
     """
 
     predictive: Mapping[str, np.ndarray]

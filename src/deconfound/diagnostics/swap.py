@@ -1,4 +1,4 @@
-"""Counterfactual exchange of one part between rows: does the prediction stay, and what do the decoded features follow?"""
+"""Counterfactual exchange of one part between rows: does the prediction stay, what do decoded features follow?"""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def swap(
 
 
 def partners(env: np.ndarray, same: bool, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and a partner for each: another row of its environment, or a row of any other; rows without one are left out."""
+    """Rows and a partner for each: another row of its environment, or one of any other; rows without are left out."""
     rows, found = [], []
     for number in np.unique(env):
         inside, outside = np.flatnonzero(env == number), np.flatnonzero(env != number)
@@ -109,7 +109,7 @@ def decoded(
     partner: np.ndarray,
     name: str,
 ) -> list[Moved]:
-    """Decode with own and with exchanged parts; empty without a decoder. Pairs that lack a modality do not count there."""
+    """Decode with own and with exchanged parts; empty without a decoder. Pairs without a modality do not count there."""
     one, other = torch.from_numpy(rows), torch.from_numpy(partner)
     own = _rebuilt(method, parts, one, one)
     if own is None:

@@ -11,7 +11,7 @@ LEVEL = 0.05
 SMALL_SHIFT = 0.1
 DEAD_SHARE = 0.1
 THRESHOLDS = {"p": LEVEL, "interval": 0.95, "shift": SMALL_SHIFT, "decoded_share": DEAD_SHARE}
-"""Name → value: p after Holm's correction for the tests of one question; level of the intervals; standard deviations of a
+"""Name → value: p after Holm's correction for the tests of one question; level of intervals; standard deviations of a
 shift below which it is called small; share of the features' movement below which they are said to ignore a part."""
 NAMES = {"predictive": "the invariant part (Z_inv)", "spurious": "the spurious part (Z_spu)"}
 
@@ -85,8 +85,8 @@ def _role_swap(found: Diagnosis) -> Finding:
     metric = "R²" if roles.metric == "r2" else roles.metric
     ends = "undefined" if roles.low is None else f"[{number_text(roles.low)}, {number_text(roles.high)}]"
     text = (
-        f"Label from Z_inv: {metric} {number_text(roles.predictive)}, from Z_spu: {number_text(roles.spurious)} ({roles.kind} "
-        f"probe); difference {roles.difference:+.2f}, 95 % interval {ends}."
+        f"Label from Z_inv: {metric} {number_text(roles.predictive)}, from Z_spu: {number_text(roles.spurious)} "
+        f"({roles.kind} probe); difference {roles.difference:+.2f}, 95 % interval {ends}."
     )
     if roles.low is None or roles.high is None:
         return Finding(key, question, "cannot tell", text)
@@ -144,8 +144,8 @@ def _shift(found: Diagnosis, part: str) -> Finding:
         return Finding(key, question, "cannot tell", lacking or f"There is no test: {test.why}.")
     shift = test.found
     text = (
-        f"its means differ between environments by {shift.size:.2f} standard deviations at a fixed label ({_p(shift.p)}, "
-        f"{shift.bins} bins, {shift.rows} rows, {shift.unit} exchanged)"
+        f"its means differ between environments by {shift.size:.2f} standard deviations at a fixed label "
+        f"({_p(shift.p)}, {shift.bins} bins, {shift.rows} rows, {shift.unit} exchanged)"
     )
     if shift.p > LEVEL:
         return Finding(key, question, "cannot tell", f"No shift is shown: {text}.{_floor(found, 1)}")
@@ -211,8 +211,8 @@ def _swap(found: Diagnosis) -> Finding:
         key,
         question,
         "no",
-        f"It changes by {swap.prediction_moves:g}, by construction: the head does not see Z_spu (from Z_inv alone it gives "
-        f"the predictions up to {rest:.1g}). This says nothing about what Z_inv holds.",
+        f"It changes by {swap.prediction_moves:g}, by construction: the head does not see Z_spu (from Z_inv alone it "
+        f"gives the predictions up to {rest:.1g}). This says nothing about what Z_inv holds.",
     )
 
 
@@ -239,8 +239,8 @@ def _decoded(found: Diagnosis) -> Finding:
 
 def _limits(found: Diagnosis) -> Finding:
     text = (
-        f"Measured on {found.rows} rows of {found.split} with frozen weights. Intervals hold for these weights and this "
-        "probe; another seed of the training may differ, and a stronger probe may find more."
+        f"Measured on {found.rows} rows of {found.split} with frozen weights. Intervals hold for these weights and "
+        "this probe; another seed of the training may differ, and a stronger probe may find more."
     )
     if len(found.environments) < 2:
         text += " With one environment no measurement can tell causes from correlates of the label."

@@ -22,8 +22,8 @@ MOST_PICTURED = 4
 MOST_POINTS = 400
 MOST_NAMED = 8
 INTRO = (
-    "Probes and tests of the trained representations, made by deconfound diagnose with frozen weights. They describe what "
-    "is in a part, not what causes the label; a method is not to be chosen by what they show on test rows."
+    "Probes and tests of the trained representations, made by deconfound diagnose with frozen weights. They describe "
+    "what is in a part, not what causes the label; a method is not to be chosen by what they show on test rows."
 )
 HELP = "remove it and run 'deconfound diagnose' again"
 
@@ -155,8 +155,8 @@ def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], s
         cells = tuple(spread_cell(spread(values), 3) for values in measured)
         lines.append(Line(row.label, f"{len(known)} diagnosed", style, cells))
     caption = (
-        f"Rows of {split}, mean ± standard deviation over seeds. Label: {score} of the better of a linear and a kernel probe, "
-        "cross-validated. For a method that does not split, Z_inv is all that it predicts from"
+        f"Rows of {split}, mean ± standard deviation over seeds. Label: {score} of the better of a linear and a kernel "
+        "probe, cross-validated. For a method that does not split, Z_inv is all that it predicts from"
     )
     return Table("", caption, "Method", tuple(Column(name, note=NOTES.get(name, "")) for name in COLUMNS), tuple(lines))
 
