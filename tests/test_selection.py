@@ -69,6 +69,15 @@ def test_left_out_environments_are_averaged_and_the_other_runs_do_not_count():
     assert select(runs, "valid").chosen == "a"
 
 
+def test_the_worst_left_out_environment_is_another_question_than_their_mean():
+    runs = [candidate("a", 0, e, left_out=f"speaker={i}") for i, e in enumerate((1.0, 1.0, 7.0))]
+    runs += [candidate("b", 0, e, left_out=f"speaker={i}") for i, e in enumerate((4.0, 4.0, 4.0))]
+    assert select(runs, "leave-one-environment-out").chosen == "a"
+    found = select(runs, "worst-left-out-environment")
+    assert found.chosen == "b"
+    assert [ranked.score for ranked in found.ranking] == [7.0, 4.0]
+
+
 def test_environments_weigh_the_same_whatever_their_seeds():
     runs = [
         candidate("a", 0, 1.0, left_out="x"),

@@ -173,7 +173,7 @@ def page(out: Path) -> list[str]:
         "",
         f"Made by `python benchmarks/causal/lab.py`, `claims.py` and `tables.py`. Mean squared error, mean ± standard "
         f"deviation over {seeds} seeds; each seed draws another mechanism, other rows and other weights. Hyper-parameters: "
-        f"equal numbers of draws, chosen by leave-one-environment-out on {' and '.join(TUNED_ON.values())} with data of "
+        f"equal numbers of draws, chosen by the worst left-out environment on {' and '.join(TUNED_ON.values())} with data of "
         "their own. Bold: the best mean and what a paired t-test at 5 % does not tell from it.",
         "",
         "![Flipped error](causal-laboratory.svg)",
@@ -195,7 +195,7 @@ def page(out: Path) -> list[str]:
         lines += [title, ""]
         for column in ("test-iid", "test-flip", "noise"):
             lines += [f"`{column}`", "", *table(here, column, ["value"], lower)]
-    for rule in ("leave-one-environment-out", "valid"):
+    for rule in ("worst-left-out-environment", "leave-one-environment-out", "valid"):
         found = chosen(out, rule)
         lines += [f"## Chosen by {rule}", "", *found] if found else []
     if (out / "claims" / "claims.csv").is_file():

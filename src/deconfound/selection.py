@@ -6,6 +6,8 @@ task's protocol:
 - "valid": the mean over seeds on the validation rows;
 - "worst-group": the mean over seeds of the worst environment among the validation rows;
 - "leave-one-environment-out": the mean over environments, each left out of training and judged by itself;
+- "worst-left-out-environment": the worst of these. The mean hides it where most environments resemble each other, and then
+  prefers configurations that lean on what these have in common;
 - "oracle": the mean over seeds and out-of-distribution test splits (the in-distribution one where there is no other).
   It peeks at the test rows: it bounds what selection could gain and is no result.
 
@@ -20,11 +22,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.metrics import PROTOCOLS
+from deconfound.metrics import PROTOCOLS, Protocol
 from deconfound.records import Record
-from deconfound.splits import DEVELOPMENT, in_distribution
+from deconfound.splits import DEVELOPMENT, LEFT_OUT, in_distribution
 
-RULES = ("valid", "worst-group", "leave-one-environment-out", "oracle")
+RULES = ("valid", "worst-group", *LEFT_OUT, "oracle")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
         raise SpecError(
             f"records of several datasets or protocols cannot be compared ({sorted(kinds)}); select in each"
         )
-    runs = _by_config([c for c in candidates if (c.left_out is not None) == (rule == "leave-one-environment-out")])
+    runs = _by_config([c for c in candidates if (c.left_out is not None) == (rule in LEFT_OUT)])
     order = dict.fromkeys(candidate.config for candidate in candidates)
     keys = {candidate.config: candidate.key for candidate in reversed(candidates)}
     if not kinds:
@@ -120,7 +122,7 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
     protocol = PROTOCOLS[name]
     wanted = {(run.left_out, run.seed) for found in runs.values() for run in found.values()}
     ranking = tuple(
-        _ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol.primary) for config in order
+        _ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol) for config in order
     )
     higher = protocol.metrics[protocol.primary].higher_is_better
     scored = [(ranked.score, ranked.config) for ranked in ranking if ranked.score is not None]
@@ -154,7 +156,8 @@ def _by_config(candidates: Sequence[Candidate]) -> dict[str, Runs]:
     return dict(found)
 
 
-def _ranked(config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int]], rule: str, metric: str) -> Ranked:
+def _ranked(config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int]], rule: str, protocol: Protocol) -> Ranked:
+    metric, higher = protocol.primary, protocol.metrics[protocol.primary].higher_is_better
     seeds = tuple(sorted({seed for _, seed in runs}))
     values: dict[str | None, list[float]] = {}
     for place in sorted(wanted, key=lambda each: (each[0] or "", each[1])):
@@ -168,7 +171,10 @@ def _ranked(config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int
         if any(value is None for value in found):
             return Ranked(config, key, None, seeds, f"{metric} of {what} is undefined")
         values.setdefault(environment, []).append(fmean(value for value in found if value is not None))
-    return Ranked(config, key, fmean(fmean(each) for each in values.values()), seeds)
+    means = [fmean(each) for each in values.values()]
+    if rule == "worst-left-out-environment":
+        return Ranked(config, key, min(means) if higher else max(means), seeds)
+    return Ranked(config, key, fmean(means), seeds)
 
 
 def _values(records: Sequence[Record], rule: str, metric: str) -> list[float | None]:

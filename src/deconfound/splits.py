@@ -7,6 +7,9 @@ from collections.abc import Collection
 DEVELOPMENT = ("train", "valid")
 """The splits that training and selection may use; all others are test splits."""
 
+LEFT_OUT = ("leave-one-environment-out", "worst-left-out-environment")
+"""The rules of selection that judge by runs on left-out environments."""
+
 
 def in_distribution(splits: Collection[str]) -> str | None:
     """The test split whose rows are like the training rows, None where there is none.

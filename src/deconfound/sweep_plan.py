@@ -21,6 +21,7 @@ from deconfound.run import load_data, narrow
 from deconfound.scenario import Scenario, scenario_from
 from deconfound.search import Search
 from deconfound.spec import BackboneSpec, Spec, TrainSpec
+from deconfound.splits import LEFT_OUT
 from deconfound.sweep_spec import DatasetEntry, MethodEntry, SweepSpec
 
 ORACLE = " [oracle]"
@@ -72,7 +73,7 @@ class Plan:
         """The budget in a line, and one more for each method that had less to draw than it was given."""
         given = self.budget
         first, then = f"{given['judging_seeds']} seeds", f", then {given['seeds']} seeds of the chosen one"
-        if given["rule"] == "leave-one-environment-out":
+        if given["rule"] in LEFT_OUT:
             first = f"{first} per left-out environment"
         elif given["judging_seeds"] == given["seeds"]:
             then = ""

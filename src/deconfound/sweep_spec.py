@@ -12,9 +12,10 @@ from deconfound.errors import SpecError
 from deconfound.registry import explain, explain_detail
 from deconfound.scenario import read_scenarios, scenario_from
 from deconfound.spec import ADDED, BackboneSpec, DataSpec, TrainSpec, joined_name, read_toml
+from deconfound.splits import LEFT_OUT
 
 Added = dict[str, dict[str, Any]]
-Rule = Literal["valid", "worst-group", "leave-one-environment-out", "oracle"]
+Rule = Literal["valid", "worst-group", "leave-one-environment-out", "worst-left-out-environment", "oracle"]
 
 
 class _Table(BaseModel):
@@ -109,7 +110,7 @@ class SelectionSpec(_Table):
         default=None,
         ge=1,
         description="how many seeds judge a draw, the first ones; the others are trained for the chosen draw alone. "
-        "All if left out; one per left-out environment under leave-one-environment-out",
+        "All if left out; one per left-out environment where these judge",
     )
 
 
@@ -179,7 +180,7 @@ class SweepSpec(_Table):
             raise ValueError(
                 f"selection.seeds = {self.selection.seeds}, but the sweep has {len(self.seeds)} seeds; give no more"
             )
-        if self.selection.rule == "leave-one-environment-out" and any(d.leave_out for d in self.dataset):
+        if self.selection.rule in LEFT_OUT and any(d.leave_out for d in self.dataset):
             raise ValueError("a dataset sets leave_out and the rule leaves environments out by itself; keep one")
         if self.evaluation.scenarios is not None and self.evaluation.tables is not None:
             raise ValueError("evaluation.scenarios and evaluation.tables exclude each other; keep one")
@@ -192,8 +193,8 @@ class SweepSpec(_Table):
 
     @property
     def judging_seeds(self) -> tuple[int, ...]:
-        """The seeds that draws are judged by; with leave-one-environment-out, those of each left-out environment."""
-        every = 1 if self.selection.rule == "leave-one-environment-out" else len(self.seeds)
+        """The seeds that draws are judged by; where left-out environments judge, those of each left-out environment."""
+        every = 1 if self.selection.rule in LEFT_OUT else len(self.seeds)
         return self.seeds[: self.selection.seeds or every]
 
     @classmethod

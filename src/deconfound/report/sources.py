@@ -9,6 +9,7 @@ from typing import Any
 
 from deconfound.errors import RunError
 from deconfound.report.read import Run, read_object, read_run, text_of, whole_of, with_variants
+from deconfound.splits import LEFT_OUT
 
 ORACLE = "oracle"
 """The rule that looks at test rows."""
@@ -75,7 +76,7 @@ def _budget(given: Any) -> str:
     judging = whole_of(given.get("judging_seeds", seeds))
     if draws == 1:
         return "one configuration, the default"
-    if given["rule"] == "leave-one-environment-out":
+    if given["rule"] in LEFT_OUT:
         return f"{draws} draws judged by {judging} seed{'s' * (judging != 1)} for each left-out environment"
     return f"{draws} draws judged by {judging} of {seeds} seeds"
 
