@@ -2,9 +2,9 @@
 
     python benchmarks/causal/lab.py --out runs/causal [--workers 2] [--seeds 8] [--draws 4]
 
-Every method gets the same number of hyper-parameter draws per family, judged on the worst left-out environment of one world with data
-seeds of its own. What is chosen is then trained on every world of the family with new data seeds. A second call does only
-what is missing. Writes results.csv, one row per world, method and seed, which `tables.py` turns into tables.
+Every method gets the same number of hyper-parameter draws per family, judged by the worst left-out environment of one world
+with data seeds of its own. What is chosen is then trained on every world of the family with new data seeds. A second call
+does only what is missing. Writes results.csv, one row per world, method and seed, which `tables.py` turns into tables.
 """
 
 from __future__ import annotations
