@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo
+import torch._functorch.config
 from torch.profiler import ProfilerActivity, profile
 
 from deconfound import store
@@ -124,6 +126,12 @@ class Stepper:
             held += change
             most = max(most, held)
         return most / 1e6
+
+
+def make_compilable() -> None:
+    """Two settings without which the loss of CmIR compiles anew in every step, or not at all (PyTorch 2.13)."""
+    torch._dynamo.config.allow_unspec_int_on_nn_module = True  # the watch for collapses counts its calls
+    torch._functorch.config.view_replay_for_aliased_outputs = False  # parts of a stacked tensor are views of it
 
 
 def seconds(action: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -261,6 +269,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    make_compilable()
     found: dict[str, Any] = {"device": given.device, "threads": given.threads, "clock": given.clock, "batch": BATCH}
     print(f"{given.device}, {given.threads} threads, {given.clock} clock, B = {BATCH}, PyTorch {torch.__version__}")
     for table, methods in tables().items():
