@@ -17,6 +17,9 @@ def predominance(
     group: Annotated[str, typer.Option(help="Metadata column for means by group; the environments.")] = "",
     store: Annotated[Path | None, typer.Option(help="The run's dataset store, if it moved since training.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write what each modality adds to every row, as CSV.")] = None,
+    mask: Annotated[
+        bool, typer.Option("--mask", help="Of a run: also mask block after block of features, for its report.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Measure which modality carries the prediction, on validation rows.
@@ -29,6 +32,8 @@ def predominance(
     from deconfound.contributions import as_text
 
     found = _measure(source, group, store)
+    if mask:
+        write_masked(source, store)
     if out is not None:
         write_rows(found, out)
     print(json.dumps(found.to_json()) if as_json else as_text(found))
@@ -62,3 +67,22 @@ def write_rows(found: Contributions, out: Path) -> None:
         table.writerow(["id", *found.per_row])
         columns = [values.tolist() for values in found.per_row.values()]
         table.writerows([name, *values] for name, *values in zip(found.ids.tolist(), *columns, strict=True))
+
+
+def write_masked(source: Path, store: Path | None) -> None:
+    """Write RUN/masked.json, what each block of features is worth to the kept weights; whole or not at all.
+
+    Raises:
+        RunError: not a finished run, or the file cannot be written.
+    """
+    from deconfound.files import whole_file
+    from deconfound.masking import FILE, masked_losses
+    from deconfound.run import Run
+    from deconfound.store import open_store
+
+    run = Run.open(source)
+    data = run.dataset(None if store is None else open_store(store))
+    found = masked_losses(run.method(), data)
+    kept = {key: (run.done or {}).get(key) for key in ("best_epoch", "best_risk")}
+    with whole_file(source / FILE) as file:
+        json.dump({**found, **kept}, file, indent=1)

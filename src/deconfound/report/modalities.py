@@ -1,4 +1,5 @@
-"""Modalities against each other: who is right where two disagree, and what each contributes while a method trains."""
+"""Modalities against each other: who is right where two disagree, what each contributes while a method trains, and which
+input features a method rests on."""
 
 from __future__ import annotations
 
@@ -6,13 +7,16 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
+from deconfound.errors import RunError
 from deconfound.predominance import Conflict, conflicts
 from deconfound.report.chart import Figure, declare
 from deconfound.report.compare import PRESENT, Row, Section
+from deconfound.report.read import Run, read_object, text_of
 from deconfound.report.reliability import kept
 
 CONTRIBUTION = "contribution/"
 """Begin of the logged terms that are the contribution of a modality."""
+MASKED = "masked.json"
 BLOCK = 22
 
 
@@ -136,3 +140,52 @@ def _contribution_figure(row: Row) -> Figure | None:
     return Figure(
         f"{row.label}: contributions", note, declare([line], 170), columns, rows, follows=(), method=row.label
     )
+
+
+def masked_figures(section: Section) -> list[Figure]:
+    """For each method the first run that keeps what every block of its input features is worth; empty where none does.
+
+    Raises:
+        RunError: such a file is damaged.
+    """
+    found = []
+    for row in section.rows:
+        run = next((r for r in row.runs if not r.variant and (r.place / MASKED).is_file()), None)
+        figure = None if run is None else _masked_figure(row.label, run)
+        found += [figure] if figure else []
+    return found
+
+
+def _masked_figure(label: str, run: Run) -> Figure | None:
+    import altair as alt
+
+    path = run.place / MASKED
+    given = read_object(path, "run 'deconfound predominance RUN --mask'")
+    try:
+        if (given["best_epoch"], given["best_risk"]) != (run.best_epoch, run.best_risk):
+            return None  # of other weights, from before a new training
+        rows = [
+            (text_of(name), place, f"{int(block['first'])} – {int(block['last'])}", float(block["loss"]))
+            for name, blocks in given["losses"].items()
+            for place, block in enumerate(blocks)
+        ]
+        measure = text_of(given["measure"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); remove it and run 'deconfound predominance --mask' again"
+        ) from error
+    widest = max((abs(row[3]) for row in rows), default=0.0) or 1.0
+    shade = alt.Color("loss:Q", title=None, scale=alt.Scale(scheme="redblue", domain=[widest, -widest]))
+    chart = alt.Chart(alt.NamedData("rows")).mark_rect()
+    layer = chart.encode(
+        x=alt.X("block:O", title="block of features", axis=alt.Axis(labels=False, ticks=False)),
+        y=alt.Y("modality:N", sort=None, title=None),
+        color=shade,
+        tooltip=["modality:N", "features:N", alt.Tooltip("loss:Q", format=".4~f")],
+    )
+    note = (
+        f"{measure} lost on validation rows where one block of input features is masked by its mean; seed {run.seed}."
+    )
+    columns = ("modality", "block", "features", "loss")
+    height = 40 * max(1, len({row[0] for row in rows}))
+    return Figure(f"{label}: masked features", note, declare([layer], height), columns, rows, follows=(), method=label)

@@ -168,7 +168,7 @@ def _panels(section: Section, points: int) -> list[Panel]:
     from deconfound.report.figures import curve_figures, group_figure, missing_figures
     from deconfound.report.lattice import lattice_figures
     from deconfound.report.learning import learning_figures
-    from deconfound.report.modalities import contribution_figures, disagreement_figures
+    from deconfound.report.modalities import contribution_figures, disagreement_figures, masked_figures
     from deconfound.report.pairs import pair_figures
     from deconfound.report.ranks import rank_figure
     from deconfound.report.reliability import calibration
@@ -178,13 +178,14 @@ def _panels(section: Section, points: int) -> list[Panel]:
     both = [figure for figure in (scatter_figure(section), rank_figure(section)) if figure]
     curves, grouped, calibrated = curve_figures(section), group_figure(section), calibration(section)
     paired, turned = len(section.rows) > 1, [*sensitivity_figures(section), *pair_figures(section)]
+    found = [*contribution_figures(section), *masked_figures(section)]
     apart = [(figure, "wide") for figure in disagreement_figures(section)]
     return [
         Panel("shift", "Under shift", _SHIFT, [(figure, "wide" * (len(both) == 1)) for figure in both], "loose"),
         Panel("robust", "Robustness", _ROBUST, _laid_out(curves), views=paired and bool(curves)),
         Panel("missing", "Missing modalities", _MISSING, [(figure, "wide") for figure in missing_figures(section)]),
         Panel("lattice", "Subsets of modalities", _LATTICE, [(f, "") for f in lattice_figures(section)], "many"),
-        Panel("modalities", "Modalities", _APART, [*apart, *((f, "") for f in contribution_figures(section))]),
+        Panel("modalities", "Modalities", _APART, [*apart, *((f, "") for f in found)]),
         Panel("groups", "Groups", _GROUPS, [(grouped, "wide")] if grouped else []),
         Panel(
             "calibration",
