@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -76,6 +78,7 @@ def render(
         lstrip_blocks=True,
     )
     views = [view(i, s, POINTS // len(sections), sources, out, references or ()) for i, s in enumerate(sections)]
+    specs: dict[str, int] = {}
     return environment.get_template("report.html").render(
         views=views,
         across=critical_figures(sections),
@@ -84,7 +87,9 @@ def render(
         program=version("deconfound"),
         policy=_POLICY + " ".join(_digest(script) for script in (_vega(), own)),
         style=Markup(_part("report.css") + _part("figures.css")),
-        vega=Markup(_vega()),
+        vega=base64.b64encode(gzip.compress(_vega().encode(), mtime=0)).decode(),
+        number_of=lambda spec: specs.setdefault(json.dumps(spec), len(specs)),
+        specs=lambda: [json.loads(spec) for spec in specs],
         script=Markup(own),
     )
 

@@ -2,6 +2,7 @@
 const root = document.documentElement;
 const all = (selector, at = document) => [...at.querySelectorAll(selector)];
 const json = (id) => JSON.parse(document.getElementById(id).textContent);
+const specs = json("specs"); // charts that look alike share a declaration
 const charts = new Map(); // id → chart, see `charted`
 const shared = new Map(); // section → better, inside, reference, labels, runs, values, recipe; see View.shared
 
@@ -25,7 +26,7 @@ function charted(box) {
   const source = json(`${box.id}-data`);
   let rows;
   return {
-    element: box, section, stale: true, near: false, view: null, ...source,
+    element: box, section, stale: true, near: false, view: null, ...source, spec: specs[source.spec],
     title: box.dataset.title,
     figure: box.closest("figure"),
     get rows() {
