@@ -108,7 +108,7 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 
 def test_every_method_has_its_page() -> None:
-    assert [path.stem for path in sorted((ROOT / "docs" / "methods").glob("*.md"))] == own("methods")
+    assert sorted(path.stem for path in (ROOT / "docs" / "methods").glob("*.md")) == own("methods")
 
 
 def own(kind: str) -> list[str]:

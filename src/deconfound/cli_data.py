@@ -66,11 +66,9 @@ def import_data(
     """
     from dataclasses import replace
 
-    from deconfound.errors import StoreError
-    from deconfound.store import save
+    from deconfound.store import refuse_existing, save
 
-    if out.exists():
-        raise StoreError(f"{out} exists already; remove it or choose another folder")
+    refuse_existing(out)
     dataset = _read(source, layout, name)
     dataset = replace(dataset, name=name) if name else dataset
     save(dataset, out)
@@ -105,6 +103,56 @@ def _read(source: str, layout: Format, name: str | None) -> Dataset:
     from deconfound.datasets.table import read_toml
 
     return synthetic(**({} if source == "default" else read_toml(Path(source))))
+
+
+class How(StrEnum):
+    """Ways to infer environments."""
+
+    eiil = "eiil"
+    cluster = "cluster"
+
+
+@app.command()
+def environments(
+    run: Annotated[Path, typer.Argument(help="A finished run, best of erm.")],
+    out: Annotated[Path, typer.Option(help="The store to make; it must not exist.")],
+    how: Annotated[How, typer.Option(help="By the run's risk, or by clusters of what it predicts from.")] = How.eiil,
+    count: Annotated[int, typer.Option(min=2, help="Environments; eiil has 2.")] = 2,
+    column: Annotated[str, typer.Option(help="Metadata column to add.")] = "inferred",
+    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the clusters.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Guess environments from a finished run, and write its data with a column of them.
+
+    Test rows are not looked at. A guess can do harm: compare with a run without it.
+
+    \b
+        deconfound data environments runs/erm-0 --out stores/guessed
+        then, under [data]: store = "stores/guessed" and environment = ["inferred"]
+    """
+    import warnings
+
+    from deconfound.environments import CAUTION, InferenceWarning, infer_environments
+    from deconfound.store import open_store, refuse_existing, save
+
+    refuse_existing(out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)  # it stands in what is printed
+        given = None if store is None else open_store(store)
+        dataset = infer_environments(run, how=how.value, count=count, column=column, dataset=given, seed=seed)
+    save(dataset, out)
+    told = dataset.provenance["inferred"][column]
+    if as_json:
+        print(json.dumps({"store": str(out), "column": column, "warning": CAUTION, **told}))
+        return
+    print(f"wrote {out}: column {column!r}")
+    for name, risk in told["risk"].items():
+        rows = ", ".join(f"{split} {found[name]}" for split, found in told["rows"].items())
+        print(f"  {name}: {rows} rows, mean risk of the run {risk:.3g}")
+    if told["agreement"] is not None:
+        print(f"  adjusted Rand index with the declared environments: {told['agreement']:.2f}")
+    print(f"warning: {CAUTION}")
 
 
 @app.command()

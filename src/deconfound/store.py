@@ -23,6 +23,16 @@ VERSION = 1
 _DATA, _FORM = "data.safetensors", "dataset.json"
 
 
+def refuse_existing(path: Path) -> None:
+    """Say so before anything is computed.
+
+    Raises:
+        StoreError: `path` exists.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists already; remove it or choose another folder")
+
+
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """A scratch folder beside `path` that becomes `path` when the block succeeds and is gone when it does not.
@@ -30,8 +40,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: `path` exists, or the disk does not take the files.
     """
-    if path.exists():
-        raise StoreError(f"{path} exists already; remove it or choose another folder")
+    refuse_existing(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f"{path.name}.partial-", dir=path.parent))

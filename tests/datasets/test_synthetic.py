@@ -79,6 +79,73 @@ def test_classes_are_equally_likely_in_training():
     assert (counts - 1000).abs().max() <= 1
 
 
+def cut(data, split, values):
+    rows = data.rows(split)
+    return values[rows.start : rows.stop]
+
+
+def test_the_name_is_that_of_the_dataset_and_changes_no_row():
+    named = synthetic(rows=40, name="mine")
+    assert named.name == "mine"
+    assert torch.equal(named.signals["m1"].values, synthetic(rows=40).signals["m1"].values)
+
+
+def test_flip_is_the_rho_of_all_rows_of_its_split_and_of_no_other():
+    plain, data = (synthetic(rows=20_000, rho=(0.9, 0.2), flip=flip) for flip in (None, -0.5))
+    assert set(cut(data, "test-flip", data.metadata["rho"])) == {-0.5}
+    s, y = latents(data, "S", "test-flip")
+    env = cut(data, "test-flip", data.env).numpy()
+    for e in (0, 1):
+        assert np.corrcoef(s[env == e, 0], y[env == e])[0, 1] == pytest.approx(-0.5, abs=0.03)
+    for split in ("train", "valid", "test-iid"):
+        assert torch.equal(cut(data, split, data.target), cut(plain, split, plain.target))
+        assert np.array_equal(latents(data, "S", split)[0], latents(plain, "S", split)[0])
+
+
+def test_in_the_mirror_shortcuts_hold_and_causes_are_reversed():
+    assert "test-mirror" not in synthetic(rows=40).splits
+    data = synthetic(rows=8000, rho=(0.8,), mirror=True)
+    check_dataset(data)
+    for split, sign in (("test-iid", 1), ("test-mirror", -1)):
+        c, y = latents(data, "C", split)
+        s, _ = latents(data, "S", split)
+        causes = [np.corrcoef(column, y)[0, 1] for column in c.T]
+        assert np.mean(causes) == pytest.approx(sign * np.sqrt(0.8 / 1.16 / 6), abs=0.03)  # six equal causes
+        assert np.mean([np.corrcoef(column, y)[0, 1] for column in s.T]) == pytest.approx(0.8, abs=0.02)
+    rows = data.rows("test-mirror")
+    assert data.metadata["rho"][rows.start] == pytest.approx(0.8)
+
+
+def test_content_shift_moves_the_mean_of_every_cause_from_minus_to_plus():
+    data = synthetic(rows=9000, content_shift=0.7)
+    for split, factor in (("train", 1), ("test-iid", 1), ("test-flip", 2), ("test-zero", 2)):
+        c, _ = latents(data, "C", split)
+        env = cut(data, split, data.env).numpy()
+        for e, place in enumerate((-1, 0, 1)):
+            assert c[env == e].mean(0) == pytest.approx(0.7 * factor * place, abs=0.1)
+            assert c[env == e].std(0) == pytest.approx(1, abs=0.08)
+
+
+def test_wrong_environments_are_random_ones_and_nothing_else_changes():
+    right, data = (synthetic(rows=9000, rho=(0.9, 0.6, 0.2), wrong=wrong) for wrong in (0.0, 0.3))
+    assert torch.equal(data.target, right.target)
+    assert torch.equal(data.signals["m2"].values, right.signals["m2"].values)
+    assert np.array_equal(data.metadata["rho"], right.metadata["rho"])
+    moved = (data.metadata["environment"] != right.metadata["environment"]).mean()
+    assert moved == pytest.approx(0.3 * 2 / 3, abs=0.02)
+    random = synthetic(rows=9000, wrong=1.0).env
+    assert np.corrcoef(random, right.env)[0, 1] == pytest.approx(0, abs=0.03)
+
+
+def test_causes_can_be_observed_themselves():
+    plain, data = (synthetic(rows=40, steps=5, observe=what) for what in ("mixture", "causes"))
+    check_dataset(data)
+    for name, signal in data.signals.items():
+        assert torch.equal(signal.values[:, 0], data.latents[f"C/{name}"])
+        assert bool(signal.mask.all())
+    assert torch.equal(data.target, plain.target)
+
+
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
@@ -87,6 +154,11 @@ def test_classes_are_equally_likely_in_training():
         ({"rho": (2,)}, "less than or equal to 1"),
         ({"features": 3}, "cannot be inverted"),
         ({"spurious_modalities": 4}, "of 3 modalities"),
+        ({"content_shift": -1}, "greater than or equal to 0"),
+        ({"wrong": 2}, "less than or equal to 1"),
+        ({"flip": 2}, "less than or equal to 1"),
+        ({"observe": "all"}, "mixture"),
+        ({"name": ""}, "name"),
     ],
 )
 def test_bad_knobs_are_refused(knobs, message):
