@@ -118,21 +118,16 @@ def main() -> None:
     for claim, (worlds, methods) in CLAIMS.items():
         folder = options.out / claim.replace(" ", "-")
         if options.only is None or claim in options.only:
-            for world, knobs in worlds.items():
-                drawn = [
-                    {"name": f"{world} {seed}", "synthetic": {**knobs, "seed": seed, "name": world}}
-                    for seed in range(options.seeds)
-                ]
-                scenarios = [
-                    *SCENARIOS,
-                    *([{"name": "test-mirror", "split": "test-mirror"}] if "mirror" in knobs else []),
-                ]
-                values = {"name": claim, "seeds": 1, "base": BASE, "dataset": drawn, "method": methods}
-                sweep(
-                    {**values, "evaluation": {"tables": scenarios}}, folder / world.replace(" ", "-"), options.workers
-                )
-        for world in worlds:
-            rows += [{"claim": claim, **row} for row in measured(folder, world, world.replace(" ", "-"))]
+            drawn = [
+                {"name": f"{world} {seed}", "synthetic": {**knobs, "seed": seed, "name": world}}
+                for world, knobs in worlds.items()
+                for seed in range(options.seeds)
+            ]
+            mirrored = any("mirror" in knobs for knobs in worlds.values())
+            scenarios = [*SCENARIOS, *([{"name": "test-mirror", "split": "test-mirror"}] if mirrored else [])]
+            values = {"name": claim, "seeds": 1, "base": BASE, "dataset": drawn, "method": methods}
+            sweep({**values, "evaluation": {"tables": scenarios}}, folder / "sweep", options.workers)
+        rows += [{"claim": claim, **row} for row in measured(folder)]
         write(options.out / "claims.csv", rows)
         print(f"{claim}: done", flush=True)
 

@@ -15,21 +15,22 @@ from deconfound.records import read_records
 from deconfound.run import Run
 
 
-def measured(folder: Path, world: str, part: str = "*") -> list[dict[str, Any]]:
+def measured(folder: Path, part: str = "*") -> list[dict[str, Any]]:
     """One row per evaluated run of the sweeps under a folder; kept beside the run, so a second call reads it."""
-    return [_cached(done.parent, world) for done in sorted(folder.glob(f"{part}/runs/*/evaluated.json"))]
+    return [_cached(done.parent) for done in sorted(folder.glob(f"{part}/runs/*/evaluated.json"))]
 
 
-def _cached(folder: Path, world: str) -> dict[str, Any]:
+def _cached(folder: Path) -> dict[str, Any]:
     kept = folder / "measured.json"
     if not kept.is_file():
-        kept.write_text(json.dumps(_measure(folder, world)), encoding="utf-8")
+        kept.write_text(json.dumps(_measure(folder)), encoding="utf-8")
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
-def _measure(folder: Path, world: str) -> dict[str, Any]:
+def _measure(folder: Path) -> dict[str, Any]:
     run = Run.open(folder)
-    row: dict[str, Any] = {"world": world, "method": run.spec.name, "seed": run.spec.data.synthetic["seed"]}  # type: ignore[index]
+    knobs = run.spec.data.synthetic or {}
+    row: dict[str, Any] = {"world": knobs["name"], "method": run.spec.name, "seed": knobs["seed"]}
     metric = "mse" if run.task.kind == "regression" else "accuracy"
     drops = []
     for record in read_records(folder / "records.jsonl"):
