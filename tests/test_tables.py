@@ -13,6 +13,7 @@ from deconfound.calibration import aurc, ece
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.predictions import load_predictions
 from deconfound.records import read_records, write_records
+from deconfound.report.sources import Only
 from deconfound.scenario import Scenario
 from deconfound.store import save
 from deconfound.tables import Settings, build_tables, to_csv, to_markdown
@@ -162,6 +163,14 @@ def test_protocols_and_datasets_never_share_a_table(tmp_path: Path) -> None:
     ]
     assert all(len(table.lines) == 1 for table in tables)
     assert len(build_tables(paths, Settings(metrics=("acc-7",), resamples=FEW))) == 2
+
+
+def test_only_the_wanted_methods_get_lines_and_count_in_corrections(tmp_path: Path) -> None:
+    paths = grid(tmp_path, {"erm": 0.5, "cmir": 0.3, "imml": 0.45, "other": 0.9})
+    few = one(paths, only=Only(methods=("erm", "imml")))
+    assert [line.label for line in few.lines] == ["erm", "imml"]
+    assert few == one([path for path in paths if path.name.startswith(("erm", "imml"))], only=few.settings.only)
+    assert few.lines[1].cells[0].p_baseline_corrected == few.lines[1].cells[0].p_baseline
 
 
 BUDGETS = [

@@ -182,6 +182,8 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps: of these the chosen runs.")],
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     references: Annotated[bool, typer.Option(help="Show published numbers where they are comparable.")] = True,
+    method: Annotated[list[str] | None, typer.Option(help="Label to show; repeat for more; all of them.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Name to show; repeat for more; all of them.")] = None,
 ) -> None:
     """Write one HTML page that opens offline: tables, robustness curves, learning curves.
 
@@ -190,8 +192,10 @@ def report(
     """
     from deconfound.references import published
     from deconfound.report import build_report
+    from deconfound.report.sources import Only
 
-    print(f"wrote {build_report(runs, out, references=published() if references else None)}")
+    only = Only(tuple(method or ()), tuple(dataset or ()))
+    print(f"wrote {build_report(runs, out, references=published() if references else None, only=only)}")
 
 
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")

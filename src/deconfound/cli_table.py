@@ -54,6 +54,8 @@ def table(
     metric: Annotated[list[str] | None, typer.Option(help="Repeat for more; the protocol's primary one.")] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Repeat for more; every test split.")] = None,
     group: Annotated[str, typer.Option(help="all, 'speaker=anna', or 'worst(speaker)'.")] = "all",
+    method: Annotated[list[str] | None, typer.Option(help="Label; repeat for more; all of them.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Name; repeat for more; all of them.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Method or label; erm where there is one; or none.")] = None,
     test: Annotated[Test, typer.Option(help="t: over seeds and rows; the others over seeds alone.")] = Test.t,
     correction: Annotated[Correction, typer.Option(help="Of the tests against the baseline.")] = Correction.holm,
@@ -71,12 +73,14 @@ def table(
         deconfound table sweep --metric mae --metric corr --scenario test --scenario gaussian@0.5
         deconfound table runs/* --baseline erm --format latex --out results.tex
     """
+    from deconfound.report.sources import Only
     from deconfound.tables import Settings, build_tables
 
     wanted = Settings(
         metrics=tuple(metric or ()),
         scenarios=tuple(scenario or ()),
         group=group,
+        only=Only(tuple(method or ()), tuple(dataset or ())),
         baseline=baseline,
         test=test.value,
         correction=correction.value,

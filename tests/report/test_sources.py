@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deconfound.errors import RunError
-from deconfound.report.sources import gather
+from deconfound.errors import RunError, SpecError
+from deconfound.report.sources import Only, gather
 from report.fabricate import fabricate, fabricate_sweep
 
 
@@ -32,6 +32,22 @@ def test_runs_and_sweeps_mix_and_nothing_counts_twice(tmp_path: Path) -> None:
         "cmir-0.1-0",
     ]
     assert [one.folder for one in found.trials] == ["cmir-0.1-1", "cmir-10.0-0", "cmir-10.0-1"]
+
+
+def test_only_the_wanted_methods_and_datasets_are_gathered(tmp_path: Path) -> None:
+    sweep, other = fabricate_sweep(tmp_path / "sweep"), fabricate(tmp_path / "a", method="imml")
+    everything = gather([sweep, other])
+    found = gather([sweep, other], Only(methods=("cmir", "imml")))
+    assert found.runs == tuple(run for run in everything.runs if run.label in ("cmir", "imml"))
+    assert found.trials == everything.trials
+    assert gather([sweep, other], Only(methods=("erm",))).trials == ()
+    name = everything.runs[0].dataset
+    assert gather([sweep, other], Only(datasets=(name,))) == everything
+    assert Only(("cmir",), (name,)).words == ("--method", "cmir", "--dataset", name)
+    with pytest.raises(SpecError, match="no run is called or trained on 'cmirr'; did you mean 'cmir'"):
+        gather([sweep], Only(methods=("cmirr",)))
+    with pytest.raises(SpecError, match="trained on 'elsewhere'"):
+        gather([sweep], Only(datasets=("elsewhere",)))
 
 
 def test_runs_that_left_an_environment_out_are_no_trials(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from deconfound.files import whole_file
 from deconfound.report.compare import Section, build_sections
-from deconfound.report.sources import gather
+from deconfound.report.sources import Only, gather
 from deconfound.report.view import view
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ POINTS = 16_000
 """Points of the learning curves of a page."""
 
 
-def build_report(runs: Sequence[Path], out: Path, *, references: Sequence[Reference] | None = None) -> Path:
+def build_report(
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    references: Sequence[Reference] | None = None,
+    only: Only | None = None,
+) -> Path:
     """Write a page that compares runs: tables, figures that follow the reader's choices, and how to make them again.
 
     Runs that differ only in their seed share a row; runs on other data or under another protocol get their own section.
@@ -41,8 +47,10 @@ def build_report(runs: Sequence[Path], out: Path, *, references: Sequence[Refere
         out: the HTML file, replaced where it exists.
         references: published numbers, see `deconfound.references.published`; each is shown where its rows, protocol and
             inputs are those of a section, else its source is listed with the reason and without its value.
+        only: methods and datasets to show.
 
     Raises:
+        SpecError: `only` names what no run has.
         RunError: no run, a directory that is missing, damaged, unfinished or not evaluated, one specification twice
             with one seed, or `out` cannot be written.
     """
@@ -50,8 +58,9 @@ def build_report(runs: Sequence[Path], out: Path, *, references: Sequence[Refere
     for run in runs:
         given.setdefault(Path(run).resolve(), Path(run))
     sources = list(given.values())
-    found = gather(sources)
-    page = render(build_sections(found.runs, found.trials), sources, Path(out), references)
+    found = gather(sources, only)
+    words = only.words if only else ()
+    page = render(build_sections(found.runs, found.trials), [*sources, *words], Path(out), references)
     with whole_file(out) as file:
         file.write(page)
     return Path(out)
@@ -59,7 +68,7 @@ def build_report(runs: Sequence[Path], out: Path, *, references: Sequence[Refere
 
 def render(
     sections: Sequence[Section],
-    sources: Sequence[Path] = (),
+    sources: Sequence[Path | str] = (),
     out: Path = Path("report.html"),
     references: Sequence[Reference] | None = None,
 ) -> str:

@@ -31,7 +31,7 @@ class Recipe:
         return "\n".join([*self.before, *dict.fromkeys(self.runs), *self.after])
 
 
-def recipe(section: Section, sources: Sequence[Path], out: Path) -> Recipe:
+def recipe(section: Section, sources: Sequence[Path | str], out: Path) -> Recipe:
     """How to make a section again.
 
     Args:

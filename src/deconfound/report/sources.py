@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deconfound.errors import RunError
+from deconfound.errors import RunError, SpecError, did_you_mean
 from deconfound.report.read import Run, read_object, read_run, text_of, whole_of, with_variants
 from deconfound.splits import LEFT_OUT
 
 ORACLE = "oracle"
 """The rule that looks at test rows."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """Which runs are wanted.
+
+    Args:
+        methods: their labels; a model's other predictions have labels of their own, as "imml [do]". All if empty.
+        datasets: names of the data they were trained on. All if empty.
+    """
+
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same on the command line."""
+        methods = [word for method in self.methods for word in ("--method", method)]
+        return (*methods, *(word for dataset in self.datasets for word in ("--dataset", dataset)))
+
+    def of(self, runs: Iterable[Run]) -> tuple[Run, ...]:
+        """Those that are wanted."""
+        return tuple(
+            run
+            for run in runs
+            if (not self.methods or run.label in self.methods) and (not self.datasets or run.dataset in self.datasets)
+        )
+
+    def check(self, runs: Sequence[Run]) -> None:
+        """Refuse a name that no run has.
+
+        Raises:
+            SpecError: it.
+        """
+        for wanted, known in (
+            (self.methods, {run.label for run in runs}),
+            (self.datasets, {run.dataset for run in runs}),
+        ):
+            for name in wanted:
+                if name not in known:
+                    raise SpecError(f"no run is called or trained on {name!r}{did_you_mean(name, known)}")
 
 
 @dataclass(frozen=True)
@@ -28,13 +69,15 @@ class Gathered:
     trials: tuple[Run, ...]
 
 
-def gather(paths: Sequence[Path]) -> Gathered:
+def gather(paths: Sequence[Path], only: Only | None = None) -> Gathered:
     """Read run directories; of a sweep directory the runs named in selection.json, and its other runs as trials.
 
     Args:
         paths: directories; one named twice counts once.
+        only: leaves out the others.
 
     Raises:
+        SpecError: `only` names what no run has.
         RunError: a directory that is neither, a sweep without a selection or with a damaged one, or what `read_run`
             refuses.
     """
@@ -51,7 +94,9 @@ def gather(paths: Sequence[Path]) -> Gathered:
         elif path.resolve() not in runs:
             runs[path.resolve()] = read_run(path)
     tried = [run for place, run in trials.items() if place not in runs and not _left_out(run)]
-    return Gathered(tuple(each for run in runs.values() for each in with_variants(run)), tuple(tried))
+    found, wanted = [each for run in runs.values() for each in with_variants(run)], only or Only()
+    wanted.check(found)
+    return Gathered(wanted.of(found), wanted.of(tried))
 
 
 def _selection(path: Path) -> tuple[str, str, list[str]]:

@@ -97,7 +97,7 @@ def view(
     number: int,
     section: Section,
     points: int,
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     out: Path,
     references: Sequence[Reference],
 ) -> View:

@@ -54,11 +54,11 @@ def build_tables(paths: Sequence[Path], settings: Settings | None = None) -> lis
 
     Raises:
         RunError: what is wrong with a directory, see `gather`; or none of the runs has a test row evaluated.
-        SpecError: a metric, scenario, group or baseline that no run has.
+        SpecError: a metric, scenario, group, method, dataset or baseline that no run has.
         DataError: a column for clusters that the data do not have.
     """
     chosen = settings or Settings()
-    sections = build_sections(gather(paths).runs)
+    sections = build_sections(gather(paths, chosen.only).runs)
     check_names(sections, chosen.metrics, chosen.scenarios, chosen.group)
     _check_baseline(sections, chosen.baseline)
     tables = [

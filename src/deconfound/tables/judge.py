@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import SpecError, did_you_mean
+from deconfound.report.sources import Only
 from deconfound.report.spread import Spread, spread
 from deconfound.statistics import CORRECTIONS, Correction, Estimate, corrected, estimate, sign_flip, wilcoxon
 from deconfound.tables.measure import Measured
@@ -26,6 +27,7 @@ class Settings:
         metrics: the primary one of each protocol if empty. Of classifiers also "ece", "brier" and "aurc".
         scenarios: every test split if empty; "gaussian" is the area under its curve, "gaussian@0.5" one severity.
         group: "all", "speaker=anna" or "worst(speaker)".
+        only: methods and datasets that get a line and a table, all if None. The corrections count no others.
         baseline: label or method that the others are tested against; the only ERM row if None, "none" for no baseline.
         test: "t" over seeds and rows; "permutation" (sign flips) and "wilcoxon" over seeds alone.
         correction: of the tests against the baseline, over the methods.
@@ -39,6 +41,7 @@ class Settings:
     metrics: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
     group: str = "all"
+    only: Only | None = None
     baseline: str | None = None
     test: Test = "t"
     correction: Correction = "holm"
