@@ -39,6 +39,11 @@ CMIR = [
     {"decorrelate": "club", "decorrelation": 0.0},
     {"decorrelation_ramp": 0.3, "reconstruction_ramp": 1.0},
     {"ramp": 0.0, "dim": 1},
+    {"source": "directed"},
+    {"source": "directed", "noise_at": "raw", "predict_on": "both", "movement": "slopes"},
+    {"source": "given"},
+    {"source": "given", "predict_on": "noisy", "distance": "cosine"},
+    {"alignment": 1.0},
 ]
 
 
