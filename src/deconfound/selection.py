@@ -121,9 +121,7 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
     ((_, name),) = kinds
     protocol = PROTOCOLS[name]
     wanted = {(run.left_out, run.seed) for found in runs.values() for run in found.values()}
-    ranking = tuple(
-        _ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol) for config in order
-    )
+    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol) for config in order)
     higher = protocol.metrics[protocol.primary].higher_is_better
     scored = [(ranked.score, ranked.config) for ranked in ranking if ranked.score is not None]
     sign = -1 if higher else 1
@@ -156,7 +154,9 @@ def _by_config(candidates: Sequence[Candidate]) -> dict[str, Runs]:
     return dict(found)
 
 
-def _ranked(config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int]], rule: str, protocol: Protocol) -> Ranked:
+def _ranked(
+    config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int]], rule: str, protocol: Protocol
+) -> Ranked:
     metric, higher = protocol.primary, protocol.metrics[protocol.primary].higher_is_better
     seeds = tuple(sorted({seed for _, seed in runs}))
     values: dict[str | None, list[float]] = {}

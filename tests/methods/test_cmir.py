@@ -47,7 +47,8 @@ def test_the_documented_defaults() -> None:
         "distance": "l1", "predict_on": "clean", "reconstruct": "clean", "decorrelate": "orth", "off_diagonal": 0.1,
         "invariance": 0.3, "decorrelation": 0.05, "reconstruction": 0.5, "ramp": 0.2, "hidden": 64,
         "decorrelation_ramp": 0.0, "reconstruction_ramp": 0.0,
-        "source": "virtual", "movement": "means", "directed_strength": 2.0, "alignment": 0.0, "temperature": 0.2, "alignment_needs": 0.5,
+        "source": "virtual", "movement": "means", "directed_strength": 2.0,
+        "alignment": 0.0, "temperature": 0.2, "alignment_needs": 0.5,
     }  # fmt: skip
     assert {name: field.default for name, field in fields.items()} == expected
     assert all(field.description for field in fields.values())
