@@ -163,6 +163,17 @@ class Flat(ERM):
         return super().forward(batch).squeeze(1)
 
 
+class MixingVariant(ERM):
+    def variants(self, batch):
+        output = self(batch)
+        return {"centred": output - output.mean(0)}
+
+
+class CheatingVariant(ERM):
+    def variants(self, batch):
+        return {"right": batch.target.unsqueeze(1)}
+
+
 class Averaged(ERM):
     def loss(self, batch, progress, generator):
         loss = super().loss(batch, progress, generator)
@@ -184,6 +195,8 @@ class Averaged(ERM):
         (Relabelling, "the input is changed: target"),
         (Flat, "shape"),
         (Averaged, r"risks must be \(B,\)"),
+        (MixingVariant, "variant 'centred': rows independent"),
+        (CheatingVariant, "variant 'right': another target moves it"),
     ],
 )
 def test_a_broken_method_is_caught(broken: type[ERM], law: str) -> None:

@@ -39,7 +39,8 @@ def check_method(
     itself; values under a False mask influence neither prediction nor loss,
     appended padding not the prediction; every set of absent modalities, all of them included, gives finite predictions,
     losses and gradients; the loss has the documented form and depends on its generator alone; the input is not changed;
-    every parameter gets a gradient within a few steps; a new instance that takes the `state_dict` predicts the same.
+    every parameter gets a gradient within a few steps; a new instance that takes the `state_dict` predicts the same; what
+    holds for the prediction holds for the method's variants.
 
     Args:
         make: backbone → method, such as the class itself or a function that adds arguments.
@@ -68,6 +69,7 @@ def check_method(
         _check_signals_alone_predict(method, batch)
         _check_rows_independent(method, batch)
         _check_padding_ignored(method, batch, modalities)
+        _check_variants(method, batch)
         _check_generator_decides(method, batch)
         _check_state_round_trip(method, build(), batch)
 
@@ -154,6 +156,24 @@ def _check_padding_ignored(method: Method, batch: Batch, modalities: Mapping[str
         _close(method(variant), output, f"padding ignored: {what} moves the prediction")
         if what == "values under a False mask":  # padding may change how much noise is drawn
             _close(_loss(method, variant).total, total, f"padding ignored: {what} moves the loss")
+
+
+def _check_variants(method: Method, batch: Batch) -> None:
+    output, given = method(batch), method.variants(batch)
+    missing = batch.without(*batch.signals)
+    for name, values in given.items():
+        what = f"the variant {name!r}"
+        assert values.shape == output.shape, f"{what}: shape {tuple(values.shape)}, expected {tuple(output.shape)}"
+        _finite(values, what)
+        _finite(method.variants(missing)[name], f"{what} with everything absent")
+        assert torch.equal(method.variants(batch)[name], values), f"{what}: determinism: two calls in eval mode differ"
+        for part in ("target", "ids", "env"):
+            other = replace(batch, **{part: getattr(batch, part).flip(0)})
+            assert torch.equal(method.variants(other)[name], values), f"{what}: another {part} moves it"
+        for row in range(len(batch)):
+            alone = method.variants(batch.select(torch.tensor([row])))[name]
+            _close(alone, values[row : row + 1], f"{what}: rows independent: row {row} alone and among others")
+        _close(method.variants(with_garbage(batch))[name], values, f"{what}: values under a False mask move it")
 
 
 def _check_absence(method: Method, batch: Batch) -> None:
