@@ -20,6 +20,9 @@ SPECS: dict[str, dict[str, Any]] = {
     "erm": {"method": "erm"},
     "cmir": {"method": "cmir"},
     "cmir pair both": {"method": {"name": "cmir", "environments": 5, "predict_on": "both", "decorrelate": "xcov"}},
+    "cmir-e": {"method": "cmir-e", "data": {"synthetic": {"rows": 200}}},
+    "imml": {"method": {"name": "imml", "warmup": 1, "predict": "auto"}},
+    "penalties": {"method": {"name": "erm", "penalties": {"vrex": {}, "moments": {}}, "augmentations": {"noise": {}}}},
     "erm sequences": {
         "method": "erm",
         "data": {"synthetic": {"rows": 64, "steps": 4, "task": "classification"}},
