@@ -10,7 +10,7 @@ from deconfound.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
 from deconfound.nn.cross_modal import CrossModal
 from deconfound.nn.standardise import training_scale
-from deconfound.objectives.contrastive import instance_alignment
+from deconfound.objectives.alignment import instance_alignment
 from deconfound.signal import Signal
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.nn.survey import survey
+from deconfound.objectives.alignment import instance_alignment
 from deconfound.objectives.canonical import label_columns, residual_correlation
-from deconfound.objectives.contrastive import instance_alignment
 
 
 class CrossModal(nn.Module):

@@ -92,3 +92,13 @@ def alignment(
     """
     logits = similarity(first, second, temperature)
     return directed_alignment(torch.stack([logits, logits.mT]), positives(target, present, kind), present).mean(0)
+
+
+def instance_alignment(first: Tensor, second: Tensor, present: Tensor, temperature: float) -> Tensor:
+    """Symmetric InfoNCE (van den Oord et al., 2018): `alignment` of the kind "instance", which needs no label.
+
+    Returns:
+        (*) non-negative, at most log n + 2/τ for n present rows; 0 with fewer than two of them.
+    """
+    unread = torch.zeros(first.shape[-2], dtype=torch.int64, device=first.device)
+    return alignment(first, second, unread, present, kind="instance", temperature=temperature)

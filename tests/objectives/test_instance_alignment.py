@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from deconfound.objectives.contrastive import instance_alignment
+from deconfound.objectives.alignment import instance_alignment
 
 
 def draw(rows: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
