@@ -21,31 +21,12 @@ class PenaltyWarning(RuntimeWarning):
     """A penalty could not be computed."""
 
 
-class Composed(Method):
-    """Predicts as `inner`; its loss is the inner one on augmented batches plus the weighted penalties.
+class Wrapped(Method):
+    """Base of methods around another one, `inner`, which predicts and is told what happens in training."""
 
-    A batch with rows of one environment alone has no penalty: a `PenaltyWarning` says so once, and the monitor
-    "NAME/computed" is the share of batches that had one. Batches made for a method with penalties hold several.
-
-    Raises:
-        SpecError: an augmentation cannot change a modality.
-    """
-
-    def __init__(
-        self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
-    ) -> None:
+    def __init__(self, inner: Method) -> None:
         super().__init__(inner.backbone)
         self.inner = inner
-        self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
-        self._names = tuple(penalties)
-        self.augmentations = tuple(augmentations.values())
-        for augmentation in self.augmentations:
-            augmentation.check(inner.backbone)
-        self._warned = False
-
-    @property
-    def needs_environments(self) -> bool:  # type: ignore[override]
-        return bool(self._names) or self.inner.needs_environments
 
     def forward(self, batch: Batch) -> Tensor:
         return self.inner(batch)
@@ -59,19 +40,6 @@ class Composed(Method):
     def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
         return self.inner.reconstruct(parts)
 
-    def check(self, development: Dataset) -> None:
-        """As the inner method.
-
-        Raises:
-            DataError: penalties, and the training rows are of one environment.
-        """
-        self.inner.check(development)
-        if self._names and not several_environments(development.env[slice(*_ends(development.rows("train")))]):
-            raise DataError(
-                f"{', '.join(self._names)}: the training rows of {development.name} are of one environment; name columns "
-                "that tell several apart ('environment' under [data]), or leave the penalty out"
-            )
-
     def notes(self) -> tuple[str, ...]:
         return self.inner.notes()
 
@@ -83,6 +51,46 @@ class Composed(Method):
 
     def after_backward(self, generator: torch.Generator) -> None:
         self.inner.after_backward(generator)
+
+
+class Composed(Wrapped):
+    """Predicts as `inner`; its loss is the inner one on augmented batches plus the weighted penalties.
+
+    A batch with rows of one environment alone has no penalty: a `PenaltyWarning` says so once, and the monitor
+    "NAME/computed" is the share of batches that had one. Batches made for a method with penalties hold several.
+
+    Raises:
+        SpecError: an augmentation cannot change a modality.
+    """
+
+    def __init__(
+        self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
+    ) -> None:
+        super().__init__(inner)
+        self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
+        self._names = tuple(penalties)
+        self.augmentations = tuple(augmentations.values())
+        for augmentation in self.augmentations:
+            augmentation.check(inner.backbone)
+        self._warned = False
+
+    @property
+    def needs_environments(self) -> bool:  # type: ignore[override]
+        return bool(self._names) or self.inner.needs_environments
+
+    def check(self, development: Dataset) -> None:
+        """As the inner method.
+
+        Raises:
+            DataError: penalties, and the training rows are of one environment.
+        """
+        self.inner.check(development)
+        rows = development.rows("train")
+        if self._names and not several_environments(development.env[rows.start : rows.stop]):
+            raise DataError(
+                f"{', '.join(self._names)}: the training rows of {development.name} are of one environment; name columns "
+                "that tell several apart ('environment' under [data]), or leave the penalty out"
+            )
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`, with a term per penalty. Features, risks and output are of the augmented rows."""
@@ -117,46 +125,18 @@ class Composed(Method):
         return Loss(total, terms, loss.risks, loss.features, loss.output, monitors)
 
 
-class Preset(Method):
+class Preset(Wrapped):
     """Base of methods that are another method with chosen arguments: a subclass has a constructor and nothing else."""
-
-    def __init__(self, inner: Method) -> None:
-        super().__init__(inner.backbone)
-        self.inner = inner
 
     @property
     def needs_environments(self) -> bool:  # type: ignore[override]
         return self.inner.needs_environments
 
-    def forward(self, batch: Batch) -> Tensor:
-        return self.inner(batch)
-
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         return self.inner.loss(batch, progress, generator)
 
-    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
-        return self.inner.variants(batch)
-
-    def representations(self, batch: Batch) -> Representations:
-        return self.inner.representations(batch)
-
-    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
-        return self.inner.reconstruct(parts)
-
     def check(self, development: Dataset) -> None:
         self.inner.check(development)
-
-    def notes(self) -> tuple[str, ...]:
-        return self.inner.notes()
-
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
-        self.inner.on_epoch_start(epoch, development, generator)
-
-    def on_validation_start(self, development: Dataset) -> None:
-        self.inner.on_validation_start(development)
-
-    def after_backward(self, generator: torch.Generator) -> None:
-        self.inner.after_backward(generator)
 
 
 def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
@@ -177,7 +157,3 @@ def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
 def sum_of_nothing(penalty: Penalty, loss: Loss) -> Tensor:
     """() zero that every parameter of the penalty takes part in, so that processes which train together agree."""
     return sum((p.sum() * 0 for p in penalty.parameters()), loss.total.new_zeros(()))
-
-
-def _ends(rows: range) -> tuple[int, int]:
-    return rows.start, rows.stop
