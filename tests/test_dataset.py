@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from deconfound.columns import Column
-from deconfound.dataset import Dataset
+from deconfound.dataset import Dataset, evenly
 from deconfound.errors import DataError
 from deconfound.signal import Signal
 from deconfound.task import Task
@@ -160,3 +160,8 @@ def test_an_empty_dataset_is_refused():
     nothing = Signal(torch.zeros(0, 1, 2), torch.ones(0, 1, dtype=torch.bool))
     with pytest.raises(DataError, match="is empty"):
         Dataset.build("none", Task.regression(), {"a": nothing}, torch.zeros(0), {"id": []}, [])
+
+
+def test_evenly_spaced_rows() -> None:
+    assert evenly(range(3, 6), 10).tolist() == [3, 4, 5]
+    assert evenly(range(10), 4).tolist() == [0, 3, 6, 9]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.nn.fusion import Fusion
-from deconfound.nn.layers import mlp, module_key
+from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
 from deconfound.nn.standardise import Standardise
 from deconfound.registry import arguments, explain, find, make
 from deconfound.search import Search
@@ -165,10 +165,7 @@ class Backbone(nn.Module):
 
     def encode_signals(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
         """Standardised signals → modality → (B, H) features, 0 in rows where the modality is absent."""
-        return {
-            name: self.encoders[module_key(name)](signal.values, signal.mask).masked_fill(~signal.present[:, None], 0)
-            for name, signal in signals.items()
-        }
+        return encode_each(self.encoders, signals)
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """Modality → (B, H) features of the encoders, 0 in rows where the modality is absent.
@@ -216,19 +213,14 @@ def _width_of(module: nn.Module, modality: Modality) -> int:
     parameter = next(module.parameters(), torch.empty(0))
     values = torch.zeros(2, modality.steps, *modality.shape, dtype=dtype, device=parameter.device)
     mask = torch.tensor([[True], [False]], device=parameter.device).expand(2, modality.steps)
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
     try:
-        with torch.no_grad():
+        with in_eval_mode(module), torch.no_grad():
             features = module(values, mask)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise SpecError(
             f"the module for {modality} failed on values {tuple(values.shape)} and mask {tuple(mask.shape)}: {reason}"
         ) from error
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2 or not features.is_floating_point():
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise SpecError(f"the module for {modality} must return (B, H) floats; for B = 2 it returned {got}")

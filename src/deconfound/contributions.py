@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from deconfound.dataset import Dataset, evenly
 from deconfound.errors import DataError
 from deconfound.predominance import (
     BALANCED,
@@ -27,7 +28,6 @@ from deconfound.predominance import (
 from deconfound.probe import MOST_ROWS, pooling
 
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
     from deconfound.method import Method
 
 MOST_MODALITIES = 8
@@ -113,7 +113,7 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
             parts = [outputs(method, data.batch(part).without(*gone), data.task) for part in rows.split(CHUNK)]
         return np.concatenate(parts)
 
-    train = _evenly(data)
+    train = evenly(data.rows("train"), MOST_ROWS)
     alone = {
         m: row_scores(predict(frozenset([m]), train), data.target[train].numpy(), data.task.kind) for m in data.signals
     }
@@ -127,7 +127,7 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
     `contributions_of_run`.
     """
     data = dataset.development()
-    train = _evenly(data)
+    train = evenly(data.rows("train"), MOST_ROWS)
     encode = {m: pooling(signal.select(train)) for m, signal in data.signals.items()}
     y, task = data.target[train].numpy(), data.task
 
@@ -148,12 +148,6 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
         return found
 
     return _measured(data, predict, "linear heads on the inputs", verdict({m: crossed(m) for m in data.signals}), group)
-
-
-def _evenly(data: Dataset) -> torch.Tensor:
-    rows = data.rows("train")
-    count = min(len(rows), MOST_ROWS)
-    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()
 
 
 def _measured(data: Dataset, predict: Outputs, source: str, training: Verdict, group: str) -> Contributions:

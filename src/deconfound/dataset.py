@@ -278,3 +278,9 @@ class Dataset:
         if column not in self.columns:
             raise DataError(f"{self.name} has no metadata column {column!r}{did_you_mean(column, self.columns)}")
         return self.columns[column]
+
+
+def evenly(rows: range, most: int) -> Tensor:
+    """(R,) int64 rows of a range, evenly spaced where there are more than `most`."""
+    count = min(len(rows), most)
+    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()

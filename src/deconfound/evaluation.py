@@ -23,6 +23,7 @@ from deconfound.dataset import Dataset
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.files import file_stem
 from deconfound.metrics import protocol_of
+from deconfound.nn.layers import in_eval_mode
 from deconfound.predictions import Predictions, load_predictions, save_predictions
 from deconfound.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.registry import find, resolve
@@ -40,17 +41,14 @@ CHUNK = 256
 @contextmanager
 def evaluating(method: Method, device: str | torch.device = "cpu") -> Iterator[None]:
     """The method in eval mode on a device and without gradients; afterwards it is as it was."""
-    modes = {module: module.training for module in method.modules()}
     home = next((parameter.device for parameter in method.parameters()), None)
-    method.eval().to(device)
-    try:
-        with torch.no_grad():
+    with in_eval_mode(method), torch.no_grad():
+        method.to(device)
+        try:
             yield
-    finally:
-        if home is not None:
-            method.to(home)
-        for module, mode in modes.items():
-            module.training = mode
+        finally:
+            if home is not None:
+                method.to(home)
 
 
 def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:

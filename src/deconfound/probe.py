@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deconfound.dataset import Dataset, evenly
+
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
     from deconfound.signal import Signal
 
 MOST_ROWS = 4096
@@ -59,8 +60,7 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     than five) and judged on the rest. The validation rows are read once, at the end. Deterministic.
     """
     train = dataset.rows("train")
-    count = min(len(train), MOST_ROWS)
-    rows = train.start + torch.linspace(0, len(train) - 1, count, dtype=torch.float64).round().long()
+    rows = evenly(train, MOST_ROWS)
     valid = dataset.batch("valid")
     encode = pooling(dataset.signals[modality].select(rows))
     x, x_valid = encode(dataset.signals[modality].select(rows)), encode(valid.signals[modality])
@@ -83,7 +83,7 @@ def probe(dataset: Dataset, modality: str) -> Probe:
         float(np.abs(y_valid - predicted).mean()) if regression else None,
         _corr(y_valid, predicted) if regression else None,
         penalty,
-        count,
+        len(rows),
     )
 
 

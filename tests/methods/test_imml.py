@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from deconfound.backbone import Backbone
-from deconfound.checkpoint import read_checkpoint
-from deconfound.dataset import Dataset
-from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import SpecError
 from deconfound.methods.erm import ERM
-from deconfound.methods.imml import CHECKLIST, IMML
-from deconfound.nn.interventions import ANSWERS
+from deconfound.methods.imml import IMML
 from deconfound.registry import arguments
-from deconfound.signal import Batch, Signal
+from deconfound.signal import Batch
 from deconfound.task import Modality, Task
 from deconfound.testing import check_method
 from deconfound.testing.examples import random_batch
-from deconfound.train import train_run
-from small import small_run, small_spec
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,)), "face": Modality("face", 1, (5,))}
 PAIR = {name: MODALITIES[name] for name in ("text", "audio")}
@@ -70,14 +60,6 @@ KNOBS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("knobs", KNOBS, ids=str)
 def test_laws_of_every_choice(knobs: dict[str, Any]) -> None:
     check_method(lambda backbone: IMML(backbone, dim=4, hidden=6, **knobs), modalities=PAIR, task=CLASSES)
-
-
-def test_variants_keep_the_laws_of_a_prediction() -> None:
-    class Shown(IMML):
-        def forward(self, batch: Batch) -> Tensor:
-            return torch.stack(list(self.variants(batch).values())).sum(0)
-
-    check_method(lambda backbone: Shown(backbone, head="mc-cond"), modalities=PAIR)
 
 
 class Plain:
@@ -262,75 +244,3 @@ def test_every_argument_is_described() -> None:
         "centres": 64, "dim": 64, "predominant": "auto",
     }  # fmt: skip
     assert {name: fields[name].default for name in paper} == paper
-
-
-def skewed(rows: int = 400) -> Dataset:
-    """Two modalities of which "m1" tells the label and "m2" nothing."""
-    data = synthetic(rows=rows).only("m1", "m2")
-    target = data.signals["m1"].values[:, 0, 0] * 2
-    noise = Signal(torch.randn(data.signals["m2"].values.shape, generator=generator()), data.signals["m2"].mask)
-    return replace(data, target=target, signals={**data.signals, "m2": noise}).development()
-
-
-def test_after_the_warm_up_the_predominant_modality_is_measured_once() -> None:
-    data = skewed()
-    method = IMML(Backbone.build(data.modalities, data.task, hidden=8), warmup=2)
-    for epoch in (0, 1):
-        method.on_epoch_start(epoch, data, generator())
-        assert method.predominant.active == {"m1": 0.5, "m2": 0.5}
-        assert "before the warm-up was over" in method.notes()[0]
-    method.on_epoch_start(2, data, generator())
-    assert method.predominant.active == {"m1": 1.0}
-    assert method.notes()[0] == "m1 is predominant (measured on validation rows)"
-    turned = replace(data, signals={"m1": data.signals["m2"], "m2": data.signals["m1"]})
-    method.on_epoch_start(3, turned, generator())
-    assert method.predominant.active == {"m1": 1.0}
-
-
-def test_auto_takes_the_prediction_with_the_lowest_validation_risk() -> None:
-    data = skewed()
-    method = IMML(Backbone.build(data.modalities, data.task, hidden=8), predict="auto", predominant="m1")
-    method.loss(data.batch(range(64)), 0.0, generator())
-    method.eval()
-    with torch.no_grad():
-        method.on_validation_start(data)
-        batch = data.batch("valid")
-        risks = {
-            name: data.task.risk(output, batch.target).mean().item() for name, output in method.variants(batch).items()
-        }
-    assert set(risks) == set(ANSWERS)
-    assert method.chosen == min(risks, key=lambda name: risks[name])
-    torch.testing.assert_close(method(batch), method.variants(batch)[method.chosen])
-    assert any(method.chosen in note and "lowest validation risk" in note for note in method.notes())
-
-
-def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
-    knobs = {
-        "name": "imml",
-        "warmup": 1,
-        "predict": "auto",
-        "head": "dictionary",
-        "bank": 20,
-        "centres": 4,
-        "hidden": 8,
-    }
-    spec = small_spec(method=knobs)
-
-    class Kill(Callback):
-        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-            if trainer.current_epoch == 2:
-                raise KeyError("killed")
-
-    whole = small_run(tmp_path / "whole", method=knobs)
-    with pytest.raises(KeyError):
-        train_run(spec, tmp_path / "cut", callbacks=[Kill()], progress=False)
-    again = train_run(spec, tmp_path / "cut", progress=False)
-    states = [read_checkpoint(run.path / "checkpoints" / "last.safetensors")["state_dict"] for run in (whole, again)]
-    assert states[0].keys() == states[1].keys()
-    assert any("bank.values" in name for name in states[0])
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name
-    curves = [(run.path / "log.csv").read_text() for run in (whole, again)]
-    assert curves[0] == curves[1]
-    notes = json.loads((whole.path / "done.json").read_text())["notes"]
-    assert notes[-2:] == list(CHECKLIST)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
-from deconfound.nn.predominant import PredominanceWarning, Predominant, evenly
+from deconfound.nn.predominant import PredominanceWarning, Predominant
 from deconfound.signal import Signal
 from deconfound.task import Task
 
@@ -111,8 +111,3 @@ def test_rows_that_lack_a_modality_are_looked_at_too() -> None:
     dataset, part = replace(dataset, signals=signals), Predominant(["text", "audio"], "auto")
     part.measure(backbone(dataset), dataset)
     assert part.active == {"audio": 1.0}
-
-
-def test_evenly_spaced_rows() -> None:
-    assert evenly(range(3, 6)).tolist() == [3, 4, 5]
-    assert evenly(range(10), 4).tolist() == [0, 3, 6, 9]

@@ -32,6 +32,7 @@ from deconfound.nn.directions import Directions
 from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width
 from deconfound.nn.environments import Draws, Environments, NoiseScale, RawNoise
 from deconfound.nn.survey import Movement, check_environments, directions_note, find_directions, label_bins, survey
+from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
 from deconfound.objectives.dependence import normalised_hsic
@@ -258,8 +259,7 @@ class CmIR(Method):
         if self.cross_modal is not None and self.cross_modal.aligned:
             views = views.detach()  # or the prediction would bring back what one modality alone knows
         outputs = self._predict(views, present)
-        count = len(outputs)
-        risks = self.backbone.task.risk(outputs.flatten(0, 1), target.repeat(count)).unflatten(0, (count, -1))
+        risks = risks_of_each(self.backbone.task, outputs, target)
         mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
         return mean, outputs[0]
 

@@ -12,7 +12,8 @@ from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.method import Loss, Method
 from deconfound.nn.survey import training_rows
-from deconfound.nn.unimodal import UnimodalHeads, mean_risks, unimodal_risks
+from deconfound.nn.unimodal import UnimodalHeads, mean_risks
+from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.blending import blend_weights
 from deconfound.objectives.rows import row_mean
 from deconfound.signal import Batch
@@ -63,7 +64,7 @@ class GradientBlending(Method):
         features = self.backbone.encode(batch)
         output = self.backbone.predict(features, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
-        single = unimodal_risks(self.backbone, self.heads(features), batch.target)
+        single = risks_of_each(self.backbone.task, self.heads(features), batch.target)
         own = row_mean(single, self.heads.presence(batch.present))
         total = (self.weights * torch.cat([risks.mean()[None], own])).sum()
         terms = {"prediction": risks.mean()}

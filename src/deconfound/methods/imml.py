@@ -19,13 +19,14 @@ from pydantic import Field
 from torch import Tensor
 
 from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.dataset import Dataset, evenly
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method, Representations
 from deconfound.nn.front_door import Averaging, Form, Weights
 from deconfound.nn.interventions import ANSWERS, Answers, Interventions, Seen
 from deconfound.nn.knowledge import Knowledge, Twins
-from deconfound.nn.predominant import Predominant, evenly
+from deconfound.nn.layers import in_eval_mode
+from deconfound.nn.predominant import Predominant
 from deconfound.objectives.alignment import Alignment, alignment
 from deconfound.objectives.front_door import Head
 from deconfound.objectives.rows import row_mean
@@ -133,6 +134,8 @@ class IMML(Method):
         self.register_buffer("choice", torch.tensor(0 if predict == "auto" else ANSWERS.index(predict)))
 
     def forward(self, batch: Batch) -> Tensor:
+        if self.chosen == "task":
+            return self.backbone.predict(self.backbone.encode(batch), batch.present)
         return self._answers(batch).answer(self.chosen, self.interventions.mix)
 
     @property
@@ -184,12 +187,11 @@ class IMML(Method):
 
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         """Measure contributions; after the warm-up decide which modality predominates; make the dictionary anew."""
-        self.eval()
-        self.predominant.contribute(self.backbone, development)
-        if epoch >= self.warmup and not bool(self.predominant.decided):
-            self.predominant.measure(self.backbone, development)
-        self.interventions.summarise(generator)
-        self.train()
+        with in_eval_mode(self):
+            self.predominant.contribute(self.backbone, development)
+            if epoch >= self.warmup and not bool(self.predominant.decided):
+                self.predominant.measure(self.backbone, development)
+            self.interventions.summarise(generator)
 
     def on_validation_start(self, development: Dataset) -> None:
         """Where `predict` is "auto": take the prediction with the lowest mean risk on the validation rows."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from deconfound.backbone import Backbone
 from deconfound.method import Loss, Method
 from deconfound.nn.layers import module_key
-from deconfound.nn.unimodal import UnimodalHeads, unimodal_risks
+from deconfound.nn.unimodal import UnimodalHeads
+from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.pareto import pareto_coefficients
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
@@ -52,7 +53,7 @@ class MMPareto(Method):
         features = self.backbone.encode(batch)
         output = self.backbone.predict(features, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
-        single = unimodal_risks(self.backbone, self.heads(features), batch.target)
+        single = risks_of_each(self.backbone.task, self.heads(features), batch.target)
         terms = {
             "prediction": risks.mean(),
             "unimodal": row_mean(single, self.heads.presence(batch.present)).sum(),

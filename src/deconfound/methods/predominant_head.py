@@ -16,8 +16,8 @@ from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method
-from deconfound.nn.unimodal import UnimodalHeads, mean_risks, unimodal_risks
-from deconfound.objectives.averaging import average
+from deconfound.nn.unimodal import UnimodalHeads, mean_risks
+from deconfound.objectives.averaging import average, risks_of_each
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
 from deconfound.signal import Batch
@@ -76,7 +76,7 @@ class PredominantHead(Method):
         single = self.heads(seen)
         output = self._both(fused, single, batch)
         target, task = batch.target, self.backbone.task
-        risks = row_mean(unimodal_risks(self.backbone, single, target), self.heads.presence(batch.present))
+        risks = row_mean(risks_of_each(self.backbone.task, single, target), self.heads.presence(batch.present))
         terms = {"prediction": task.risk(fused, target).mean(), "head": (self.share * risks).sum()}
         total = terms["prediction"] + self.weight * terms["head"]
         monitors = {}

@@ -13,7 +13,7 @@ from deconfound.dataset import Dataset
 from deconfound.method import Loss, Method
 from deconfound.nn.fusions import qmf
 from deconfound.nn.history import LossHistory, rank_risk
-from deconfound.nn.unimodal import unimodal_risks
+from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
 from deconfound.signal import Batch
@@ -63,7 +63,7 @@ class QualityAwareFusion(Method):
         single, confidence = fusion.single(features)
         output = fusion.join(single, confidence, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
-        own = unimodal_risks(self.backbone, single, batch.target)
+        own = risks_of_each(self.backbone.task, single, batch.target)
         history = self.history(batch.ids, own, present)
         terms = {
             "prediction": risks.mean(),

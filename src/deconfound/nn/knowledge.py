@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deconfound.nn.disentangle import StackedLinear, by_width
-from deconfound.nn.layers import module_key
+from deconfound.nn.layers import encode_each
 from deconfound.signal import Signal
 
 
@@ -58,7 +58,4 @@ class Twins(nn.Module):
 
     def forward(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
         """Standardised signals → modality → (B, H) features, 0 in rows where the modality is absent."""
-        return {
-            name: self.encoders[module_key(name)](signal.values, signal.mask).masked_fill(~signal.present[:, None], 0)
-            for name, signal in signals.items()
-        }
+        return encode_each(self.encoders, signals)

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 from torch import Tensor, nn
+
+from deconfound.signal import Signal
 
 
 def module_key(name: str) -> str:
     """A modality's name as `nn.ModuleDict` accepts it: no dot, and not an attribute such as "keys" or "type"."""
     name = name.replace(".", "/") or "_"
     return f"{name}_" if hasattr(nn.ModuleDict, name) or name == "training" else name
+
+
+@contextmanager
+def in_eval_mode(module: nn.Module) -> Iterator[None]:
+    """The module and its parts in eval mode; afterwards each is as it was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def encode_each(encoders: nn.ModuleDict, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
+    """Standardised signals → modality → (B, H) features, 0 in rows where the modality is absent."""
+    return {
+        name: encoders[module_key(name)](signal.values, signal.mask).masked_fill(~signal.present[:, None], 0)
+        for name, signal in signals.items()
+    }
 
 
 def mlp(inputs: int, hidden: int, outputs: int, *, depth: int, dropout: float) -> nn.Sequential:

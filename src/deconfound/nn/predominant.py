@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.dataset import Dataset, evenly
 from deconfound.predominance import BALANCED, Verdict, linear_outputs, row_scores, shapley, subsets, verdict
 
 MOST_ROWS = 2048
@@ -69,7 +69,7 @@ class Predominant(nn.Module):
         one environment (of 30 or more), clearly have another predominant modality.
         """
         task = backbone.task
-        train, valid = (evenly(development.rows(split)) for split in ("train", "valid"))
+        train, valid = (evenly(development.rows(split), MOST_ROWS) for split in ("train", "valid"))
         seen, new = (features_of(backbone, development, rows, self.share.device) for rows in (train, valid))
         y, y_new = development.target[train].numpy(), development.target[valid].numpy()
 
@@ -121,12 +121,6 @@ class Predominant(nn.Module):
             scores[subset] = row_scores(output, target, backbone.task.kind)
         values = shapley(scores, self.names)
         self.contribution.copy_(torch.tensor([float(values[name].mean()) for name in self.names]))
-
-
-def evenly(rows: range, most: int = MOST_ROWS) -> Tensor:
-    """(R,) int64 rows of a range, evenly spaced where there are more than `most`."""
-    count = min(len(rows), most)
-    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()
 
 
 @torch.no_grad()

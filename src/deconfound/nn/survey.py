@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.dataset import Dataset, evenly
 from deconfound.errors import DataError
 from deconfound.nn.directions import Directions, without_shifts
+from deconfound.nn.layers import in_eval_mode
 from deconfound.signal import Batch
 from deconfound.task import Task
 
@@ -40,9 +41,7 @@ class Survey:
 
 def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
     """(R,) int64 numbers of at most so many training rows, evenly spaced."""
-    rows = development.rows("train")
-    count = min(len(rows), most)
-    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()
+    return evenly(development.rows("train"), most)
 
 
 @torch.no_grad()
@@ -53,14 +52,9 @@ def survey(backbone: Backbone, development: Dataset, *, encoded: bool = True) ->
         encoded: what the encoders make of them; if False, the standardised input, its mean over steps, without tokens.
     """
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
-    training = {part: part.training for part in backbone.modules()}
-    backbone.eval()
-    try:
+    with in_eval_mode(backbone):
         batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
         found = [backbone.encode(batch) if encoded else pooled(batch, backbone) for batch in batches]
-    finally:
-        for part, mode in training.items():
-            part.training = mode
     return Survey(
         {name: torch.cat([each[name] for each in found]) for name in found[0]},
         {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
-from deconfound.nn.layers import module_key
+from deconfound.nn.layers import in_eval_mode, module_key
+from deconfound.objectives.averaging import risks_of_each
 from deconfound.signal import Batch
 
 _CHUNK = 512
@@ -35,12 +36,6 @@ class UnimodalHeads(nn.Module):
     def presence(self, present: Mapping[str, Tensor]) -> Tensor:
         """(M, B) bool, in the order of `names`."""
         return torch.stack([present[name] for name in self.names])
-
-
-def unimodal_risks(backbone: Backbone, outputs: Tensor, target: Tensor) -> Tensor:
-    """Risk of every row and prediction: (M, B, outputs), (B,) → (M, B)."""
-    count = len(outputs)
-    return backbone.task.risk(outputs.flatten(0, 1), target.repeat(count)).unflatten(0, (count, -1))
 
 
 def alone(backbone: Backbone, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
@@ -78,16 +73,10 @@ def mean_risks(module: nn.Module, predict: Callable[[Batch], Tensor], data: Data
         (V,) on the CPU.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
     total = torch.zeros(())
-    try:
+    with in_eval_mode(module):
         for chunk in rows.split(_CHUNK):
             batch = data.batch(chunk).to(device)
-            outputs = predict(batch).float()
-            risks = data.task.risk(outputs.flatten(0, 1), batch.target.repeat(len(outputs)))
-            total = total + risks.unflatten(0, (len(outputs), -1)).double().sum(1).cpu()
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
+            risks = risks_of_each(data.task, predict(batch).float(), batch.target)
+            total = total + risks.double().sum(1).cpu()
     return total / len(rows)

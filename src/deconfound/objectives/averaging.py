@@ -24,6 +24,12 @@ def average(task: Task, outputs: Tensor, weights: Tensor) -> Tensor:
     return torch.logsumexp(outputs.log_softmax(2) + share.log(), 0)
 
 
+def risks_of_each(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
+    """Risk of every row under each of V predictions: (V, B, outputs), (B,) → (V, B)."""
+    count = len(outputs)
+    return task.risk(outputs.flatten(0, 1), target.repeat(count)).unflatten(0, (count, -1))
+
+
 def confidence_in_truth(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
     """How much each prediction believes in the truth.
 
@@ -35,7 +41,7 @@ def confidence_in_truth(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
         (V, B) in [0, 1]: the probability of the true class; in a regression exp(-risk / s) with s the risk of the batch's
         mean target, so that the scale of the target does not count. The second is our reading.
     """
-    risks = task.risk(outputs.flatten(0, 1), target.repeat(len(outputs))).unflatten(0, (len(outputs), -1))
+    risks = risks_of_each(task, outputs, target)
     if task.kind == "regression":
         constant = target.mean().expand(len(target), 1)
         risks = risks / task.risk(constant, target).mean().clamp(min=1e-12)
