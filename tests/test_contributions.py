@@ -132,3 +132,18 @@ def test_the_command_measures_a_store_and_a_run(tmp_path: Path, capsys: pytest.C
     assert len(shown["conflicts"]) == len(list(combinations(run.modalities, 2))) * 2
     assert shown["verdict"]["predominant"]
     assert not (run.path / "openings.jsonl").exists()
+
+
+def test_what_cannot_be_asked_is_refused_before_any_prediction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method = Toy()
+    with pytest.raises(DataError, match="no metadata column 'rom'"):
+        contributions_of_run(method, rows(80), "toy", "rom")
+    assert not method.seen
+    store = save(data(flat(0.3, 1.2)), tmp_path / "store")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["predominance", str(store), "--mask", "--out", str(tmp_path / "rows.csv")])
+    assert end.value.code != 0
+    assert "is no run, and --mask asks what a trained method rests on" in capsys.readouterr().err
+    assert not (tmp_path / "rows.csv").exists()

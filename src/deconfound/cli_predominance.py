@@ -30,7 +30,12 @@ def predominance(
     Example: deconfound predominance demo/erm-0
     """
     from deconfound.contributions import as_text
+    from deconfound.errors import RunError
 
+    if mask and not (source / "spec.json").is_file():
+        raise RunError(
+            f"{source} is no run, and --mask asks what a trained method rests on; name a run, or leave it out"
+        )
     found = _measure(source, group, store)
     if mask:
         write_masked(source, store)

@@ -105,7 +105,7 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
     """
     from deconfound.evaluation import CHUNK, evaluating, outputs
 
-    data = dataset.development()
+    data = _comparable(dataset, group)
 
     def predict(present: Subset, rows: torch.Tensor) -> np.ndarray:
         gone = [modality for modality in data.signals if modality not in present]
@@ -126,7 +126,7 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
     Fitted on training rows (at most `probe.MOST_ROWS`), judged on validation rows. Arguments and errors as of
     `contributions_of_run`.
     """
-    data = dataset.development()
+    data = _comparable(dataset, group)
     train = evenly(data.rows("train"), MOST_ROWS)
     encode = {m: pooling(signal.select(train)) for m, signal in data.signals.items()}
     y, task = data.target[train].numpy(), data.task
@@ -150,10 +150,19 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
     return _measured(data, predict, "linear heads on the inputs", verdict({m: crossed(m) for m in data.signals}), group)
 
 
-def _measured(data: Dataset, predict: Outputs, source: str, training: Verdict, group: str) -> Contributions:
-    names, kind = list(data.signals), data.task.kind
+def _comparable(dataset: Dataset, group: str) -> Dataset:
+    """The development rows, after a look at what was asked for: predictions take long."""
+    data = dataset.development()
+    names = list(data.signals)
     if len(names) < 2:
         raise DataError(f"{data.name} has one modality, {names[0]!r}; there is nothing to compare it with")
+    if group:
+        data.groups(group)
+    return data
+
+
+def _measured(data: Dataset, predict: Outputs, source: str, training: Verdict, group: str) -> Contributions:
+    names, kind = list(data.signals), data.task.kind
     rows = torch.arange(data.rows("valid").start, data.rows("valid").stop)
     target = data.target[rows].numpy()
     wanted = subsets(names) if len(names) <= MOST_MODALITIES else [frozenset([name]) for name in names]

@@ -55,6 +55,7 @@ def test_it_is_the_mean_over_the_aligned_pairs_of_rows_that_have_both() -> None:
     parts, present = torch.randn(3, 8, 4, generator=generator()), torch.rand(3, 8, generator=generator(1)) < 0.8
     assert found(parts, present).item() == 0
     found.correlation.copy_(torch.tensor([0.9, 0.1, 0.5]))  # a-b, a-c, b-c
+    found.measured.fill_(True)
     assert found.aligned == [(0, 1), (1, 2)]
     each = [instance_alignment(parts[i], parts[j], present[i] & present[j], 0.3) for i, j in ((0, 1), (1, 2))]
     torch.testing.assert_close(found(parts, present), torch.stack(each).mean())
@@ -76,13 +77,18 @@ def test_tokens_and_modalities_that_never_meet_are_not_aligned() -> None:
     apart = Dataset.build(
         "apart", data.task, signals, data.target, data.columns, data.metadata["split"].to_numpy()
     )  # fmt: skip
-    assert measured(apart).correlation.tolist() == [0]
+    never_met = measured(apart)
+    assert never_met.aligned == []
+    assert "m1-m2 not measurable; none reaches 0.5" in never_met.notes()[0]
     words = Signal(torch.ones(len(data), 2, dtype=torch.int64), torch.ones(len(data), 2, dtype=torch.bool))
     both = {"m1": data.signals["m1"], "words": words}
     told = Dataset.build("told", data.task, both, data.target, data.columns, data.metadata["split"].to_numpy())
     found = CrossModal(["m1", "words"], 0.2, 0.5)
     found.measure(Backbone.build(told.modalities, told.task, hidden=4, encoders={"words": Words()}), told, generator())
-    assert found.correlation.tolist() == [0]
+    assert found.aligned == []
+    assert "m1-words not measurable" in found.notes()[0]
+    assert measured(apart, needed=-1.0).aligned == [(0, 1)]  # asked for, whatever the data say
+    assert CrossModal(["m1", "words"], 0.2, -1.0).aligned == []  # not yet measured
 
 
 class Words(torch.nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from math import isnan
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.nn.survey import survey
 from deconfound.objectives.alignment import instance_alignment
-from deconfound.objectives.canonical import label_columns, residual_correlation
+from deconfound.objectives.canonical import FEWEST, label_columns, residual_correlation
 
 
 class CrossModal(nn.Module):
@@ -41,20 +42,23 @@ class CrossModal(nn.Module):
     @property
     def aligned(self) -> list[tuple[int, int]]:
         """The pairs that are aligned; none before `measure`."""
-        enough = self.correlation >= self.needed
+        enough = (self.correlation.nan_to_num() >= self.needed) & self.measured
         return [pair for pair, flag in zip(self.pairs, enough.tolist(), strict=True) if flag]
 
     @torch.no_grad()
     def measure(self, backbone: Backbone, development: Dataset, generator: torch.Generator) -> None:
-        """Measure every pair on the standardised inputs of the training rows that have both."""
+        """Measure every pair on the standardised inputs of the training rows that have both.
+
+        A pair with tokens, or with too few such rows, has no number and counts as 0.
+        """
         seen = survey(backbone, development, encoded=False)
         given = label_columns(seen.target, seen.env, backbone.task.kind == "classification")
         found = []
         for a, b in ((self.names[i], self.names[j]) for i, j in self.pairs):
-            if a not in seen.features or b not in seen.features:
-                found.append(0.0)
-                continue
             both = seen.present[a] & seen.present[b]
+            if a not in seen.features or b not in seen.features or int(both.sum()) < FEWEST:
+                found.append(torch.nan)
+                continue
             found.append(residual_correlation(seen.features[a][both], seen.features[b][both], given[both], generator))
         self.correlation.copy_(torch.tensor(found))
         self.measured.fill_(True)
@@ -70,7 +74,7 @@ class CrossModal(nn.Module):
         if not self.measured:
             return ()
         found = ", ".join(
-            f"{self.names[i]}-{self.names[j]} {value:.2f}"
+            f"{self.names[i]}-{self.names[j]} " + ("not measurable" if isnan(value) else f"{value:.2f}")
             for (i, j), value in zip(self.pairs, self.correlation.tolist(), strict=True)
         )
         what = f"canonical correlation of modalities beyond label and environment: {found}"

@@ -7,6 +7,8 @@ from torch import Tensor
 
 COMPONENTS = 20
 """Most principal components per modality."""
+FEWEST = 2 * COMPONENTS
+"""Rows below which nothing is measured."""
 
 
 def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator: torch.Generator) -> float:
@@ -27,7 +29,7 @@ def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator
         in [-1, 1]; 0 with fewer than 40 rows or without residual.
     """
     count = len(given)
-    if count < 2 * COMPONENTS:
+    if count < FEWEST:
         return 0.0
     order = torch.randperm(count, generator=generator, device=generator.device).cpu()
     fit, held = order[: count // 2], order[count // 2 :]
