@@ -12,19 +12,73 @@ import argparse
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from folds import fold_table
+
+from deconfound.sweep_spec import SweepSpec
 
 HERE, DOCS, STORES = Path("benchmarks"), Path("docs"), Path("runs/stores")
 """Relative to the root of the repository: the report prints the paths it was given."""
-SCENARIOS = {
-    "synthetic": ["test-iid", "test-flip", "test-zero", "gaussian"],
-    "mosi": ["test", "gaussian", "drop-frames"],
-    "crema-d": ["test-iid", "test-ood", "gaussian"],
-    "av-digits": ["test-iid", "test-ood", "gaussian"],
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published of a sweep.
+
+    Args:
+        scenarios: columns of its tables; a scenario with severities is the area under its curve.
+        baselines: methods that all are compared with, one table of differences each.
+        worst: group and scenarios of a further table, "" for none.
+        datasets: that get tables of their own; all if empty.
+        folds: scenario and metric of one table over the datasets that have it, each leaving something out.
+    """
+
+    scenarios: tuple[str, ...]
+    baselines: tuple[str, ...] = ("erm",)
+    worst: str = ""
+    worst_scenarios: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    folds: tuple[str, str] | None = None
+
+
+SWEEPS = {
+    "synthetic": Published(
+        ("test-iid", "test-flip", "test-zero", "gaussian"),
+        worst="worst(environment)",
+        worst_scenarios=("test-iid", "test-flip"),
+    ),
+    "mosi": Published(
+        ("test", "gaussian", "drop-frames"), ("erm, text alone", "erm"), worst="worst(video)", worst_scenarios=("test",)
+    ),
+    "crema-d": Published(
+        ("test-iid", "test-ood", "gaussian"), worst="worst(sex)", worst_scenarios=("test-iid", "test-ood")
+    ),
+    "av-digits": Published(
+        ("test-iid", "gaussian"),
+        worst="worst(speaker)",
+        worst_scenarios=("test-iid",),
+        datasets=("av-digits-random",),
+        folds=("test-ood", "accuracy"),
+    ),
 }
-"""Sweep → columns of its tables; a scenario with severities is the area under its curve."""
-BASELINES = {"mosi": "erm text"}
-"""Sweep → method that the others are compared with, where it is not erm."""
+"""In the order of the page."""
+INTERVENING = ("imml", "imml-robust")
+"""Methods whose other predictions get a table."""
+PAGE = {
+    "--method": (
+        *("erm", "erm, text alone", "erm + noise", "erm + vrex", "cmir", "cmir-e", "imml", "imml-robust"),
+        *("predominant-head", "qmf"),
+    ),
+    "--dataset": ("private causes", "shared causes", "mosi", "crema-d-votes-levels", "av-digits-random"),
+}
+"""What the report page shows: with all methods of all datasets it would be many times as large."""
+INTRODUCTION = """# Tables of the benchmark
+
+Made by `make benchmark`; each table says its protocol, selection rule, budget, seeds and test.
+[What they show](benchmarks.md), [figures of the main methods](benchmark.html).
+"""
 
 
 def call(*words: str) -> str:
@@ -37,6 +91,55 @@ def call(*words: str) -> str:
     return done.stdout
 
 
+def options_of(name: str, values: tuple[str, ...]) -> list[str]:
+    """An option once for each value."""
+    return [word for value in values for word in (name, value)]
+
+
+def tables(name: str, folder: Path, methods: tuple[str, ...]) -> list[str]:
+    """All tables of a sweep, as Markdown.
+
+    Args:
+        methods: labels of the sweep; the other predictions of a model have their own table.
+    """
+    shown = SWEEPS[name]
+    where = [str(folder), *options_of("--dataset", shown.datasets)]
+    own, columns = options_of("--method", methods), options_of("--scenario", shown.scenarios)
+    first = ["--baseline", shown.baselines[0]]
+    text = [f"## {name}", "", call("table", *where, *own, *columns, *first), ""]
+    for baseline in shown.baselines:
+        made = call("table", *where, *own, *columns, "--baseline", baseline, "--show", "difference")
+        text += [f"### {name}: differences from {baseline}", "", made, ""]
+    if shown.worst:
+        groups = [*options_of("--scenario", shown.worst_scenarios), "--group", shown.worst]
+        text += [f"### {name}: worst group", "", call("table", *where, *own, *groups, *first), ""]
+    others = [each for method in INTERVENING for each in (method, *(f"{method} [{v}]" for v in variants(method)))]
+    asked = options_of("--method", (shown.baselines[0], *others))
+    made = call("table", *where, *asked, *columns, *first, "--show", "difference")
+    text += [f"### {name}: the predictions of one model", "", made, ""]
+    if shown.folds:
+        text += [f"### {name}: one left out", "", fold_table(folder, *shown.folds, methods), ""]
+    return text
+
+
+def variants(method: str) -> tuple[str, ...]:
+    """Names of the predictions beside a method's own."""
+    own = {"imml": "task", "imml-robust": "do"}[method]
+    return tuple(name for name in ("task", "do", "avg", "z-only") if name != own)
+
+
+def publish(names: list[str], out: Path, workers: int) -> None:
+    """Run the sweeps, write their tables and the page."""
+    text = [INTRODUCTION]
+    for name in names:
+        folder, spec = out / name, HERE / "tables" / f"{name}.toml"
+        call("sweep", str(spec), "--out", str(folder), "--executor", "processes", "--workers", str(workers))
+        text += tables(name, folder, tuple(method.title for method in SweepSpec.read(spec).method))
+        (DOCS / "benchmark-tables.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+    shown = [word for option, values in PAGE.items() for word in options_of(option, values)] if len(names) > 1 else []
+    call("report", *[str(out / name) for name in names], *shown, "--out", str(DOCS / "benchmark.html"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, help="holds mosi/, crema-d-votes/ and av-digits/")
@@ -46,28 +149,10 @@ def main() -> None:
     if options.corpora:
         options.corpora = options.corpora.resolve()
     os.chdir(Path(__file__).parents[1])
-    sweeps = ["synthetic"]
     if options.corpora:
         build = [sys.executable, str(HERE / "data" / "build.py"), str(options.corpora), "--out", str(STORES)]
         subprocess.run(build, check=True)
-        sweeps = list(SCENARIOS)
-    text = [
-        "# Tables of the benchmark",
-        "",
-        "Made by `make benchmark`; each table says its protocol, selection rule, seeds and test. "
-        "[What they show](benchmarks.md), [all figures](benchmark.html).",
-        "",
-    ]
-    for name in sweeps:
-        folder = options.out / name
-        spec = HERE / "tables" / f"{name}.toml"
-        call("sweep", str(spec), "--out", str(folder), "--executor", "processes", "--workers", str(options.workers))
-        words = [word for scenario in SCENARIOS[name] for word in ("--scenario", scenario)]
-        words += ["--baseline", BASELINES.get(name, "erm")]
-        text += [f"## {name}", "", call("table", str(folder), *words), ""]
-        text += [f"### {name}: differences", "", call("table", str(folder), *words, "--show", "difference"), ""]
-    (DOCS / "benchmark-tables.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
-    call("report", *[str(options.out / name) for name in sweeps], "--out", str(DOCS / "benchmark.html"))
+    publish(list(SWEEPS) if options.corpora else ["synthetic"], options.out, options.workers)
 
 
 if __name__ == "__main__":
