@@ -14,8 +14,9 @@ class LossHistory(nn.Module):
     """Mean loss per modality and training row, as a share of the range over all rows.
 
     The table has one column per training row, so its size is known when training begins: `grow` sets it, and loading a
-    state takes the size of the saved table. Until then it is empty and only the present losses count. Processes that
-    train together each know the rows that they saw.
+    state takes the size of the saved table. Until then it is empty and only the present losses count. Where several
+    processes train together the engine copies the buffers of the first one to all before each step, so a process knows
+    the rows that the first one saw and those of its own batch.
 
     Args:
         modalities: M.
