@@ -105,6 +105,8 @@ CLAIMS: dict[str, tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]] = {
     ),
 }
 """Claim → worlds and methods."""
+PROBED = ["A"]
+"""World of the ablations, whose parts are probed."""
 
 
 def main() -> None:
@@ -127,7 +129,7 @@ def main() -> None:
             scenarios = [*SCENARIOS, *([{"name": "test-mirror", "split": "test-mirror"}] if mirrored else [])]
             values = {"name": claim, "seeds": 1, "base": BASE, "dataset": drawn, "method": methods}
             sweep({**values, "evaluation": {"tables": scenarios}}, folder / "sweep", options.workers)
-        rows += [{"claim": claim, **row} for row in measured(folder)]
+        rows += [{"claim": claim, **row} for row in measured(folder, PROBED, options.workers)]
         write(options.out / "claims.csv", rows)
         print(f"{claim}: done", flush=True)
 

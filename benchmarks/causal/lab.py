@@ -106,7 +106,8 @@ def main() -> None:
     chosen = tune(options.out, RULE, options.draws, options.workers)
     rows = []
     for group in TUNED_ON:
-        rows += measured(final(options.out, group, chosen, options.seeds, options.workers))
+        folder = final(options.out, group, chosen, options.seeds, options.workers)
+        rows += measured(folder, list(TUNED_ON.values()), options.workers)
         write(options.out / "results.csv", rows)
         print(f"family {group}: done", flush=True)
     for rule in ("leave-one-environment-out", "valid"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,26 @@ from deconfound.records import read_records
 from deconfound.run import Run
 
 
-def measured(folder: Path, part: str = "*") -> list[dict[str, Any]]:
-    """One row per evaluated run of the sweeps under a folder; kept beside the run, so a second call reads it."""
-    return [_cached(done.parent) for done in sorted(folder.glob(f"{part}/runs/*/evaluated.json"))]
+def measured(folder: Path, probed: Collection[str], workers: int) -> list[dict[str, Any]]:
+    """One row per evaluated run of the sweeps under a folder; kept beside the run, so a second call reads it.
+
+    Args:
+        probed: worlds in which the parts are probed for causes and shortcuts, which takes a second per run.
+    """
+    runs = [done.parent for done in sorted(folder.glob("*/runs/*/evaluated.json"))]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_cached, runs, [probed] * len(runs), chunksize=8))
 
 
-def _cached(folder: Path) -> dict[str, Any]:
+def _cached(folder: Path, probed: Collection[str]) -> dict[str, Any]:
+    torch.set_num_threads(1)
     kept = folder / "measured.json"
     if not kept.is_file():
-        kept.write_text(json.dumps(_measure(folder)), encoding="utf-8")
+        kept.write_text(json.dumps(_measure(folder, probed)), encoding="utf-8")
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
-def _measure(folder: Path) -> dict[str, Any]:
+def _measure(folder: Path, probed: Collection[str]) -> dict[str, Any]:
     run = Run.open(folder)
     knobs = run.spec.data.synthetic or {}
     row: dict[str, Any] = {"world": knobs["name"], "method": run.spec.name, "seed": knobs["seed"]}
@@ -37,13 +46,13 @@ def _measure(folder: Path) -> dict[str, Any]:
         if record.metric != metric or (record.group != "all" and not record.group.startswith("worst(")):
             continue
         name = record.scenario + ("" if record.group == "all" else " worst")
-        if record.scenario.startswith("present=") and record.group == "all":
-            drops.append(record.value)
+        if record.scenario.startswith("present="):
+            drops += [record.value] if record.group == "all" else []
         elif record.severity == 0 or record.scenario == "noise":
             row[name] = record.value
     row["drop"] = float(np.mean(drops))
     row["seconds"] = run.done["seconds"]  # type: ignore[index]
-    return row if run.spec.name == "oracle" else {**row, **_recovered(run)}
+    return {**row, **_recovered(run)} if knobs["name"] in probed and run.spec.name != "oracle" else row
 
 
 @torch.no_grad()
