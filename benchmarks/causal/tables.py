@@ -15,6 +15,7 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import pandas as pd
+from contenders import CONTENDERS, ENCODED, label
 from scipy import stats
 from worlds import EXTRA, TUNED_ON, WORLDS
 
@@ -166,6 +167,8 @@ def claims(rows: pd.DataFrame) -> list[str]:
 
 def page(out: Path) -> list[str]:
     rows = pd.read_csv(out / "results.csv")
+    order = ["oracle", *map(label, CONTENDERS), label(ENCODED)]
+    rows = rows.sort_values("method", key=lambda names: names.map(order.index), kind="stable")
     worlds = [w for w in WORLDS if w in set(rows.world)]
     seeds = rows.groupby("world").seed.nunique().min()
     lines = [
