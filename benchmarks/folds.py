@@ -78,7 +78,7 @@ def fold_table(folder: Path, scenario: str, metric: str, methods: Sequence[str],
     rows = [f"| {' | '.join(heads)} |", "|---|" + "--:|" * (len(heads) - 1)]
     for line in lines:
         cells = [f"{line.folds[fold]:.3f}" for fold in folds] + [f"{line.mean:.3f}", f"{line.worst:.3f}"]
-        rows.append("| " + " | ".join([line.method, *cells, _difference(line)]) + " |")
+        rows.append("| " + " | ".join([line.method, *cells, difference_text(line)]) + " |")
     seeds = sorted({seed for values in grid[baseline].values() for seed in values})
     note = (
         f"{metric} on {scenario} of {len(folds)} datasets, each of which leaves out the one named; means over the seeds "
@@ -89,7 +89,8 @@ def fold_table(folder: Path, scenario: str, metric: str, methods: Sequence[str],
     return "\n".join([*rows, "", note, ""])
 
 
-def _difference(line: Line) -> str:
+def difference_text(line: Line) -> str:
+    """Difference from the baseline, its interval and mark; "" for the baseline."""
     found = line.difference
     if found is None or found.low is None or found.high is None:
         return ""
