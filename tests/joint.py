@@ -56,7 +56,12 @@ class Launcher:
         self.zygote = subprocess.Popen([sys.executable, "-c", ZYGOTE], stdin=-1, stdout=-1, text=True)
 
     def begin(
-        self, out: Path, variables: Sequence[Mapping[str, str]], *, method: str = "cmir", **train: Any
+        self,
+        out: Path,
+        variables: Sequence[Mapping[str, str]],
+        *,
+        method: str | Mapping[str, Any] = "cmir",
+        **train: Any,
     ) -> list[int]:
         """One process for each set of environment variables; numbers of the processes, the first one begun last."""
         begun = []

@@ -55,6 +55,27 @@ def test_two_nodes_that_are_killed_end_like_an_undisturbed_run_of_two_processes(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+BETWEEN = [
+    {"name": "ogm-ge"},  # changes gradients
+    {"name": "imml", "warmup": 1, "predict": "auto", "head": "dictionary"},  # these look at rows between epochs
+    {"name": "gradient-blending", "every": 1},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", BETWEEN, ids=lambda method: method["name"])
+def test_what_a_method_does_beside_its_loss_is_the_same_with_parted_weights(tmp_path, launcher, method):
+    for strategy in ("ddp", "fsdp"):
+        begun = launcher.begin(
+            tmp_path / strategy, slurm(), method=method, devices=2, strategy=strategy, epochs=2
+        )  # fmt: skip
+        assert launcher.wait(begun) == [0, 0], launcher.errors()
+    copied, parted = (last(tmp_path / strategy)["state_dict"] for strategy in ("ddp", "fsdp"))
+    assert copied.keys() == parted.keys()
+    for name, value in copied.items():
+        torch.testing.assert_close(parted[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_checkpoint_of_two_processes_is_that_of_one(tmp_path, undisturbed, strategy):

@@ -1,6 +1,7 @@
 """Sharded training (`train.strategy = "fsdp"`): every process keeps its part of the weights, gradients and optimiser state.
 
-During a step each process gathers all weights. Checkpoints are gathered too, so that the file is that of one process.
+During a step, and where a method looks at many rows between epochs, each process gathers all weights. Checkpoints are
+gathered too, so that the file is that of one process.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from torch.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
+
+USING = ("training_step", "validation_step", "on_train_epoch_start", "on_validation_epoch_start")
+"""What of the learner calls the method, which needs whole weights."""
 
 
 class Sharded(ModelParallelStrategy):
@@ -42,7 +46,7 @@ class Sharded(ModelParallelStrategy):
         self.model_to_device()
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
         fully_shard(self.model, mesh=mesh, reshard_after_forward=True)  # else validation would leave it gathered
-        for name in ("training_step", "validation_step"):
+        for name in USING:
             register_fsdp_forward_method(self.model, name)
         self.barrier()
         if trainer.state.fn == TrainerFn.FITTING:

@@ -15,7 +15,7 @@ from torch import Tensor
 from deconfound.backbone import Backbone
 from deconfound.method import Loss, Method
 from deconfound.nn.layers import module_key
-from deconfound.nn.processes import common_generator, mean_over_processes
+from deconfound.nn.processes import common_generator, mean_over_processes, parted_like, whole
 from deconfound.nn.unimodal import alone
 from deconfound.objectives.averaging import confidence_in_truth
 from deconfound.objectives.modulation import modulation
@@ -81,8 +81,9 @@ class OGMGE(Method):
         for name, slowed in zip(self.backbone.modalities, self._slowed, strict=True):
             for parameter in self.backbone.encoders[module_key(name)].parameters():
                 if parameter.grad is not None:
-                    gradient = parameter.grad
+                    gradient = whole(parameter.grad)
                     shape = {"dtype": gradient.dtype, "device": gradient.device}
                     fresh = torch.randn(gradient.shape, generator=generator, **shape)
                     spread = self.noise * gradient.std(correction=0)
-                    parameter.grad = slowed.to(gradient.dtype) * gradient + spread * fresh
+                    changed = slowed.to(gradient.dtype) * gradient + spread * fresh
+                    parameter.grad = parted_like(changed, parameter.grad)
