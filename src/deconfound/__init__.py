@@ -1,4 +1,4 @@
-"""Multimodal models that keep working after the data change, and the measurements to prove it.
+"""Multimodal models for data that change, beside honest baselines, and measurements of how well they hold up.
 
 Importing the package loads no PyTorch; each public name is loaded when it is first used.
 """
