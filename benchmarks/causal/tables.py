@@ -15,6 +15,7 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import pandas as pd
+from claims import CLAIMS
 from contenders import CONTENDERS, ENCODED, label
 from scipy import stats
 from worlds import EXTRA, TUNED_ON, WORLDS
@@ -156,7 +157,8 @@ def claims(rows: pd.DataFrame) -> list[str]:
         here = rows[rows.claim == claim]
         if here.empty:
             continue
-        worlds = list(dict.fromkeys(here.world))
+        worlds, order = list(CLAIMS[claim][0]), [label(each) for each in CLAIMS[claim][1]]
+        here = here.sort_values("method", key=lambda names, order=order: names.map(order.index), kind="stable")
         lines += [f"## {title}", ""]
         for column in columns:
             lines += [f"`{column}`, MSE", "", *table(here, column, worlds)]
@@ -195,7 +197,7 @@ def page(out: Path) -> list[str]:
         lower = "classes" not in world
         title = f"## {world}: {'MSE' if lower else 'accuracy'}"
         here = rows[rows.world == world].assign(world="value")
-        lines += [title, ""]
+        lines += [title, "", "Hyper-parameters are those of world A, also where the risk has another scale.", ""]
         for column in ("test-iid", "test-flip", "noise"):
             lines += [f"`{column}`", "", *table(here, column, ["value"], lower)]
     for rule in ("worst-left-out-environment", "leave-one-environment-out", "valid"):
