@@ -161,7 +161,7 @@ def claims(rows: pd.DataFrame) -> list[str]:
         here = here.sort_values("method", key=lambda names, order=order: names.map(order.index), kind="stable")
         lines += [f"## {title}", ""]
         for column in columns:
-            lines += [f"`{column}`, MSE", "", *table(here, column, worlds)]
+            lines += [f"`{column}`, MSE, {here.seed.nunique()} seeds", "", *table(here, column, worlds)]
         if claim.startswith("ablation"):
             lines += ["What the parts hold, kernel probe (linear probe)", "", *recovered(here, worlds[0])]
     return lines
@@ -172,7 +172,7 @@ def page(out: Path) -> list[str]:
     order = ["oracle", *map(label, CONTENDERS), label(ENCODED)]
     rows = rows.sort_values("method", key=lambda names: names.map(order.index), kind="stable")
     worlds = [w for w in WORLDS if w in set(rows.world)]
-    seeds = rows.groupby("world").seed.nunique().min()
+    seeds = rows[rows.world.isin(worlds)].groupby("world").seed.nunique().min()
     lines = [
         "# The causal laboratory",
         "",
@@ -195,8 +195,8 @@ def page(out: Path) -> list[str]:
     extra = [w for w in EXTRA if w in set(rows.world)]
     for world in extra:
         lower = "classes" not in world
-        title = f"## {world}: {'MSE' if lower else 'accuracy'}"
         here = rows[rows.world == world].assign(world="value")
+        title = f"## {world}: {'MSE' if lower else 'accuracy'}, {here.seed.nunique()} seeds"
         lines += [title, "", "Hyper-parameters are those of world A, also where the risk has another scale.", ""]
         for column in ("test-iid", "test-flip", "noise"):
             lines += [f"`{column}`", "", *table(here, column, ["value"], lower)]
