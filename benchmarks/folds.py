@@ -81,10 +81,10 @@ def fold_table(folder: Path, scenario: str, metric: str, methods: Sequence[str],
         rows.append("| " + " | ".join([line.method, *cells, difference_text(line)]) + " |")
     seeds = sorted({seed for values in grid[baseline].values() for seed in values})
     note = (
-        f"{metric} on {scenario} of {len(folds)} datasets, each of which leaves out the one named; means over the seeds "
-        f"{', '.join(map(str, seeds))}. worst: the lowest of them, mean over seeds. Difference: mean over the left-out "
-        "ones \\[95 % t-interval over them, not corrected\\]. ⁺, ⁻: significantly better, worse (Holm correction over "
-        "the methods, α = 0.05)."
+        f"{metric} on {scenario} of {len(folds)} datasets, each of which leaves out the one named; seed"
+        f"{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}. worst: the lowest of them. Difference: mean over the "
+        "left-out ones \\[95 % t-interval over them, not corrected\\]. ⁺, ⁻: significantly better, worse (Holm "
+        "correction over the methods, α = 0.05)."
     )
     return "\n".join([*rows, "", note, ""])
 
