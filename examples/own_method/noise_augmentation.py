@@ -31,10 +31,11 @@ class NoiseAugmentation(Method):
         features = self.backbone.encode_signals(signals)
         noisy = self.backbone.encode_signals({name: self._noisy(s, generator) for name, s in signals.items()})
         risk = self.backbone.task.risk
-        clean_risks = risk(self.backbone.predict(features, batch.present), batch.target)
+        output = self.backbone.predict(features, batch.present)
+        clean_risks = risk(output, batch.target)
         noisy_risks = risk(self.backbone.predict(noisy, batch.present), batch.target)
         terms = {"clean": clean_risks.mean(), "noisy": noisy_risks.mean()}
-        return Loss((terms["clean"] + terms["noisy"]) / 2, terms, clean_risks, features)
+        return Loss((terms["clean"] + terms["noisy"]) / 2, terms, clean_risks, features, output)
 
     def _noisy(self, signal: Signal, generator: torch.Generator) -> Signal:
         noise = torch.randn(signal.values.shape, generator=generator, device=generator.device).to(signal.values)

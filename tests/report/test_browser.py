@@ -63,6 +63,7 @@ def test_scenario_and_group_change_the_figures(browser: Any, rich: Path) -> None
 
 def test_differences_numbers_and_commands_follow(browser: Any, rich: Path) -> None:
     with opened(browser, rich) as page:
+        settle(page, "s1-robust-1")
         page.locator(".numbers[data-chart='s1-robust-1'] summary").click()
         numbers = page.locator(".numbers[data-chart='s1-robust-1'] tbody tr")
         assert numbers.count() == 5
