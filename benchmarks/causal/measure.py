@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from deconfound.diagnostics.matching import dci, matched
 from deconfound.diagnostics.recovery import recovery
 from deconfound.records import read_records
 from deconfound.run import Run
@@ -30,19 +31,27 @@ def measured(folder: Path, probed: Collection[str], workers: int) -> list[dict[s
 
 def _cached(folder: Path, probed: Collection[str]) -> dict[str, Any]:
     torch.set_num_threads(1)
-    kept = folder / "measured.json"
-    if not kept.is_file():
-        kept.write_text(json.dumps(_measure(folder, probed)), encoding="utf-8")
-    return json.loads(kept.read_text(encoding="utf-8"))
-
-
-def _measure(folder: Path, probed: Collection[str]) -> dict[str, Any]:
     run = Run.open(folder)
+    asked = (run.spec.data.synthetic or {})["name"] in probed and run.spec.name != "oracle"
+    row = {**_kept(folder / "measured.json", lambda: _errors(run))}
+    if asked:
+        row |= _kept(folder / "recovered.json", lambda: _recovered(run))
+        row |= _kept(folder / "matched.json", lambda: _matched(run))
+    return row
+
+
+def _kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    if not path.is_file():
+        path.write_text(json.dumps(make()), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _errors(run: Run) -> dict[str, Any]:
     knobs = run.spec.data.synthetic or {}
     row: dict[str, Any] = {"world": knobs["name"], "method": run.spec.name, "seed": knobs["seed"]}
     metric = "mse" if run.task.kind == "regression" else "accuracy"
     drops = []
-    for record in read_records(folder / "records.jsonl"):
+    for record in read_records(run.path / "records.jsonl"):
         if record.metric != metric or (record.group != "all" and not record.group.startswith("worst(")):
             continue
         name = record.scenario + ("" if record.group == "all" else " worst")
@@ -52,7 +61,7 @@ def _measure(folder: Path, probed: Collection[str]) -> dict[str, Any]:
             row[name] = record.value
     row["drop"] = float(np.mean(drops))
     row["seconds"] = run.done["seconds"]  # type: ignore[index]
-    return {**row, **_recovered(run)} if knobs["name"] in probed and run.spec.name != "oracle" else row
+    return row
 
 
 @torch.no_grad()
@@ -70,6 +79,24 @@ def _recovered(run: Run) -> dict[str, float]:
             values.setdefault(f"R2 linear {factor}|{part}", []).append(_number(value.linear))
             values.setdefault(f"R2 kernel {factor}|{part}", []).append(_number(value.kernel))
     return _means(values)
+
+
+@torch.no_grad()
+def _matched(run: Run) -> dict[str, float]:
+    """MCC of the predictive part and the causes, mean over modalities; DCI of both parts and all latents, of the first."""
+    data, method = run.dataset(), run.method()
+    rows = data.rows("test-zero")
+    cut = slice(rows.start, rows.stop)
+    found = method.representations(data.batch("test-zero"))
+    scores = [matched(found.predictive[name].numpy(), data.latents[f"C/{name}"][cut].numpy()) for name in data.signals]
+    first = next(iter(data.signals))
+    parts = [found.predictive[first], *([found.spurious[first]] if first in found.spurious else [])]
+    latents = np.concatenate([data.latents[f"{kind}/{first}"][cut].numpy() for kind in ("C", "S")], axis=1)
+    told = dci(torch.cat(parts, 1).numpy(), latents)
+    row = {"MCC": float(np.mean([np.nan if score is None else score.mcc for score in scores]))}
+    if told is not None:
+        row |= {"D": _number(told.disentanglement), "C": _number(told.completeness), "I": told.informativeness}
+    return row
 
 
 def _number(value: float | None) -> float:

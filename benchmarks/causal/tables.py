@@ -29,6 +29,10 @@ ERRORS = {
     "noise": "sensor noise of one standard deviation",
     "drop": "one modality missing, mean over the three",
 }
+PROBES = (
+    "On rows with ρ = 0: R² of causes and shortcuts from each part by a kernel probe (linear probe); MCC, the mean correlation of "
+    "matched dimensions of Z_inv and causes; disentanglement, completeness and informativeness of all dimensions about all latents."
+)
 PARTS = ("C|inv", "S|inv", "C|spu", "S|spu")
 
 
@@ -95,8 +99,10 @@ def ratios(rows: pd.DataFrame, worlds: Sequence[str]) -> list[str]:
 
 
 def recovered(rows: pd.DataFrame, world: str) -> list[str]:
-    """R² of causes and shortcuts from each part, kernel probe (linear probe)."""
-    lines = ["| method | " + " | ".join(f"R²({part})" for part in PARTS) + " |", "|---" * (len(PARTS) + 1) + "|"]
+    """R² of causes and shortcuts from each part, kernel probe (linear probe); MCC of Z_inv and C; DCI of both parts."""
+    scores = [name for name in ("MCC", "D", "C", "I") if name in rows]
+    titles = [*(f"R²({part})" for part in PARTS), *scores]
+    lines = ["| method | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     here = rows[rows.world == world].drop(columns=["world"]).groupby("method", sort=False).mean(numeric_only=True)
     for method in here.index.drop("oracle", errors="ignore"):
         cells = []
@@ -104,6 +110,7 @@ def recovered(rows: pd.DataFrame, world: str) -> list[str]:
             value = here.get(f"R2 kernel {part}", pd.Series(dtype=float)).get(method, np.nan)
             linear = here.get(f"R2 linear {part}", pd.Series(dtype=float)).get(method, np.nan)
             cells.append("–" if pd.isna(value) else f"{value:.2f} ({linear:.2f})")
+        cells += [f"{here[name][method]:.2f}" for name in scores]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
@@ -163,7 +170,7 @@ def claims(rows: pd.DataFrame) -> list[str]:
         for column in columns:
             lines += [f"`{column}`, MSE, {here.seed.nunique()} seeds", "", *table(here, column, worlds)]
         if claim.startswith("ablation"):
-            lines += ["What the parts hold, kernel probe (linear probe)", "", *recovered(here, worlds[0])]
+            lines += [PROBES, "", *recovered(here, worlds[0])]
     return lines
 
 
@@ -191,7 +198,7 @@ def page(out: Path) -> list[str]:
     lines += ["## Flipped error relative to ERM / to the oracle", "", *ratios(rows, worlds)]
     lines += ["## Flipped error minus that of ERM, paired", "", *against(rows, "test-flip", worlds, "erm")]
     for world in [w for w in ("A", "B one") if w in worlds]:
-        lines += [f"## What the parts hold in world {world}", "", *recovered(rows, world)]
+        lines += [f"## What the parts hold in world {world}", "", PROBES, "", *recovered(rows, world)]
     extra = [w for w in EXTRA if w in set(rows.world)]
     for world in extra:
         lower = "classes" not in world
