@@ -129,7 +129,8 @@ def main() -> None:
             scenarios = [*SCENARIOS, *([{"name": "test-mirror", "split": "test-mirror"}] if mirrored else [])]
             values = {"name": claim, "seeds": 1, "base": BASE, "dataset": drawn, "method": methods}
             sweep({**values, "evaluation": {"tables": scenarios}}, folder / "sweep", options.workers)
-        rows += [{"claim": claim, **row} for row in measured(folder, PROBED if claim.startswith("ablation") else [], options.workers)]
+        probed = PROBED if claim.startswith("ablation") else []
+        rows += [{"claim": claim, **row} for row in measured(folder, probed, options.workers)]
         write(options.out / "claims.csv", rows)
         print(f"{claim}: done", flush=True)
 

@@ -30,8 +30,9 @@ ERRORS = {
     "drop": "one modality missing, mean over the three",
 }
 PROBES = (
-    "On rows with ρ = 0: R² of causes and shortcuts from each part by a kernel probe (linear probe); MCC, the mean correlation of "
-    "matched dimensions of Z_inv and causes; disentanglement, completeness and informativeness of all dimensions about all latents."
+    "On rows with ρ = 0: R² of causes and shortcuts from each part by a kernel probe (linear probe); MCC, the mean "
+    "correlation of matched dimensions of Z_inv and causes; disentanglement, completeness and informativeness of all "
+    "dimensions about all latents."
 )
 PARTS = ("C|inv", "S|inv", "C|spu", "S|spu")
 
