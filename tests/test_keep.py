@@ -8,7 +8,12 @@ from deconfound.checkpoint import read_weights
 
 def test_the_last_epoch_is_kept_without_early_stopping(tmp_path):
     data = dc.synthetic(rows=60)
-    asked = {"epochs": 4, "patience": 1, "learning_rate": 0.5, "keep": "last"}  # a rate at which validation soon gets worse
+    asked = {
+        "epochs": 4,
+        "patience": 1,
+        "learning_rate": 0.5,
+        "keep": "last",
+    }  # a rate at which validation soon gets worse
     run = dc.fit(data, "erm", out=tmp_path / "run", train=asked)
     assert run.done is not None
     assert (run.done["epochs"], run.done["best_epoch"]) == (4, 3)
