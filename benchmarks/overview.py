@@ -31,11 +31,14 @@ def main_table(out: Path, methods: Sequence[tuple[str, Sequence[str]]]) -> str:
         methods: sweep and the labels of its methods, all of which the corrections count.
     """
     wanted = dict(methods)
-    columns = [_cells(out / sweep, dataset, scenario, wanted[sweep]) for sweep, dataset, scenario, _ in COLUMNS]
-    columns.append(_fold_cells(out / FOLDS[0], wanted[FOLDS[0]]))
+    shown = [column for column in COLUMNS if column[0] in wanted]
+    columns = [_cells(out / sweep, dataset, scenario, wanted[sweep]) for sweep, dataset, scenario, _ in shown]
+    heads = ["Method", *(heading for *_, heading in shown)]
+    if FOLDS[0] in wanted:
+        columns.append(_fold_cells(out / FOLDS[0], wanted[FOLDS[0]]))
+        heads.append(FOLDS[-1])
     names = dict.fromkeys(name for column in columns for name in column)
     order = [name for labels in wanted.values() for name in map(plain, labels) if name in names]
-    heads = ["Method", *(heading for *_, heading in COLUMNS), FOLDS[-1]]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---|" * len(columns)]
     rows = [[name, *(column.get(name, "—") for column in columns)] for name in dict.fromkeys(order)]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -12,6 +12,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +60,15 @@ SWEEPS = {
 """In the order of the page."""
 INTERVENING = ("imml", "imml-robust")
 """Methods whose other predictions get a table."""
-PAGE = {
-    "--method": (
-        *("erm", "erm, text alone", "erm + noise", "erm + vrex", "cmir", "cmir-e", "imml", "imml-robust"),
-        *("predominant-head", "qmf"),
-    ),
-    "--dataset": ("private causes", "shared causes", "mosi", "crema-d-votes-levels", "av-digits-shift-george"),
+PAGE_METHODS = (
+    *("erm", "erm, text alone", "erm + noise", "erm + vrex", "cmir", "cmir-e", "imml", "imml-robust"),
+    *("predominant-head", "qmf"),
+)
+PAGE_DATASETS = {
+    "synthetic": ("private causes", "shared causes"),
+    "mosi": ("mosi",),
+    "crema-d": ("crema-d-votes-levels",),
+    "av-digits": ("av-digits-shift-george",),
 }
 """What the report page shows: with all methods of all datasets it would be many times as large."""
 INTRODUCTION = """# Tables of the benchmark
@@ -89,7 +93,7 @@ def call(*words: str) -> str:
     return done.stdout
 
 
-def options_of(name: str, values: tuple[str, ...]) -> list[str]:
+def options_of(name: str, values: Sequence[str]) -> list[str]:
     """An option once for each value."""
     return [word for value in values for word in (name, value)]
 
@@ -136,16 +140,20 @@ def publish(names: list[str], out: Path, workers: int) -> None:
         call("sweep", str(spec), "--out", str(folder), "--executor", "processes", "--workers", str(workers))
         methods[name] = tuple(method.title for method in SweepSpec.read(spec).method)
         text += tables(name, folder, methods[name])
-    if names == list(SWEEPS):
-        text.insert(1, f"{MAIN}\n{main_table(out, list(methods.items()))}\n")
+    text.insert(1, f"{MAIN}\n{main_table(out, list(methods.items()))}\n")
     (DOCS / "benchmark-tables.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
-    shown = [word for option, values in PAGE.items() for word in options_of(option, values)] if len(names) > 1 else []
-    call("report", *[str(out / name) for name in names], *shown, "--out", str(DOCS / "benchmark.html"))
+    shown = [label for label in PAGE_METHODS if any(label in labels for labels in methods.values())]
+    words = [
+        *options_of("--method", shown),
+        *options_of("--dataset", [d for name in names for d in PAGE_DATASETS[name]]),
+    ]
+    call("report", *[str(out / name) for name in names], *words, "--out", str(DOCS / "benchmark.html"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, help="holds mosi/, crema-d-votes/ and av-digits/")
+    parser.add_argument("--sweep", choices=SWEEPS, action="append", help="one of them; may be given several times")
     parser.add_argument("--out", type=Path, default=Path("runs/tables"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
@@ -155,7 +163,8 @@ def main() -> None:
     if options.corpora:
         build = [sys.executable, str(HERE / "data" / "build.py"), str(options.corpora), "--out", str(STORES)]
         subprocess.run(build, check=True)
-    publish(list(SWEEPS) if options.corpora else ["synthetic"], options.out, options.workers)
+    names = options.sweep or (list(SWEEPS) if options.corpora else ["synthetic"])
+    publish(names, options.out, options.workers)
 
 
 if __name__ == "__main__":
