@@ -102,7 +102,7 @@ def ratios(rows: pd.DataFrame, worlds: Sequence[str]) -> list[str]:
 def recovered(rows: pd.DataFrame, world: str) -> list[str]:
     """R² of causes and shortcuts from each part, kernel probe (linear probe); MCC of Z_inv and C; DCI of both parts."""
     scores = [name for name in ("MCC", "D", "C", "I") if name in rows]
-    titles = [*(f"R²({part})" for part in PARTS), *scores]
+    titles = [*(f"R² of {factor} in Z_{part}" for factor, part in (name.split("|") for name in PARTS)), *scores]
     lines = ["| method | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     here = rows[rows.world == world].drop(columns=["world"]).groupby("method", sort=False).mean(numeric_only=True)
     for method in here.index.drop("oracle", errors="ignore"):
