@@ -32,17 +32,20 @@ means: [IMML: findings](imml.md). This page is made by a script from the kept pr
 <!-- by hand: takes a quarter of an hour -->
 ```bash
 python benchmarks/imbalance/run.py --out runs/imbalance
+python benchmarks/imbalance/run.py --out runs/imbalance --worlds child --seeds 4
 python benchmarks/imbalance/run.py --out runs/imbalance --worlds content-strong --ways --seeds 4
-python benchmarks/imbalance/run.py --out runs/long --worlds context --methods erm imml "imml robust" --epochs 40 --seeds 2
+python benchmarks/imbalance/run.py --out runs/imbalance --worlds context content --ways --methods "alignment both"
 python benchmarks/imbalance/ceilings.py --out runs/imbalance
-python benchmarks/imbalance/page.py --out runs/imbalance --long runs/long
+python benchmarks/imbalance/page.py --out runs/imbalance
 ```
 
 Every seed (from 100, which no default was chosen on) draws its own mechanism, rows and weights. 3,000 training rows,
 3,000 of each test split. All methods: 20 epochs of batches of 128 (60 epochs for 300 rows), learning rate 0.002,
 AdamW, the weights of the last epoch. Nothing is tuned and no epoch is chosen: the best epoch in distribution is one
-that leans on the shortcut. `imml`, `imml robust` and `predominant head` are told which modality is predominant. There
-are no environments here, so penalties such as V-REx and moments, which CmIR's robust versions rest on, cannot join.
+that leans on the shortcut. The training terms are flat over the last five epochs (`context`, 8 seeds: ERM 0.437 and
+0.437, the alignment of `imml robust` 4.715 and 4.713). `imml`, `imml robust` and `predominant head` are told which
+modality is predominant. There are no environments here, so penalties such as V-REx and moments, which CmIR's robust
+versions rest on, cannot join.
 
 `iid`, `do`, `flip`: accuracy where the confounder holds, under do(x_p), and reversed. `absent`, `noisy`: accuracy in
 distribution without the auxiliary modality and with noise of its own standard deviation. `nll do`: negative
@@ -123,7 +126,7 @@ def ways_table(rows: Rows) -> list[str]:
     names += [f"{way} [{answer}]" for way in WAYS for answer in ("do", "z-only", "avg")]
     shown = ("iid", "do", "flip", "nll do", "context")
     lines = head(["way", *shown, "do − erm", "do − preset"])
-    for name in names:
+    for name in (name for name in names if name in rows):
         against = [difference(rows, name, other, "do") for other in ("erm", f"{OURS} [do]")]
         lines.append(line([name, *(cell(mean(rows[name], column)) for column in shown), *against]))
     return lines
@@ -167,7 +170,7 @@ def sections(tables: dict[str, Rows], ceilings: Mapping[str, Any], long: Rows | 
         yield f"**{world}**\n\n" + "\n".join(curve_table(worlds[world], OURS))
     for world in [world for world in tables if world.endswith(", ways")]:
         seeds = len(tables[world]["Bayes-do"])
-        title = f"## Ways to close the gap: {world.removesuffix(', ways')}, {seeds} seeds"
+        title = f"## Ways with a confounded mediator: {world.removesuffix(', ways')}, {seeds} seeds"
         yield f"{title}\n\n" + "\n".join(ways_table(tables[world]))
     yield (
         "## What a perfect alignment would give\n\n"

@@ -1,7 +1,7 @@
 """Methods for imbalanced modalities on worlds with a hidden confounder and known interventional truth.
 
     python benchmarks/imbalance/run.py --out runs/imbalance [--worlds context content] [--seeds 8] [--workers 2]
-    python benchmarks/imbalance/run.py --out runs/imbalance --worlds content --ways --seeds 4
+    python benchmarks/imbalance/run.py --out runs/imbalance --worlds content-strong --ways --seeds 4
     python benchmarks/imbalance/run.py --out runs/imbalance-long --worlds context --methods erm imml --epochs 40
 
 The first call trains the laboratory, the second what else was tried where the mediator is confounded, the third checks
@@ -75,7 +75,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(DEFAULT_WORLDS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS)
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *WAYS])
     parser.add_argument("--ways", action="store_true", help="also what else was tried for a confounded mediator")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--epochs", type=int)
@@ -89,7 +89,7 @@ def main() -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     plan = {world: list(options.methods or methods_of(world)) for world in options.worlds}
     if options.ways:
-        plan = {world: ["erm", "imml robust", *WAYS] for world in plan}
+        plan = {world: ["erm", "imml robust", *(options.methods or WAYS)] for world in plan}
     run_jobs(
         [
             job_of(options.out, world, name, seed, options.epochs)

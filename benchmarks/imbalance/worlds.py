@@ -20,10 +20,9 @@ WORLDS: dict[str, dict[str, Any]] = {
     "nothing-shared": {"shared": 0.0},
     "unconfounded": {"context": 0.0},
 }
-ALL_METHODS = ("context", "content", "small")
-"""Worlds with every method; the others have `FEW`."""
-FEW = ("erm", "predominant head", "imml robust")
-DEFAULT_WORLDS = (*ALL_METHODS, "content-strong", "strong-auxiliary", "weak-auxiliary", "child", "collider")
+FEW: dict[str, tuple[str, ...]] = {"small": ("erm", "predominant head", "imml", "imml robust")}
+"""Worlds with some of the methods: "context" has all, every other world ERM and the robust preset."""
+DEFAULT_WORLDS = ("context", "content", "small")
 TAKEN = {"predominant": "predominant"}
 METHODS: dict[str, dict[str, Any]] = {
     "erm": {"method": "erm"},
@@ -48,9 +47,7 @@ def _plug(**changes: Any) -> dict[str, Any]:
 WAYS: dict[str, dict[str, Any]] = {
     "z of 8": _plug(dim=8),
     "z of 16": _plug(dim=16),
-    "alignment both, z of 4": _plug(alignment="both"),
-    "alignment both, z of 16": _plug(alignment="both", dim=16),
-    "alignment by label": _plug(alignment="label"),
+    "alignment both": _plug(alignment="both"),
     "full f": _plug(form="full"),
     "x' matched on a": _plug(weights="similar"),
 }
@@ -73,7 +70,7 @@ def knobs(world: str, seed: int) -> dict[str, Any]:
 
 def methods_of(world: str) -> tuple[str, ...]:
     """What is trained on a world."""
-    return tuple(METHODS) if world in ALL_METHODS else FEW
+    return tuple(METHODS) if world == "context" else FEW.get(world, ("erm", "imml robust"))
 
 
 def single(name: str) -> bool:
