@@ -32,7 +32,6 @@ means: [IMML: findings](imml.md). This page is made by a script from the kept pr
 <!-- by hand: takes a quarter of an hour -->
 ```bash
 python benchmarks/imbalance/run.py --out runs/imbalance
-python benchmarks/imbalance/run.py --out runs/imbalance --worlds child --seeds 4
 python benchmarks/imbalance/run.py --out runs/imbalance --worlds content-strong --ways --seeds 4
 python benchmarks/imbalance/run.py --out runs/imbalance --worlds context content --ways --methods "alignment both"
 python benchmarks/imbalance/ceilings.py --out runs/imbalance

@@ -22,7 +22,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 FEW: dict[str, tuple[str, ...]] = {"small": ("erm", "predominant head", "imml", "imml robust")}
 """Worlds with some of the methods: "context" has all, every other world ERM and the robust preset."""
-DEFAULT_WORLDS = ("context", "content", "small")
+DEFAULT_WORLDS = ("context", "content", "small", "child")
 TAKEN = {"predominant": "predominant"}
 METHODS: dict[str, dict[str, Any]] = {
     "erm": {"method": "erm"},
