@@ -169,7 +169,7 @@ def sections(tables: dict[str, Rows], ceilings: Mapping[str, Any], long: Rows | 
         yield f"**{world}**\n\n" + "\n".join(curve_table(worlds[world], OURS))
     for world in [world for world in tables if world.endswith(", ways")]:
         seeds = len(tables[world]["Bayes-do"])
-        title = f"## Ways with a confounded mediator: {world.removesuffix(', ways')}, {seeds} seeds"
+        title = f"## Other settings: {world.removesuffix(', ways')}, {seeds} seeds"
         yield f"{title}\n\n" + "\n".join(ways_table(tables[world]))
     yield (
         "## What a perfect alignment would give\n\n"
