@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from cmir_small import generator
 from deconfound.backbone import Backbone
-from deconfound.checkpoint import read_checkpoint
 from deconfound.cli import app
 from deconfound.compose import Composed
 from deconfound.curves import read_curves
@@ -23,6 +22,7 @@ from deconfound.nn.standardise import training_scale
 from deconfound.run import Run
 from deconfound.spec import Spec
 from deconfound.train import train_run
+from killing import killed_and_resumed
 
 TINY = {"rows": 160, "modalities": 2, "features": 4, "noise": 0.1, "nonlinearity": 0.0}
 TRAIN = {"epochs": 2, "batch_size": 40, "accelerator": "cpu", "threads": 1, "keep": "last"}
@@ -117,39 +117,16 @@ def test_random_environments_are_told_in_the_notes_and_by_the_command_line(tmp_p
     assert f"  {notes[0]}" in found.output
 
 
-class StopError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("method", ["cmir-e", {"name": "cmir-e", "noise_at": "features"}])
 def test_a_run_killed_in_its_second_epoch_ends_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str | dict[str, Any]
 ) -> None:
     asked = spec(method, {"epochs": 2})
-    whole = train_run(asked, tmp_path / "whole", progress=False)
-    calls, loss = [], CmIRE.loss
-
-    def dying(self: CmIRE, *given: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 6:  # the second step of the second epoch
-            raise StopError
-        return loss(self, *given)
-
-    monkeypatch.setattr(CmIRE, "loss", dying)
-    with pytest.raises(StopError):
-        train_run(asked, tmp_path / "run", progress=False)
-    monkeypatch.setattr(CmIRE, "loss", loss)
-    again = train_run(asked, tmp_path / "run", progress=False)
-    ours, theirs = (
-        read_checkpoint(run.path / "checkpoints" / "last.safetensors")["state_dict"] for run in (again, whole)
-    )
+    again, ours = killed_and_resumed(asked, CmIRE, tmp_path, monkeypatch)
     factors = [name for name in ours if name.endswith("factor")]
     assert factors
     assert any(bool(ours[name].any()) for name in factors)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert again.done is not None
-    assert whole.done is not None
-    assert again.done["notes"] == whole.done["notes"]
     assert "at a fixed label" in again.done["notes"][0]
 
 

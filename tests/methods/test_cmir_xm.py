@@ -9,14 +9,13 @@ import torch
 
 from cmir_small import generator
 from deconfound.backbone import Backbone
-from deconfound.checkpoint import read_checkpoint
 from deconfound.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.cmir_xm import CmIRXM
 from deconfound.nn.standardise import training_scale
 from deconfound.spec import Spec
-from deconfound.train import train_run
+from killing import killed_and_resumed
 
 SHARED = {"rows": 160, "modalities": 2, "features": 4, "nonlinearity": 0.0, "shared": 0.95, "spurious_modalities": 1}
 PRIVATE = {**SHARED, "shared": 0.0, "spurious_modalities": 2}
@@ -81,10 +80,6 @@ def test_private_causes_fall_back_to_plain_cmir() -> None:
         torch.testing.assert_close(a.grad, b.grad)
 
 
-class StopError(Exception):
-    pass
-
-
 def test_a_run_killed_in_its_second_epoch_keeps_its_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Spec.of(
         {
@@ -94,25 +89,6 @@ def test_a_run_killed_in_its_second_epoch_keeps_its_decision(tmp_path: Path, mon
             "train": {"epochs": 2, "batch_size": 40, "accelerator": "cpu", "threads": 1},
         }
     )
-    whole = train_run(asked, tmp_path / "whole", progress=False)
-    calls, loss = [], CmIRXM.loss
-
-    def dying(self: CmIRXM, *given: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 6:  # the second step of the second epoch
-            raise StopError
-        return loss(self, *given)
-
-    monkeypatch.setattr(CmIRXM, "loss", dying)
-    with pytest.raises(StopError):
-        train_run(asked, tmp_path / "run", progress=False)
-    monkeypatch.setattr(CmIRXM, "loss", loss)
-    again = train_run(asked, tmp_path / "run", progress=False)
-    ours, theirs = (
-        read_checkpoint(run.path / "checkpoints" / "last.safetensors")["state_dict"] for run in (again, whole)
-    )
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    again, _ = killed_and_resumed(asked, CmIRXM, tmp_path, monkeypatch)
     assert again.done is not None
-    assert whole.done is not None
-    assert again.done["notes"] == whole.done["notes"]
     assert "pairs from 0.5 are aligned" in again.done["notes"][0]

@@ -29,7 +29,7 @@ from deconfound.nn.club import Club
 from deconfound.nn.collapse import CollapseWatch
 from deconfound.nn.cross_modal import CrossModal
 from deconfound.nn.directions import Directions
-from deconfound.nn.disentangle import DisentanglerGroup, NoiseSite, by_width
+from deconfound.nn.disentangle import Dim, DisentanglerGroup, Hidden, NoiseSite, by_width
 from deconfound.nn.environments import Draws, Environments, NoiseScale, RawNoise
 from deconfound.nn.survey import Movement, check_environments, directions_note, find_directions, label_bins, survey
 from deconfound.objectives.averaging import risks_of_each
@@ -68,8 +68,8 @@ class CmIR(Method):
                 "with the data's environments at a fixed label, or the data's environments themselves"
             ),
         ] = "virtual",
-        dim: Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)] = 8,
-        hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter, decoder and CLUB")] = 64,
+        dim: Dim = 8,
+        hidden: Hidden = 64,
         environments: Annotated[int, Field(ge=1, le=64, description="K virtual environments"), Search(2, 5)] = 3,
         strength: Annotated[
             float, Field(ge=0, description="α1: noise of environment e is e·α1 of the scale"), Search(0.03, 1, log=True)

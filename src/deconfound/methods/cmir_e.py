@@ -9,6 +9,7 @@ from pydantic import Field
 from deconfound.backbone import Backbone
 from deconfound.compose import Composed, Preset
 from deconfound.methods.cmir import CmIR
+from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.nn.survey import Movement
 from deconfound.penalties.vrex import VREx
 from deconfound.search import Search
@@ -32,8 +33,8 @@ class CmIRE(Preset):
         self,
         backbone: Backbone,
         *,
-        dim: Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)] = 8,
-        hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter and decoder")] = 64,
+        dim: Dim = 8,
+        hidden: Hidden = 64,
         strength: Annotated[
             float, Field(ge=0, description="α1 of noise in all directions"), Search(0.03, 1, log=True)
         ] = 0.2,

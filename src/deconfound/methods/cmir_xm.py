@@ -9,6 +9,7 @@ from pydantic import Field
 from deconfound.backbone import Backbone
 from deconfound.compose import Preset
 from deconfound.methods.cmir import CmIR
+from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.search import Search
 
 
@@ -25,8 +26,8 @@ class CmIRXM(Preset):
         self,
         backbone: Backbone,
         *,
-        dim: Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)] = 8,
-        hidden: Annotated[int, Field(ge=1, description="width of the hidden layer of splitter and decoder")] = 64,
+        dim: Dim = 8,
+        hidden: Hidden = 64,
         strength: Annotated[
             float, Field(ge=0, description="α1: noise of environment e is e·α1"), Search(0.03, 1, log=True)
         ] = 0.2,

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.nn.directions import Directions
 from deconfound.nn.environments import NoiseScale, StructuredNoise, noise_moments, noisy_views
 from deconfound.nn.moments import Moments
 from deconfound.objectives.reconstruction import reconstruction
+from deconfound.search import Search
 
 NoiseSite = Literal["features", "raw", "hidden"]
+Dim = Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)]
+Hidden = Annotated[int, Field(ge=1, description="width of the hidden layer of splitter, decoder and CLUB")]
 
 
 class StackedLinear(nn.Module):
