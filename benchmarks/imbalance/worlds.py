@@ -20,8 +20,6 @@ WORLDS: dict[str, dict[str, Any]] = {
     "nothing-shared": {"shared": 0.0},
     "unconfounded": {"context": 0.0},
 }
-FEW: dict[str, tuple[str, ...]] = {"small": ("erm", "predominant head", "imml", "imml robust")}
-"""Worlds with some of the methods: "context" has all, every other world ERM and the robust preset."""
 DEFAULT_WORLDS = ("context", "content", "small", "child")
 TAKEN = {"predominant": "predominant"}
 METHODS: dict[str, dict[str, Any]] = {
@@ -31,23 +29,26 @@ METHODS: dict[str, dict[str, Any]] = {
     "late": {"method": "erm", "backbone": {"fusion": "late"}},
     "modality dropout": {"method": {"name": "erm", "augmentations": {"modality-dropout": {}}}},
     "ogm-ge": {"method": "ogm-ge"},
+    "pmr": {"method": "pmr"},
+    "mmpareto": {"method": "mmpareto"},
+    "gradient blending": {"method": "gradient-blending"},
     "qmf": {"method": "qmf"},
     "imml": {"method": {"name": "imml", **TAKEN}},
     "imml robust": {"method": {"name": "imml-robust", **TAKEN}},
+    "imml robust, by row": {"method": {"name": "imml-robust", **TAKEN, "alignment": "instance"}},
     "qmf + imml": {"method": {"name": "imml", **TAKEN}, "backbone": {"fusion": "qmf"}},
 }
 
 
 def _plug(**changes: Any) -> dict[str, Any]:
     """`imml-robust` spelt out, with changes that the preset does not offer."""
-    chosen = {"alignment": "instance", "training": "plug", "form": "additive", "head": "mc-cond", "dim": 4}
+    chosen = {"alignment": "both", "training": "plug", "form": "additive", "head": "mc-cond", "dim": 4}
     return {"method": {"name": "imml", **TAKEN, **chosen, "predict": "do", **changes}}
 
 
 WAYS: dict[str, dict[str, Any]] = {
     "z of 8": _plug(dim=8),
     "z of 16": _plug(dim=16),
-    "alignment both": _plug(alignment="both"),
     "full f": _plug(form="full"),
     "x' matched on a": _plug(weights="similar"),
 }
@@ -66,11 +67,6 @@ DAMAGED = [
 def knobs(world: str, seed: int) -> dict[str, Any]:
     """Arguments of `imbalance`: each seed draws its own mechanism and rows."""
     return {"name": world, **WORLDS[world], "seed": seed}
-
-
-def methods_of(world: str) -> tuple[str, ...]:
-    """What is trained on a world."""
-    return tuple(METHODS) if world == "context" else FEW.get(world, ("erm", "imml robust"))
 
 
 def single(name: str) -> bool:

@@ -17,7 +17,7 @@ from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
 from deconfound.nn.standardise import Standardise
 from deconfound.registry import arguments, explain, find, make
 from deconfound.search import Search
-from deconfound.signal import Batch, Signal
+from deconfound.signal import Batch, EncodedBatch, Signal
 from deconfound.task import Modality, Task
 
 DEFAULT_ENCODERS: Mapping[str, str] = MappingProxyType({"vector": "mlp", "sequence": "gru", "image": "cnn"})
@@ -53,6 +53,8 @@ class Backbone(nn.Module):
     Attributes:
         modalities: name → form of what comes in.
         widths: name → H_m, the width of the features that `fuse` expects.
+        encoded: name → width of what the encoders make, the same unless the backbone is a `resized` one.
+        after: module {(B, encoded)} → {(B, H_m)} that `encode` puts behind the encoders; None for nothing. A method sets it.
         task: what is predicted.
     """
 
@@ -63,11 +65,14 @@ class Backbone(nn.Module):
         scales: nn.ModuleDict,
         widths: Mapping[str, int],
         recipe: _Recipe,
+        encoded: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.modalities, self.widths, self.task = dict(modalities), dict(widths), recipe.task
+        self.encoded = dict(widths if encoded is None else encoded)
         self.scales, self.encoders, self._recipe = scales, encoders, recipe
         self.fusion, self.head = recipe.build(widths)
+        self.after: nn.Module | None = None
 
     @classmethod
     def build(
@@ -126,13 +131,16 @@ class Backbone(nn.Module):
     def resized(self, widths: Mapping[str, int], fusion: str | None = None) -> Backbone:
         """The same encoders and scales (shared, not copied) with a new fusion and head for features of other widths.
 
-        For methods that predict from something made of the features. `encode` still returns the encoders' widths. A
-        method with a fusion of its own names it; arguments that the backbone was given for that fusion are kept.
+        For methods that predict from something made of the features. `encode` returns what it did, so a method that wants
+        features of the new widths there sets `after`. A method with a fusion of its own names it; arguments that the
+        backbone was given for that fusion are kept.
         """
         recipe = self._recipe
         if fusion is not None and recipe.fusion.get("name") != fusion:
             recipe = replace(recipe, fusion={"name": fusion})
-        return Backbone(self.modalities, self.encoders, self.scales, widths, recipe)
+        made = Backbone(self.modalities, self.encoders, self.scales, widths, recipe, self.encoded)
+        made.after = self.after
+        return made
 
     def new_head(self, width: int) -> nn.Module:
         """An MLP of the size of the head, from (..., width) to (..., outputs), with weights of its own."""
@@ -156,6 +164,8 @@ class Backbone(nn.Module):
         Raises:
             DataError: the batch lacks a modality (one that is absent in all rows still needs its mask).
         """
+        if isinstance(batch, EncodedBatch):
+            return dict(batch.standardised)
         for name in self.modalities:
             if name not in batch.signals:
                 raise DataError(
@@ -164,16 +174,22 @@ class Backbone(nn.Module):
         return {name: self.scales[module_key(name)](batch.signals[name]) for name in self.modalities}
 
     def encode_signals(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
-        """Standardised signals → modality → (B, H) features, 0 in rows where the modality is absent."""
+        """Standardised signals → modality → (B, encoded) what the encoders make, 0 where the modality is absent."""
         return encode_each(self.encoders, signals)
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Modality → (B, H) features of the encoders, 0 in rows where the modality is absent.
+        """Modality → (B, H_m) features, 0 in rows where the modality is absent: of the encoders, and what is `after` them.
 
         Raises:
             DataError: the batch lacks a modality.
         """
-        return self.encode_signals(self.standardise(batch))
+        if isinstance(batch, EncodedBatch):
+            return dict(batch.features)
+        features = self.encode_signals(self.standardise(batch))
+        if self.after is None:
+            return features
+        present = batch.present
+        return {name: part.masked_fill(~present[name][:, None], 0) for name, part in self.after(features).items()}
 
     def fuse(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """{(B, H_m)} features and {(B,)} bool presence → (B, W); an absent modality does not influence its row."""

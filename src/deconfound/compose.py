@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -97,12 +97,7 @@ class Composed(Wrapped):
         weighted = [(1.0, batch)]
         for change in self.augmentations:
             weighted = [(w * v, b) for w, each in weighted for v, b in change(each, self.backbone, generator)]
-        state = generator.get_state()
-        losses = []
-        for weight, each in weighted:  # the same noise for each, or their weighted sum would not be one loss
-            generator.set_state(state)
-            losses.append((weight, self.inner.loss(each, progress, generator)))
-        loss = weighted_sum(losses)
+        loss = loss_of_each(self.inner, weighted, progress, generator)
         return self._penalised(loss, weighted[0][1], progress) if self._names else loss
 
     def _penalised(self, loss: Loss, batch: Batch, progress: float) -> Loss:
@@ -137,6 +132,18 @@ class Preset(Wrapped):
 
     def check(self, development: Dataset) -> None:
         self.inner.check(development)
+
+
+def loss_of_each(
+    method: Method, weighted: Sequence[tuple[float, Batch]], progress: float, generator: torch.Generator
+) -> Loss:
+    """Σ w · loss of several views of the same rows, as `weighted_sum`."""
+    state = generator.get_state()
+    losses = []
+    for weight, batch in weighted:  # the same noise for each, or their weighted sum would not be one loss
+        generator.set_state(state)
+        losses.append((weight, method.loss(batch, progress, generator)))
+    return weighted_sum(losses)
 
 
 def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:

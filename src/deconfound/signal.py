@@ -123,3 +123,22 @@ class Batch:
             self.ids.to(**move),
             self.env.to(**move),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedBatch(Batch):
+    """Rows that a backbone has encoded: its `standardise` and `encode` return what is here.
+
+    For a method that hands features to another one, which then need not encode the same rows again. Other signals make
+    it a plain `Batch`, since the features are no longer theirs.
+
+    Args:
+        standardised: modality → signal in standard deviations.
+        features: modality → (B, H_m).
+    """
+
+    standardised: Mapping[str, Signal]
+    features: Mapping[str, Tensor]
+
+    def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
+        return Batch({**self.signals, **signals}, self.target, self.ids, self.env)

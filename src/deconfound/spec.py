@@ -109,9 +109,27 @@ ADDED = ("penalties", "augmentations")
 """Keys of the table [method] that hold components which join the method: name → arguments."""
 
 
-def joined_name(name: str, *added: Iterable[str]) -> str:
-    """A method with what joins it, as "erm + vrex + mixup"."""
-    return " + ".join([name, *(each for names in added for each in names)])
+PLAIN = "erm"
+"""The method inside of another one that has no other: a plain head."""
+
+
+def inner_name(given: str | Mapping[str, Any]) -> str:
+    """The name in a name, or in a table with name.
+
+    Raises:
+        SpecError: the table has none.
+    """
+    name = given if isinstance(given, str) else given.get("name")
+    if not isinstance(name, str):
+        raise SpecError(f'inner = {given!r}: give the name of a method, or a table such as {{name = "imml"}}')
+    return name
+
+
+def joined_name(name: str, given: Mapping[str, Any], *added: Iterable[str]) -> str:
+    """A method with what predicts inside it and what joins it, as "erm + vrex + mixup" or "cmir (imml)"."""
+    inner = given.get("inner", PLAIN)
+    own = name if inner == PLAIN else f"{name} ({inner_name(inner)})"
+    return " + ".join([own, *(each for names in added for each in names)])
 
 
 def _named(value: Any) -> Any:
@@ -175,7 +193,9 @@ class Spec(_Table):
     @property
     def title(self) -> str:
         """The label, or the method's name with those of its penalties and augmentations."""
-        return self.name or joined_name(self.method["name"], *(self.method.get(kind, {}) for kind in ADDED))
+        return self.name or joined_name(
+            self.method["name"], self.method, *(self.method.get(kind, {}) for kind in ADDED)
+        )
 
     def dump(self) -> dict[str, Any]:
         """As JSON values."""

@@ -58,7 +58,7 @@ class MethodEntry(_Table):
     @property
     def title(self) -> str:
         """The label, or the name with those of what joins the method, as "erm + vrex"."""
-        return self.label or joined_name(self.name, self.penalties, self.augmentations)
+        return self.label or joined_name(self.name, self.arguments, self.penalties, self.augmentations)
 
     @property
     def parts(self) -> dict[str, tuple[str, str, dict[str, Any]]]:

@@ -20,6 +20,8 @@ WORLDS: dict[str, dict[str, Any]] = {
     "interaction": {"effect_both": 0.4, "content": 0.3},
     "child": {"auxiliary": "child", "content": 0.4},
     "collider": {"auxiliary": "collider", "content": 0.3, "opened": 0.3, "effect_both": -0.3},
+    "environments": {"context": (0.95, 0.8, 0.4)},
+    "child, environments": {"auxiliary": "child", "content": 0.3, "context": (0.9, 0.3)},
     "pure collider": {"auxiliary": "collider", "effect_auxiliary": 0.0},
 }
 
@@ -43,7 +45,7 @@ def test_variables_have_unit_variance_and_the_stated_correlations_in_training(mo
     found = rows(model, "train")
     for name in ("confounder", "content", "context", "auxiliary"):
         assert found[name].var() == pytest.approx(1, abs=0.02)
-    assert np.corrcoef(found["confounder"], found["context"])[0, 1] == pytest.approx(model.context, abs=0.01)
+    assert np.corrcoef(found["confounder"], found["context"])[0, 1] == pytest.approx(model.mean_context, abs=0.01)
     assert np.corrcoef(found["confounder"], found["content"])[0, 1] == pytest.approx(model.content, abs=0.01)
     if model.auxiliary == "parent":
         assert np.corrcoef(found["auxiliary"], found["content"])[0, 1] == pytest.approx(model.shared, abs=0.01)
@@ -54,10 +56,12 @@ def test_variables_have_unit_variance_and_the_stated_correlations_in_training(mo
 )
 def test_splits_cut_or_reverse_the_arrow_from_the_confounder_alone(model: Imbalance, split: Split, factor: int) -> None:
     found = rows(model, split)
-    assert np.corrcoef(found["confounder"], found["context"])[0, 1] == pytest.approx(factor * model.context, abs=0.01)
+    assert np.corrcoef(found["confounder"], found["context"])[0, 1] == pytest.approx(
+        factor * model.mean_context, abs=0.01
+    )
     assert np.corrcoef(found["confounder"], found["content"])[0, 1] == pytest.approx(factor * model.content, abs=0.01)
     assert np.corrcoef(found["content"], found["context"])[0, 1] == pytest.approx(
-        model.content * model.context, abs=0.01
+        model.content * model.mean_context, abs=0.01
     )
 
 
@@ -90,10 +94,10 @@ def test_no_function_of_the_rows_explains_what_the_bayes_predictor_leaves(
         assert abs(products.mean()) < 4.5 * products.std() / len(products) ** 0.5
 
 
-def graph(model: Imbalance) -> tuple[np.ndarray, np.ndarray]:
+def graph(model: Imbalance, context: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean per unit of U, (3,), and covariance given U, (3, 3), of (D, B, A), from the matrix of the linear equations."""
-    arrows, own = np.zeros((3, 3)), np.array([model.own_content, 1 - model.context**2, model.own_auxiliary])
-    from_u = np.array([model.content, model.context, model.from_confounder])
+    arrows, own = np.zeros((3, 3)), np.array([model.own_content, 1 - context**2, model.own_auxiliary])
+    from_u = np.array([model.content, context, model.from_confounder])
     if model.auxiliary == "parent":
         arrows[0, 2] = model.shared
     else:
@@ -103,9 +107,10 @@ def graph(model: Imbalance) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_posterior_of_the_confounder_is_that_of_the_joint_density(model: Imbalance) -> None:
-    mean, covariance = graph(model)
     points = np.random.default_rng(0).normal(size=(50, 3))
-    likelihood = np.stack([multivariate_normal(u * mean, covariance).pdf(points) for u in (-1, 1)])
+    likelihood = np.zeros((2, 50))
+    for mean, covariance in (graph(model, context) for context in model.context):
+        likelihood += np.stack([multivariate_normal(u * mean, covariance).pdf(points) for u in (-1, 1)])
     d, _, a = points.T
     given = model.effect_content * d + model.effect_auxiliary * a + model.effect_both * d * a
     y = np.stack([norm.cdf(given + u * model.effect_confounder) for u in (-1, 1)])
@@ -194,6 +199,9 @@ def test_it_is_named_in_specifications_as_a_synthetic_model() -> None:
     [
         ({"row": 5}, "did you mean 'rows'"),
         ({"context": 1.0}, "less than 1"),
+        ({"context": [0.9, 1.2]}, "less than 1"),
+        ({"context": []}, "at least 1"),
+        ({"context": "strong"}, "valid tuple"),
         ({"features": 3}, "cannot show 4 latents"),
         ({"content": 0.8, "shared": 0.7}, "no variance of its own"),
         ({"auxiliary": "collider", "opened": 0.8, "leak": 0.5}, "no variance of its own"),
@@ -203,3 +211,21 @@ def test_it_is_named_in_specifications_as_a_synthetic_model() -> None:
 def test_bad_knobs_are_refused(knobs: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=f"imbalance: .*{message}"):
         imbalance(**knobs)
+
+
+def test_environments_differ_in_the_context_alone() -> None:
+    model = Imbalance(context=(0.9, 0.5))
+    for split, sign in (("train", 1), ("test-do", 0), ("test-flip", -1)):
+        found = draw(model, 100_000, split, torch.Generator().manual_seed(1))
+        for number, tie in enumerate(model.context):
+            u, b, d = (
+                getattr(found, name)[found.environment == number].numpy()
+                for name in ("confounder", "context", "content")
+            )
+            assert np.corrcoef(u, b)[0, 1] == pytest.approx(sign * tie, abs=0.015)
+            assert b.var() == pytest.approx(1, abs=0.02)
+            assert d.var() == pytest.approx(1, abs=0.02)
+    data = imbalance(context=(0.9, 0.5), rows=20, test_rows=4)
+    assert data.environment == ("environment",)
+    assert data.metadata["environment"][:3].tolist() == ["e1", "e2", "e1"]
+    assert not imbalance(rows=20, test_rows=4).environment

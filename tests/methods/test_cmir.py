@@ -17,7 +17,7 @@ from tensor_watch import largest_tensor
 def test_the_loss_equals_a_plain_implementation(encoder: str) -> None:
     method, batch = make(backbone={"encoders": dict.fromkeys(MODALITIES, encoder)}, dim=3)
     loss = method.loss(batch, 0.1, generator())
-    features, draw = method.backbone.encode(batch), generator()
+    features, draw = method.backbone.encode_signals(method.backbone.standardise(batch)), generator()
     total = {"invariance": 0.0, "decorrelation": 0.0, "reconstruction": 0.0}
     clean: dict[str, Tensor] = {}
     for part in method.groups:
@@ -43,6 +43,7 @@ def test_the_loss_equals_a_plain_implementation(encoder: str) -> None:
 def test_the_documented_defaults() -> None:
     fields = arguments(CmIR).model_fields
     expected = {
+        "inner": "erm",
         "dim": 8, "environments": 3, "strength": 0.2, "noise_at": "features", "noise_scale": "std", "draws": "auto",
         "distance": "l1", "predict_on": "clean", "reconstruct": "clean", "decorrelate": "orth", "off_diagonal": 0.1,
         "invariance": 0.3, "decorrelation": 0.05, "reconstruction": 0.5, "ramp": 0.2, "hidden": 64,
@@ -58,7 +59,7 @@ def test_inference_runs_neither_the_spurious_branch_nor_the_decoder() -> None:
     method, batch = make()
     called = calls_of(method.eval(), (StackedLinear, Decoder))
     method(batch)
-    assert called == ["groups.0.split.trunk.layer", "groups.0.split.invariant"]
+    assert called == [f"backbone.after.groups.0.split.{part}" for part in ("trunk.layer", "invariant")]
 
 
 def test_training_runs_every_part_once_for_all_modalities_and_views() -> None:
@@ -117,11 +118,6 @@ def test_pairs_have_the_expectation_of_all_environments() -> None:
         return sum(found) / len(found)
 
     assert mean(some) == pytest.approx(mean(every), rel=0.03)
-
-
-def test_auto_draws_all_up_to_three_environments() -> None:
-    assert make(environments=3)[0].environments.draws == "all"
-    assert make(environments=4)[0].environments.draws == "pair"
 
 
 def test_one_environment_has_no_pair() -> None:

@@ -21,7 +21,7 @@ from deconfound.task import Task
 
 def views_of(method: CmIR, batch: Batch, strengths: list[int]) -> list[dict[str, Tensor]]:
     """Invariant parts of each modality under noise of each strength, drawn as `loss` draws them in eval mode."""
-    features, draw, parts = method.backbone.encode(batch), generator(), {}
+    features, draw, parts = method.backbone.encode_signals(method.backbone.standardise(batch)), generator(), {}
     for group in method.groups:
         width = features[group.names[0]].shape[1]
         noise = torch.randn(len(group.names), len(strengths) * len(batch), width, generator=draw)

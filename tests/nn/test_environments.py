@@ -32,6 +32,11 @@ def test_pairs_are_distinct_and_equally_likely() -> None:
     assert bool(((off - 1000).abs() < 150).all())  # five standard deviations
 
 
+def test_auto_draws_all_up_to_three_environments() -> None:
+    assert Environments(3, 1.0, "auto").draw(4, generator(), CPU).shape == (3, 4)
+    assert Environments(4, 1.0, "auto").draw(4, generator(), CPU).shape == (2, 4)
+
+
 def test_one_environment_per_row_is_any_of_them() -> None:
     found = Environments(3, 0.5, "one").draw(9000, generator(), CPU)
     assert found.shape == (1, 9000)

@@ -42,7 +42,7 @@ def test_inputs_are_the_mean_of_the_steps_that_exist() -> None:
     data = tiny(signals={**tiny().signals, "words": words})
     model = Backbone.build(data.only("text", "audio").modalities, data.task, hidden=4)
     model.set_scale({"text": (torch.tensor([1.0, 2.0]), torch.tensor([2.0, 0.5]))})
-    seen = survey(model, data.only("text", "audio"), encoded=False)
+    seen = survey(model, data.only("text", "audio"), of="inputs")
     signal = data.batch("train").signals["text"]
     for row, mask in enumerate(signal.mask):
         steps = (signal.values[row][mask] - torch.tensor([1.0, 2.0])) / torch.tensor([2.0, 0.5])

@@ -6,6 +6,9 @@
 
     B = context · U + N          D = content · U + shared · A + N          Y = 1[w_D D + w_A A + w_DA D A + w_U U + N > 0]
 
+Several values of "context" make as many environments of equal shares, in which the context tells the confounder more or less
+well; the metadata column "environment" names them in all splits. All else is the same in all of them.
+
 With "content" at 0 the confounder is in the context alone, above 0 in the content too. The auxiliary content A is
 
     parent     of D (the default): A = N, not a descendant of x_p
@@ -26,10 +29,10 @@ in closed form: U has two values, everything else is Gaussian given U, and Y is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
 from deconfound.dataset import Dataset
@@ -39,8 +42,13 @@ from deconfound.registry import explain
 from deconfound.task import Task
 
 Split = Literal["train", "valid", "test-iid", "test-do", "test-flip"]
+Correlation = Annotated[float, Field(ge=0, lt=1)]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test-iid", "test-do", "test-flip")
 CLASSES = ("no", "yes")
+
+
+def _several(given: Any) -> Any:
+    return (given,) if isinstance(given, (int, float)) else given
 
 
 class Imbalance(BaseModel):
@@ -51,7 +59,11 @@ class Imbalance(BaseModel):
     name: str = Field(default="imbalance", min_length=1, description="of the dataset, in tables and reports")
     rows: int = Field(default=3000, ge=8, description="training rows; valid has a quarter")
     test_rows: int = Field(default=3000, ge=2, description="rows of each test split")
-    context: float = Field(default=0.9, ge=0, lt=1, description="correlation of context B and confounder U in training")
+    context: Annotated[tuple[Correlation, ...], BeforeValidator(_several)] = Field(
+        default=(0.9,),
+        min_length=1,
+        description="correlation of context B and confounder U in training; several: one per environment",
+    )
     content: float = Field(default=0.0, ge=0, lt=1, description="U → D; above 0 the content is confounded too")
     auxiliary: Literal["parent", "child", "collider"] = Field(
         default="parent", description="A is a parent of the content, a child of x_p, or a child of x_p and U"
@@ -83,18 +95,23 @@ class Imbalance(BaseModel):
         return self
 
     @property
+    def mean_context(self) -> float:
+        """Correlation of context and confounder over all rows."""
+        return sum(self.context) / len(self.context)
+
+    @property
     def own_content(self) -> float:
         """Variance of D's own noise."""
         return 1 - self.content**2 - (self.shared**2 if self.auxiliary == "parent" else 0)
 
     @property
     def own_auxiliary(self) -> float:
-        """Variance of A's own noise."""
+        """Variance of A's own noise; A has unit variance over all environments."""
         if self.auxiliary == "parent":
             return 1.0
         r, q, u = self.shared, self.leak, self.from_confounder
-        explained = r**2 + q**2 + u**2 + 2 * r * q * self.content * self.context
-        return 1 - explained - 2 * u * (r * self.content + q * self.context)
+        explained = r**2 + q**2 + u**2 + 2 * r * q * self.content * self.mean_context
+        return 1 - explained - 2 * u * (r * self.content + q * self.mean_context)
 
     @property
     def from_confounder(self) -> float:
@@ -104,13 +121,14 @@ class Imbalance(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """(N,) float64 each: the variables of the graph, y in {0, 1}."""
+    """(N,) float64 each: the variables of the graph, y in {0, 1}, and int64 environments from 0."""
 
     confounder: Tensor
     content: Tensor
     context: Tensor
     auxiliary: Tensor
     label: Tensor
+    environment: Tensor
 
 
 def draw(model: Imbalance, n: int, split: Split, generator: torch.Generator) -> Latents:
@@ -119,14 +137,17 @@ def draw(model: Imbalance, n: int, split: Split, generator: torch.Generator) -> 
     own = torch.randn(4, n, generator=generator, dtype=torch.float64)
     u = sign[0]
     seen = {"test-do": sign[1], "test-flip": -u}.get(split, u)  # the confounder of x_p
-    b = model.context * seen + (1 - model.context**2) ** 0.5 * own[0]
+    environment = torch.arange(n) % len(model.context)
+    tie = torch.tensor(model.context, dtype=torch.float64)[environment]
+    b = tie * seen + (1 - tie**2).sqrt() * own[0]
     d = model.content * seen + model.own_content**0.5 * own[1]
     a = model.own_auxiliary**0.5 * own[2]
     if model.auxiliary == "parent":
         d = d + model.shared * a
     else:
         a = a + model.shared * d + model.leak * b + model.from_confounder * u
-    return Latents(u, d, b, a, (_score(model, d, a) + model.effect_confounder * u + own[3] > 0).double())
+    label = (_score(model, d, a) + model.effect_confounder * u + own[3] > 0).double()
+    return Latents(u, d, b, a, label, environment)
 
 
 def _score(model: Imbalance, d: Tensor, a: Tensor) -> Tensor:
@@ -145,7 +166,7 @@ class Truth:
 def truth(model: Imbalance, content: Tensor, context: Tensor, auxiliary: Tensor) -> Truth:
     """The Bayes predictors at given values of D, B and A, each (N,)."""
     d, b, a = content.double(), context.double(), auxiliary.double()
-    from_context = 2 * model.context * b / (1 - model.context**2)
+    from_context = _density(model, b) - _density(model, -b)
     expected = model.shared * a if model.auxiliary == "parent" else 0.0
     from_content = 2 * model.content * (d - expected) / model.own_content
     natural = model.shared * d + model.leak * b  # mean of A given x_p under child and collider, less that of U
@@ -158,6 +179,13 @@ def truth(model: Imbalance, content: Tensor, context: Tensor, auxiliary: Tensor)
         _over_confounder(model, given, from_auxiliary + from_context + from_content),
         _effect(model, d, natural),
     )
+
+
+def _density(model: Imbalance, context: Tensor) -> Tensor:
+    """(N,) log Σ_e p(B | U = 1, e) up to a constant; the density given U = -1 is that at -B."""
+    tie = torch.tensor(model.context, dtype=torch.float64)
+    width = 1 - tie**2
+    return torch.logsumexp(-((context.unsqueeze(1) - tie) ** 2) / (2 * width) - width.log() / 2, 1)
 
 
 def _over_confounder(model: Imbalance, score: Tensor, log_odds: Tensor) -> Tensor:
@@ -183,6 +211,7 @@ def imbalance(**knobs: Any) -> Dataset:
     """Draw a dataset of the model above; equal knobs (fields of `Imbalance`) give equal rows.
 
     Returns:
+        metadata "environment" where there are several;
         modalities "predominant" and "auxiliary" with D features; a binary label; latents (N, 1): "C/predominant" (D),
         "S/predominant" (B), "C/auxiliary" (A), "U", "bayes-do", "bayes-iid", "effect".
 
@@ -202,7 +231,11 @@ def imbalance(**knobs: Any) -> Dataset:
     sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)}
     sizes |= dict.fromkeys(SPLITS[2:], model.test_rows)
     drawn = [draw(model, sizes[split], split, generator) for split in SPLITS]
-    u, d, b, a, y = (torch.cat([getattr(each, name) for each in drawn]) for name in Latents.__dataclass_fields__)
+    u, d, b, a, y, e = (torch.cat([getattr(each, name) for each in drawn]) for name in Latents.__dataclass_fields__)
+    metadata = {"id": [f"{split}-{i}" for split in SPLITS for i in range(sizes[split])]}
+    several = len(model.context) > 1
+    if several:
+        metadata["environment"] = [f"e{number + 1}" for number in e.tolist()]
     shown = {"predominant": [d, b], "auxiliary": [a]}
     signals = {}
     for name, latents in shown.items():
@@ -213,8 +246,9 @@ def imbalance(**knobs: Any) -> Dataset:
         Task.classification(CLASSES),
         signals,
         y.long(),
-        {"id": [f"{split}-{i}" for split in SPLITS for i in range(sizes[split])]},
+        metadata,
         [split for split in SPLITS for _ in range(sizes[split])],
+        environment=("environment",) if several else (),
         provenance={"source": "deconfound.datasets.imbalance", "knobs": model.model_dump(mode="json")},
         latents=_known(model, u, d, b, a),
     )

@@ -14,7 +14,7 @@ With environments that the data really have, see `cmir-e`; with causes that moda
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -22,28 +22,30 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
+from deconfound.compose import loss_of_each
 from deconfound.dataset import Dataset
 from deconfound.errors import SpecError
+from deconfound.inner import Inner, PredictOn, encoded_views, make_inner, weighted
 from deconfound.method import Loss, Method, Representations
+from deconfound.methods.erm import ERM
 from deconfound.nn.club import Club
 from deconfound.nn.collapse import CollapseWatch
 from deconfound.nn.cross_modal import CrossModal
 from deconfound.nn.directions import Directions
-from deconfound.nn.disentangle import Dim, DisentanglerGroup, Hidden, NoiseSite, by_width
-from deconfound.nn.environments import Draws, Environments, NoiseScale, RawNoise
+from deconfound.nn.disentangle import Dim, DisentanglerGroup, Hidden, Invariant, NoiseSite, by_width
+from deconfound.nn.environments import Environments, NoiseScale, RawNoise, Visits
 from deconfound.nn.survey import Movement, check_environments, directions_note, find_directions, label_bins, survey
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.conditional import conditional_distance
-from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
-from deconfound.objectives.dependence import normalised_hsic
+from deconfound.objectives.decorrelation import Decorrelate, decorrelation
 from deconfound.objectives.invariance import invariance, mean_divergence
 from deconfound.penalty import warm_up
 from deconfound.search import Search
-from deconfound.signal import Batch
+from deconfound.signal import Batch, Signal
+from deconfound.spec import PLAIN
 
 Source = Literal["virtual", "directed", "given"]
 Compared = Literal["l1", "l2", "cosine", "kl"]
-Decorrelate = Literal["orth", "xcov", "hsic", "club"]
 
 
 class CmIR(Method):
@@ -61,6 +63,7 @@ class CmIR(Method):
         self,
         backbone: Backbone,
         *,
+        inner: Inner = PLAIN,
         source: Annotated[
             Source,
             Field(
@@ -77,23 +80,14 @@ class CmIR(Method):
         directed_strength: Annotated[
             float, Field(ge=0, description="α_s, as α1 but for noise along those directions"), Search(0.3, 5, log=True)
         ] = 2.0,
-        movement: Annotated[
-            Movement,
-            Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
-        ] = "means",
+        movement: Movement = "means",
         noise_at: Annotated[
             NoiseSite, Field(description="noise on the features that are split, the raw input, or the hidden layer")
         ] = "features",
         noise_scale: Annotated[
             NoiseScale, Field(description="noise in running standard deviations, own units, or the running covariance")
         ] = "std",
-        draws: Annotated[
-            Literal["auto", "all", "pair", "one"],
-            Field(
-                description="environments per row and step: all, a random pair, a random one that is compared with the "
-                "clean view, or (auto) all up to K = 3 and else a pair"
-            ),
-        ] = "auto",
+        draws: Visits = "auto",
         distance: Annotated[
             Compared,
             Field(
@@ -102,8 +96,7 @@ class CmIR(Method):
             ),
         ] = "l1",
         predict_on: Annotated[
-            Literal["clean", "noisy", "both"],
-            Field(description="views that the prediction is trained on; both weighs clean and noisy by half"),
+            PredictOn, Field(description="views that the prediction is trained on; both weighs clean and noisy by half")
         ] = "clean",
         reconstruct: Annotated[
             Literal["clean", "denoise"],
@@ -133,7 +126,6 @@ class CmIR(Method):
         ] = 0.5,
     ) -> None:
         super().__init__(backbone.resized(dict.fromkeys(backbone.widths, dim)))
-        visits: Draws = draws if draws != "auto" else "pair" if environments > 3 else "all"
         along = (strength, directed_strength) if source == "directed" else None
         if along and noise_at == "hidden":
             raise SpecError("source = 'directed' knows directions of features and of inputs; use noise_at = 'features'")
@@ -141,15 +133,17 @@ class CmIR(Method):
             raise SpecError("distance = 'kl' compares views of one row, and source = 'given' has none; use 'l1'")
         self.source: Source = source
         self.movement: Movement = movement
-        self.environments = Environments(environments, 1.0 if along else strength, visits)
+        self.environments = Environments(environments, 1.0 if along else strength, draws)
         self.distance: Compared = distance
-        self.predict_on, self.decorrelate, self.off_diagonal = predict_on, decorrelate, off_diagonal
+        self.predict_on: PredictOn = predict_on
+        self.decorrelate: Decorrelate = decorrelate
+        self.off_diagonal = off_diagonal
         self.weights = {
             "invariance": (invariance, ramp),
             "decorrelation": (decorrelation, decorrelation_ramp),
             "reconstruction": (reconstruction, reconstruction_ramp),
         }
-        denoise, pairs = reconstruct == "denoise", environments > 1 or visits == "one"
+        denoise, pairs = reconstruct == "denoise", environments > 1 or draws == "one"
         self.needs_views = (pairs and source != "given") or predict_on != "clean" or denoise
         site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise}
         site["along"] = along if noise_at == "features" else None
@@ -161,12 +155,15 @@ class CmIR(Method):
         self.raw = RawNoise(backbone.modalities, noise_scale, along) if noise_at == "raw" else None
         self.club = Club(len(self.names), dim, hidden) if decorrelate == "club" else None
         self.watch = CollapseWatch(self.names)
+        self.backbone.after = Invariant(self.groups)
+        self.inner = make_inner(inner, self.backbone)
+        self.backbone = self.inner.backbone
         self.alignment = alignment
         self.cross_modal = CrossModal(self.names, temperature, alignment_needs) if alignment > 0 else None
 
     @property
     def needs_environments(self) -> bool:  # type: ignore[override]
-        return self.source == "given"
+        return self.source == "given" or self.inner.needs_environments
 
     def check(self, development: Dataset) -> None:
         """As `Method.check`.
@@ -174,6 +171,7 @@ class CmIR(Method):
         Raises:
             DataError: environments of the data are asked for, and there is one, or too few rows of each.
         """
+        self.inner.check(development)
         if self.source != "virtual":
             check_environments(development)
 
@@ -181,11 +179,18 @@ class CmIR(Method):
         if self.cross_modal is not None and epoch == 0:
             self.cross_modal.measure(self.backbone, development, generator)
         if self.source == "directed" and (self.raw is None or epoch == 0):
-            seen = survey(self.backbone, development, encoded=self.raw is None)
+            seen = survey(self.backbone, development, "encoders" if self.raw is None else "inputs")
             find_directions(self._directions(), seen, self.backbone.task, self.movement, generator)
+        self.inner.on_epoch_start(epoch, development, generator)
+
+    def on_validation_start(self, development: Dataset) -> None:
+        self.inner.on_validation_start(development)
+
+    def after_backward(self, generator: torch.Generator) -> None:
+        self.inner.after_backward(generator)
 
     def notes(self) -> tuple[str, ...]:
-        found = () if self.cross_modal is None else self.cross_modal.notes()
+        found = (*self.inner.notes(), *(() if self.cross_modal is None else self.cross_modal.notes()))
         if self.source != "directed":
             return found
         return *found, directions_note(
@@ -193,13 +198,14 @@ class CmIR(Method):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        features = self.backbone.encode(batch)
-        parts = [part for group in self._groups() for part in group.invariant(features)]
-        return self.backbone.predict(dict(zip(self.names, parts, strict=True)), batch.present)
+        return self.inner(batch)
+
+    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self.inner.variants(batch)
 
     def representations(self, batch: Batch) -> Representations:
         """The (B, dim) invariant and (B, dim) spurious part of the clean features of each modality."""
-        features = self.backbone.encode(batch)
+        features = self.backbone.encode_signals(self.backbone.standardise(batch))
         split = [pair for group in self._groups() for pair in zip(*group.both(features), strict=True)]
         parts = dict(zip(self.names, split, strict=True))
         return Representations({n: part[0] for n, part in parts.items()}, {n: part[1] for n, part in parts.items()})
@@ -210,8 +216,9 @@ class CmIR(Method):
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction, all but the first summed over
-        the modalities; "surprise" is −log q of CLUB's network, which alone it trains, so it has no weight. Monitors:
-        `spread/MODALITY`, the standard deviation of its invariant part in this batch.
+        the modalities; "surprise" is −log q of CLUB's network, which alone it trains, so it has no weight; "inner/NAME" are
+        terms of the inner method. Monitors: those of the inner method, and `spread/MODALITY`, the standard deviation of its
+        invariant part in this batch.
         """
         present = torch.stack([batch.present[name] for name in self.names])  # (M, B)
         signals, count = self.backbone.standardise(batch), len(batch)
@@ -223,14 +230,14 @@ class CmIR(Method):
         parts = [g(features, share, strengths, generator) for g, share in zip(self._groups(), shares, strict=True)]
         invariant = torch.cat([part.invariant for part in parts])  # (M, 1 + V, B, dim)
         clean, spurious = invariant[:, 0], torch.cat([part.spurious for part in parts])
-        risks, output = self._risks(invariant, present, batch.target)
+        loss = self._prediction(invariant, present, signals, batch, progress, generator)
         terms = {
-            "prediction": risks.mean(),
+            **{name if name == "prediction" else f"inner/{name}": value for name, value in loss.terms.items()},
             "invariance": self._invariance(invariant, present, batch).sum(),
             **self._decorrelation(clean, spurious, present),
             "reconstruction": torch.cat([part.error for part in parts]).sum(),
         }
-        total = terms["prediction"]
+        total = loss.total
         for name, (weight, ramp) in self.weights.items():
             total = total + weight * warm_up(progress, ramp) * terms[name]
         if self.club is not None:
@@ -240,8 +247,8 @@ class CmIR(Method):
             total = total + self.alignment * terms["alignment"]
         spread = self.watch(clean.detach(), present)
         monitors = {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
-        kept = clean.masked_fill(~present.unsqueeze(2), 0)
-        return Loss(total, terms, risks, dict(zip(self.names, kept, strict=True)), output, monitors)
+        kept = dict(zip(self.names, clean.masked_fill(~present.unsqueeze(2), 0), strict=True))
+        return Loss(total, terms, loss.risks, kept, loss.output, {**loss.monitors, **monitors})
 
     def _directions(self) -> list[tuple[Sequence[str], Directions]]:
         """The directions of structured noise and the modalities they belong to."""
@@ -252,16 +259,26 @@ class CmIR(Method):
     def _groups(self) -> list[DisentanglerGroup]:
         return [group for group in self.groups if isinstance(group, DisentanglerGroup)]
 
-    def _risks(self, invariant: Tensor, present: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(M, 1 + V, B, dim) parts → (B,) risk on the chosen views, and (B, outputs) prediction of the first of them."""
-        chosen = {"clean": slice(0, 1), "noisy": slice(1, None), "both": slice(None)}[self.predict_on]
-        views = invariant[:, chosen]
+    def _prediction(
+        self,
+        invariant: Tensor,
+        present: Tensor,
+        signals: Mapping[str, Signal],
+        batch: Batch,
+        progress: float,
+        generator: torch.Generator,
+    ) -> Loss:
+        """The inner method's loss on the chosen views of (M, 1 + V, B, dim) parts, weighted."""
         if self.cross_modal is not None and self.cross_modal.aligned:
-            views = views.detach()  # or the prediction would bring back what one modality alone knows
-        outputs = self._predict(views, present)
-        risks = risks_of_each(self.backbone.task, outputs, target)
-        mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
-        return mean, outputs[0]
+            invariant = invariant.detach()  # or the prediction would bring back what one modality alone knows
+        chosen = {"clean": slice(0, 1), "noisy": slice(1, None), "both": slice(None)}[self.predict_on]
+        if isinstance(self.inner, ERM):  # the same as below, all views at once
+            outputs = self._predict(invariant[:, chosen], present)
+            risks = risks_of_each(self.backbone.task, outputs, batch.target)
+            mean = (risks[0] + risks[1:].mean(0)) / 2 if self.predict_on == "both" else risks.mean(0)
+            return Loss(mean.mean(), {"prediction": mean.mean()}, mean, {}, outputs[0])
+        views = encoded_views(batch, self.names, signals, invariant, present)
+        return loss_of_each(self.inner, weighted(views, self.predict_on), progress, generator)
 
     def _predict(self, views: Tensor, present: Tensor) -> Tensor:
         """(M, V, B, dim) parts and (M, B) presence → (V, B, outputs)."""
@@ -290,8 +307,5 @@ class CmIR(Method):
         if self.club is not None:
             bound, surprise = self.club(clean, spurious, present)
             return {"decorrelation": bound.sum(), "surprise": surprise.sum()}
-        if self.decorrelate == "orth":
-            value = row_orthogonality(clean, spurious, present, self.off_diagonal)
-        else:
-            value = {"xcov": cross_correlation, "hsic": normalised_hsic}[self.decorrelate](clean, spurious, present)
+        value = decorrelation(self.decorrelate, clean, spurious, present, self.off_diagonal)
         return {"decorrelation": value.sum()}

@@ -8,11 +8,13 @@ from pydantic import Field
 
 from deconfound.backbone import Backbone
 from deconfound.compose import Composed, Preset
+from deconfound.inner import Inner
 from deconfound.methods.cmir import CmIR
 from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.nn.survey import Movement
 from deconfound.penalties.vrex import VREx
 from deconfound.search import Search
+from deconfound.spec import PLAIN
 
 
 class CmIRE(Preset):
@@ -33,6 +35,7 @@ class CmIRE(Preset):
         self,
         backbone: Backbone,
         *,
+        inner: Inner = PLAIN,
         dim: Dim = 8,
         hidden: Hidden = 64,
         strength: Annotated[
@@ -47,18 +50,16 @@ class CmIRE(Preset):
                 description="noise on the raw input, or on the features that are split: cheaper, for encoders that stay"
             ),
         ] = "raw",
-        movement: Annotated[
-            Movement,
-            Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
-        ] = "slopes",
+        movement: Movement = "slopes",
         invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.1, 10, log=True)] = 1.0,
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.3,
         vrex: Annotated[float, Field(ge=0, description="weight of V-REx"), Search(10, 1000, log=True)] = 100.0,
         ramp: Annotated[float, Field(ge=0, le=1, description="share of the steps over which λ1 and V-REx grow")] = 0.2,
     ) -> None:
-        inner = CmIR(
+        split = CmIR(
             backbone,
+            inner=inner,
             source="directed",
             dim=dim,
             hidden=hidden,
@@ -73,4 +74,4 @@ class CmIRE(Preset):
             reconstruction=reconstruction,
             ramp=ramp,
         )
-        super().__init__(Composed(inner, {"vrex": VREx(inner.backbone, 2, weight=vrex, ramp=ramp)}, {}))
+        super().__init__(Composed(split, {"vrex": VREx(split.backbone, 2, weight=vrex, ramp=ramp)}, {}))

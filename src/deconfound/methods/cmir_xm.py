@@ -8,9 +8,11 @@ from pydantic import Field
 
 from deconfound.backbone import Backbone
 from deconfound.compose import Preset
+from deconfound.inner import Inner
 from deconfound.methods.cmir import CmIR
 from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.search import Search
+from deconfound.spec import PLAIN
 
 
 class CmIRXM(Preset):
@@ -26,6 +28,7 @@ class CmIRXM(Preset):
         self,
         backbone: Backbone,
         *,
+        inner: Inner = PLAIN,
         dim: Dim = 8,
         hidden: Hidden = 64,
         strength: Annotated[
@@ -45,6 +48,7 @@ class CmIRXM(Preset):
         super().__init__(
             CmIR(
                 backbone,
+                inner=inner,
                 dim=dim,
                 hidden=hidden,
                 strength=strength,

@@ -118,7 +118,7 @@ class IMML(Method):
         self.temperature, self.gamma_dk, self.gamma_fd = temperature, gamma_dk, gamma_fd
         self.predict, self.plug, self.warmup = predict, plug, warmup
         self.twins = Twins(backbone.encoders) if plug else None
-        self.knowledge = Knowledge(backbone.widths, hidden, dim)
+        self.knowledge = Knowledge(backbone.encoded if plug else backbone.widths, hidden, dim)
         self.predominant = Predominant(names, predominant)
         self.interventions = Interventions(
             self.predominant.active,
@@ -217,9 +217,8 @@ class IMML(Method):
         return (f"{who} ({how})", *auto, *CHECKLIST)
 
     def _see(self, batch: Batch) -> Seen:
-        signals, present = self.backbone.standardise(batch), batch.present
-        features = self.backbone.encode_signals(signals)
-        z = self.knowledge(features if self.twins is None else self.twins(signals))
+        features, present = self.backbone.encode(batch), batch.present
+        z = self.knowledge(features if self.twins is None else self.twins(self.backbone.standardise(batch)))
         return Seen(features, present, z, self.backbone.predict(features, present))
 
     def _answers(self, batch: Batch) -> Answers:

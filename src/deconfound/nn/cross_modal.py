@@ -51,7 +51,7 @@ class CrossModal(nn.Module):
 
         A pair with tokens, or with too few such rows, has no number and counts as 0.
         """
-        seen = survey(backbone, development, encoded=False)
+        seen = survey(backbone, development, "inputs")
         given = label_columns(seen.target, seen.env, backbone.task.kind == "classification")
         found = []
         for a, b in ((self.names[i], self.names[j]) for i, j in self.pairs):

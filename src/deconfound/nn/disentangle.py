@@ -179,6 +179,25 @@ class DisentanglerGroup(nn.Module):
         return reconstruction(decoded, target.repeat(1, views, 1), present.repeat(1, views))
 
 
+class Invariant(nn.Module):
+    """{(B, H)} features of all modalities → {(B, dim)} invariant parts, and nothing else is computed.
+
+    Args:
+        groups: `DisentanglerGroup`, one for each width.
+    """
+
+    def __init__(self, groups: nn.ModuleList) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for group in self.groups:
+            assert isinstance(group, DisentanglerGroup)
+            found |= dict(zip(group.names, group.invariant(features), strict=True))
+        return found
+
+
 def by_width(widths: Mapping[str, int]) -> dict[int, list[str]]:
     """Width → the modalities of that width, in the order of their first."""
     groups: dict[int, list[str]] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.errors import SpecError
@@ -19,7 +20,13 @@ from deconfound.signal import Signal
 from deconfound.task import Modality
 
 NoiseScale = Literal["std", "absolute", "whitened"]
-Draws = Literal["all", "pair", "one"]
+Visits = Annotated[
+    Literal["auto", "all", "pair", "one"],
+    Field(
+        description="environments per row and step: all, a random pair, a random one that is compared with the clean view, "
+        "or (auto) all up to K = 3 and else a pair"
+    ),
+]
 
 WIDEST = 2048
 """Most features whose whole covariance is kept and factorised in every step."""
@@ -33,16 +40,16 @@ class Environments:
         count: K.
         strength: α1, in units of the noise scale.
         draws: the environments that each row visits per step: "all", two different random ones ("pair"; the mean over
-            those pairs is, in expectation, the mean over all), or a random "one".
+            those pairs is, in expectation, the mean over all), a random "one", or "auto": all up to K = 3 and else a pair.
     """
 
     count: int
     strength: float
-    draws: Draws = "all"
+    draws: Visits = "auto"
 
     def draw(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """(V, B) noise strengths of the views of each row: V = K, or up to 2 for "pair" and 1 for "one"."""
-        if self.draws == "all" or self.count <= (2 if self.draws == "pair" else 1):
+        if self.count <= {"all": self.count, "pair": 2, "one": 1, "auto": 3}[self.draws]:
             strengths = self.strength * torch.arange(1, self.count + 1, device=device)
             return strengths.unsqueeze(1).expand(-1, rows)
         source = {"generator": generator, "device": generator.device}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from deconfound.backbone import Backbone
@@ -20,6 +21,7 @@ from deconfound.task import Task
 MOST_ROWS = 4096
 """Training rows that are looked at, evenly spaced; more cost time and change little."""
 _CHUNK = 512
+Surveyed = Literal["features", "encoders", "inputs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +47,22 @@ def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
 
 
 @torch.no_grad()
-def survey(backbone: Backbone, development: Dataset, *, encoded: bool = True) -> Survey:
+def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") -> Survey:
     """Look at training rows in eval mode, on the device of the backbone.
 
     Args:
-        encoded: what the encoders make of them; if False, the standardised input, its mean over steps, without tokens.
+        of: what is kept of them: "features" of the backbone, what its "encoders" make, or the standardised "inputs", their
+            mean over steps, without tokens.
     """
+    look = {
+        "features": backbone.encode,
+        "encoders": lambda batch: backbone.encode_signals(backbone.standardise(batch)),
+        "inputs": lambda batch: pooled(batch, backbone),
+    }[of]
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
     with in_eval_mode(backbone):
         batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
-        found = [backbone.encode(batch) if encoded else pooled(batch, backbone) for batch in batches]
+        found = [look(batch) for batch in batches]
     return Survey(
         {name: torch.cat([each[name] for each in found]) for name in found[0]},
         {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
@@ -73,7 +81,10 @@ def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
     return kept
 
 
-Movement = Literal["means", "slopes"]
+Movement = Annotated[
+    Literal["means", "slopes"],
+    Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
+]
 
 
 def find_directions(

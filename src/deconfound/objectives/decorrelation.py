@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor
 
+from deconfound.objectives.dependence import normalised_hsic
 from deconfound.objectives.rows import full_precision, row_moments
+
+Decorrelate = Literal["orth", "xcov", "hsic", "club"]
+
+
+def decorrelation(kind: Decorrelate, first: Tensor, second: Tensor, present: Tensor, off_diagonal: float) -> Tensor:
+    """(*) the term of a kind that needs no network ("club" does), for (*, B, D) representations and (*, B) presence."""
+    if kind == "orth":
+        return row_orthogonality(first, second, present, off_diagonal)
+    return {"xcov": cross_correlation, "hsic": normalised_hsic}[kind](first, second, present)
 
 
 @full_precision

@@ -83,7 +83,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
     try:
         data = environment["data"]
         method = text_of(spec["method"]["name"])
-        title = joined_name(method, *(spec["method"].get(kind, {}) for kind in ADDED))
+        title = joined_name(method, spec["method"], *(spec["method"].get(kind, {}) for kind in ADDED))
         return Run(
             folder=path.resolve().name,
             label=text_of(spec["name"]) if spec.get("name") else title,

@@ -1,0 +1,179 @@
+"""Methods that predict from CmIR's invariant parts: the loss by the book, the hooks, what is refused, a run that is killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cmir_small import generator, make
+from deconfound.backbone import Backbone
+from deconfound.datasets.synthetic import synthetic
+from deconfound.errors import DataError, SpecError
+from deconfound.method import Loss, Method
+from deconfound.methods.cmir import CmIR
+from deconfound.methods.imml import IMML
+from deconfound.methods.qmf import QualityAwareFusion
+from deconfound.penalty import warm_up
+from deconfound.registry import names
+from deconfound.signal import Batch
+from deconfound.spec import Spec
+from deconfound.task import Task
+from deconfound.testing import check_method
+from deconfound.testing.examples import MODALITIES as EXAMPLES
+from killing import killed_and_resumed
+from small import small_spec, tiny
+
+CLASSES = Task.classification(("a", "b", "c"))
+INNER = [name for name in names("methods") if not name.startswith("cmir") and name != "erm"]
+SEQUENCE = {"text": EXAMPLES["text"], "audio": EXAMPLES["audio"]}
+PLUG = {"name": "imml", "training": "plug", "form": "additive", "head": "mc-cond", "predict": "do"}
+
+
+@pytest.mark.parametrize("inner", INNER)
+def test_laws_with_every_method_inside(inner: str) -> None:
+    check_method(lambda backbone: CmIR(backbone, inner=inner), modalities=SEQUENCE, task=CLASSES)
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"noise_at": "raw", "predict_on": "both"}, {"predict_on": "noisy"}, {"alignment": 1.0}]
+)
+@pytest.mark.parametrize("inner", ["imml", PLUG, "predominant-head"], ids=str)
+def test_laws_with_noisy_views(inner: Any, knobs: dict[str, Any]) -> None:
+    check_method(lambda backbone: CmIR(backbone, inner=inner, **knobs), modalities=SEQUENCE)
+
+
+@pytest.mark.parametrize("inner", INNER)
+def test_without_noise_it_is_the_inner_method_on_the_invariant_parts_and_the_constraints(inner: str) -> None:
+    method, batch = make(task=CLASSES, strength=0.0, predict_on="both", environments=2, ramp=0.4, inner=inner)
+    loss = method.loss(batch, 0.1, generator())
+    again, _ = make(task=CLASSES, strength=0.0, predict_on="both", environments=2, ramp=0.4, inner=inner)
+    draw = generator()
+    torch.randn(3 * 2 * 8 * 8, generator=draw)  # the noise of three modalities, two views, 8 rows, 8 features
+    alone = [again.inner.loss(batch, 0.1, _copy(draw)) for _ in range(3)]  # one for each view: some methods count steps
+    terms = loss.terms
+    total = alone[0].total / 2 + (alone[1].total + alone[2].total) / 4
+    total = total + 0.3 * warm_up(0.1, 0.4) * terms["invariance"] + 0.05 * terms["decorrelation"]
+    torch.testing.assert_close(loss.total, total + 0.5 * terms["reconstruction"])
+    torch.testing.assert_close(loss.output, alone[0].output)
+    assert {name.removeprefix("inner/") for name in terms} >= set(alone[0].terms)
+    assert set(loss.monitors) >= set(alone[0].monitors)
+    method.eval()
+    torch.testing.assert_close(method(batch), method.inner(batch))
+
+
+def _copy(of: torch.Generator) -> torch.Generator:
+    made = torch.Generator()
+    made.set_state(of.get_state())
+    return made
+
+
+class Watching(Method):
+    """Plain, and keeps the batches that it is given."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+        self.seen: list[Batch] = []
+        self.called: list[str] = []
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.backbone.predict(self.backbone.encode(batch), batch.present)
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
+        self.seen.append(batch)
+        output = self(batch)
+        risks = self.backbone.task.risk(output, batch.target)
+        return Loss(risks.mean(), {"prediction": risks.mean()}, risks, self.backbone.encode(batch), output)
+
+    def on_epoch_start(self, epoch: int, development: Any, generator: torch.Generator) -> None:
+        self.called.append("epoch")
+
+    def on_validation_start(self, development: Any) -> None:
+        self.called.append("validation")
+
+    def after_backward(self, generator: torch.Generator) -> None:
+        self.called.append("backward")
+
+    def notes(self) -> tuple[str, ...]:
+        return ("watched",)
+
+
+@pytest.mark.parametrize("predict_on", ["clean", "noisy", "both"])
+@pytest.mark.parametrize("noise_at", ["features", "raw"])
+def test_a_plain_method_inside_costs_what_the_head_does(predict_on: str, noise_at: str) -> None:
+    knobs: dict[str, Any] = {"predict_on": predict_on, "noise_at": noise_at, "environments": 2}
+    expected, batch = make(**knobs)
+    found, _ = make(**knobs)
+    found.inner = Watching(found.backbone)
+    losses = [method.loss(batch, 0.3, generator()) for method in (expected, found)]
+    for name in ("total", "risks", "output", "features"):
+        torch.testing.assert_close(getattr(losses[1], name), getattr(losses[0], name))
+    views = found.inner.seen
+    assert len(views) == {"clean": 1, "noisy": 2, "both": 3}[predict_on]
+    clean = found.backbone.standardise(batch)["text"].values
+    for number, view in enumerate(views):
+        moved = not torch.equal(found.backbone.standardise(view)["text"].values, clean)
+        assert moved == (noise_at == "raw" and not (predict_on != "noisy" and number == 0))
+
+
+def test_the_hooks_reach_the_inner_method() -> None:
+    method, _ = make()
+    method.inner = watching = Watching(method.backbone)
+    data = synthetic(rows=40).development()
+    method.on_epoch_start(0, data, generator())
+    method.on_validation_start(data)
+    method.after_backward(generator())
+    assert watching.called == ["epoch", "validation", "backward"]
+    assert method.notes() == ("watched",)
+
+
+def test_a_fusion_of_its_own_takes_the_place_of_the_heads() -> None:
+    method, batch = make(task=CLASSES, inner="qmf")
+    assert isinstance(method.inner, QualityAwareFusion)
+    assert method.backbone is method.inner.backbone
+    method.loss(batch, 0.5, generator()).total.backward()
+    assert all(p.grad is not None for p in method.parameters())
+
+
+def test_imml_inside_has_its_predictions_and_its_predominant_modality() -> None:
+    method, batch = make(task=CLASSES, inner={"name": "imml", "predominant": "audio", "predict": "do", "dim": 4})
+    assert isinstance(method.inner, IMML)
+    assert method.inner.backbone.widths == dict.fromkeys(("text", "audio", "face"), 8)
+    assert set(method.eval().variants(batch)) == {"task", "avg", "z-only"}
+    assert "audio is predominant" in method.notes()[0]
+
+
+def test_the_specification_holds_all_arguments_and_the_title_names_both() -> None:
+    spec = Spec.of({"method": {"name": "cmir", "inner": {"name": "imml", "mix": 0.2}}})
+    assert spec.title == "cmir (imml)"
+    assert spec.method["inner"]["mix"] == 0.2
+    assert spec.method["inner"]["temperature"] == 0.2
+    assert Spec.of({"method": "cmir"}).title == "cmir"
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ("imnl", "there is no method 'imnl'; did you mean 'imml'"),
+        ({"name": "imml", "mixx": 1}, "imml: there is no argument 'mixx'"),
+        ({"mix": 1}, "inner = .*give the name of a method, or a table such as"),
+    ],
+)
+def test_a_wrong_inner_method_is_refused_in_the_specification(inner: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Spec.of({"method": {"name": "cmir", "inner": inner}})
+
+
+def test_what_the_inner_method_refuses_is_refused() -> None:
+    method, _ = make(inner={"name": "cmir", "source": "given"})
+    assert method.needs_environments
+    with pytest.raises(DataError, match="one environment"):
+        method.check(tiny(environment=()).development())
+
+
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = {"name": "imml", "predict": "auto", "head": "dictionary", "warmup": 1, "centres": 4, "bank": 40}
+    killed_and_resumed(small_spec(method={"name": "cmir", "inner": inner}), IMML, tmp_path, monkeypatch)
