@@ -179,6 +179,11 @@ def test_cards_explain_every_argument(name, capsys):
     assert card["name"] in capsys.readouterr().out
 
 
+def test_a_card_tells_types_and_ranges_of_entries_in_words(capsys):
+    assert run("show", "synthetic") == 0
+    assert "rho: tuple[float, ...]  (default (0.9, 0.6, 0.2); each ≥ -1 and ≤ 1)" in capsys.readouterr().out
+
+
 def test_list_names_the_components(capsys):
     assert run("list", "--json") == 0
     found = json.loads(capsys.readouterr().out)

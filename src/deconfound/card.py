@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -51,18 +52,31 @@ def _table(name: str) -> tuple[str, str, type[BaseModel]]:
 
 
 def _argument(name: str, field: FieldInfo) -> dict[str, Any]:
-    bounds = {
-        sign: getattr(item, key) for item in field.metadata for key, sign in _BOUNDS.items() if hasattr(item, key)
-    }
+    entries = [item for part in get_args(field.annotation) for item in getattr(part, "__metadata__", ())]
+    own, each = _range(field.metadata), _range([bound for entry in entries for bound in entry.metadata])
     search = next((item for item in field.metadata if isinstance(item, Search)), None)
     return {
         "name": name,
-        "type": inspect.formatannotation(field.annotation).replace("typing.", ""),
+        "type": inspect.formatannotation(_plain(field.annotation)).replace("typing.", ""),
         "default": field.default if not field.is_required() else None,
-        "range": " and ".join(f"{sign} {bound}" for sign, bound in bounds.items()),
+        "range": own or (f"each {each}" if each else ""),
         "search": [search.low, search.high, "log" if search.log else "linear"] if search else None,
         "description": field.description or "",
     }
+
+
+def _range(bounds: Iterable[Any]) -> str:
+    """ "≥ 0 and < 1" """
+    found = [f"{sign} {getattr(each, key)}" for each in bounds for key, sign in _BOUNDS.items() if hasattr(each, key)]
+    return " and ".join(found)
+
+
+def _plain(annotation: Any) -> Any:
+    """The type without what is said of the entries of a tuple."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain(inside[0])
+    return tuple[tuple(_plain(each) for each in inside)] if origin is tuple else annotation
 
 
 def card_text(found: dict[str, Any]) -> str:
