@@ -20,6 +20,20 @@ from worlds import SCENARIOS, WORLDS
 BY_LABEL = {label(each): each for each in CONTENDERS}
 PAPER = BY_LABEL["cmir (paper)"]["arguments"] | {"strength": 0.2, "invariance": 0.3}
 
+SPELT = {"name": "cmir", "backbone": POOL, "penalties": {"vrex": {"weight": 5.0}}}
+DIRECTED: dict[str, Any] = {
+    **{
+        "source": "directed",
+        "dim": 64,
+        "environments": 2,
+        "strength": 0.1,
+        "directed_strength": 4.0,
+        "noise_at": "raw",
+    },
+    **{"movement": "slopes", "invariance": 0.3, "reconstruction": 0.3},
+}
+"""`cmir-e` spelt out, for what the preset does not offer."""
+
 
 def of(*labels: str) -> list[dict[str, Any]]:
     """Contenders by label."""
@@ -99,6 +113,9 @@ CLAIMS: dict[str, tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]] = {
             {**BY_LABEL["cmir-e"], "label": "no invariance", "arguments": {"invariance": 0.0}},
             {**BY_LABEL["cmir-e"], "label": "no reconstruction", "arguments": {"reconstruction": 0.0}},
             {**BY_LABEL["cmir-e"], "label": "weaker noise", "arguments": {"directed_strength": 1.0}},
+            {**BY_LABEL["cmir-e"], "label": "parts of 8", "arguments": {"dim": 8}},
+            {**SPELT, "label": "clean and noisy views", "arguments": {**DIRECTED, "predict_on": "both"}},
+            {**SPELT, "label": "clean views", "arguments": {**DIRECTED, "predict_on": "clean"}},
             {"name": "cmir-e", "label": "MLP encoders, noise on features", "arguments": {"noise_at": "features"}},
             {"name": "cmir-e", "label": "MLP encoders, noise on inputs"},
         ],

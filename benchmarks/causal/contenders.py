@@ -8,8 +8,9 @@ POOL = {"encoders": {"m1": "pool", "m2": "pool", "m3": "pool"}}
 """CmIR's splitter is a two-layer MLP of its own, so it stands in for the encoder that the others have: equal depth."""
 _SPLIT = {"dim": 8, "hidden": 64, "decorrelation": 0.05}
 _PAPER = {**_SPLIT, "environments": 3, "directed_strength": 2.0, "reconstruction": 0.5}
-_DIRECTED = {**_SPLIT, "strength": 0.2, "reconstruction": 0.3}
-_SDN = {**_DIRECTED, "source": "directed", "environments": 2, "predict_on": "both", "invariance": 1.0}
+_DIRECTED = {**_SPLIT, "dim": 64, "strength": 0.1, "reconstruction": 0.3}
+_NOISE = {"source": "directed", "environments": 2, "predict_on": "both", "invariance": 1.0}
+_SDN = {**_SPLIT, **_NOISE, "strength": 0.2, "reconstruction": 0.3}
 
 
 def _cmir(label: str, **more: Any) -> dict[str, Any]:

@@ -25,7 +25,19 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from grid import Job, one_thread, run_jobs
 from scores import bayes, columns_of, curve, halves, latents_of, measure
 from shallow import shallow
-from worlds import CLEAN, DAMAGED, DEFAULT_WORLDS, METHODS, WAYS, WORLDS, configuration, knobs, single
+from worlds import (
+    CLEAN,
+    DAMAGED,
+    DEFAULT_WORLDS,
+    METHODS,
+    UNION,
+    WAYS,
+    WORLDS,
+    configuration,
+    knobs,
+    methods_of,
+    single,
+)
 
 from deconfound.datasets.imbalance import imbalance
 
@@ -75,7 +87,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(DEFAULT_WORLDS))
-    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *WAYS])
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *UNION, *WAYS])
     parser.add_argument("--ways", action="store_true", help="also what else was tried for a confounded mediator")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--epochs", type=int)
@@ -87,7 +99,7 @@ def main() -> None:
     options = parsed()
     torch.set_num_threads(1)
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-    plan = {world: list(options.methods or METHODS) for world in options.worlds}
+    plan = {world: list(options.methods or methods_of(world)) for world in options.worlds}
     if options.ways:
         plan = {world: ["erm", "imml robust", *(options.methods or WAYS)] for world in plan}
     run_jobs(

@@ -59,7 +59,9 @@ def answers(folder: Path, scenario: Scenario) -> tuple[dict[str, np.ndarray], np
     """
     kept = kept_predictions(folder, scenario)
     assert kept is not None, f"{folder} was not evaluated on {scenario.name}"
-    own = Run.open(folder).spec.method.get("predict", "") if kept.variants else ""
+    method = Run.open(folder).spec.method
+    inner = method.get("inner", {})
+    own = (inner if isinstance(inner, dict) and inner else method).get("predict", "") if kept.variants else ""
     found = {own: kept.output, **kept.variants}
     return {name: _positive(output) for name, output in found.items()}, kept.target
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from deconfound.scenario import Scenario
 
+_SEVERAL = {"context": [0.95, 0.8, 0.4]}
+"""Three environments in which the context tells the confounder more or less well."""
 WORLDS: dict[str, dict[str, Any]] = {
     "context": {},
     "content": {"content": 0.5},
@@ -19,9 +21,14 @@ WORLDS: dict[str, dict[str, Any]] = {
     "interaction": {"effect_both": 0.4},
     "nothing-shared": {"shared": 0.0},
     "unconfounded": {"context": 0.0},
+    "environments": {**_SEVERAL},
+    "content, environments": {**_SEVERAL, "content": 0.5},
+    "child, environments": {**_SEVERAL, "auxiliary": "child"},
+    "collider, environments": {**_SEVERAL, "auxiliary": "collider"},
 }
 DEFAULT_WORLDS = ("context", "content", "small", "child")
 TAKEN = {"predominant": "predominant"}
+ROBUST = {"name": "imml-robust", **TAKEN}
 METHODS: dict[str, dict[str, Any]] = {
     "erm": {"method": "erm"},
     "predominant only": {"method": "erm", "data": {"modalities": ["predominant"]}},
@@ -34,10 +41,25 @@ METHODS: dict[str, dict[str, Any]] = {
     "gradient blending": {"method": "gradient-blending"},
     "qmf": {"method": "qmf"},
     "imml": {"method": {"name": "imml", **TAKEN}},
-    "imml robust": {"method": {"name": "imml-robust", **TAKEN}},
-    "imml robust, by row": {"method": {"name": "imml-robust", **TAKEN, "alignment": "instance"}},
+    "imml robust": {"method": ROBUST},
+    "imml robust, by row": {"method": {**ROBUST, "alignment": "instance"}},
     "qmf + imml": {"method": {"name": "imml", **TAKEN}, "backbone": {"fusion": "qmf"}},
 }
+
+
+UNION: dict[str, dict[str, Any]] = {
+    "v-rex": {"method": {"name": "erm", "penalties": {"vrex": {"weight": 5.0}}}},
+    "imml + v-rex": {"method": {"name": "imml", **TAKEN, "penalties": {"vrex": {"weight": 5.0}}}},
+    "imml robust + v-rex": {"method": {**ROBUST, "penalties": {"vrex": {"weight": 5.0}}}},
+    "cmir": {"method": "cmir"},
+    "cmir (imml)": {"method": {"name": "cmir", "inner": {"name": "imml", **TAKEN}}},
+    "cmir-e": {"method": "cmir-e"},
+    "cmir-e (imml)": {"method": {"name": "cmir-e", "inner": {"name": "imml", **TAKEN}}},
+    "cmir-e (imml robust)": {"method": {"name": "cmir-e", "inner": ROBUST}},
+    "cmir-e (imml robust, by row)": {"method": {"name": "cmir-e", "inner": {**ROBUST, "alignment": "instance"}}},
+}
+"""What compares environments, and its union with IMML; for worlds that have several."""
+ALONE = ("erm", "predominant head", "imml", "imml robust", "imml robust, by row")
 
 
 def _plug(**changes: Any) -> dict[str, Any]:
@@ -69,6 +91,11 @@ def knobs(world: str, seed: int) -> dict[str, Any]:
     return {"name": world, **WORLDS[world], "seed": seed}
 
 
+def methods_of(world: str) -> tuple[str, ...]:
+    """What is trained on a world."""
+    return (*ALONE, *UNION) if isinstance(WORLDS[world].get("context"), list) else tuple(METHODS)
+
+
 def single(name: str) -> bool:
     """Whether a method sees the predominant modality alone."""
     return "data" in METHODS.get(name, {})
@@ -76,7 +103,7 @@ def single(name: str) -> bool:
 
 def configuration(world: str, name: str, seed: int, epochs: int | None = None) -> Mapping[str, Any]:
     """The specification of one run, without its seed of training."""
-    given = (METHODS | WAYS)[name]
+    given = (METHODS | UNION | WAYS)[name]
     data = {"synthetic": {"model": "imbalance", **knobs(world, seed)}, **given.get("data", {})}
     steps = epochs or (SMALL_EPOCHS if WORLDS[world].get("rows", 3000) < 1000 else EPOCHS)
     return {"name": name, **given, "data": data, "train": {**TRAIN, "epochs": steps}}
