@@ -113,6 +113,11 @@ CLAIMS: dict[str, tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]] = {
             {**BY_LABEL["cmir-e"], "label": "no invariance", "arguments": {"invariance": 0.0}},
             {**BY_LABEL["cmir-e"], "label": "no reconstruction", "arguments": {"reconstruction": 0.0}},
             {**BY_LABEL["cmir-e"], "label": "weaker noise", "arguments": {"directed_strength": 1.0}},
+            {
+                **BY_LABEL["cmir-e"],
+                "label": "directed noise alone",
+                "arguments": dict.fromkeys(("vrex", "invariance", "decorrelation", "reconstruction"), 0.0),
+            },
             {**BY_LABEL["cmir-e"], "label": "parts of 8", "arguments": {"dim": 8}},
             {**SPELT, "label": "clean and noisy views", "arguments": {**DIRECTED, "predict_on": "both"}},
             {**SPELT, "label": "clean views", "arguments": {**DIRECTED, "predict_on": "clean"}},

@@ -1,7 +1,7 @@
 """Methods for imbalanced modalities on worlds with a hidden confounder and known interventional truth.
 
     python benchmarks/imbalance/run.py --out runs/imbalance [--worlds context content] [--seeds 8] [--workers 2]
-    python benchmarks/imbalance/run.py --out runs/imbalance --worlds content-strong --ways --seeds 4
+    python benchmarks/imbalance/run.py --out runs/imbalance --worlds content-strong --ways
     python benchmarks/imbalance/run.py --out runs/imbalance-long --worlds context --methods erm imml --epochs 40
 
 The first call trains the laboratory, the second what else was tried where the mediator is confounded, the third checks
@@ -28,7 +28,6 @@ from shallow import shallow
 from worlds import (
     CLEAN,
     DAMAGED,
-    DEFAULT_WORLDS,
     METHODS,
     UNION,
     WAYS,
@@ -86,7 +85,7 @@ def collected(out: Path, world: str, names: list[str], seeds: range) -> dict[str
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(DEFAULT_WORLDS))
+    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, *UNION, *WAYS])
     parser.add_argument("--ways", action="store_true", help="also what else was tried for a confounded mediator")
     parser.add_argument("--seeds", type=int, default=8)

@@ -26,7 +26,6 @@ WORLDS: dict[str, dict[str, Any]] = {
     "child, environments": {**_SEVERAL, "auxiliary": "child"},
     "collider, environments": {**_SEVERAL, "auxiliary": "collider"},
 }
-DEFAULT_WORLDS = ("context", "content", "small", "child")
 TAKEN = {"predominant": "predominant"}
 ROBUST = {"name": "imml-robust", **TAKEN}
 METHODS: dict[str, dict[str, Any]] = {
