@@ -36,7 +36,7 @@ UNKNOWN = "unknown"
 
 CAUTION = (
     "environments inferred from a model are a guess and can do harm: in our laboratory those from the size of its "
-    "residuals raised the error in distribution from .228 to .540, and 'eiil' in a classification from .27 to .65; compare "
+    "residuals raised the error in distribution from .228 to .540, and 'eiil' in a classification from .27 to .52; compare "
     "with a run without them"
 )
 
