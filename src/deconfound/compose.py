@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.augmentation import Augmentation
+from deconfound.backbone import Backbone
 from deconfound.dataset import Dataset
 from deconfound.errors import DataError
 from deconfound.method import Loss, Method, Representations
@@ -25,8 +26,12 @@ class Wrapped(Method):
     """Base of methods around another one, `inner`, which predicts and is told what happens in training."""
 
     def __init__(self, inner: Method) -> None:
-        super().__init__(inner.backbone)
+        nn.Module.__init__(self)  # not that of Method: the backbone would stand twice in every checkpoint
         self.inner = inner
+
+    @property
+    def backbone(self) -> Backbone:  # type: ignore[override]
+        return self.inner.backbone
 
     def forward(self, batch: Batch) -> Tensor:
         return self.inner(batch)

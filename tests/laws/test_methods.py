@@ -174,6 +174,12 @@ class CheatingVariant(ERM):
         return {"right": batch.target.unsqueeze(1)}
 
 
+class Twice(ERM):
+    def __init__(self, backbone) -> None:
+        super().__init__(backbone)
+        self.copy = backbone.head
+
+
 class Averaged(ERM):
     def loss(self, batch, progress, generator):
         loss = super().loss(batch, progress, generator)
@@ -194,6 +200,7 @@ class Averaged(ERM):
         (Indexing, "another env moves"),
         (Relabelling, "the input is changed: target"),
         (Flat, "shape"),
+        (Twice, "one tensor, which a checkpoint would hold twice"),
         (Averaged, r"risks must be \(B,\)"),
         (MixingVariant, "variant 'centred': rows independent"),
         (CheatingVariant, "variant 'right': another target moves it"),

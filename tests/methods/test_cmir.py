@@ -59,7 +59,7 @@ def test_inference_runs_neither_the_spurious_branch_nor_the_decoder() -> None:
     method, batch = make()
     called = calls_of(method.eval(), (StackedLinear, Decoder))
     method(batch)
-    assert called == [f"backbone.after.groups.0.split.{part}" for part in ("trunk.layer", "invariant")]
+    assert called == [f"inner.backbone.after.groups.0.split.{part}" for part in ("trunk.layer", "invariant")]
 
 
 def test_training_runs_every_part_once_for_all_modalities_and_views() -> None:

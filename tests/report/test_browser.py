@@ -76,7 +76,9 @@ def test_differences_numbers_and_commands_follow(browser: Any, rich: Path) -> No
         assert recipe.count("deconfound train run.toml") == 4
         assert "seed 1, run cmir-1.0-1" in recipe
         page.locator(".recipe[data-chart='s1-knobs-1'] summary").click()
-        assert page.inner_text(".recipe[data-chart='s1-knobs-1'] pre").count("deconfound train") == 8
+        recipe = page.locator(".recipe[data-chart='s1-knobs-1'] pre")
+        recipe.filter(has_text="deconfound train").wait_for()  # it is written when the summary has opened
+        assert recipe.inner_text().count("deconfound train") == 8
 
 
 REACHED = """() => {

@@ -22,11 +22,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.backbone import Backbone
-from deconfound.compose import loss_of_each
+from deconfound.compose import Wrapped, loss_of_each
 from deconfound.dataset import Dataset
 from deconfound.errors import SpecError
 from deconfound.inner import Inner, PredictOn, encoded_views, make_inner, weighted
-from deconfound.method import Loss, Method, Representations
+from deconfound.method import Loss, Representations
 from deconfound.methods.erm import ERM
 from deconfound.nn.club import Club
 from deconfound.nn.collapse import CollapseWatch
@@ -48,7 +48,7 @@ Source = Literal["virtual", "directed", "given"]
 Compared = Literal["l1", "l2", "cosine", "kl"]
 
 
-class CmIR(Method):
+class CmIR(Wrapped):
     """The published objective on any encoder. Rows in which a modality is absent do not enter its constraints.
 
     All constraints are means (over pairs of environments, dimensions and rows) summed over modalities, so the weights
@@ -125,12 +125,20 @@ class CmIR(Method):
             float, Field(ge=-1, le=1, description="canonical correlation beyond the label from which a pair is aligned")
         ] = 0.5,
     ) -> None:
-        super().__init__(backbone.resized(dict.fromkeys(backbone.widths, dim)))
         along = (strength, directed_strength) if source == "directed" else None
         if along and noise_at == "hidden":
             raise SpecError("source = 'directed' knows directions of features and of inputs; use noise_at = 'features'")
         if distance == "kl" and source == "given":
             raise SpecError("distance = 'kl' compares views of one row, and source = 'given' has none; use 'l1'")
+        invariant = backbone.resized(dict.fromkeys(backbone.widths, dim))
+        denoise, pairs = reconstruct == "denoise", environments > 1 or draws == "one"
+        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise}
+        site["along"] = along if noise_at == "features" else None
+        groups = by_width(backbone.widths)
+        invariant.after = Invariant(
+            [DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups.items()]
+        )
+        super().__init__(make_inner(inner, invariant))
         self.source: Source = source
         self.movement: Movement = movement
         self.environments = Environments(environments, 1.0 if along else strength, draws)
@@ -143,23 +151,19 @@ class CmIR(Method):
             "decorrelation": (decorrelation, decorrelation_ramp),
             "reconstruction": (reconstruction, reconstruction_ramp),
         }
-        denoise, pairs = reconstruct == "denoise", environments > 1 or draws == "one"
         self.needs_views = (pairs and source != "given") or predict_on != "clean" or denoise
-        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise}
-        site["along"] = along if noise_at == "features" else None
-        groups = by_width(backbone.widths)
-        self.groups = nn.ModuleList(
-            [DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups.items()]
-        )
         self.names = [name for names in groups.values() for name in names]
         self.raw = RawNoise(backbone.modalities, noise_scale, along) if noise_at == "raw" else None
         self.club = Club(len(self.names), dim, hidden) if decorrelate == "club" else None
         self.watch = CollapseWatch(self.names)
-        self.backbone.after = Invariant(self.groups)
-        self.inner = make_inner(inner, self.backbone)
-        self.backbone = self.inner.backbone
         self.alignment = alignment
         self.cross_modal = CrossModal(self.names, temperature, alignment_needs) if alignment > 0 else None
+
+    @property
+    def groups(self) -> nn.ModuleList:
+        """The `DisentanglerGroup` of each width."""
+        assert isinstance(self.backbone.after, Invariant)
+        return self.backbone.after.groups
 
     @property
     def needs_environments(self) -> bool:  # type: ignore[override]
@@ -181,27 +185,15 @@ class CmIR(Method):
         if self.source == "directed" and (self.raw is None or epoch == 0):
             seen = survey(self.backbone, development, "encoders" if self.raw is None else "inputs")
             find_directions(self._directions(), seen, self.backbone.task, self.movement, generator)
-        self.inner.on_epoch_start(epoch, development, generator)
-
-    def on_validation_start(self, development: Dataset) -> None:
-        self.inner.on_validation_start(development)
-
-    def after_backward(self, generator: torch.Generator) -> None:
-        self.inner.after_backward(generator)
+        super().on_epoch_start(epoch, development, generator)
 
     def notes(self) -> tuple[str, ...]:
-        found = (*self.inner.notes(), *(() if self.cross_modal is None else self.cross_modal.notes()))
+        found = (*super().notes(), *(() if self.cross_modal is None else self.cross_modal.notes()))
         if self.source != "directed":
             return found
         return *found, directions_note(
             {n: k for names, d in self._directions() for n, k in zip(names, d.counts, strict=True)}
         )
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.inner(batch)
-
-    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
-        return self.inner.variants(batch)
 
     def representations(self, batch: Batch) -> Representations:
         """The (B, dim) invariant and (B, dim) spurious part of the clean features of each modality."""

@@ -183,12 +183,12 @@ class Invariant(nn.Module):
     """{(B, H)} features of all modalities → {(B, dim)} invariant parts, and nothing else is computed.
 
     Args:
-        groups: `DisentanglerGroup`, one for each width.
+        groups: one for each width.
     """
 
-    def __init__(self, groups: nn.ModuleList) -> None:
+    def __init__(self, groups: Sequence[DisentanglerGroup]) -> None:
         super().__init__()
-        self.groups = groups
+        self.groups = nn.ModuleList(groups)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}

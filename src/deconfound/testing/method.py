@@ -36,11 +36,11 @@ def check_method(
 
     The laws: the output is (B, outputs) and finite; eval mode is deterministic, draws no global random numbers and
     keeps the state; only the signals predict, not the target, the row number or the environment; each row is computed by
-    itself; values under a False mask influence neither prediction nor loss,
-    appended padding not the prediction; every set of absent modalities, all of them included, gives finite predictions,
-    losses and gradients; the loss has the documented form and depends on its generator alone; the input is not changed;
-    every parameter gets a gradient within a few steps; a new instance that takes the `state_dict` predicts the same; what
-    holds for the prediction holds for the method's variants.
+    itself; values under a False mask influence neither prediction nor loss, appended padding not the prediction; every set
+    of absent modalities, all of them included, gives finite predictions, losses and gradients; the loss has the documented
+    form and depends on its generator alone; the input is not changed; every parameter gets a gradient within a few steps;
+    the `state_dict` holds no tensor twice, and a new instance that takes it predicts the same; what holds for the
+    prediction holds for the method's variants.
 
     Args:
         make: backbone → method, such as the class itself or a function that adds arguments.
@@ -220,6 +220,11 @@ def _check_generator_decides(method: Method, batch: Batch) -> None:
 
 
 def _check_state_round_trip(method: Method, other: Method, batch: Batch) -> None:
+    seen: dict[int, str] = {}
+    for name, value in method.state_dict().items():
+        if value.numel():
+            first = seen.setdefault(value.data_ptr(), name)
+            assert first == name, f"state: {first} and {name} are one tensor, which a checkpoint would hold twice"
     missing = other.load_state_dict(method.state_dict(), strict=True)
     assert not missing.missing_keys, f"state_dict: {missing.missing_keys} are missing"
     other.eval()
