@@ -101,6 +101,13 @@ class Watching(Method):
         return ("watched",)
 
 
+class Comparing(Watching):
+    needs_environments = True
+
+    def check(self, development: Any) -> None:
+        raise DataError("no second environment")
+
+
 @pytest.mark.parametrize("predict_on", ["clean", "noisy", "both"])
 @pytest.mark.parametrize("noise_at", ["features", "raw"])
 def test_a_plain_method_inside_costs_what_the_head_does(predict_on: str, noise_at: str) -> None:
@@ -167,11 +174,19 @@ def test_a_wrong_inner_method_is_refused_in_the_specification(inner: Any, messag
         Spec.of({"method": {"name": "cmir", "inner": inner}})
 
 
-def test_what_the_inner_method_refuses_is_refused() -> None:
-    method, _ = make(inner={"name": "cmir", "source": "given"})
+def test_what_the_inner_method_needs_and_refuses_is_told() -> None:
+    method, _ = make()
+    assert not method.needs_environments
+    method.inner = Comparing(method.backbone)
     assert method.needs_environments
-    with pytest.raises(DataError, match="one environment"):
-        method.check(tiny(environment=()).development())
+    with pytest.raises(DataError, match="no second environment"):
+        method.check(tiny().development())
+
+
+def test_parts_are_not_split_again() -> None:
+    for inner in ("cmir", "cmir-e"):
+        with pytest.raises(SpecError, match="cannot split again"):
+            make(inner=inner)
 
 
 def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,14 +126,16 @@ class CmIR(Wrapped):
         ] = 0.5,
     ) -> None:
         along = (strength, directed_strength) if source == "directed" else None
+        if backbone.after is not None:
+            raise SpecError("cmir splits what encoders make and cannot split again what a method around it has split")
         if along and noise_at == "hidden":
             raise SpecError("source = 'directed' knows directions of features and of inputs; use noise_at = 'features'")
         if distance == "kl" and source == "given":
             raise SpecError("distance = 'kl' compares views of one row, and source = 'given' has none; use 'l1'")
         invariant = backbone.resized(dict.fromkeys(backbone.widths, dim))
         denoise, pairs = reconstruct == "denoise", environments > 1 or draws == "one"
-        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise}
-        site["along"] = along if noise_at == "features" else None
+        on_features = along if noise_at == "features" else None
+        site = {"noise_at": noise_at, "noise_scale": noise_scale, "denoise": denoise, "along": on_features}
         groups = by_width(backbone.widths)
         invariant.after = Invariant(
             [DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups.items()]
@@ -191,9 +193,8 @@ class CmIR(Wrapped):
         found = (*super().notes(), *(() if self.cross_modal is None else self.cross_modal.notes()))
         if self.source != "directed":
             return found
-        return *found, directions_note(
-            {n: k for names, d in self._directions() for n, k in zip(names, d.counts, strict=True)}
-        )
+        counts = {n: k for names, d in self._directions() for n, k in zip(names, d.counts, strict=True)}
+        return *found, directions_note(counts)
 
     def representations(self, batch: Batch) -> Representations:
         """The (B, dim) invariant and (B, dim) spurious part of the clean features of each modality."""
