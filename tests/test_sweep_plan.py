@@ -181,10 +181,20 @@ def test_a_mistake_in_what_joins_is_told_in_one_line(entry, message):
     assert "\n" not in str(caught.value)
 
 
-def test_penalties_need_two_environments_beside_the_one_left_out():
+@pytest.mark.parametrize(
+    ("method", "title"),
+    [
+        ({"name": "erm", "penalties": {"vrex": {}}}, r"erm \+ vrex"),
+        ({"name": "cmir-e"}, "cmir-e"),
+        ({"name": "cmir", "arguments": {"source": "directed"}}, "cmir"),
+    ],
+)
+def test_what_compares_needs_two_environments_beside_the_one_left_out(method, title):
     two = {"name": "toy", "synthetic": {"rows": 64, "rho": [0.9, 0.2]}}
     rule = {"rule": "leave-one-environment-out"}
-    with pytest.raises(DataError, match=r"erm \+ vrex: of two environments the rule .* leaves one to train on"):
-        make_plan(small_sweep(dataset=[two], selection=rule, method=[{"name": "erm", "penalties": {"vrex": {}}}]))
+    state = torch.get_rng_state()
+    with pytest.raises(DataError, match=rf"{title}: of two environments the rule .* leaves one to train on"):
+        make_plan(small_sweep(dataset=[two], selection=rule, method=[method]))
+    assert torch.equal(state, torch.get_rng_state())
     make_plan(small_sweep(dataset=[two], selection=rule, method=[{"name": "erm"}]))
-    make_plan(small_sweep(selection=rule, method=[{"name": "erm", "penalties": {"vrex": {}}}]))
+    make_plan(small_sweep(selection=rule, method=[method]))

@@ -17,7 +17,7 @@ from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, d
 from deconfound.files import whole_file
 from deconfound.jobs import Job, digest, job_id, read_sweep_json
 from deconfound.registry import arguments, find
-from deconfound.run import load_data, narrow
+from deconfound.run import build_method, load_data, narrow
 from deconfound.scenario import Scenario, scenario_from
 from deconfound.search import Search
 from deconfound.spec import BackboneSpec, Spec, TrainSpec
@@ -146,11 +146,8 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
         first = _run_spec(spec, entry, method, label, 0)
         development = narrow(whole, first.data).development()
         left_out = _left_out(spec, development)
-        if method.penalties and left_out and len({out for _, out in left_out}) < 3:
-            raise DataError(
-                f"{method.title}: of two environments the rule {spec.selection.rule!r} leaves one to train on, and penalties "
-                "compare several; choose another rule, or leave the penalties out"
-            )
+        if left_out and len({out for _, out in left_out}) < 3:
+            _check_one_environment(first, whole, left_out[0][1], spec.selection.rule)
         for draw in range(spec.configurations):
             drawn = _run_spec(spec, entry, method, label, draw)
             for seed, out in [(seed, None) for seed in spec.seeds] + left_out:
@@ -159,6 +156,20 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
                 name = job_id(values, whole.checksum)
                 final = out is None if left_out else seed not in spec.judging_seeds
                 yield Job(name, entry.name, label, draw, seed, out, whole.checksum, values, final)
+
+
+def _check_one_environment(spec: Spec, whole: Dataset, out: str, rule: str) -> None:
+    """Whether a method can be trained on the one environment that is left of two."""
+    left = narrow(whole, spec.data.model_copy(update={"leave_out": out})).development()
+    with torch.random.fork_rng(devices=[]):
+        method = build_method(spec, left.modalities, left.task)
+    try:
+        method.check(left)
+    except DataError as error:
+        raise DataError(
+            f"{spec.title}: of two environments the rule {rule!r} leaves one to train on, and this method, or a penalty of "
+            "it, compares several; choose another rule or another method"
+        ) from error
 
 
 def config_of(job: Job) -> str:
