@@ -12,7 +12,7 @@ from deconfound.nn.encoders.gru import GRU
 from deconfound.nn.encoders.mlp import MLP
 from deconfound.nn.standardise import training_scale
 from deconfound.registry import arguments
-from deconfound.signal import Batch
+from deconfound.signal import Batch, EncodedBatch
 from deconfound.task import Modality, Task
 from deconfound.testing.examples import MODALITIES, random_batch
 from small import tiny
@@ -162,3 +162,31 @@ def test_erm_is_the_mean_risk() -> None:
     expected = -sum(output[row, int(batch.target[row])] for row in range(6)) / 6
     torch.testing.assert_close(loss.total, expected)
     assert set(loss.features) == set(MODALITIES)
+
+
+class Halves(nn.Module):
+    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: values[:, :2] + 1 for name, values in features.items()}
+
+
+def test_what_is_after_the_encoders_stays_through_a_resize_and_leaves_absent_rows_at_0() -> None:
+    backbone = Backbone.build(MODALITIES, REGRESSION, hidden=8, dropout=0.0)
+    batch = random_batch(MODALITIES, REGRESSION, 6, torch.Generator().manual_seed(0)).without("audio")
+    plain = backbone.encode(batch)
+    split = backbone.resized(dict.fromkeys(MODALITIES, 2))
+    split.after = Halves()
+    for each in (split, split.resized(split.widths, "late")):
+        assert each.encoded == backbone.widths
+        found = each.encode(batch)
+        there = batch.present["text"].unsqueeze(1)
+        torch.testing.assert_close(found["text"], (plain["text"][:, :2] + 1) * there)
+        assert not found["audio"].any()
+
+
+def test_an_encoded_batch_is_not_encoded_again() -> None:
+    backbone = Backbone.build(MODALITIES, REGRESSION, hidden=8)
+    batch = random_batch(MODALITIES, REGRESSION, 4, torch.Generator().manual_seed(0))
+    features = {name: torch.full((4, 8), 3.0) for name in MODALITIES}
+    known = EncodedBatch(batch.signals, batch.target, batch.ids, batch.env, batch.signals, features)
+    assert backbone.standardise(known) == batch.signals
+    assert backbone.encode(known) == features

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from deconfound.errors import DataError
-from deconfound.signal import Batch, Signal
+from deconfound.signal import Batch, EncodedBatch, Signal
 
 
 def signal(rows: int = 3) -> Signal:
@@ -57,3 +57,11 @@ def test_select_reorders_every_part():
     assert picked.ids.tolist() == [2, 0]
     assert picked.signals["a"].values[:, 0, 0].tolist() == [9, 1]
     assert picked.target.tolist() == [2, 0]
+
+
+def test_other_signals_make_an_encoded_batch_a_plain_one():
+    whole = batch()
+    known = EncodedBatch(whole.signals, whole.target, whole.ids, whole.env, whole.signals, {"a": torch.ones(3, 5)})
+    for changed in (known.without("b"), known.select(torch.tensor([2, 0])), known.to("cpu")):
+        assert type(changed) is Batch
+    assert known.without("b").present["b"].tolist() == [False, False, False]

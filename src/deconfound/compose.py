@@ -33,6 +33,13 @@ class Wrapped(Method):
     def backbone(self) -> Backbone:  # type: ignore[override]
         return self.inner.backbone
 
+    @property
+    def needs_environments(self) -> bool:  # type: ignore[override]
+        return self.inner.needs_environments
+
+    def check(self, development: Dataset) -> None:
+        self.inner.check(development)
+
     def forward(self, batch: Batch) -> Tensor:
         return self.inner(batch)
 
@@ -81,7 +88,7 @@ class Composed(Wrapped):
 
     @property
     def needs_environments(self) -> bool:  # type: ignore[override]
-        return bool(self._names) or self.inner.needs_environments
+        return bool(self._names) or super().needs_environments
 
     def check(self, development: Dataset) -> None:
         """As the inner method.
@@ -89,7 +96,7 @@ class Composed(Wrapped):
         Raises:
             DataError: penalties, and the training rows are of one environment.
         """
-        self.inner.check(development)
+        super().check(development)
         rows = development.rows("train")
         if self._names and not several_environments(development.env[rows.start : rows.stop]):
             raise DataError(
@@ -128,15 +135,8 @@ class Composed(Wrapped):
 class Preset(Wrapped):
     """Base of methods that are another method with chosen arguments: a subclass has a constructor and nothing else."""
 
-    @property
-    def needs_environments(self) -> bool:  # type: ignore[override]
-        return self.inner.needs_environments
-
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         return self.inner.loss(batch, progress, generator)
-
-    def check(self, development: Dataset) -> None:
-        self.inner.check(development)
 
 
 def loss_of_each(

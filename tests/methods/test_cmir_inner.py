@@ -191,4 +191,7 @@ def test_parts_are_not_split_again() -> None:
 
 def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = {"name": "imml", "predict": "auto", "head": "dictionary", "warmup": 1, "centres": 4, "bank": 40}
-    killed_and_resumed(small_spec(method={"name": "cmir", "inner": inner}), IMML, tmp_path, monkeypatch)
+    again, ours = killed_and_resumed(small_spec(method={"name": "cmir", "inner": inner}), IMML, tmp_path, monkeypatch)
+    assert any(name.endswith("bank.values") for name in ours)
+    assert again.done is not None
+    assert any("lowest validation risk of the four" in note for note in again.done["notes"])

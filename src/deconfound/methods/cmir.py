@@ -169,7 +169,7 @@ class CmIR(Wrapped):
 
     @property
     def needs_environments(self) -> bool:  # type: ignore[override]
-        return self.source == "given" or self.inner.needs_environments
+        return self.source == "given" or super().needs_environments
 
     def check(self, development: Dataset) -> None:
         """As `Method.check`.
@@ -177,7 +177,7 @@ class CmIR(Wrapped):
         Raises:
             DataError: environments of the data are asked for, and there is one, or too few rows of each.
         """
-        self.inner.check(development)
+        super().check(development)
         if self.source != "virtual":
             check_environments(development)
 
