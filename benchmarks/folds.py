@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deconfound.report.sources import Only, gather
+from deconfound.results.gather import Only, gather
 from deconfound.statistics import Estimate, corrected, estimate
 
 Grid = Mapping[str, Mapping[str, Mapping[int, float]]]

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from deconfound.records import frame, read_records
-from deconfound.run import Run
-from deconfound.scenario import Scenario
-from deconfound.spec import Spec
-from deconfound.train import train_run
+from deconfound.evaluation.records import frame, read_records
+from deconfound.evaluation.scenario import Scenario
+from deconfound.runs.run import Run
+from deconfound.runs.spec import Spec
+from deconfound.training.train import train_run
 
 Job = tuple[Mapping[str, Any], Path, Sequence[Scenario] | None]
 """Values of a specification, the run directory, and what is evaluated: the default scenarios if None."""

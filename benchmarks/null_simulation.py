@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest, t, ttest_1samp
 
-from deconfound.evaluation import predict_scenario
-from deconfound.metrics import PROTOCOLS
-from deconfound.run import load_data
-from deconfound.scenario import Scenario
-from deconfound.spec import Spec
+from deconfound.evaluation.evaluate import predict_scenario
+from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.evaluation.scenario import Scenario
+from deconfound.runs.run import load_data
+from deconfound.runs.spec import Spec
 from deconfound.statistics import FORMS, corrected, resample, weighted
 from deconfound.tables import Settings
 from deconfound.tables.judge import judge
 from deconfound.tables.measure import Measured
-from deconfound.train import train_run
+from deconfound.training.train import train_run
 
 BASELINE = "erm 0"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from folds import compare, difference_text, measured
 
-from deconfound.report.sources import Only
+from deconfound.results.gather import Only
 from deconfound.tables import Settings, build_tables
 from deconfound.tables.render import cell_text, signs
 

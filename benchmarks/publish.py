@@ -19,7 +19,7 @@ from pathlib import Path
 from folds import fold_table
 from overview import main_table
 
-from deconfound.sweep_spec import SweepSpec
+from deconfound.sweeps.spec import SweepSpec
 
 HERE, DOCS, STORES = Path("benchmarks"), Path("docs"), Path("runs/stores")
 """Relative to the root of the repository: the report prints the paths it was given."""

@@ -25,18 +25,18 @@ import torch._dynamo
 import torch._functorch.config
 from torch.profiler import ProfilerActivity, profile
 
-from deconfound import store
-from deconfound.dataset import Dataset
+from deconfound.data import store
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DeconfoundError
-from deconfound.feed import train_loader
 from deconfound.method import Method
 from deconfound.registry import names
-from deconfound.run import build_method
-from deconfound.signal import Signal
-from deconfound.spec import Spec
-from deconfound.task import Task
-from deconfound.train import train_run
+from deconfound.runs.run import build_method
+from deconfound.runs.spec import Spec
+from deconfound.training.loaders import train_loader
+from deconfound.training.train import train_run
 
 BATCH, ROUNDS = 64, 5
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from deconfound.executors import Resources, cores
-from deconfound.sweep import run_sweep
-from deconfound.sweep_spec import SweepSpec
+from deconfound.sweeps.executors import Resources, cores
+from deconfound.sweeps.spec import SweepSpec
+from deconfound.sweeps.sweep import run_sweep
 
 
 def main() -> None:

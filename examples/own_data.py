@@ -6,9 +6,9 @@ Run it with: python examples/own_data.py
 import torch
 
 import deconfound as dc
-from deconfound.describe import describe
-from deconfound.describe_view import as_text
-from deconfound.predict import predict_rows
+from deconfound.data.describe import describe
+from deconfound.data.describe_text import as_text
+from deconfound.prediction.predict import predict_rows
 
 N = 300
 generator = torch.Generator().manual_seed(0)

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from deconfound.augmentation import Augmentation
-from deconfound.backbone import Backbone
 from deconfound.compose import Composed, PenaltyWarning
-from deconfound.curves import read_curves
 from deconfound.errors import DataError, SpecError
 from deconfound.method import Method
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.erm import ERM
+from deconfound.nn.backbone import Backbone
 from deconfound.penalties.dann import DANN
 from deconfound.penalties.vrex import VREx
 from deconfound.penalty import make_penalties
-from deconfound.run import Run
-from small import small_data, small_run, tiny
-from toy import rows
+from deconfound.runs.csv_log import read_curves
+from deconfound.runs.run import Run
+from support.small import small_data, small_run, tiny
+from support.toy import rows
 
 DATA = rows()
 BATCH = DATA.batch("train")

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 import torch
 
-from deconfound import cli, metrics, registry
-from fences import Fence, fences
+from deconfound import registry
+from deconfound.cli import app as cli
+from deconfound.evaluation import metrics
+from support.fences import Fence, fences
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

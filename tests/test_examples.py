@@ -14,7 +14,7 @@ import torch
 
 from deconfound.datasets.synthetic import synthetic
 from deconfound.registry import names
-from deconfound.train import train_run
+from deconfound.training.train import train_run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -52,7 +52,7 @@ def test_own_method_keeps_the_laws(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_own_method_trains_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deconfound.spec import Spec
+    from deconfound.runs.spec import Spec
 
     install(EXAMPLES / "own_method", folder / "site")
     monkeypatch.syspath_prepend(str(folder / "site"))

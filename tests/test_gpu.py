@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from deconfound.datasets.synthetic import synthetic
-from deconfound.run import build_method
-from deconfound.train import train_run
-from small import FAST, small_data, small_spec
+from deconfound.runs.run import build_method
+from deconfound.training.train import train_run
+from support.small import FAST, small_data, small_spec
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,9 +7,9 @@ import torch
 
 from deconfound.api import fit
 from deconfound.errors import DataError
-from deconfound.run import leave_out
-from deconfound.scenario import Scenario
-from small import FAST, small_data, small_run, tiny
+from deconfound.evaluation.scenario import Scenario
+from deconfound.runs.run import leave_out
+from support.small import FAST, small_data, small_run, tiny
 
 
 def test_a_speaker_in_validation_and_test_is_refused():
@@ -39,7 +39,7 @@ def test_training_writes_validation_records_only_and_each_opening_of_test_rows_i
 
 
 def test_a_method_that_looks_for_test_rows_finds_none(tmp_path, monkeypatch):
-    from deconfound.learner import Learner
+    from deconfound.training.learner import Learner
 
     held: list[tuple[int, tuple[str, ...]]] = []
     step = Learner.training_step

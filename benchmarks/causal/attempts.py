@@ -18,8 +18,8 @@ from running import TRAIN
 from worlds import data
 
 import deconfound as dc
-from deconfound.dataset import Dataset
-from deconfound.store import open_store
+from deconfound.data.dataset import Dataset
+from deconfound.data.store import open_store
 
 _SPLITTER: dict[str, Any] = {"backbone": POOL, "method": {"name": "cmir-e", "noise_at": "features"}}
 

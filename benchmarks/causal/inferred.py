@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from attempts import scores
 
 import deconfound as dc
-from deconfound.environments import InferenceWarning, infer_environments
+from deconfound.runs.infer_environments import InferenceWarning, infer_environments
 
 TRAIN = {"epochs": 25, "keep": "last"}
 TASKS: dict[str, dict[str, Any]] = {"regression": {}, "three classes": {"task": "classification", "classes": 3}}

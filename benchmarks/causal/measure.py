@@ -14,8 +14,8 @@ import torch
 
 from deconfound.diagnostics.matching import dci, matched
 from deconfound.diagnostics.recovery import recovery
-from deconfound.records import read_records
-from deconfound.run import Run
+from deconfound.evaluation.records import read_records
+from deconfound.runs.run import Run
 
 
 def measured(folder: Path, probed: Collection[str], workers: int) -> list[dict[str, Any]]:

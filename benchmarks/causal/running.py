@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deconfound.toml_text import toml_text
+from deconfound.io.toml_writer import toml_text
 
 TRAIN = {"epochs": 16, "batch_size": 128, "learning_rate": 3e-3, "keep": "last"}
 """A fixed number of steps for all; the last weights, because the best in-distribution epoch is one that leans on shortcuts."""

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from sources import arguments, file_note, read_arrays, whole_signal, write
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.task import Task
 from deconfound.errors import DataError, did_you_mean
-from deconfound.task import Task
 
 Variant = Literal["random", "speaker", "shift"]
 VARIANTS: dict[str, tuple[str, ...]] = {

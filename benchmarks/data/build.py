@@ -16,7 +16,7 @@ from crema_d_votes import crema_d_votes
 from mosi import mosi
 from sources import arguments, write
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 

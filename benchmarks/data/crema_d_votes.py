@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from sources import arguments, file_note, read_arrays, whole_signal, write
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.task import Task
 from deconfound.datasets.grouped import grouped_split
 from deconfound.errors import DataError
-from deconfound.task import Task
 
 Variant = Literal["actors", "levels"]
 SHARES: dict[str, dict[str, float]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from sources import arguments, file_note, write
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
 from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.mmsa import read_mmsa
 

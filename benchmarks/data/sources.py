@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.store import save
 from deconfound.datasets.steps import sha256
 from deconfound.errors import DataError
-from deconfound.signal import Signal
-from deconfound.store import save
 
 
 def read_arrays(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from worlds import knobs
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
 from deconfound.datasets.imbalance import imbalance
 
 LOOKED_AT = ("context", "content", "content-strong", "strong-auxiliary", "weak-auxiliary", "child", "collider")

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from worlds import CLEAN
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
 
 RIDGE, WIDTH = 0.3, 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deconfound.scenario import Scenario
+from deconfound.evaluation.scenario import Scenario
 
 _SEVERAL = {"context": [0.95, 0.8, 0.4]}
 """Three environments in which the context tells the confounder more or less well."""

@@ -19,11 +19,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from grid import best_risk, mean_sd, run_grid, table
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.store import open_store, save
 from deconfound.datasets.mmsa import read_mmsa
-from deconfound.predictions import load_predictions
+from deconfound.evaluation.predictions import load_predictions
 from deconfound.report import build_report
-from deconfound.store import open_store, save
 
 EVERY = ["text", "audio", "vision"]
 RUNS: list[dict[str, Any]] = [

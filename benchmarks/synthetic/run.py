@@ -24,7 +24,7 @@ from grid import mean_sd, paired_interval, run_grid, table
 from deconfound.diagnostics import recovery
 from deconfound.diagnostics.rows import observe
 from deconfound.report import build_report
-from deconfound.run import Run
+from deconfound.runs.run import Run
 
 METHODS: dict[str, Any] = {
     "erm": "erm",

@@ -11,54 +11,54 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deconfound.api import evaluate, fit
     from deconfound.augmentation import Augmentation
-    from deconfound.backbone import Backbone
     from deconfound.compose import Composed
     from deconfound.corruption import Corruption
-    from deconfound.dataset import Dataset
+    from deconfound.data.dataset import Dataset
+    from deconfound.data.signal import Batch, Signal
+    from deconfound.data.store import open_store, save
+    from deconfound.data.task import Modality, Task
     from deconfound.datasets.mmsa import read_mmsa
     from deconfound.datasets.synthetic import synthetic
     from deconfound.datasets.table import read_table
     from deconfound.diagnostics.diagnose import diagnose
+    from deconfound.evaluation.scenario import Scenario, default_scenarios
     from deconfound.method import Loss, Method
+    from deconfound.nn.backbone import Backbone
     from deconfound.penalty import Penalty
     from deconfound.report import build_report
-    from deconfound.run import Run
-    from deconfound.scenario import Scenario, default_scenarios
+    from deconfound.runs.run import Run
+    from deconfound.runs.spec import Spec
     from deconfound.search import Search
-    from deconfound.signal import Batch, Signal
-    from deconfound.spec import Spec
-    from deconfound.store import open_store, save
-    from deconfound.task import Modality, Task
-    from deconfound.train import train_run
+    from deconfound.training.train import train_run
 
 _HOME = {
     "Augmentation": "deconfound.augmentation",
-    "Backbone": "deconfound.backbone",
-    "Batch": "deconfound.signal",
+    "Backbone": "deconfound.nn.backbone",
+    "Batch": "deconfound.data.signal",
     "Composed": "deconfound.compose",
     "Corruption": "deconfound.corruption",
-    "Dataset": "deconfound.dataset",
+    "Dataset": "deconfound.data.dataset",
     "Loss": "deconfound.method",
     "Method": "deconfound.method",
-    "Modality": "deconfound.task",
+    "Modality": "deconfound.data.task",
     "Penalty": "deconfound.penalty",
-    "Run": "deconfound.run",
-    "Scenario": "deconfound.scenario",
+    "Run": "deconfound.runs.run",
+    "Scenario": "deconfound.evaluation.scenario",
     "Search": "deconfound.search",
-    "Signal": "deconfound.signal",
-    "Spec": "deconfound.spec",
-    "Task": "deconfound.task",
+    "Signal": "deconfound.data.signal",
+    "Spec": "deconfound.runs.spec",
+    "Task": "deconfound.data.task",
     "build_report": "deconfound.report",
-    "default_scenarios": "deconfound.scenario",
+    "default_scenarios": "deconfound.evaluation.scenario",
     "diagnose": "deconfound.diagnostics.diagnose",
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
-    "open_store": "deconfound.store",
+    "open_store": "deconfound.data.store",
     "read_mmsa": "deconfound.datasets.mmsa",
     "read_table": "deconfound.datasets.table",
-    "save": "deconfound.store",
+    "save": "deconfound.data.store",
     "synthetic": "deconfound.datasets.synthetic",
-    "train_run": "deconfound.train",
+    "train_run": "deconfound.training.train",
 }
 
 __all__ = [

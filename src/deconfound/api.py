@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.loggers.logger import Logger
 from torch import nn
 
-from deconfound.dataset import Dataset
-from deconfound.run import Run
-from deconfound.scenario import Scenario
-from deconfound.spec import Spec
-from deconfound.train import train_run
+from deconfound.data.dataset import Dataset
+from deconfound.evaluation.scenario import Scenario
+from deconfound.runs.run import Run
+from deconfound.runs.spec import Spec
+from deconfound.training.train import train_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def evaluate(
     Args:
         dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store.
     """
-    from deconfound.records import frame
+    from deconfound.evaluation.records import frame
 
     chosen = [runs] if isinstance(runs, Run) else list(runs)
     records = [

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from deconfound.backbone import Backbone
-from deconfound.signal import Batch
+from deconfound.data.signal import Batch
+from deconfound.nn.backbone import Backbone
 
 
 class Augmentation(ABC):

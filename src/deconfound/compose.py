@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.augmentation import Augmentation
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
 from deconfound.errors import DataError
 from deconfound.method import Loss, Method, Representations
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
 from deconfound.penalty import Penalty, several_environments
-from deconfound.signal import Batch
 
 
 class PenaltyWarning(RuntimeWarning):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.signal import Batch
 
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
+    from deconfound.data.dataset import Dataset
 
 
 class Corruption(ABC):

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
-from deconfound.signal import Batch
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
+from deconfound.nn.backbone import Backbone
 
 
 @dataclass(frozen=True, eq=False)

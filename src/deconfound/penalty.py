@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss
-from deconfound.signal import Batch
+from deconfound.nn.backbone import Backbone
 
 Ramp = Annotated[float, Field(ge=0, le=1, description="share of the steps over which the weight grows from 0")]
 

@@ -4,13 +4,13 @@ import torch
 from scipy.stats import beta, kstest
 
 from deconfound.augmentations.mixup import Mixup, mix_signals
-from deconfound.backbone import Backbone
 from deconfound.compose import Composed
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 from deconfound.errors import SpecError
 from deconfound.methods.erm import ERM
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
-from toy import rows
+from deconfound.nn.backbone import Backbone
+from support.toy import rows
 
 DATA = rows()
 BACKBONE = Backbone.build(DATA.modalities, DATA.task, hidden=4)

@@ -3,9 +3,9 @@ import torch
 from scipy.stats import chisquare
 
 from deconfound.augmentations.modality_dropout import ModalityDropout
-from deconfound.backbone import Backbone
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 
 NAMES = ("a", "b", "c")
 BACKBONE = Backbone.build({name: Modality(name, 1, (1,)) for name in NAMES}, Task.regression(), hidden=2)

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from deconfound.augmentations.noise import Noise
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
-from toy import rows
+from support.toy import rows
 
 
 def test_the_noise_is_a_share_of_the_spread_of_the_training_rows() -> None:

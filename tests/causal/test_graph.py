@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from deconfound.causal import EXAMPLES, Graph
 from deconfound.causal.graph import MAX_NODES
 from deconfound.errors import DeconfoundError, SpecError
-from deconfound.toml_text import toml_text
+from deconfound.io.toml_writer import toml_text
 
 G3 = {
     "observed": ["x", "z", "y", "a"],

@@ -5,7 +5,7 @@ import torch
 
 from deconfound.corruptions.drop_frames import DropFrames
 from deconfound.errors import SpecError
-from toy import rows
+from support.toy import rows
 
 
 def seed(number: int = 0) -> torch.Generator:

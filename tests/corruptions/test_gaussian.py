@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from deconfound.corruptions.gaussian import Gaussian
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
-from deconfound.signal import Batch, Signal
-from toy import rows
+from support.toy import rows
 
 
 def seed(number: int = 0) -> torch.Generator:

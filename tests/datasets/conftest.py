@@ -1,6 +1,6 @@
 import pytest
 
-from data_making import write_table
+from support.data_making import write_table
 
 
 @pytest.fixture

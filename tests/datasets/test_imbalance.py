@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal, norm
 from deconfound.datasets.imbalance import Imbalance, Split, draw, imbalance, truth
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import SpecError
-from deconfound.run import load_data
-from deconfound.spec import Spec
+from deconfound.runs.run import load_data
+from deconfound.runs.spec import Spec
 from deconfound.testing import check_dataset
 
 WORLDS: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from data_making import T, corpus, read_made
 from deconfound.datasets.mmsa import read_mmsa
+from support.data_making import T, corpus, read_made
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "mosi" / "unaligned_30.pkl"
 

@@ -6,9 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from data_making import corpus, refuse_mmsa
 from deconfound.datasets.mmsa import read_mmsa
 from deconfound.errors import DataError
+from support.data_making import corpus, refuse_mmsa
 
 
 def change(**changes):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from data_making import refuse_pickle, same, write_pickle
 from deconfound.datasets.unpickle import read_pickle
+from support.data_making import refuse_pickle, same, write_pickle
 
 RAN: list[object] = []
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from data_making import AUDIO, GROUPED, ROWS, TEXT, N, edit, refuse_table, write_rows
 from deconfound.datasets.table import read_inputs, read_table
+from support.data_making import AUDIO, GROUPED, ROWS, TEXT, N, edit, refuse_table, write_rows
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, write_rows
 from deconfound.datasets.table import read_table
+from support.data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, write_rows
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_making import refuse_pickle, same, write_pickle
 from deconfound.datasets import unpickle
 from deconfound.datasets.unpickle import read_pickle
 from deconfound.errors import DataError
+from support.data_making import refuse_pickle, same, write_pickle
 
 CONTENT = {
     "plain": [1, 0, 255, 256, 65536, -1, 2**40, -(2**70), 1.5, float("inf"), "é\n\\u0041", "", None, True, False],

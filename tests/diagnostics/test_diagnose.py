@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from deconfound import cli, diagnose
+from deconfound import diagnose
 from deconfound.api import fit
-from deconfound.dataset import Dataset
+from deconfound.cli import app as cli
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
 from deconfound.diagnostics.result import Diagnosis
 from deconfound.diagnostics.rows import observe
 from deconfound.errors import DataError, RunError
 from deconfound.report.diagnostics import read_diagnoses
-from deconfound.report.read import read_run
-from deconfound.run import Run
-from deconfound.signal import Signal
-from deconfound.task import Task
-from small import FAST, small_run
+from deconfound.results.run_result import read_run
+from deconfound.runs.run import Run
+from support.small import FAST, small_run
 
 QUICK: dict[str, Any] = {"permutations": 9, "resamples": 20}
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.task import Modality, Task
 from deconfound.diagnostics.swap import decoded, partners
 from deconfound.method import Method, Representations
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.erm import ERM
-from deconfound.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 
 FORMS = {"a": Modality("a", 1, (4,)), "b": Modality("b", 1, (3,))}
 

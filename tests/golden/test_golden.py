@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from deconfound.curves import read_curves
-from small import FAST, small_run
+from deconfound.runs.csv_log import read_curves
+from support.small import FAST, small_run
 
 CURVES = Path(__file__).with_name("curves.json")
 SPECS: dict[str, dict[str, Any]] = {

@@ -8,9 +8,9 @@ import torch
 
 from deconfound.augmentation import Augmentation
 from deconfound.augmentations.noise import Noise
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Task
 from deconfound.registry import make, names
-from deconfound.signal import Batch, Signal
-from deconfound.task import Task
 from deconfound.testing import check_augmentation
 
 

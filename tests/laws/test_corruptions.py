@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from deconfound.corruption import Corruption, check_severity
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, Signal
 from deconfound.registry import make, names
-from deconfound.signal import Batch, Signal
 from deconfound.testing.corruption import check_corruption
-from toy import rows
+from support.toy import rows
 
 
 @pytest.mark.parametrize("name", names("corruptions"))

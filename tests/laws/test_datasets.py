@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from deconfound.columns import Columns
-from deconfound.dataset import Dataset
+from deconfound.data.columns import Columns
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
 from deconfound.datasets.synthetic import synthetic
-from deconfound.signal import Signal
 from deconfound.testing import check_dataset
-from small import tiny
+from support.small import tiny
 
 
 @pytest.mark.parametrize("knobs", [{}, {"steps": 4}, {"task": "classification"}], ids=str)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
 from deconfound.registry import find, names
-from deconfound.task import Modality, Task
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES
 

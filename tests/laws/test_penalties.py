@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from deconfound.backbone import Backbone
+from deconfound.data.task import Task
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.erm import ERM
+from deconfound.nn.backbone import Backbone
 from deconfound.penalties.vrex import VREx
 from deconfound.penalty import Penalty
 from deconfound.registry import find, names
-from deconfound.task import Task
 from deconfound.testing import check_penalty
 from deconfound.testing.examples import MODALITIES
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmir_small import MODALITIES, Plain, calls_of, generator, make
+from deconfound.data.signal import Batch, Signal
 from deconfound.methods.cmir import CmIR
 from deconfound.nn.collapse import CollapseWarning
 from deconfound.nn.disentangle import Decoder, StackedLinear
 from deconfound.registry import arguments
-from deconfound.signal import Batch, Signal
-from tensor_watch import largest_tensor
+from support.cmir_small import MODALITIES, Plain, calls_of, generator, make
+from support.tensor_watch import largest_tensor
 
 
 @pytest.mark.parametrize("encoder", ["mlp", "pool"])  # one group of three modalities, three groups of one

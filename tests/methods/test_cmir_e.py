@@ -8,21 +8,21 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from cmir_small import generator
-from deconfound.backbone import Backbone
 from deconfound.cli import app
 from deconfound.compose import Composed
-from deconfound.curves import read_curves
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DataError, SpecError
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.cmir_e import CmIRE
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
-from deconfound.run import Run
-from deconfound.spec import Spec
-from deconfound.train import train_run
-from killing import killed_and_resumed
+from deconfound.runs.csv_log import read_curves
+from deconfound.runs.run import Run
+from deconfound.runs.spec import Spec
+from deconfound.training.train import train_run
+from support.cmir_small import generator
+from support.killing import killed_and_resumed
 
 TINY = {"rows": 160, "modalities": 2, "features": 4, "noise": 0.1, "nonlinearity": 0.0}
 TRAIN = {"epochs": 2, "batch_size": 40, "accelerator": "cpu", "threads": 1, "keep": "last"}

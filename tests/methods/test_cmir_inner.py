@@ -9,23 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmir_small import generator, make
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
+from deconfound.data.task import Task
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DataError, SpecError
 from deconfound.method import Loss, Method
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.imml import IMML
 from deconfound.methods.qmf import QualityAwareFusion
+from deconfound.nn.backbone import Backbone
 from deconfound.penalty import warm_up
 from deconfound.registry import names
-from deconfound.signal import Batch
-from deconfound.spec import Spec
-from deconfound.task import Task
+from deconfound.runs.spec import Spec
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES as EXAMPLES
-from killing import killed_and_resumed
-from small import small_spec, tiny
+from support.cmir_small import generator, make
+from support.killing import killed_and_resumed
+from support.small import small_spec, tiny
 
 CLASSES = Task.classification(("a", "b", "c"))
 INNER = [name for name in names("methods") if not name.startswith("cmir") and name != "erm"]

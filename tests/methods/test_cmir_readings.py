@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
-from cmir_small import MODALITIES, TASK, Plain, calls_of, generator, make
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Task
 from deconfound.errors import SpecError
 from deconfound.methods.cmir import CmIR
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.club import Club
 from deconfound.objectives.decorrelation import cross_correlation
 from deconfound.objectives.dependence import normalised_hsic
-from deconfound.signal import Batch, Signal
-from deconfound.task import Task
+from support.cmir_small import MODALITIES, TASK, Plain, calls_of, generator, make
 
 
 def views_of(method: CmIR, batch: Batch, strengths: list[int]) -> list[dict[str, Tensor]]:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from cmir_small import generator
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.cmir_xm import CmIRXM
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
-from deconfound.spec import Spec
-from killing import killed_and_resumed
+from deconfound.runs.spec import Spec
+from support.cmir_small import generator
+from support.killing import killed_and_resumed
 
 SHARED = {"rows": 160, "modalities": 2, "features": 4, "nonlinearity": 0.0, "shared": 0.95, "spurious_modalities": 1}
 PRIVATE = {**SHARED, "shared": 0.0, "spurious_modalities": 2}

@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 from deconfound.methods.gradient_blending import GradientBlending
+from deconfound.nn.backbone import Backbone
 from deconfound.objectives.blending import blend_weights
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
 from deconfound.testing.examples import random_batch
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (30,))}

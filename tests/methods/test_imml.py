@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
+from deconfound.data.task import Modality, Task
 from deconfound.errors import SpecError
 from deconfound.methods.erm import ERM
 from deconfound.methods.imml import IMML
+from deconfound.nn.backbone import Backbone
 from deconfound.registry import arguments
-from deconfound.signal import Batch
-from deconfound.task import Modality, Task
 from deconfound.testing import check_method
 from deconfound.testing.examples import random_batch
 

@@ -2,11 +2,11 @@
 
 import torch
 
-from deconfound.backbone import Backbone
+from deconfound.data.task import Modality, Task
 from deconfound.methods.imml import IMML
 from deconfound.methods.imml_robust import IMMLRobust
+from deconfound.nn.backbone import Backbone
 from deconfound.registry import arguments
-from deconfound.task import Modality, Task
 from deconfound.testing.examples import random_batch
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,))}

@@ -11,15 +11,15 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from deconfound.backbone import Backbone
-from deconfound.checkpoint import read_checkpoint
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
 from deconfound.datasets.synthetic import synthetic
 from deconfound.methods.imml import CHECKLIST, IMML
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.interventions import ANSWERS
-from deconfound.signal import Signal
-from deconfound.train import train_run
-from small import small_run, small_spec
+from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.training.train import train_run
+from support.small import small_run, small_spec
 
 
 def generator(seed: int = 0) -> torch.Generator:

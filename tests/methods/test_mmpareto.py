@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconfound.backbone import Backbone
 from deconfound.compose import Composed
+from deconfound.data.signal import Batch
+from deconfound.data.task import Modality, Task
 from deconfound.methods.mmpareto import MMPareto
+from deconfound.nn.backbone import Backbone
 from deconfound.penalties.vrex import VREx
-from deconfound.signal import Batch
-from deconfound.task import Modality, Task
 from deconfound.testing.examples import random_batch
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,))}

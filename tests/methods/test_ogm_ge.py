@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
 from deconfound.methods.ogm_ge import OGMGE
+from deconfound.nn.backbone import Backbone
 from deconfound.objectives.modulation import modulation
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
 from deconfound.testing.examples import random_batch
 
 CLASSES = Task.classification(("a", "b", "c"))

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Modality, Task
 from deconfound.methods.pmr import PMR
-from deconfound.signal import Signal
-from deconfound.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,))}
 CLASSES = Task.classification(("a", "b", "c"))

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 from deconfound.errors import SpecError
 from deconfound.methods.predominant_head import PredominantHead
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 from deconfound.testing.examples import random_batch
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,))}

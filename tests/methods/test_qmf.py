@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
 from deconfound.methods.qmf import QualityAwareFusion
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.fusions.qmf import QMF
-from deconfound.signal import Batch, Signal
-from deconfound.spec import Spec
-from deconfound.task import Modality, Task
+from deconfound.runs.spec import Spec
 from deconfound.testing.examples import random_batch
-from deconfound.train import train_run
-from toy import rows
+from deconfound.training.train import train_run
+from support.toy import rows
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,))}
 CLASSES = Task.classification(("a", "b", "c"))

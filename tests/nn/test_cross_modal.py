@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
 from deconfound.datasets.synthetic import synthetic
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.cross_modal import CrossModal
 from deconfound.nn.standardise import training_scale
 from deconfound.objectives.alignment import instance_alignment
-from deconfound.signal import Signal
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoders.cnn import CNN
 from deconfound.nn.encoders.gru import GRU
@@ -13,7 +14,6 @@ from deconfound.nn.encoders.mlp import MLP
 from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoders.transformer import Transformer, positions
 from deconfound.registry import make, names
-from deconfound.task import Modality
 
 TEXT = Modality("text", 6, (3,))
 

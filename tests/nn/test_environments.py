@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from deconfound.data.signal import Signal
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.environments import Environments, RawNoise, noise_moments, noisy_views
 from deconfound.nn.standardise import Standardise
-from deconfound.signal import Signal
-from deconfound.task import Modality
 
 CPU = torch.device("cpu")
 

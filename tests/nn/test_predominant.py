@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.predominant import PredominanceWarning, Predominant
-from deconfound.signal import Signal
-from deconfound.task import Task
 
 
 def data(strength: dict[str, Tensor], *, seed: int = 0, environment: bool = False) -> Dataset:

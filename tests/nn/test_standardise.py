@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from deconfound.data.signal import Signal
+from deconfound.data.task import Modality
 from deconfound.errors import DataError
 from deconfound.nn import standardise
 from deconfound.nn.standardise import Standardise, scale_shape, training_scale
-from deconfound.signal import Signal
-from deconfound.task import Modality
-from small import tiny
+from support.small import tiny
 
 
 def with_signal(values: torch.Tensor, mask: torch.Tensor):

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deconfound.data.task import Task
 from deconfound.objectives.averaging import average, confidence_in_truth
-from deconfound.task import Task
 
 CLASSES = Task.classification(("a", "b", "c"))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
-from tensor_watch import largest_tensor
+from support.tensor_watch import largest_tensor
 
 
 def naive(first: Tensor, second: Tensor, present: Tensor, alpha: float) -> float:

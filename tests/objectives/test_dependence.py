@@ -14,7 +14,7 @@ from torch.distributions import Normal
 from deconfound.nn.club import Club
 from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
 from deconfound.objectives.dependence import club, gaussian_kernel, hsic, normalised_hsic, standardised, surprise
-from tensor_watch import largest_tensor
+from support.tensor_watch import largest_tensor
 
 ALL = torch.ones(400, dtype=torch.bool)
 

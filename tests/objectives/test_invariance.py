@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from deconfound.objectives.invariance import Distance, invariance, mean_divergence
-from tensor_watch import largest_tensor
+from support.tensor_watch import largest_tensor
 
 DISTANCES: list[Distance] = ["l1", "l2", "cosine"]
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import autograd
 
+from deconfound.data.task import Task
 from deconfound.objectives.irm import gradient_penalty
-from deconfound.task import Task
 
 CLASSES = Task.classification(("a", "b", "c"))
 

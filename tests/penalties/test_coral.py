@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from deconfound.penalties.coral import CORAL
-from linear_problem import Linear, backbone, by_algebra, by_class
+from support.linear_problem import Linear, backbone, by_algebra, by_class
 
 
 def features(inputs: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from deconfound.penalties.dann import DANN
-from linear_problem import Linear, backbone, by_algebra
+from support.linear_problem import Linear, backbone, by_algebra
 
 PROBLEM = Linear(correlations=(0.6, 0.6), shifts=(-0.7, 0.7))
 

@@ -4,7 +4,7 @@ import torch
 from scipy.optimize import minimize
 
 from deconfound.penalties.group_dro import GroupDRO
-from linear_problem import Linear, backbone
+from support.linear_problem import Linear, backbone
 
 
 def worst_case(problem: Linear) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from deconfound.penalties.irm import IRM
-from linear_problem import Linear, backbone, by_algebra, by_class
+from support.linear_problem import Linear, backbone, by_algebra, by_class
 
 
 def slopes(problem: Linear, theta: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deconfound.penalties.moments import Moments
-from linear_problem import NOISE_Y, Linear, backbone, by_algebra, by_class
+from support.linear_problem import NOISE_Y, Linear, backbone, by_algebra, by_class
 
 
 def distance(problem: Linear, theta: np.ndarray) -> float:

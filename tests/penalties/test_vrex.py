@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from deconfound.penalties.vrex import VREx
-from linear_problem import Linear, backbone, by_algebra, by_class
+from support.linear_problem import Linear, backbone, by_algebra, by_class
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 3.0, 100.0])

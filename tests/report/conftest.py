@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deconfound.report import build_report
-from report.fabricate import fabricate, fabricate_grid, fabricate_sweep
+from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 QUIET = ("no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from report.browsing import choose, heading, marks, opened, settle
+from support.browsing import choose, heading, marks, opened, settle
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "light"), (1280, "dark"), (400, "dark")])

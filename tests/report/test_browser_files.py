@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import linregress
 
 from deconfound.report import build_report
-from report.browsing import choose, opened, saved
-from report.fabricate import fabricate
+from support.browsing import choose, opened, saved
+from support.fabricate import fabricate
 
 
 def rows_of(text: bytes) -> list[dict[str, str]]:

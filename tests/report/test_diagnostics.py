@@ -11,10 +11,10 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.report import build_report
-from deconfound.report.compare import build_sections
 from deconfound.report.diagnostics import diagnosis_panels, read_diagnoses
-from deconfound.report.read import read_run
-from report.fabricate import fabricate
+from deconfound.results.compare import build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate
 
 ATTACK = "</script><b>evil"
 

@@ -9,11 +9,11 @@ import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
 from deconfound.report.chart import Figure
-from deconfound.report.compare import Section, build_sections
 from deconfound.report.figures import curve_figures, group_figure, missing_figures, shift_figure
 from deconfound.report.learning import learning_figures
-from deconfound.report.read import read_run
-from report.fabricate import fabricate, fabricate_grid
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate, fabricate_grid
 
 
 def section_of(folders: list[Path]) -> Section:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deconfound.predictions import Predictions, save_predictions
+from deconfound.evaluation.predictions import Predictions, save_predictions
 from deconfound.report import build_report
-from deconfound.report.compare import Section, build_sections
 from deconfound.report.modalities import contribution_figures, disagreement_figures
 from deconfound.report.pairs import pair_figures
-from deconfound.report.read import read_run
-from report.fabricate import fabricate
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate
 
 SAID = {"text": [0, 1, 1, 0, 1, 0], "audio": [0, 0, 1, 1, 0, 1], "vision": [0, 1, 1, 0, 1, 0]}
 TARGET = [0, 1, 1, 1, 2, 1]

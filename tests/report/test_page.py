@@ -13,7 +13,7 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.report import build_report
-from report.fabricate import fabricate, fabricate_grid, fabricate_sweep
+from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from deconfound.references import Reference, published
 from deconfound.report import build_report
-from deconfound.report.compare import Section, build_sections
 from deconfound.report.published import judge, not_comparable, published_table
-from deconfound.report.read import read_run
-from deconfound.report.spread import spread
-from report.fabricate import fabricate, fabricate_grid
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from deconfound.results.spread import spread
+from support.fabricate import fabricate, fabricate_grid
 
 SPLITS = {"train": 1284, "valid": 229, "test": 686}
 

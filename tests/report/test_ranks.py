@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deconfound.report.compare import Section, build_sections
 from deconfound.report.ranks import INSIDE, OUTSIDE, critical_figures, dataset_ranks, rank_figure
-from deconfound.report.read import read_run
-from report.fabricate import fabricate_grid
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate_grid
 
 METHODS = ("erm", "cmir", "imml")
 

@@ -9,11 +9,11 @@ import pytest
 from scipy.special import softmax
 
 from deconfound.errors import RunError
-from deconfound.predictions import load_predictions
-from deconfound.report.compare import Section, build_sections
-from deconfound.report.read import read_run
+from deconfound.evaluation.predictions import load_predictions
 from deconfound.report.reliability import calibration
-from report.fabricate import fabricate, fabricate_grid
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate, fabricate_grid
 
 
 def section_of(folders: list[Path]) -> Section:

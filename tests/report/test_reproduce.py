@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from deconfound.errors import RunError
-from deconfound.report.compare import build_sections
-from deconfound.report.read import read_run
 from deconfound.report.reproduce import Recipe, recipe
-from report.fabricate import fabricate, fabricate_grid
+from deconfound.results.compare import build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate, fabricate_grid
 
 
 def recipe_of(folders: list[Path], out: str = "report.html") -> Recipe:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from deconfound.report.compare import Section, build_sections
-from deconfound.report.read import read_run
 from deconfound.report.scatter import Line, least_squares, scatter_figure
-from report.fabricate import fabricate, fabricate_grid
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate, fabricate_grid
 
 points = st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=12)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deconfound.report.compare import Section, build_sections
-from deconfound.report.places import all_runs
-from deconfound.report.read import read_run
+from deconfound.report.conditions import all_runs
 from deconfound.report.sensitivity import knobs, sensitivity_figures
-from deconfound.report.sources import gather
-from report.fabricate import fabricate, fabricate_grid, fabricate_sweep
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.gather import gather
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 
 def section_of(folders: list[Path]) -> Section:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deconfound.report.compare import Section, build_sections
-from deconfound.report.read import read_run
 from deconfound.report.tables import decimals, groups_table, number, paired_table, results_table
-from report.fabricate import fabricate, fabricate_grid
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.run_result import read_run
+from support.fabricate import fabricate, fabricate_grid
 
 
 def section_of(folders: list[Path]) -> Section:

@@ -11,10 +11,10 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from deconfound.augmentation import Augmentation
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
+from deconfound.nn.backbone import Backbone
 from deconfound.search import Search
-from deconfound.signal import Batch, Signal
 
 
 class Mixup(Augmentation):

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 
 from deconfound.augmentation import Augmentation
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
+from deconfound.nn.backbone import Backbone
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class ModalityDropout(Augmentation):

@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 
 from deconfound.augmentation import Augmentation
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch, Signal
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.environments import standard_normal
 from deconfound.nn.layers import module_key
 from deconfound.nn.standardise import Standardise
 from deconfound.search import Search
-from deconfound.signal import Batch, Signal
 
 
 class Noise(Augmentation):

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deconfound.errors import SpecError, did_you_mean
+from deconfound.io.toml_reader import read_toml
 from deconfound.registry import explain
-from deconfound.spec import read_toml
 
 if TYPE_CHECKING:
     import networkx as nx

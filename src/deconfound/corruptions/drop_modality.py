@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from deconfound.corruption import Corruption, bernoulli, check_severity, chosen, streams
-from deconfound.signal import Batch
+from deconfound.data.signal import Batch
 
 
 class DropModality(Corruption):

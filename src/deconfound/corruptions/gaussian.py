@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from deconfound.corruption import Corruption, check_severity, chosen, streams
+from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
-from deconfound.signal import Batch, Signal
 
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
+    from deconfound.data.dataset import Dataset
 
 
 class Gaussian(Corruption):

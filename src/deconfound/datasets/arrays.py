@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from deconfound.data.signal import Signal
+from deconfound.data.task import Kind
 from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError, did_you_mean
-from deconfound.signal import Signal
-from deconfound.task import Kind
 
 _AXES: dict[Kind, tuple[int, ...]] = {"vector": (2,), "sequence": (3, 4, 5), "image": (3, 4), "tokens": (2,)}
 _FORM: dict[Kind, str] = {

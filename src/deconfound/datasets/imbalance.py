@@ -35,11 +35,11 @@ import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.task import Task
 from deconfound.datasets.mixing import Mixing
 from deconfound.errors import SpecError
 from deconfound.registry import explain
-from deconfound.task import Task
 
 Split = Literal["train", "valid", "test-iid", "test-do", "test-flip"]
 Correlation = Annotated[float, Field(ge=0, lt=1)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deconfound.signal import Signal
+from deconfound.data.signal import Signal
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,12 +35,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
 from deconfound.datasets.steps import copy_steps, inside_by_content, inside_by_lengths, sha256
 from deconfound.datasets.unpickle import Unpickled, read_pickle
 from deconfound.errors import DataError, did_you_mean
-from deconfound.signal import Signal
-from deconfound.task import Task
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deconfound.signal import Signal
+from deconfound.data.signal import Signal
 
 _PIECE = 1 << 24  # bytes handled at once, so that temporary arrays stay small beside the data
 

@@ -22,12 +22,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
 from deconfound.datasets.mixing import Mixing
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.registry import explain
-from deconfound.signal import Signal
-from deconfound.task import Task
 
 INTERACTION = 0.4
 """Size of the interaction of two causes relative to the sum of all."""

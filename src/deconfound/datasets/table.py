@@ -51,16 +51,16 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
 from deconfound.datasets.arrays import array_signal, inside
 from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.manifest import Values, as_metadata, column, numbers, read_manifest, texts
 from deconfound.datasets.steps import sha256
 from deconfound.errors import DataError, did_you_mean
-from deconfound.metrics import protocol_of
+from deconfound.evaluation.metrics import protocol_of
 from deconfound.registry import explain
-from deconfound.signal import Signal
-from deconfound.task import Task
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deconfound.dataset import DEVELOPMENT
+from deconfound.data.dataset import DEVELOPMENT
 from deconfound.diagnostics.dependence import dependence
 from deconfound.diagnostics.factors import disentangled, matchings, recovered
 from deconfound.diagnostics.invariance import risks, shift
@@ -23,16 +23,16 @@ from deconfound.diagnostics.rows import ALL, Observed, observe
 from deconfound.diagnostics.swap import swap
 from deconfound.diagnostics.verdict import THRESHOLDS, verdict
 from deconfound.errors import RunError
-from deconfound.files import file_stem, whole_file
-from deconfound.lock import sole_writer
-from deconfound.openings import log_opening
+from deconfound.io.files import file_stem, whole_file
+from deconfound.io.lock import sole_writer
+from deconfound.runs.test_access import log_opening
 from deconfound.statistics.interval import resample
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from deconfound.dataset import Dataset
-    from deconfound.run import Run
+    from deconfound.data.dataset import Dataset
+    from deconfound.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def diagnose(
         RunError: the run is not finished or of other data, or a file cannot be written.
         DataError: there is no such split.
     """
-    from deconfound.run import Run as OpenRun
+    from deconfound.runs.run import Run as OpenRun
 
     opened = run if isinstance(run, OpenRun) else OpenRun.open(run)
     if permutations < 1 or resamples < 2:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from deconfound.diagnostics.maps import kernel_map, linear_map
+from deconfound.evaluation.weighted import Weighted
 from deconfound.statistics.interval import resample
-from deconfound.statistics.weighted import Weighted
 
 Kind = Literal["linear", "kernel"]
 KINDS: tuple[Kind, ...] = ("linear", "kernel")

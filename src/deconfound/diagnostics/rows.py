@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deconfound.evaluation import CHUNK, check_finite, evaluating, outputs
+from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
 from deconfound.method import Representations
 
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
+    from deconfound.data.dataset import Dataset
     from deconfound.method import Method
 
 ALL = "all"

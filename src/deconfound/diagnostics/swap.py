@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deconfound.evaluation import evaluating
+from deconfound.evaluation.evaluate import evaluating
 from deconfound.method import Representations
 
 if TYPE_CHECKING:

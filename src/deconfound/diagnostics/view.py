@@ -8,7 +8,7 @@ from typing import Any
 
 from deconfound.diagnostics.result import Diagnosis, Picture
 from deconfound.errors import DataError
-from deconfound.files import whole_file
+from deconfound.io.files import whole_file
 
 SIDE = 260
 TITLES = {"predictive": "Z_inv", "spurious": "Z_spu"}

@@ -21,28 +21,35 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
 from deconfound.compose import Wrapped, loss_of_each
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
-from deconfound.inner import Inner, PredictOn, encoded_views, make_inner, weighted
 from deconfound.method import Loss, Representations
+from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
+from deconfound.nested_method import Inner, PredictOn, encoded_views, make_inner, weighted
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.club import Club
 from deconfound.nn.collapse import CollapseWatch
+from deconfound.nn.collect_features import (
+    Movement,
+    check_environments,
+    directions_note,
+    find_directions,
+    label_bins,
+    survey,
+)
 from deconfound.nn.cross_modal import CrossModal
 from deconfound.nn.directions import Directions
 from deconfound.nn.disentangle import Dim, DisentanglerGroup, Hidden, Invariant, NoiseSite, by_width
 from deconfound.nn.environments import Environments, NoiseScale, RawNoise, Visits
-from deconfound.nn.survey import Movement, check_environments, directions_note, find_directions, label_bins, survey
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import Decorrelate, decorrelation
 from deconfound.objectives.invariance import invariance, mean_divergence
 from deconfound.penalty import warm_up
 from deconfound.search import Search
-from deconfound.signal import Batch, Signal
-from deconfound.spec import PLAIN
 
 Source = Literal["virtual", "directed", "given"]
 Compared = Literal["l1", "l2", "cosine", "kl"]

@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deconfound.backbone import Backbone
 from deconfound.compose import Composed, Preset
-from deconfound.inner import Inner
+from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
+from deconfound.nested_method import Inner
+from deconfound.nn.backbone import Backbone
+from deconfound.nn.collect_features import Movement
 from deconfound.nn.disentangle import Dim, Hidden
-from deconfound.nn.survey import Movement
 from deconfound.penalties.vrex import VREx
 from deconfound.search import Search
-from deconfound.spec import PLAIN
 
 
 class CmIRE(Preset):

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deconfound.backbone import Backbone
 from deconfound.compose import Preset
-from deconfound.inner import Inner
+from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
+from deconfound.nested_method import Inner
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.search import Search
-from deconfound.spec import PLAIN
 
 
 class CmIRXM(Preset):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
-from deconfound.signal import Batch
+from deconfound.nn.backbone import Backbone
 
 
 class ERM(Method):

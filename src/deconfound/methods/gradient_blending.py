@@ -8,15 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
-from deconfound.nn.survey import training_rows
+from deconfound.nn.backbone import Backbone
+from deconfound.nn.collect_features import training_rows
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.blending import blend_weights
 from deconfound.objectives.rows import row_mean
-from deconfound.signal import Batch
 
 
 class GradientBlending(Method):

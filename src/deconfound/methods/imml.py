@@ -18,10 +18,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method, Representations
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.front_door import Averaging, Form, Weights
 from deconfound.nn.interventions import ANSWERS, Answers, Interventions, Seen
 from deconfound.nn.knowledge import Knowledge, Twins
@@ -31,7 +32,6 @@ from deconfound.objectives.alignment import Alignment, alignment
 from deconfound.objectives.front_door import Head
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 CHECKLIST = (
     "an interventional prediction is the causal effect only if all of this holds, and no data can show it for a learned z: "

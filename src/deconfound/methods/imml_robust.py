@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deconfound.backbone import Backbone
 from deconfound.compose import Preset
 from deconfound.methods.imml import IMML
+from deconfound.nn.backbone import Backbone
 from deconfound.search import Search
 
 

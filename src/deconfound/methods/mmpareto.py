@@ -8,15 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
 from deconfound.nn.unimodal import UnimodalHeads
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.pareto import pareto_coefficients
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class MMPareto(Method):

@@ -12,8 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
 from deconfound.nn.processes import common_generator, mean_over_processes, parted_like, whole
 from deconfound.nn.unimodal import alone
@@ -21,7 +22,6 @@ from deconfound.objectives.averaging import confidence_in_truth
 from deconfound.objectives.modulation import modulation
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class OGMGE(Method):

@@ -8,15 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
-from deconfound.nn.survey import survey
+from deconfound.nn.backbone import Backbone
+from deconfound.nn.collect_features import survey
 from deconfound.objectives.modulation import slow_and_fast
 from deconfound.objectives.prototypes import class_means, prototype_logits
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class _Prototypes(nn.Module):

@@ -12,15 +12,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import average, risks_of_each
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class PredominantHead(Method):

@@ -8,15 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.fusions import qmf
 from deconfound.nn.history import LossHistory, rank_risk
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.rows import row_mean
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class QualityAwareFusion(Method):

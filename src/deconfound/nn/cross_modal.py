@@ -9,9 +9,9 @@ from math import isnan
 import torch
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
-from deconfound.nn.survey import survey
+from deconfound.data.dataset import Dataset
+from deconfound.nn.backbone import Backbone
+from deconfound.nn.collect_features import survey
 from deconfound.objectives.alignment import instance_alignment
 from deconfound.objectives.canonical import FEWEST, label_columns, residual_correlation
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from deconfound.task import Modality
+from deconfound.data.task import Modality
 
 
 class Encoder(nn.Module, ABC):

@@ -11,13 +11,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from deconfound.data.signal import Signal
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.directions import RANK, Directions
 from deconfound.nn.layers import module_key
 from deconfound.nn.moments import Moments
 from deconfound.nn.standardise import Standardise
-from deconfound.signal import Signal
-from deconfound.task import Modality
 
 NoiseScale = Literal["std", "absolute", "whitened"]
 Visits = Annotated[

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from deconfound.data.task import Task
 from deconfound.nn.front_door import Averaging, Features, Form, FrontDoor, Pool
 from deconfound.nn.layers import module_key
 from deconfound.nn.memory import Memory
 from deconfound.objectives.front_door import blend, mixture
-from deconfound.task import Task
 
 ANSWERS = ("task", "do", "avg", "z-only")
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deconfound.data.signal import Signal
 from deconfound.nn.disentangle import StackedLinear, by_width
 from deconfound.nn.layers import encode_each
-from deconfound.signal import Signal
 
 
 class _Group(nn.Module):

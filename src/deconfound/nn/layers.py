@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from deconfound.signal import Signal
+from deconfound.data.signal import Signal
 
 
 def module_key(name: str) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset, evenly
-from deconfound.predominance import BALANCED, Verdict, linear_outputs, row_scores, shapley, subsets, verdict
+from deconfound.data.dataset import Dataset, evenly
+from deconfound.nn.backbone import Backbone
+from deconfound.statistics.predominance import BALANCED, Verdict, linear_outputs, row_scores, shapley, subsets, verdict
 
 MOST_ROWS = 2048
 """Rows of each split that are looked at, evenly spaced."""

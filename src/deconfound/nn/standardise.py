@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from deconfound.data.signal import Signal
+from deconfound.data.task import Modality
 from deconfound.errors import DataError
-from deconfound.signal import Signal
-from deconfound.task import Modality
 
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
+    from deconfound.data.dataset import Dataset
 
 _CHUNK = 1 << 22  # numbers converted to float64 at a time: 32 MiB
 

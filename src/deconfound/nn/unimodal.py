@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from deconfound.backbone import Backbone
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import in_eval_mode, module_key
 from deconfound.objectives.averaging import risks_of_each
-from deconfound.signal import Batch
 
 _CHUNK = 512
 

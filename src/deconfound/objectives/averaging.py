@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deconfound.task import Task
+from deconfound.data.task import Task
 
 
 def average(task: Task, outputs: Tensor, weights: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss
+from deconfound.nn.backbone import Backbone
 from deconfound.objectives.matching import coral
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class CORAL(Penalty):

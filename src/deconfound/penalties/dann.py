@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import mlp
 from deconfound.nn.reversal import reverse_gradient
 from deconfound.objectives.rows import row_mean
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class DANN(Penalty):

@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss
+from deconfound.nn.backbone import Backbone
 from deconfound.objectives.risks import group_risk, group_step
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class GroupDRO(Penalty):

@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
 from deconfound.method import Loss
+from deconfound.nn.backbone import Backbone
 from deconfound.objectives.matching import class_moments, regression_moments
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
-from deconfound.signal import Batch
 
 
 class Moments(Penalty):

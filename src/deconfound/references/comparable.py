@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deconfound.errors import SpecError
-from deconfound.metrics import PROTOCOLS
+from deconfound.evaluation.metrics import PROTOCOLS
 from deconfound.references.published import FOREIGN, Reference, dataset_name
 
 if TYPE_CHECKING:
-    from deconfound.dataset import Dataset
-    from deconfound.task import Modality
+    from deconfound.data.dataset import Dataset
+    from deconfound.data.task import Modality
 
 _SPLITS = ("train", "valid", "test")
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.metrics import PROTOCOLS
+from deconfound.evaluation.metrics import PROTOCOLS
 
 FOREIGN: Mapping[str, str] = {
     "acc-2": "an accuracy of two classes, without saying whether labels of 0 count",

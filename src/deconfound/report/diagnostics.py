@@ -8,12 +8,12 @@ from typing import Any
 
 from deconfound.errors import RunError
 from deconfound.report.chart import Figure, base_chart, declare
-from deconfound.report.compare import Section
-from deconfound.report.read import Run, read_object, text_of, whole_of
-from deconfound.report.read import number_of as number
-from deconfound.report.spread import spread
 from deconfound.report.tables import Column, Line, Table, spread_cell
 from deconfound.report.view import Panel
+from deconfound.results.compare import Section
+from deconfound.results.run_result import Run, read_object, text_of, whole_of
+from deconfound.results.run_result import number_of as number
+from deconfound.results.spread import spread
 
 VERSION = 1
 """Of the files that are understood, `deconfound.diagnostics.result.VERSION`."""

@@ -18,10 +18,10 @@ from deconfound.report.chart import (
     x_of,
     y_of,
 )
-from deconfound.report.compare import PRESENT, Row, Section
-from deconfound.report.places import Place, places, shown_groups
-from deconfound.report.spread import Interval, mean_interval, over_repeats, paired_interval, spread
+from deconfound.report.conditions import Place, places, shown_groups
 from deconfound.report.tables import MAX_GROUPS
+from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.results.spread import Interval, mean_interval, over_repeats, paired_interval, spread
 
 INTERVAL = "95 % t-interval of the mean over seeds"
 MEASURED = ("mean", "sd", "low", "high", "n")

@@ -8,11 +8,11 @@ from itertools import combinations
 from typing import Any
 
 from deconfound.errors import RunError
-from deconfound.predominance import Conflict, conflicts
 from deconfound.report.chart import Figure, declare
-from deconfound.report.compare import PRESENT, Row, Section
-from deconfound.report.read import Run, read_object, text_of
 from deconfound.report.reliability import kept
+from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.results.run_result import Run, read_object, text_of
+from deconfound.statistics.predominance import Conflict, conflicts
 
 CONTRIBUTION = "contribution/"
 """Begin of the logged terms that are the contribution of a modality."""

@@ -13,10 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deconfound.files import whole_file
-from deconfound.report.compare import Section, build_sections
-from deconfound.report.sources import Only, gather
+from deconfound.io.files import whole_file
 from deconfound.report.view import view
+from deconfound.results.compare import Section, build_sections
+from deconfound.results.gather import Only, gather
 
 if TYPE_CHECKING:
     from deconfound.references import Reference

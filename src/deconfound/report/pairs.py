@@ -6,9 +6,9 @@ from statistics import fmean
 from typing import Any
 
 from deconfound.report.chart import Figure, declare
-from deconfound.report.compare import Section
-from deconfound.report.places import all_runs
+from deconfound.report.conditions import all_runs
 from deconfound.report.sensitivity import FEW, Knob, knobs
+from deconfound.results.compare import Section
 
 PREFERRED = ("method.gamma_dk", "method.gamma_fd")
 """The pair that is shown where both were varied; else the two with the most values."""

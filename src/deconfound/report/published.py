@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deconfound.report.compare import Row, Section
-from deconfound.report.spread import spread
 from deconfound.report.tables import ABSENT, Cell, Column, Line, Table, decimals, spread_cell
+from deconfound.results.compare import Row, Section
+from deconfound.results.spread import spread
 
 if TYPE_CHECKING:
     from deconfound.references import Reference

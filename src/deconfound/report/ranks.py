@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from deconfound.report.chart import SHAPES, Figure, base_chart, declare, labels_of
-from deconfound.report.compare import Section
-from deconfound.report.spread import spread
+from deconfound.results.compare import Section
+from deconfound.results.spread import spread
 from deconfound.statistics import critical_difference, ranks
 
 INSIDE, OUTSIDE = "in distribution", "out of distribution"

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from deconfound.calibration import BINS, Reliability, ece, reliability
-from deconfound.files import file_stem
-from deconfound.predictions import Predictions, load_predictions
+from deconfound.evaluation.calibration import BINS, Reliability, ece, reliability
+from deconfound.evaluation.predictions import Predictions, load_predictions
+from deconfound.io.files import file_stem
 from deconfound.report.chart import Figure, base_chart, color, declare, shape
-from deconfound.report.compare import Row, Section
-from deconfound.report.read import Run
-from deconfound.report.spread import spread
 from deconfound.report.tables import Column, Line, Table, decimals, row_note, spread_cell
+from deconfound.results.compare import Row, Section
+from deconfound.results.run_result import Run
+from deconfound.results.spread import spread
 
 
 def kept(run: Run, split: str) -> Predictions | None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deconfound.report.compare import Section
-from deconfound.report.places import all_runs
-from deconfound.report.read import Run, command_line
+from deconfound.report.conditions import all_runs
+from deconfound.results.compare import Section
+from deconfound.results.run_result import Run, command_line
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from deconfound.report.chart import Figure, color, declare, shape
-from deconfound.report.compare import Section
-from deconfound.report.places import Place, choosable_groups, places, values_at
+from deconfound.report.conditions import Place, choosable_groups, places, values_at
+from deconfound.results.compare import Section
 
 ENOUGH = 3
 """Runs that a line needs."""

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 from deconfound.report.chart import SHAPES, Figure, declare
-from deconfound.report.compare import Section, flat_settings
-from deconfound.report.places import all_runs
+from deconfound.report.conditions import all_runs
+from deconfound.results.compare import Section, flat_settings
 
 MOST = 9
 """Hyper-parameters of one section that a page shows."""

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deconfound.report.compare import PRESENT, Row, Section
-from deconfound.report.spread import Interval, Spread, paired_interval, spread
+from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.results.spread import Interval, Spread, paired_interval, spread
 
 ABSENT = "—"
 UNDEFINED = "undefined"

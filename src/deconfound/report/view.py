@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.report.chart import Figure
-from deconfound.report.compare import Row, Section, flat_settings
-from deconfound.report.places import choices, choosable_groups, first_choice, packed_runs, places, run_values
+from deconfound.report.conditions import choices, choosable_groups, first_choice, packed_runs, places, run_values
 from deconfound.report.published import judge, not_comparable, published_table
-from deconfound.report.read import Run
 from deconfound.report.reproduce import Recipe, recipe
-from deconfound.report.sources import ORACLE
 from deconfound.report.tables import Table, duration, groups_table, paired_table, results_table
+from deconfound.results.compare import Row, Section, flat_settings
+from deconfound.results.gather import ORACLE
+from deconfound.results.run_result import Run
 
 if TYPE_CHECKING:
     from deconfound.references import Reference

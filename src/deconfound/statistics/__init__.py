@@ -1,10 +1,10 @@
 """Statistics of results over seeds, rows, methods and datasets: pure functions of arrays."""
 
+from deconfound.evaluation.weighted import FORMS, Weighted, weighted
 from deconfound.statistics.curves import area_weights, auilc, relative_robustness
 from deconfound.statistics.interval import Estimate, estimate, resample
 from deconfound.statistics.paired import CORRECTIONS, Correction, corrected, sign_flip, smallest_p, wilcoxon
 from deconfound.statistics.ranks import Friedman, average_ranks, cliques, critical_difference, friedman, ranks
-from deconfound.statistics.weighted import FORMS, Weighted, weighted
 
 __all__ = [
     "CORRECTIONS",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deconfound.errors import RunError, SpecError, did_you_mean
-from deconfound.report.compare import Row, Section, build_sections
-from deconfound.report.sources import ORACLE, gather
+from deconfound.results.compare import Row, Section, build_sections
+from deconfound.results.gather import ORACLE, gather
 from deconfound.tables.columns import Column, check_names, choose_columns
 from deconfound.tables.judge import Cell, Settings, judge
 from deconfound.tables.measure import Clustering, measure

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deconfound.calibration import CALIBRATION
+from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.metrics import Metric, Protocol
-from deconfound.report.compare import Section
-from deconfound.splits import DEVELOPMENT
+from deconfound.evaluation.calibration import CALIBRATION
+from deconfound.evaluation.metrics import Metric, Protocol
+from deconfound.results.compare import Section
 from deconfound.statistics import area_weights
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.report.sources import Only
-from deconfound.report.spread import Spread, spread
+from deconfound.results.gather import Only
+from deconfound.results.spread import Spread, spread
 from deconfound.statistics import CORRECTIONS, Correction, Estimate, corrected, estimate, sign_flip, wilcoxon
 from deconfound.tables.measure import Measured
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from deconfound.errors import RunError, SpecError
-from deconfound.files import file_stem
-from deconfound.predictions import Predictions, load_predictions
-from deconfound.report.compare import Row, Section
-from deconfound.report.read import Run
-from deconfound.report.spread import mean_or_none
+from deconfound.evaluation.predictions import Predictions, load_predictions
+from deconfound.io.files import file_stem
+from deconfound.results.compare import Row, Section
+from deconfound.results.run_result import Run
+from deconfound.results.spread import mean_or_none
 from deconfound.statistics import FORMS, Weighted, resample, weighted
 from deconfound.tables.columns import Column
 
@@ -208,9 +208,9 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
 
 def _grouping(place: Path, clustering: Clustering) -> tuple[np.ndarray, str]:
     """Group number of every row of the dataset, and its column; the coarsest of the dataset's own if none is named."""
+    from deconfound.data.store import open_store
     from deconfound.errors import DataError, StoreError
-    from deconfound.run import Run as Opened
-    from deconfound.store import open_store
+    from deconfound.runs.run import Run as Opened
 
     try:
         opened = Opened.open(place)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
-from deconfound.report.sources import ORACLE
+from deconfound.results.gather import ORACLE
 from deconfound.statistics import smallest_p
 from deconfound.tables.build import Table
 from deconfound.tables.judge import Cell

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import torch
 
 from deconfound.augmentation import Augmentation
-from deconfound.backbone import Backbone
 from deconfound.compose import Composed
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 from deconfound.testing.examples import MODALITIES, random_batch
 from deconfound.testing.method import check_method
 

@@ -7,10 +7,10 @@ import math
 import torch
 
 from deconfound.corruption import Corruption
-from deconfound.dataset import Dataset
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Task
 from deconfound.errors import SpecError
-from deconfound.signal import Batch, Signal
-from deconfound.task import Task
 
 
 def check_corruption(

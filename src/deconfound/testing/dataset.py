@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from deconfound.dataset import DEVELOPMENT, Dataset
+from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.signal import Batch
 from deconfound.errors import DataError
-from deconfound.signal import Batch
 
 _CHUNK = 1024
 

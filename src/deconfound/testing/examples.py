@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from deconfound.signal import Batch, Signal
-from deconfound.task import Modality, Task
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
 
 MODALITIES: Mapping[str, Modality] = {
     "text": Modality("text", 5, (4,)),

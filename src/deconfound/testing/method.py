@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deconfound.backbone import Backbone
+from deconfound.data.signal import Batch
+from deconfound.data.task import Modality, Task
 from deconfound.method import Loss, Method
-from deconfound.signal import Batch
-from deconfound.task import Modality, Task
+from deconfound.nn.backbone import Backbone
 from deconfound.testing.examples import MODALITIES, random_batch, with_garbage, with_padding
 
 if TYPE_CHECKING:

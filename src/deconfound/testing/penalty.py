@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from deconfound.backbone import Backbone
 from deconfound.compose import Composed
+from deconfound.data.signal import Batch
+from deconfound.data.task import Modality, Task
 from deconfound.method import Loss, Method
 from deconfound.methods.erm import ERM
+from deconfound.nn.backbone import Backbone
 from deconfound.penalty import Penalty
-from deconfound.signal import Batch
-from deconfound.task import Modality, Task
 from deconfound.testing.examples import MODALITIES, random_batch
 from deconfound.testing.method import check_method
 

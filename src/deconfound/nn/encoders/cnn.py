@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoder import Encoder
 from deconfound.nn.layers import masked_mean
 from deconfound.search import Search
-from deconfound.task import Modality
 
 
 class CNN(Encoder):

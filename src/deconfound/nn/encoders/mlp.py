@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoder import Encoder
 from deconfound.nn.layers import masked_mean, mlp
 from deconfound.search import Search
-from deconfound.task import Modality
 
 
 class MLP(Encoder):

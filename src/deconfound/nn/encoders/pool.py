@@ -6,10 +6,10 @@ from math import prod
 
 from torch import Tensor
 
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoder import Encoder
 from deconfound.nn.layers import masked_mean
-from deconfound.task import Modality
 
 
 class Pool(Encoder):

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoder import Encoder
 from deconfound.nn.layers import mlp
 from deconfound.search import Search
-from deconfound.task import Modality
 
 
 def positions(steps: int, width: int) -> Tensor:

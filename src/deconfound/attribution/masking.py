@@ -1,0 +1,72 @@
+"""Which features a trained method rests on: the score it loses where a block of them is masked, on validation rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from deconfound.data.signal import Signal
+from deconfound.statistics.predominance import row_scores
+
+if TYPE_CHECKING:
+    from deconfound.data.dataset import Dataset
+    from deconfound.method import Method
+
+FILE = "masked.json"
+"""Of a run, written by `deconfound predominance RUN --mask`."""
+BLOCKS = 32
+"""Most blocks of neighbouring features per modality."""
+
+
+def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dict[str, Any]:
+    """Mask one block of input features at a time, in all steps, by its mean over the existing steps of these rows.
+
+    Modalities of tokens and of images have no such features and are left out.
+
+    Args:
+        dataset: what the method was trained on; only its validation rows are read.
+        blocks: most blocks per modality; with as many features each is a block.
+
+    Returns:
+        JSON values: "measure" ("accuracy" or "-mae"), "rows", "score" with nothing masked, and "losses": modality → list of
+        {"first", "last" (numbers of the features, inclusive), "loss" (score without masking − with it)}.
+    """
+    from deconfound.evaluation.evaluate import evaluating
+
+    data = dataset.development()
+    rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
+    target = data.target[rows].numpy()
+    losses: dict[str, list[dict[str, float]]] = {}
+    with evaluating(method):
+        whole = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
+        for name, modality in data.modalities.items():
+            if modality.kind not in ("vector", "sequence"):
+                continue
+            signal = data.signals[name].select(rows)
+            mean = signal.values[signal.mask].double().mean(0).float() if signal.present.any() else None
+            losses[name] = []
+            for part in np.array_split(np.arange(modality.shape[0]), min(blocks, modality.shape[0])):
+                changed = signal if mean is None else _masked(signal, torch.from_numpy(part), mean)
+                score = row_scores(_outputs(method, data, rows, {name: changed}), target, kind).mean()
+                losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": whole - float(score)})
+    measure = "accuracy" if kind == "classification" else "-mae"
+    return {"measure": measure, "rows": len(rows), "score": whole, "losses": losses}
+
+
+def _masked(signal: Signal, features: torch.Tensor, mean: torch.Tensor) -> Signal:
+    values = signal.values.clone()
+    values[..., features] = mean[features]
+    return Signal(values, signal.mask).keep(signal.mask)
+
+
+def _outputs(method: Method, data: Dataset, rows: torch.Tensor, signals: dict[str, Signal]) -> np.ndarray:
+    from deconfound.evaluation.evaluate import CHUNK, outputs
+
+    found = []
+    for start in range(0, len(rows), CHUNK):
+        part = torch.arange(start, min(start + CHUNK, len(rows)))
+        changed = {name: signal.select(part) for name, signal in signals.items()}
+        found.append(outputs(method, data.batch(rows[part]).with_signals(changed), data.task))
+    return np.concatenate(found)

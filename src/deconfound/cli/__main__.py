@@ -1,0 +1,5 @@
+"""`python -m deconfound.cli`."""
+
+from deconfound.cli import main
+
+main()

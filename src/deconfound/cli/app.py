@@ -1,0 +1,243 @@
+"""The command line. Each command is a few lines; PyTorch is loaded only by those that compute."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deconfound.cli import causal as cli_causal
+from deconfound.cli import data as cli_data
+from deconfound.cli import diagnose as cli_diagnose
+from deconfound.cli import predominance as cli_predominance
+from deconfound.cli import references as cli_references
+from deconfound.cli import sweep as cli_sweep
+from deconfound.cli import table as cli_table
+from deconfound.cli import tune as cli_tune
+from deconfound.errors import DeconfoundError
+
+app = typer.Typer(
+    name="deconfound",
+    help="Train multimodal models that keep working after the data change, and measure whether they do.\n\n"
+    "Begin with 'deconfound demo'. For your own data: 'deconfound data import', then 'train', 'evaluate', 'report'.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_sweep.app, name="sweep")
+app.add_typer(cli_causal.app, name="causal")
+app.command()(cli_tune.tune)
+app.command()(cli_references.references)
+app.command()(cli_table.table)
+app.command()(cli_predominance.predominance)
+app.command()(cli_diagnose.diagnose)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+RunDir = Annotated[Path, typer.Argument(help="A run directory, as 'deconfound train' makes it.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"deconfound {version('deconfound')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the runs and report.html.")] = Path("demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs per run.")] = 40,
+) -> None:
+    """Train ERM and CmIR on synthetic data with known causes, damage the inputs, and write a report.
+
+    Takes about a minute on two cores. A second call finds the runs finished and only writes the report again.
+    """
+    from deconfound.cli.demo import run_demo
+
+    print(f"wrote {run_demo(out, epochs)}")
+
+
+@app.command("list")
+def list_components(as_json: AsJson = False) -> None:
+    """List methods, penalties, augmentations, corruptions, encoders and fusions; 'deconfound show NAME' explains one."""
+    from deconfound.registry import KINDS, names
+
+    found = {kind: names(kind) for kind in KINDS}
+    print(json.dumps(found) if as_json else "\n".join(f"{kind:14} {'  '.join(found[kind])}" for kind in found))
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(help="One that 'deconfound list' lists, or 'synthetic', 'backbone' or 'train'.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Explain a component: what it does and each argument with its default and range.
+
+    Example: deconfound show cmir
+    """
+    from deconfound.cli.show import card, card_text
+
+    found = card(name)
+    print(json.dumps(found) if as_json else card_text(found))
+
+
+@app.command()
+def train(
+    spec: Annotated[Path, typer.Argument(help="The specification, a TOML file.")],
+    out: Annotated[Path, typer.Option(help="The run directory.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Replaces the seed of the specification.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one run; the same command again resumes what was interrupted.
+
+    A specification is a few lines:
+
+    \b
+        method = "cmir"
+        [data]
+        store = "stores/mosi"        # or: synthetic = {}
+        [train]
+        epochs = 60                  # all fields: deconfound show train
+
+    Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
+    """
+    from deconfound.runs.spec import Spec
+    from deconfound.training.train import train_run
+    from deconfound.training.trainer import rank
+
+    wanted = Spec.read(spec)
+    run = train_run(wanted if seed is None else wanted.model_copy(update={"seed": seed}), out)
+    done = run.done
+    if done is None or rank() > 0:  # the first of several processes speaks for all
+        return
+    text = (
+        f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
+    )
+    lines = [text, *(f"  {note}" for note in done["notes"])]
+    print(json.dumps({"run": str(out), **done}) if as_json else "\n".join(lines))
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
+    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
+    device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Predict every test split, clean and damaged, and write the run's predictions/ and records.jsonl.
+
+    Without --scenarios: all splits, Gaussian noise, dropped frames and every subset of modalities.
+    """
+    from deconfound.cli.demo import evaluate_runs
+
+    tables = evaluate_runs(runs, scenarios, store, device)
+    print(tables.to_json(orient="records") if as_json else tables.to_string(index=False))
+
+
+@app.command()
+def predict(
+    run: RunDir,
+    source: Annotated[Path, typer.Argument(help="A store, a table's TOML, or a .jsonl file; labels not needed.")],
+    out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+) -> None:
+    """Predict new rows. Any of the run's modalities may be missing, in any row.
+
+    \b
+        echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
+        deconfound predict demo/erm-0 rows.jsonl
+    """
+    from deconfound.prediction.predict import predict_file
+    from deconfound.runs.run import Run
+
+    opened = Run.open(run)
+    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, "jsonl" if as_json else "csv")
+    if out is not None:
+        print(f"wrote {rows} rows to {out}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps: of these the chosen runs.")],
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    references: Annotated[bool, typer.Option(help="Show published numbers where they are comparable.")] = True,
+    method: Annotated[list[str] | None, typer.Option(help="Label to show; repeat for more; all of them.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Name to show; repeat for more; all of them.")] = None,
+) -> None:
+    """Write one HTML page that opens offline: tables, robustness curves, learning curves.
+
+    Seeds of one method are joined. Published numbers stand beside ours only where rows, protocol and inputs are the same;
+    elsewhere the page says why not.
+    """
+    from deconfound.references import published
+    from deconfound.report import build_report
+    from deconfound.results.gather import Only
+
+    only = Only(tuple(method or ()), tuple(dataset or ()))
+    print(f"wrote {build_report(runs, out, references=published() if references else None, only=only)}")
+
+
+_USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+"""Base of the errors about the command line itself; recent typer carries its own copy of click."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit code 0, 2 for the user's mistake in one line, 1 for ours, 130 after Ctrl-C."""
+    words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(words, debug="--debug" in words))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    try:
+        result: Any = app(words, standalone_mode=False)
+        sys.stdout.flush()
+        return _interrupted() if result == 130 else 0
+    except _USAGE as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            return 2
+        command = error.ctx.command_path if getattr(error, "ctx", None) else "deconfound"
+        return _complain(f"{error.format_message()} See '{command} --help'.", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        return _interrupted()
+    except DeconfoundError as error:
+        if debug:
+            traceback.print_exc()
+        return _complain(" ".join(str(error).split()), 2)
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            return error.code if isinstance(error.code, int) else 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as in '| head'
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _complain(f"this is a fault of deconfound ({type(error).__name__}: {error}); run with --debug", 1)
+
+
+def _interrupted() -> int:
+    return _complain("interrupted; train, sweep, tune and demo go on where they were when called again", 130)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"deconfound: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,94 @@
+"""`deconfound causal check` and `deconfound causal estimate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Ask what a causal graph allows, and estimate effects through a measured mediator.\n\n"
+    "\b\n"
+    "    deconfound causal check GRAPH.toml --svg graph.svg\n"
+    "    deconfound causal estimate GRAPH.toml TABLE.csv\n\n"
+    "\b\n"
+    "A graph is a few lines:\n"
+    '    observed = ["speech", "transcript", "verdict", "topic"]\n'
+    '    latent = ["mood"]\n'
+    '    edges = ["speech -> transcript -> verdict", "mood -> speech", "mood -> verdict",\n'
+    '             "topic -> transcript", "topic -> verdict"]\n'
+    "    [roles]\n"
+    '    treatment = "speech"\n'
+    '    mediator = "transcript"\n'
+    '    outcome = "verdict"\n'
+    '    auxiliary = ["topic"]        # optional',
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+GraphFile = Annotated[
+    Path, typer.Argument(metavar="GRAPH.toml", help="The graph, as 'deconfound causal --help' shows.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command()
+def check(
+    graph: GraphFile,
+    svg: Annotated[Path | None, typer.Option(help="Draw the graph with its α- and β-paths to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether the front-door and β-front-door criteria hold, which path breaks a condition, and what to use.
+
+    The verdict is about the graph. Whether the graph is right, nothing here can tell. Exit code 0 whatever the verdict.
+
+    Example: deconfound causal check g3.toml --svg g3.svg
+    """
+    from deconfound.causal.advice import as_json as json_of
+    from deconfound.causal.advice import as_text, assess
+    from deconfound.causal.draw import draw
+    from deconfound.causal.graph import Graph
+    from deconfound.io.files import whole_file
+
+    known = Graph.read(graph)
+    found = assess(known)
+    if svg is not None:
+        with whole_file(svg) as file:
+            file.write(draw(known, found.beta_front_door))
+    print(json.dumps(json_of(known, found)) if as_json else as_text(known, found))
+
+
+@app.command()
+def estimate(
+    graph: GraphFile,
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help=".csv, .jsonl or .parquet; one column per role.")],
+    clusters: Annotated[str | None, typer.Option(help="Column of rows that belong together, as speaker.")] = None,
+    resamples: Annotated[int, typer.Option(min=2, max=100_000, help="Of the bootstrap.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate the effect of the treatment from a table in which the mediator was measured.
+
+    Prints every formula with 95 % bootstrap intervals, whether the graph warrants it, and a warning where it rests on
+    combinations of values with few or no rows. Columns are text or whole numbers with at most 50 different values.
+
+    Example: deconfound causal estimate g3.toml rows.csv --clusters speaker
+    """
+    import warnings
+
+    import numpy as np
+
+    from deconfound.causal.counts import read_counts
+    from deconfound.causal.estimate import estimate_effects
+    from deconfound.causal.graph import Graph
+    from deconfound.causal.support import PositivityWarning
+    from deconfound.causal.view import effects_json, effects_text
+
+    known = Graph.read(graph)
+    counts = read_counts(table, known, clusters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PositivityWarning)  # they stand in what is printed
+        found = estimate_effects(counts, known, np.random.default_rng(seed), resamples=resamples)
+    print(json.dumps(effects_json(found)) if as_json else effects_text(found))

@@ -1,0 +1,137 @@
+"""`deconfound table`: results of runs and sweeps as Markdown, LaTeX or CSV."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deconfound.errors import SpecError
+
+if TYPE_CHECKING:
+    from deconfound.tables import Table
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    md = "md"
+    latex = "latex"
+    csv = "csv"
+
+
+class Show(StrEnum):
+    """What a cell says."""
+
+    sd = "sd"
+    interval = "interval"
+    difference = "difference"
+
+
+class Test(StrEnum):
+    """Of paired differences."""
+
+    t = "t"
+    permutation = "permutation"
+    wilcoxon = "wilcoxon"
+
+
+class Correction(StrEnum):
+    """For the number of methods."""
+
+    holm = "holm"
+    bh = "benjamini-hochberg"
+    bonferroni = "bonferroni"
+    none = "none"
+
+
+def table(
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps: of these the selected runs.")],
+    metric: Annotated[list[str] | None, typer.Option(help="Repeat for more; the protocol's primary one.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Repeat for more; every test split.")] = None,
+    group: Annotated[str, typer.Option(help="all, 'speaker=anna', or 'worst(speaker)'.")] = "all",
+    method: Annotated[list[str] | None, typer.Option(help="Label; repeat for more; all of them.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Name; repeat for more; all of them.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Method or label; erm where there is one; or none.")] = None,
+    test: Annotated[Test, typer.Option(help="t: over seeds and rows; the others over seeds alone.")] = Test.t,
+    correction: Annotated[Correction, typer.Option(help="Of the tests against the baseline.")] = Correction.holm,
+    clusters: Annotated[str, typer.Option(help="Metadata column of rows that belong together, as speaker.")] = "",
+    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved.")] = None,
+    resamples: Annotated[int, typer.Option(min=0, help="Of rows; 0 takes them as given.")] = 2000,
+    show: Annotated[Show, typer.Option(help="Behind a mean; or the difference from the baseline.")] = Show.sd,
+    layout: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.md,
+    out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,
+) -> None:
+    """Print one table per dataset and protocol: mean ± deviation over seeds, best and tied methods marked, tests named.
+
+    \b
+    A scenario with severities is the area under its curve; NAME@LEVEL is one severity:
+        deconfound table sweep --metric mae --metric corr --scenario test --scenario gaussian@0.5
+        deconfound table runs/* --baseline erm --format latex --out results.tex
+    """
+    from deconfound.results.gather import Only
+    from deconfound.tables import Settings, build_tables
+
+    wanted = Settings(
+        metrics=tuple(metric or ()),
+        scenarios=tuple(scenario or ()),
+        group=group,
+        only=Only(tuple(method or ()), tuple(dataset or ())),
+        baseline=baseline,
+        test=test.value,
+        correction=correction.value,
+        clusters=clusters,
+        store=store,
+        resamples=resamples,
+    )
+    write_tables(build_tables(runs, wanted), layout, out, show)
+
+
+def write_tables(tables: list[Table], layout: Format, out: Path | None, show: Show = Show.sd) -> None:
+    """Print tables or write one file; several as CSV become one file each, `out` with dataset and protocol in its name.
+
+    Raises:
+        SpecError: several tables as CSV on standard output, where two protocols would share a column.
+        RunError: the file cannot be written.
+    """
+    from deconfound.tables import to_csv, to_latex, to_markdown
+
+    write = {
+        Format.md: partial(to_markdown, show=show.value),
+        Format.latex: partial(to_latex, show=show.value),
+        Format.csv: to_csv,
+    }[layout]
+    if layout is Format.csv and len(tables) > 1:
+        if out is None:
+            names = ", ".join(f"{table.dataset} ({table.protocol})" for table in tables)
+            raise SpecError(f"there are {len(tables)} tables, which one CSV must not mix: {names}; give --out FILE.csv")
+        for place, text in zip(_names(tables, out), map(write, tables), strict=True):
+            _save(place, text)
+        return
+    text = "\n".join(map(write, tables))
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        _save(out, text)
+
+
+def _names(tables: list[Table], out: Path) -> list[Path]:
+    from deconfound.io.files import file_stem
+
+    stems = [f"{out.stem}-{file_stem(table.dataset)}-{file_stem(table.protocol)}" for table in tables]
+    return [
+        out.with_name(stem + (f"-{stems[:place].count(stem) + 1}" if stem in stems[:place] else "") + out.suffix)
+        for place, stem in enumerate(stems)
+    ]
+
+
+def _save(place: Path, text: str) -> None:
+    from deconfound.io.files import whole_file
+
+    with whole_file(place) as file:
+        file.write(text)
+    print(f"wrote {place}")

@@ -1,0 +1,286 @@
+"""`Dataset`: signals, target, metadata and splits of one corpus, ordered so that test rows can be left out physically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deconfound.data.columns import Columns
+from deconfound.data.schema import describe_form, named_tensors
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.splits import DEVELOPMENT
+from deconfound.data.task import Modality, Task
+from deconfound.data.validation import check_rows
+from deconfound.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N rows of all modalities; each split is one contiguous range of rows, "train" first, "valid" second, then the tests.
+
+    That order lets `development` cut the test rows off as a view: what training and selection hold has no test row in it.
+    Build one with `Dataset.build`, which sorts and checks; the constructor checks only what costs nothing.
+
+    Args:
+        name: of the corpus.
+        task: what is predicted.
+        signals: modality name → `Signal` of N rows; values are 0 where the mask is False.
+        target: (N,) float32 or int64 class numbers.
+        columns: metadata, one value per row; "id" is text and unique.
+        splits: split name → range of rows.
+        environment: names of the columns whose combinations are the environments; empty for none.
+        group: names of the columns of which no value of train or valid may occur in another split, such as the speaker.
+        provenance: where the rows came from and what was done to them, JSON values only.
+        latents: name → (N, D) true factors of synthetic data, for diagnostics; never part of a batch.
+    """
+
+    name: str
+    task: Task
+    signals: Mapping[str, Signal]
+    target: Tensor
+    columns: Columns
+    splits: Mapping[str, range]
+    environment: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    latents: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = {name: len(signal) for name, signal in self.signals.items()}
+        sizes |= {name: len(column) for name, column in self.columns.items()}
+        sizes |= {name: len(values) for name, values in self.latents.items()}
+        wrong = {name: size for name, size in sizes.items() if size != len(self.target)}
+        if wrong:
+            raise DataError(f"{self.name}: the target has {len(self.target)} rows; these differ: {wrong}")
+        if not self.signals or "id" not in self.columns:
+            raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'")
+        for column in (*self.environment, *self.group):
+            self._known(column)
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        task: Task,
+        signals: Mapping[str, Signal],
+        target: Tensor,
+        metadata: Mapping[str, Sequence[object] | np.ndarray | Tensor],
+        split: Sequence[str] | np.ndarray,
+        *,
+        environment: Sequence[str] = (),
+        group: Sequence[str] = (),
+        provenance: Mapping[str, Any] | None = None,
+        latents: Mapping[str, Tensor] | None = None,
+    ) -> Dataset:
+        """Sort rows by split and check all of them.
+
+        Args:
+            metadata: columns of N values; must hold "id".
+            split: N split names; rows of the same name keep their order. "train" and "valid" are for development, every
+                other name is a test split.
+
+        Raises:
+            DataError: what `check_rows` refuses.
+        """
+        labels = np.asarray(split, dtype=object).astype(str)
+        if len(labels) != len(target):
+            raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names")
+        found = list(dict.fromkeys(labels.tolist()))
+        order = [s for s in DEVELOPMENT if s in found] + [s for s in found if s not in DEVELOPMENT]
+        sizes = [int((labels == s).sum()) for s in order]
+        stops = np.cumsum(sizes).tolist()
+        splits = {s: range(stop - size, stop) for s, size, stop in zip(order, sizes, stops, strict=True)}
+        rank = {s: position for position, s in enumerate(order)}
+        rows = torch.from_numpy(np.argsort([rank[s] for s in labels.tolist()], kind="stable"))
+        if not torch.equal(rows, torch.arange(len(rows))):
+            signals = {m: signal.select(rows) for m, signal in signals.items()}
+            target, latents = target[rows], {k: v[rows] for k, v in (latents or {}).items()}
+        columns = Columns(metadata).select(rows)
+        dataset = cls(
+            name,
+            task,
+            dict(signals),
+            target,
+            columns,
+            splits,
+            tuple(environment),
+            tuple(group),
+            provenance or {},
+            latents or {},
+        )
+        check_rows(dataset)
+        return dataset
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        return {
+            name: Modality(name, signal.values.shape[1], tuple(signal.values.shape[2:]))
+            for name, signal in self.signals.items()
+        }
+
+    @cached_property
+    def metadata(self) -> pd.DataFrame:
+        """(N rows) all columns and the split of each row."""
+        import pandas as pd
+
+        split = np.empty(len(self), dtype=object)
+        for name, rows in self.splits.items():
+            split[rows.start : rows.stop] = name
+        return pd.DataFrame({**{name: column.values for name, column in self.columns.items()}, "split": split})
+
+    @property
+    def test_splits(self) -> tuple[str, ...]:
+        return tuple(name for name in self.splits if name not in DEVELOPMENT)
+
+    def rows(self, split: str) -> range:
+        """Row numbers of a split.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        if split not in self.splits:
+            raise DataError(f"{self.name} has no split {split!r}{did_you_mean(split, self.splits)}")
+        return self.splits[split]
+
+    def where(self, conditions: Mapping[str, object]) -> Tensor:
+        """(R,) int64 rows whose columns equal the given value or one of the given list of values; 7 is never "7".
+
+        Raises:
+            DataError: an unknown column, or no row fits.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        for name, wanted in conditions.items():
+            column = self._known(name).values
+            values = wanted if isinstance(wanted, list | tuple | set) else [wanted]
+            fitting = [value for value in values if isinstance(value, str) == (column.dtype == object)]
+            keep &= np.isin(column, np.array(fitting, dtype=object if column.dtype == object else None))
+        if not keep.any():
+            raise DataError(f"{self.name}: no row has {dict(conditions)}; change the filter")
+        return torch.from_numpy(np.flatnonzero(keep))
+
+    def groups(self, *names: str) -> tuple[Tensor, list[str]]:
+        """Number the combinations of columns that occur.
+
+        Returns:
+            (N,) int64 group of each row, and the group names "speaker=anna, room=2" in the order of their numbers. Without
+            columns all rows are in one group "all".
+        """
+        if not names:
+            return torch.zeros(len(self), dtype=torch.int64), ["all"]
+        codes = torch.stack([self._known(name).codes for name in names], dim=1)
+        distinct, group = torch.unique(codes, dim=0, return_inverse=True)
+        labels = [[str(value) for value in self.columns[name].distinct] for name in names]
+        text = [
+            ", ".join(f"{n}={labels[i][code]}" for i, (n, code) in enumerate(zip(names, row, strict=True)))
+            for row in distinct.tolist()
+        ]
+        return group, text
+
+    @cached_property
+    def env(self) -> Tensor:
+        """(N,) int64 environment of each row."""
+        return self.groups(*self.environment)[0]
+
+    def batch(self, rows: str | range | Tensor) -> Batch:
+        """A split by name, a range of rows (a view), or an (R,) integer tensor of rows (a copy)."""
+        if isinstance(rows, str):
+            rows = self.rows(rows)
+        if isinstance(rows, range):
+            cut = slice(rows.start, rows.stop)
+            signals = {name: Signal(s.values[cut], s.mask[cut]) for name, s in self.signals.items()}
+            return Batch(signals, self.target[cut], torch.arange(rows.start, rows.stop), self.env[cut])
+        signals = {name: signal.select(rows) for name, signal in self.signals.items()}
+        return Batch(signals, self.target.index_select(0, rows), rows, self.env.index_select(0, rows))
+
+    def development(self) -> Dataset:
+        """The training and validation rows alone, as a view that keeps their row numbers.
+
+        Raises:
+            DataError: there is no "train" or no "valid".
+        """
+        missing = [name for name in DEVELOPMENT if name not in self.splits]
+        if missing:
+            raise DataError(
+                f"{self.name} has no split {missing[0]!r} (it has {', '.join(self.splits)}); training needs both"
+            )
+        stop = self.splits["valid"].stop
+        cut = slice(0, stop)
+        return Dataset(
+            self.name,
+            self.task,
+            {name: Signal(s.values[cut], s.mask[cut]) for name, s in self.signals.items()},
+            self.target[cut],
+            self.columns.select(cut),
+            {name: self.splits[name] for name in DEVELOPMENT},
+            self.environment,
+            self.group,
+            self.provenance,
+        )
+
+    def only(self, *names: str) -> Dataset:
+        """The same rows with these modalities alone.
+
+        Raises:
+            DataError: a modality that does not exist.
+        """
+        for name in names:
+            if name not in self.signals:
+                raise DataError(f"{self.name} has no modality {name!r}{did_you_mean(name, self.signals)}")
+        return replace(self, signals={name: self.signals[name] for name in names})
+
+    def with_environment(self, *names: str) -> Dataset:
+        """The same rows with environments given by these metadata columns."""
+        return replace(self, environment=names)
+
+    def resplit(self, split: Sequence[str] | np.ndarray) -> Dataset:
+        """The same rows under other splits (a sorted copy); `split` names the split of each row, "" leaves it out."""
+        labels = np.asarray(split, dtype=object).astype(str)
+        if len(labels) != len(self):
+            raise DataError(f"{self.name}: {len(self)} rows but {len(labels)} split names")
+        rows = torch.from_numpy(np.flatnonzero(labels != ""))
+        return Dataset.build(
+            self.name,
+            self.task,
+            {name: signal.select(rows) for name, signal in self.signals.items()},
+            self.target[rows],
+            self.columns.select(rows),  # type: ignore[arg-type]
+            labels[rows.numpy()],
+            environment=self.environment,
+            group=self.group,
+            provenance=self.provenance,
+            latents={name: values[rows] for name, values in self.latents.items()},
+        )
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of everything that a result can depend on: names, task, splits and the bytes of every tensor."""
+        digest = hashlib.sha256(json.dumps(describe_form(self), sort_keys=True).encode())
+        for name, tensor in sorted(named_tensors(self).items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def _known(self, column: str) -> Any:
+        if column not in self.columns:
+            raise DataError(f"{self.name} has no metadata column {column!r}{did_you_mean(column, self.columns)}")
+        return self.columns[column]
+
+
+def evenly(rows: range, most: int) -> Tensor:
+    """(R,) int64 rows of a range, evenly spaced where there are more than `most`."""
+    count = min(len(rows), most)
+    return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()

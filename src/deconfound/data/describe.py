@@ -1,0 +1,166 @@
+"""What is in a dataset: splits, shapes, gaps, targets, groups, and which modality tells the target by itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.linear_probe import Probe, probe
+
+_BINS = 12
+_GAP = 0.3  # of R² or accuracy, between a probe's training and validation rows
+
+
+@dataclass(frozen=True)
+class Description:
+    """A dataset in numbers; JSON values only.
+
+    Args:
+        name: of the dataset.
+        task: such as "regression (l1, protocol mmsa-regression)".
+        rows: split → rows.
+        modalities: modality → kind, steps T and shape F of a step.
+        missing: modality → split → share of rows without it and share of steps that do not exist, in [0, 1].
+        target: split → distribution: for regression mean, sd, min, median, max and counts per bin; for classification
+            counts per class.
+        edges: of the bins, the same for all splits; empty for classification.
+        groups: environment columns, number of groups, split → number of groups, rows of the smallest and largest group.
+        warnings: what to look at before training, one line each.
+        probes: one linear probe per modality, best first; empty without a validation split.
+        predominant: the modality that predicts the target best on validation, or None where none beats a constant.
+    """
+
+    name: str
+    task: str
+    rows: dict[str, int]
+    modalities: dict[str, dict[str, Any]]
+    missing: dict[str, dict[str, dict[str, float]]]
+    target: dict[str, dict[str, Any]]
+    edges: list[float]
+    groups: dict[str, Any]
+    warnings: list[str]
+    probes: list[Probe]
+    predominant: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def describe(dataset: Dataset) -> Description:
+    """Count everything and fit one linear probe per modality on train, judged on valid.
+
+    The probes read no test row; counts are of all splits.
+    """
+    task = dataset.task
+    edges, target = _target(dataset)
+    groups = _groups(dataset)
+    has_both = {"train", "valid"} <= set(dataset.splits)
+    probes = sorted((probe(dataset, m) for m in dataset.signals), key=lambda p: -p.score) if has_both else []
+    return Description(
+        name=dataset.name,
+        task=f"{task.kind} ({task.loss}, protocol {task.protocol})",
+        rows={split: len(rows) for split, rows in dataset.splits.items()},
+        modalities={
+            name: {"kind": form.kind, "steps": form.steps, "shape": list(form.shape)}
+            for name, form in dataset.modalities.items()
+        },
+        missing=_missing(dataset),
+        target=target,
+        edges=edges,
+        groups=groups,
+        warnings=_warnings(dataset)
+        + [_by_heart(p) for p in probes if p.train - p.score > _GAP and p.score <= p.constant],
+        probes=probes,
+        predominant=probes[0].modality if probes and probes[0].score > probes[0].constant else None,
+    )
+
+
+def _missing(dataset: Dataset) -> dict[str, dict[str, dict[str, float]]]:
+    def shares(mask: torch.Tensor) -> dict[str, float]:
+        return {"rows": 1 - float(mask.any(dim=1).float().mean()), "steps": 1 - float(mask.float().mean())}
+
+    return {
+        name: {split: shares(signal.mask[rows.start : rows.stop]) for split, rows in dataset.splits.items()}
+        for name, signal in dataset.signals.items()
+    }
+
+
+def _target(dataset: Dataset) -> tuple[list[float], dict[str, dict[str, Any]]]:
+    parts = {split: dataset.target[rows.start : rows.stop] for split, rows in dataset.splits.items()}
+    if dataset.task.kind == "classification":
+        classes = dataset.task.classes
+        counts = {split: torch.bincount(part, minlength=len(classes)).tolist() for split, part in parts.items()}
+        return [], {split: dict(zip(classes, numbers, strict=True)) for split, numbers in counts.items()}
+    low, high = float(dataset.target.min()), float(dataset.target.max())
+    high = high if high > low else low + 1
+    edges = torch.linspace(low, high, _BINS + 1, dtype=torch.float64)
+    return edges.tolist(), {split: _distribution(part.double(), edges) for split, part in parts.items()}
+
+
+def _distribution(part: torch.Tensor, edges: torch.Tensor) -> dict[str, Any]:
+    bins = torch.bucketize(part, edges[1:-1], right=True)
+    return {
+        "mean": float(part.mean()),
+        "sd": float(part.std(correction=0)),
+        "min": float(part.min()),
+        "median": float(part.quantile(0.5)) if len(part) < 1 << 24 else float(part.median()),
+        "max": float(part.max()),
+        "counts": torch.bincount(bins, minlength=_BINS).tolist(),
+    }
+
+
+def _groups(dataset: Dataset) -> dict[str, Any]:
+    if not dataset.environment:
+        return {}
+    sizes = torch.bincount(dataset.env)
+    sizes = sizes[sizes > 0]
+    return {
+        "columns": list(dataset.environment),
+        "count": len(sizes),
+        "per_split": {s: len(dataset.env[rows.start : rows.stop].unique()) for s, rows in dataset.splits.items()},
+        "smallest": int(sizes.min()),
+        "largest": int(sizes.max()),
+    }
+
+
+def _warnings(dataset: Dataset) -> list[str]:
+    found = [
+        f"there is no split {name!r}; training needs it" for name in ("train", "valid") if name not in dataset.splits
+    ]
+    if not dataset.test_splits:
+        found.append("there is no test split; nothing can be measured at the end")
+    found += _overlaps(dataset) if dataset.environment else []
+    for name, signal in dataset.signals.items():
+        for split, rows in dataset.splits.items():
+            if not bool(signal.mask[rows.start : rows.stop].any()):
+                found.append(f"{name} is absent in every row of {split}")
+    if dataset.task.kind == "classification" and "train" in dataset.splits:
+        counts = torch.bincount(dataset.batch("train").target, minlength=dataset.task.outputs)
+        found += [
+            f"no row of train has the class {dataset.task.classes[c]!r}" for c in torch.nonzero(counts == 0).flatten()
+        ]
+    return found
+
+
+def _overlaps(dataset: Dataset) -> list[str]:
+    """One line for each development split whose groups occur in later splits too."""
+    seen = {split: set(dataset.env[rows.start : rows.stop].tolist()) for split, rows in dataset.splits.items()}
+    columns, lines = ", ".join(dataset.environment), []
+    for position, one in enumerate(seen):
+        later = list(seen)[position + 1 :] if one in DEVELOPMENT else []
+        shared = [f"{len(seen[one] & seen[s])} of {len(seen[s])} with {s}" for s in later if seen[one] & seen[s]]
+        if shared:
+            lines.append(
+                f"{one} shares groups of {columns}: {', '.join(shared)}; rows of shared groups are not new groups"
+            )
+    return lines
+
+
+def _by_heart(found: Probe) -> str:
+    return (
+        f"{found.modality} alone predicts train ({found.metric} {found.train:.2f}) but not valid ({found.score:.2f}): "
+        "a model may learn its training rows by heart"
+    )

@@ -1,0 +1,170 @@
+"""A linear probe: how well one modality alone predicts the target."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deconfound.data.dataset import Dataset, evenly
+
+if TYPE_CHECKING:
+    from deconfound.data.signal import Signal
+
+MOST_ROWS = 4096
+"""Training rows that a probe uses, evenly spaced; more cost time and change little."""
+MOST_TOKENS = 1000
+"""Tokens that a probe counts: the most frequent ones of its training rows."""
+MOST_FEATURES = 2048
+"""Features that a probe sees; wider modalities, such as images, are folded into so many."""
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Per training row; the one that is best on every fifth group of train is taken."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One modality's score on validation.
+
+    Args:
+        modality: its name.
+        metric: "r2" for regression, "accuracy" for classification.
+        score: of the probe on the validation rows.
+        constant: score of the constant that is best on train: its mean, or its most frequent class.
+        train: the probe's score on its own training rows; far above `score` means that it learned those rows by heart.
+        mae: mean absolute error in target units, regression only.
+        corr: Pearson correlation, regression only; None where it is undefined.
+        penalty: chosen inside train.
+        rows: training rows used.
+    """
+
+    modality: str
+    metric: str
+    score: float
+    constant: float
+    train: float
+    mae: float | None
+    corr: float | None
+    penalty: float
+    rows: int
+
+
+def probe(dataset: Dataset, modality: str) -> Probe:
+    """Ridge or logistic regression on the mean over existing steps, standardised by train; absent rows are at its mean.
+
+    The penalty is chosen inside train: fitted on four fifths of its environments (of its rows, where there are fewer
+    than five) and judged on the rest. The validation rows are read once, at the end. Deterministic.
+    """
+    train = dataset.rows("train")
+    rows = evenly(train, MOST_ROWS)
+    valid = dataset.batch("valid")
+    encode = pooling(dataset.signals[modality].select(rows))
+    x, x_valid = encode(dataset.signals[modality].select(rows)), encode(valid.signals[modality])
+    y, y_valid = dataset.target[rows].double().numpy(), valid.target.double().numpy()
+    inner = _every_fifth(dataset.env[rows].numpy())
+    classify = dataset.task.kind == "classification"
+    score = _accuracy if classify else _r2
+    candidates = [(score(y[inner], _fit(x[~inner], y[~inner], p, classify)(x[inner])), -p) for p in PENALTIES]
+    penalty = -max(candidates)[1] if inner.any() else PENALTIES[-2]
+    model = _fit(x, y, penalty, classify)
+    predicted = model(x_valid)
+    constant = np.bincount(y.astype(np.int64)).argmax() if classify else y.mean()
+    regression = not classify
+    return Probe(
+        modality,
+        "accuracy" if classify else "r2",
+        score(y_valid, predicted),
+        score(y_valid, np.full(len(y_valid), float(constant))),
+        score(y, model(x)),
+        float(np.abs(y_valid - predicted).mean()) if regression else None,
+        _corr(y_valid, predicted) if regression else None,
+        penalty,
+        len(rows),
+    )
+
+
+def pooling(train: Signal) -> Callable[[Signal], np.ndarray]:
+    """Signal → (B, D) float64, standardised by the training rows that have the modality; absent rows are 0."""
+    kept = None if train.values.is_floating_point() else _frequent(train)
+
+    def features(signal: Signal) -> tuple[np.ndarray, np.ndarray]:
+        pooled = _means(signal) if kept is None else _counts(signal, kept)
+        return pooled.numpy(), signal.present.numpy()
+
+    pooled, present = features(train)
+    there = pooled[present] if present.any() else pooled
+    mean, sd = there.mean(axis=0), there.std(axis=0)
+    scale = np.where(sd > 1e-12 * np.maximum(1, np.abs(mean)), sd, 1)
+
+    def encode(signal: Signal) -> np.ndarray:
+        pooled, present = features(signal)
+        return np.where(present[:, None], (pooled - mean) / scale, 0)
+
+    return encode
+
+
+def _means(signal: Signal) -> Tensor:
+    """(B, D) mean over existing steps; features beyond `MOST_FEATURES` are summed with random signs (count sketch)."""
+    width = signal.values[0, 0].numel()
+    generator = torch.Generator().manual_seed(0)
+    bucket = torch.randint(0, MOST_FEATURES, (width,), generator=generator)
+    sign = torch.randint(0, 2, (width,), generator=generator).double() * 2 - 1
+    pooled = torch.zeros(len(signal), min(width, MOST_FEATURES), dtype=torch.float64)
+    for start in range(0, len(signal), 256):
+        steps = signal.mask[start : start + 256].sum(dim=1).clamp(min=1)
+        part = signal.values[start : start + 256].flatten(2).double().sum(dim=1) / steps[:, None]
+        if width > MOST_FEATURES:
+            pooled[start : start + 256].index_add_(1, bucket, part * sign)
+        else:
+            pooled[start : start + 256] = part
+    return pooled
+
+
+def _frequent(train: Signal) -> Tensor:
+    """The most frequent tokens of the training rows."""
+    tokens, counts = torch.unique(train.values[train.mask], return_counts=True)
+    return tokens[counts.argsort(descending=True, stable=True)[:MOST_TOKENS]]
+
+
+def _counts(signal: Signal, kept: Tensor) -> Tensor:
+    """(B, len(kept)) share of each token among the existing steps."""
+    steps = signal.mask.sum(dim=1).clamp(min=1).double()
+    return torch.stack([((signal.values == token) & signal.mask).sum(dim=1) / steps for token in kept], dim=1)
+
+
+def _every_fifth(env: np.ndarray) -> np.ndarray:
+    """(B,) bool: rows of every fifth environment, or every fifth row where there are fewer than five environments."""
+    distinct, code = np.unique(env, return_inverse=True)
+    return (code if len(distinct) >= 5 else np.arange(len(env))) % 5 == 4
+
+
+def _fit(x: np.ndarray, y: np.ndarray, penalty: float, classify: bool) -> Callable[[np.ndarray], np.ndarray]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if not classify:
+        return Ridge(alpha=penalty * len(x)).fit(x, y).predict
+    if len(np.unique(y)) < 2:
+        return lambda rows: np.full(len(rows), y[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=1 / (penalty * len(x)), max_iter=200).fit(x, y).predict
+
+
+def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
+    spread = float(np.square(y - y.mean()).sum())
+    return 1 - float(np.square(y - predicted).sum()) / spread if spread > 0 else 0.0
+
+
+def _accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
+    return float((y == predicted).mean())
+
+
+def _corr(y: np.ndarray, predicted: np.ndarray) -> float | None:
+    if np.ptp(y) == 0 or np.ptp(predicted) == 0:
+        return None
+    return float(np.corrcoef(y, predicted)[0, 1])

@@ -1,0 +1,176 @@
+"""The dataset store: a folder with `data.safetensors` (memory-mapped) and `dataset.json`. Opening executes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deconfound.data.columns import Column, Columns
+from deconfound.data.dataset import Dataset
+from deconfound.data.schema import describe_form, named_tensors
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
+from deconfound.data.validation import check_rows
+from deconfound.errors import DataError, StoreError
+
+VERSION = 1
+_DATA, _FORM = "data.safetensors", "dataset.json"
+
+
+def refuse_existing(path: Path) -> None:
+    """Say so before anything is computed.
+
+    Raises:
+        StoreError: `path` exists.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists already; remove it or choose another folder")
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """A scratch folder beside `path` that becomes `path` when the block succeeds and is gone when it does not.
+
+    Raises:
+        StoreError: `path` exists, or the disk does not take the files.
+    """
+    refuse_existing(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{path.name}.partial-", dir=path.parent))
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        os.replace(scratch, path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; nothing was left behind") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def save(dataset: Dataset, path: str | Path) -> Path:
+    """Write a store; it exists whole or not at all.
+
+    Raises:
+        StoreError: the folder exists or cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    with new_directory(path) as scratch:
+        tensors = {name: tensor.contiguous() for name, tensor in named_tensors(dataset).items()}
+        try:
+            save_file(tensors, scratch / _DATA)
+            (scratch / _DATA).chmod(0o644)  # safetensors makes files that only their owner may read
+            with open(scratch / _DATA, "rb") as file:
+                os.fsync(file.fileno())
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        form = {
+            "format": "deconfound dataset",
+            "version": VERSION,
+            **describe_form(dataset),
+            "provenance": dict(dataset.provenance),
+            "bytes": (scratch / _DATA).stat().st_size,
+            "checksum": dataset.checksum,
+        }
+        with open(scratch / _FORM, "w", encoding="utf-8") as file:
+            json.dump(form, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+    return path
+
+
+def open_store(path: str | Path) -> Dataset:
+    """Open a store without reading its tensors; pages come in when rows are used.
+
+    Raises:
+        StoreError: not a store, another version, or a data file of another size or form than was written.
+    """
+    path = Path(path)
+    form = _read_form(path)
+    try:
+        return _assemble(path, form)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}); import the data again") from error
+
+
+def check_store(path: str | Path) -> Dataset:
+    """Open a store and read all of it: checksum, masks, finite values, unique ids.
+
+    The provenance is not part of the checksum: the same rows are the same data, whenever and from wherever they came.
+
+    Raises:
+        StoreError: a byte differs from what was written.
+        DataError: a row breaks what `check_rows` promises.
+    """
+    dataset = open_store(path)
+    written = dataset.checksum
+    dataset.__dict__.pop("checksum")
+    if dataset.checksum != written:
+        raise StoreError(f"{path}: the checksum of the data is not the one written; import the data again")
+    check_rows(dataset)
+    return dataset
+
+
+def _read_form(path: Path) -> dict[str, Any]:
+    if not (path / _FORM).is_file() or not (path / _DATA).is_file():
+        state = "does not exist" if not path.exists() else f"is not a dataset store (no {_FORM} and {_DATA} in it)"
+        raise StoreError(f"{path} {state}; make one with 'deconfound data import'")
+    try:
+        form = json.loads((path / _FORM).read_text(encoding="utf-8"))
+        kind, version = form["format"], form["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path / _FORM} is damaged; import the data again") from error
+    if kind != "deconfound dataset" or version != VERSION:
+        raise StoreError(f"{path} is {kind!r} version {version}; this program reads version {VERSION}: import it again")
+    return form
+
+
+def _assemble(path: Path, form: dict[str, Any]) -> Dataset:
+    from safetensors import safe_open
+
+    size = (path / _DATA).stat().st_size
+    if size != form["bytes"]:
+        raise StoreError(f"{path / _DATA} has {size} bytes, {form['bytes']} were written; import the data again")
+    with safe_open(path / _DATA, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    parts: dict[str, dict[str, Any]] = {name: {} for name in form["columns"]}
+    for name in tensors:
+        if name.startswith("column/"):
+            column, _, part = name.removeprefix("column/").rpartition("/")
+            parts[column][part] = tensors[name]
+    task = form["task"]
+    splits = {name: range(start, stop) for name, (start, stop) in form["splits"].items()}
+    edge = 0
+    for rows in splits.values():
+        if rows.start != edge:
+            raise DataError("the splits do not follow each other")
+        edge = rows.stop
+    dataset = Dataset(
+        form["name"],
+        Task(task["kind"], tuple(task["classes"]), task["loss"], task["protocol"]),
+        {m: Signal(tensors[f"signal/{m}/values"], tensors[f"signal/{m}/mask"]) for m in form["modalities"]},
+        tensors["target"],
+        Columns({name: Column(part) for name, part in parts.items()}),
+        splits,
+        tuple(form["environment"]),
+        tuple(form["group"]),
+        form["provenance"],
+        {name: tensors[f"latent/{name}"] for name in form["latents"]},
+    )
+    if edge != len(dataset):
+        raise DataError(f"the splits end at row {edge} of {len(dataset)}")
+    dataset.__dict__["checksum"] = form["checksum"]  # primes the cached property; `check_store` computes it anew
+    return dataset

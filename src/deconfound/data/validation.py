@@ -1,0 +1,76 @@
+"""Looking at every row of a dataset: what `Dataset.build` and `deconfound data check` refuse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from deconfound.data.signal import Signal
+from deconfound.errors import DataError
+
+if TYPE_CHECKING:
+    from deconfound.data.dataset import Dataset
+
+
+def check_rows(dataset: Dataset) -> None:
+    """Look at every value once.
+
+    Raises:
+        DataError: an empty or missing train split, a repeated id, a NaN or infinite target, a class number out of range, a
+            value that is not finite where the mask is True or not 0 where it is False, a modality absent in all rows, a
+            group with rows in two splits.
+    """
+    name, target = dataset.name, dataset.target
+    empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
+    if empty or len(dataset) == 0:
+        raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
+    ids = dataset.columns["id"]
+    counts = torch.bincount(ids.codes)
+    if int(counts.max()) > 1:
+        twice = int(counts.argmax())
+        rows = torch.nonzero(ids.codes == twice).flatten().tolist()
+        where = sorted({s for s, r in dataset.splits.items() for row in rows if row in r})
+        raise DataError(
+            f"{name}: id {ids.distinct[twice]!r} occurs {len(rows)} times (in {', '.join(where)}); ids must be unique"
+        )
+    if dataset.task.kind == "classification":
+        if target.dtype != torch.int64 or int(target.min()) < 0 or int(target.max()) >= dataset.task.outputs:
+            raise DataError(f"{name}: class numbers must be integers in [0, {dataset.task.outputs})")
+    elif not bool(torch.isfinite(target).all()):
+        row = int(torch.nonzero(~torch.isfinite(target))[0])
+        raise DataError(f"{name}: the target of {ids.values[row]!r} is {float(target[row])}; targets must be finite")
+    for column in dataset.group:
+        _check_group(dataset, column)
+    for modality, signal in dataset.signals.items():
+        _check_signal(f"{name}: modality {modality!r}", signal)
+
+
+def _check_group(dataset: Dataset, name: str) -> None:
+    codes = dataset.columns[name].codes
+    seen: dict[int, str] = {}
+    for split, rows in dataset.splits.items():
+        for code in torch.unique(codes[rows.start : rows.stop]).tolist():
+            if code in seen:
+                value = str(dataset.columns[name].distinct[code])
+                raise DataError(
+                    f"{dataset.name}: {name} {value!r} has rows in {seen[code]!r} and in {split!r}; "
+                    "split by whole groups, or a result would count what was learned by heart"
+                )
+            if split in ("train", "valid"):  # two test splits may share a group, as one speaker clean and whispering
+                seen[code] = split
+
+
+def _check_signal(what: str, signal: Signal) -> None:
+    if not bool(signal.mask.any()):
+        raise DataError(f"{what} is absent in every row; leave it out")
+    if not signal.values.is_floating_point():
+        return
+    size = max(1, (1 << 24) // max(1, signal.values[0].nbytes))  # rows of 16 MB: bounded memory on a mapped store
+    for start in range(0, len(signal), size):
+        values, mask = signal.values[start : start + size], signal.mask[start : start + size]
+        steps = values.reshape(*mask.shape, -1)
+        if not bool(torch.isfinite(steps).all()):
+            raise DataError(f"{what} holds NaN or infinite values; mask those steps")
+        if bool((steps != 0).any(dim=2)[~mask].any()):
+            raise DataError(f"{what} has values other than 0 where its mask is False")

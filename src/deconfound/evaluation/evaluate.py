@@ -1,0 +1,238 @@
+"""Evaluation: scenarios → predictions that are kept → records. The one place that asks a dataset for test rows.
+
+The damage of a row follows from the scenario's name, the severity, the repeat, the seed of the evaluation and the place
+of the row among the scenario's rows; neither the method nor its other modalities nor the device enters. So two methods
+meet exactly the same damage, and their predictions can be compared row by row.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from deconfound.corruption import Corruption, seeded
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
+from deconfound.data.task import Task
+from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.evaluation.metrics import protocol_of
+from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
+from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
+from deconfound.evaluation.scenario import Scenario, definition
+from deconfound.io.files import file_stem
+from deconfound.nn.layers import in_eval_mode
+from deconfound.registry import find, resolve
+
+if TYPE_CHECKING:
+    from deconfound.method import Method
+
+CHUNK = 256
+"""Rows that are damaged from one generator and predicted at once; another number is another draw of the damage."""
+
+
+@contextmanager
+def evaluating(method: Method, device: str | torch.device = "cpu") -> Iterator[None]:
+    """The method in eval mode on a device and without gradients; afterwards it is as it was."""
+    home = next((parameter.device for parameter in method.parameters()), None)
+    with in_eval_mode(method), torch.no_grad():
+        method.to(device)
+        try:
+            yield
+        finally:
+            if home is not None:
+                method.to(home)
+
+
+def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:
+    """(B, outputs) float32 predictions or logits of one batch.
+
+    Raises:
+        RunError: the method gave another shape.
+    """
+    return _array(method, method(batch), batch, task)
+
+
+def _answers(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
+    """The prediction under "", and the method's variants: (B, outputs) each."""
+    others = {name: _array(method, output, batch, task) for name, output in method.variants(batch).items()}
+    return {"": outputs(method, batch, task), **others}
+
+
+def _array(method: Method, given: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
+    expected = (len(batch), task.outputs)
+    if given.shape != expected:
+        raise RunError(f"{type(method).__name__} gave {tuple(given.shape)} outputs; this task expects {expected}")
+    return given.float().cpu().numpy()
+
+
+def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
+    """Refuse outputs that are not finite.
+
+    Args:
+        wrong: (N,) bool, the rows with such an output.
+
+    Raises:
+        RunError: there is one.
+    """
+    if wrong.any():
+        raise RunError(
+            f"{what}: {int(wrong.sum())} of {len(wrong)} outputs are NaN or infinite (the first is of "
+            f"{str(ids[int(wrong.argmax())])!r}); the training has diverged: train with a smaller learning rate"
+        )
+
+
+def predict_scenario(
+    method: Method, dataset: Dataset, scenario: Scenario, *, device: str | torch.device = "cpu", seed: int = 0
+) -> Predictions:
+    """What the method says about the scenario's rows, its variants too.
+
+    Args:
+        dataset: with the modalities that the method knows; its training rows give the scale of noise.
+        seed: of the damage.
+
+    Raises:
+        SpecError: an unknown modality, corruption, argument, or a severity out of range.
+        DataError: an unknown split or column, or no row fits.
+        RunError: an output of another shape than the task's, or one that is not finite.
+    """
+    rows, corruption = _rows(dataset, scenario), _corruption(scenario)
+    if corruption is not None:
+        corruption = corruption.fitted(dataset)
+    away = [name for name in dataset.signals if scenario.present and name not in scenario.present]
+    shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
+    kept: dict[str, np.ndarray] = {}
+    draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
+    with evaluating(method, device):
+        for start in range(0, len(rows), CHUNK):
+            batch = dataset.batch(rows[start : start + CHUNK]).without(*away)
+            for (v, severity), repeat in draws:
+                generator = seeded(scenario.name, severity, repeat, seed, start)
+                damaged = corruption(batch, severity, generator) if corruption else batch
+                for name, output in _answers(method, damaged.to(device), dataset.task).items():
+                    if name not in kept:
+                        kept[name] = np.empty(shape, dtype=np.float32)
+                    kept[name][v, repeat, start : start + CHUNK] = output
+    ids = dataset.columns["id"].values[rows.numpy()].astype(str)
+    for output in kept.values():
+        wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
+        check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
+    target = dataset.target[rows].numpy()
+    about = (scenario.name, definition(scenario), scenario.split, scenario.clean, seed)
+    severities, output = np.asarray(scenario.severities, np.float64), kept.pop("")
+    return Predictions(*about, severities, rows.numpy(), ids, target, output, kept)
+
+
+def evaluate_method(
+    method: Method,
+    dataset: Dataset,
+    scenarios: Sequence[Scenario],
+    *,
+    out: Path,
+    run: str,
+    method_name: str,
+    seed: int,
+    progress: bool = False,
+    device: str | torch.device = "cpu",
+    damage_seed: int = 0,
+) -> list[Record]:
+    """Predict, keep and measure all scenarios in a run directory.
+
+    Each scenario leaves `predictions/NAME.npz`, and its lines replace those of the same name in `records.jsonl`; the
+    lines of other scenarios stay. Predictions are made once: where they are kept already, only the metrics are computed
+    again. Files are replaced whole after every scenario: an interrupted evaluation can be repeated.
+
+    What the method's variants say is kept in the same file of predictions. Their lines are in `variants.jsonl`, under the
+    method "METHOD [VARIANT]", so that a selection by records never meets them.
+
+    Args:
+        out: the run directory.
+        seed: of the training, for the records.
+        progress: say on standard error which scenario is at work.
+        damage_seed: equal for all runs that are to be compared.
+
+    Returns:
+        The records of these scenarios, those of the variants after the method's own.
+
+    Raises:
+        SpecError, DataError, RunError: as `predict_scenario`; names, rows and corruptions are checked before any work.
+        RunError: kept predictions answer another question under the same name.
+    """
+    protocol_of(dataset.task.protocol, dataset.task.kind)
+    names = [scenario.name for scenario in scenarios]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise SpecError(f"two scenarios are called {twice[0]!r}; give each its own name")
+    for scenario in scenarios:
+        _rows(dataset, scenario)
+        _corruption(scenario)
+    identity, records, others = Identity(run, method_name, seed), [], []
+    for number, scenario in enumerate(scenarios, start=1):
+        if progress:
+            print(f"evaluating {number}/{len(scenarios)}: {scenario.name}", file=sys.stderr, flush=True)
+        predictions = kept_predictions(out, scenario, damage_seed)
+        if predictions is None:
+            predictions = predict_scenario(method, dataset, scenario, device=device, seed=damage_seed)
+            save_predictions(predictions_path(out, scenario), predictions)
+        records += _write(out / "records.jsonl", records_of(predictions, dataset, identity))
+        for name in predictions.variants:
+            variant = replace(identity, method=f"{method_name} [{name}]")
+            others += records_of(predictions.of(name), dataset, variant)
+        if predictions.variants:
+            _write(out / VARIANTS, [record for record in others if record.scenario == scenario.name])
+    return records + others
+
+
+def _write(path: Path, fresh: list[Record]) -> list[Record]:
+    write_records(path, merged(read_records(path), fresh))
+    return fresh
+
+
+def predictions_path(out: Path, scenario: Scenario) -> Path:
+    """Where a run directory keeps the predictions of a scenario."""
+    return out / "predictions" / f"{file_stem(scenario.name)}.npz"
+
+
+def kept_predictions(out: Path, scenario: Scenario, damage_seed: int = 0) -> Predictions | None:
+    """The predictions of an earlier evaluation, None if there are none.
+
+    Raises:
+        RunError: they are damaged, or of another scenario of the same name.
+    """
+    path = predictions_path(out, scenario)
+    if not path.is_file():
+        return None
+    kept = load_predictions(path)
+    if (kept.definition, kept.seed) != (definition(scenario), damage_seed):
+        raise RunError(f"{out} keeps predictions of another scenario {scenario.name!r}; give this one another name")
+    return kept
+
+
+def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
+    """(N,) int64 rows of a scenario, after a look at the modalities that it names."""
+    for name in scenario.present:
+        if name not in dataset.signals:
+            hint = did_you_mean(name, dataset.signals)
+            raise SpecError(f"scenario {scenario.name!r}: there is no modality {name!r}{hint}")
+    split = dataset.rows(scenario.split)
+    if not scenario.where:
+        return torch.arange(split.start, split.stop)
+    rows = dataset.where(scenario.where)
+    rows = rows[(rows >= split.start) & (rows < split.stop)]
+    if len(rows) == 0:
+        raise DataError(f"scenario {scenario.name!r}: no row of {scenario.split!r} has {dict(scenario.where)}")
+    return rows
+
+
+def _corruption(scenario: Scenario) -> Corruption | None:
+    given = scenario.corruption
+    if isinstance(given, str):
+        return find("corruptions", given)(**resolve("corruptions", given, scenario.arguments))
+    return given

@@ -1,0 +1,217 @@
+"""`Record`: one metric of one run on one set of rows; `records.jsonl` holds one JSON object per line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deconfound.errors import RunError
+from deconfound.evaluation.metrics import Protocol, Score, protocol_of
+from deconfound.io.files import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deconfound.data.dataset import Dataset
+    from deconfound.evaluation.predictions import Predictions
+
+VARIANTS = "variants.jsonl"
+"""File of a run, beside its records.jsonl, with the records of its other predictions."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One metric value.
+
+    Args:
+        run: name of the run.
+        method: name of the method.
+        dataset: name of the corpus.
+        seed: of the training.
+        scenario: such as "test-flip" or "gaussian".
+        split: the split that the rows are from.
+        severity: of the corruption, 0 for none.
+        repeat: number of the draw of the damage, from 0.
+        group: "all", one environment ("speaker=anna"), or "worst(speaker)", the worst of these by this metric.
+        protocol: that defines the metric.
+        metric: such as "mae".
+        value: shares and target units; None where the metric is undefined on these rows.
+        n: rows that the value is about.
+    """
+
+    run: str
+    method: str
+    dataset: str
+    seed: int
+    scenario: str
+    split: str
+    severity: float
+    repeat: int
+    group: str
+    protocol: str
+    metric: str
+    value: float | None
+    n: int
+
+
+_FIELDS = tuple(field.name for field in fields(Record))
+_NUMBER = (int, float)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "seed": (int,),
+    "severity": _NUMBER,
+    "repeat": (int,),
+    "value": (*_NUMBER, type(None)),
+    "n": (int,),
+}
+
+
+def write_records(path: str | Path, records: Iterable[Record]) -> None:
+    """Write all records as JSON lines, whole or not at all.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    with whole_file(path) as file:
+        for record in records:
+            file.write(json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_records(path: str | Path) -> list[Record]:
+    """Read JSON lines; a file that is not there holds no record.
+
+    Raises:
+        RunError: the file cannot be read or a line is not a record.
+    """
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    return [_record(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _record(line: bytes, place: str) -> Record:
+    try:
+        given: Any = json.loads(line)
+        if not isinstance(given, dict) or set(given) != set(_FIELDS):
+            raise ValueError("other fields than a record has")
+        for name in _FIELDS:
+            _check(name, given[name])
+        return Record(**given)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{place} is not a record ({error}); remove the file and evaluate the run again") from error
+
+
+def _check(name: str, value: object) -> None:
+    wanted = _KINDS.get(name, (str,))
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not isinstance(value, wanted) or isinstance(value, bool) or not finite:
+        raise ValueError(f"{name} is {value!r}")
+
+
+def merged(before: Sequence[Record], after: Sequence[Record]) -> list[Record]:
+    """The earlier records of all scenarios that `after` does not have, then `after`."""
+    fresh = {record.scenario for record in after}
+    return [record for record in before if record.scenario not in fresh] + list(after)
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row per record, one column per field; an undefined value is NaN."""
+    import pandas as pd
+
+    table = pd.DataFrame([asdict(record) for record in records], columns=list(_FIELDS))
+    return table.astype({"value": float, "severity": float})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose predictions these are.
+
+    Args:
+        run: name of the run.
+        method: name of the method.
+        seed: of the training.
+    """
+
+    run: str
+    method: str
+    seed: int
+
+
+def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:
+    """Every metric of the task's protocol at every severity and repeat; of clean rows also per environment and worst.
+
+    Raises:
+        DataError: the task's protocol does not exist or judges another kind of task.
+        RunError: the predictions are of other rows than the dataset's.
+    """
+    _check_rows(predictions, dataset)
+    protocol = protocol_of(dataset.task.protocol, dataset.task.kind)
+    records = []
+    for v, severity in enumerate(predictions.severities.tolist()):
+        for repeat in range(predictions.output.shape[1]):
+            output = predictions.output[v, repeat]
+            scores = {"all": protocol.score(output, predictions.target)}
+            if predictions.clean and dataset.environment:
+                scores |= _by_group(output, predictions, dataset, protocol)
+            records += [
+                Record(
+                    **vars(identity),
+                    dataset=dataset.name,
+                    scenario=predictions.scenario,
+                    split=predictions.split,
+                    severity=severity,
+                    repeat=repeat,
+                    group=group,
+                    protocol=protocol.name,
+                    metric=metric,
+                    value=score.value,
+                    n=score.n,
+                )
+                for group, by_metric in scores.items()
+                for metric, score in by_metric.items()
+            ]
+    return records
+
+
+def _check_rows(predictions: Predictions, dataset: Dataset) -> None:
+    rows = predictions.rows
+    fits = len(rows) > 0 and rows.min() >= 0 and rows.max() < len(dataset)
+    fits = fits and np.array_equal(dataset.columns["id"].values[rows].astype(str), predictions.ids)
+    fits = fits and np.array_equal(dataset.target.numpy()[rows], predictions.target)
+    if not fits or predictions.output.shape[3] != dataset.task.outputs:
+        raise RunError(
+            f"the predictions of scenario {predictions.scenario!r} are of other rows or labels than "
+            f"{dataset.name!r} has; delete the run's folder 'predictions' and evaluate it again"
+        )
+
+
+def _by_group(
+    output: np.ndarray, predictions: Predictions, dataset: Dataset, protocol: Protocol
+) -> dict[str, dict[str, Score]]:
+    """Group name → scores: one per environment among the rows, then the worst of these metric by metric."""
+    numbers, labels = dataset.groups(*dataset.environment)
+    group = numbers.numpy()[predictions.rows]
+    scores = {
+        labels[number]: protocol.score(output[group == number], predictions.target[group == number])
+        for number in np.unique(group).tolist()
+    }
+    first = next(iter(scores.values()))
+    worst = {metric: _worst([each[metric] for each in scores.values()], protocol, metric) for metric in first}
+    return scores | {f"worst({', '.join(dataset.environment)})": worst}
+
+
+def _worst(scores: list[Score], protocol: Protocol, metric: str) -> Score:
+    """The worst defined score; undefined where none is defined."""
+    defined = [score for score in scores if score.value is not None]
+    if not defined:
+        return Score(None, 0)
+    sign = 1 if protocol.metrics[metric].higher_is_better else -1
+    return min(defined, key=lambda score: sign * (score.value or 0.0))

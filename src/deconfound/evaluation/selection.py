@@ -1,0 +1,193 @@
+"""Choosing one configuration of a method from records that are there already; a pure step after training.
+
+A configuration is a set of hyper-parameters; its seeds are judged together. The rules, all on the primary metric of the
+task's protocol:
+
+- "valid": the mean over seeds on the validation rows;
+- "worst-group": the mean over seeds of the worst environment among the validation rows;
+- "leave-one-environment-out": the mean over environments, each left out of training and judged by itself;
+- "worst-left-out-environment": the worst of these. The mean hides it where most environments resemble each other, and then
+  prefers configurations that lean on what these have in common;
+- "oracle": the mean over seeds and out-of-distribution test splits (the in-distribution one where there is no other).
+  It peeks at the test rows: it bounds what selection could gain and is no result.
+
+The best mean wins; of equal ones the earliest, and the defaults come first. A configuration with a failed seed, a missing
+environment or an undefined value cannot be chosen: leaving the bad seed out would reward it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from deconfound.data.splits import DEVELOPMENT, LEFT_OUT, in_distribution
+from deconfound.errors import SpecError, did_you_mean
+from deconfound.evaluation.metrics import PROTOCOLS, Protocol
+from deconfound.evaluation.records import Record
+
+RULES = ("valid", "worst-group", *LEFT_OUT, "oracle")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One run that selection may look at.
+
+    Args:
+        config: what the seeds of one configuration share.
+        key: the configuration for a reader, such as "cmir: invariance=0.3".
+        seed: of the training.
+        records: of the validation rows; for "oracle" also of the test rows. Empty if the run failed.
+        left_out: the environment that the run was validated on, None for the dataset's own validation rows.
+    """
+
+    config: str
+    key: str
+    seed: int
+    records: tuple[Record, ...]
+    left_out: str | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One configuration and what the rule makes of it.
+
+    Args:
+        score: mean of the metric; None if it cannot be chosen.
+        seeds: that the score is about.
+        reason: why there is no score, "" where there is one.
+    """
+
+    config: str
+    key: str
+    score: float | None
+    seeds: tuple[int, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The outcome.
+
+    Args:
+        rule: how it was chosen.
+        protocol: that defines the metric, "" if there is no record at all.
+        metric: that was compared.
+        higher_is_better: of the metric.
+        chosen: the configuration, None if none can be chosen.
+        ranking: all configurations in the order in which they were given.
+    """
+
+    rule: str
+    protocol: str
+    metric: str
+    higher_is_better: bool
+    chosen: str | None
+    ranking: tuple[Ranked, ...]
+
+    @property
+    def test_rows_used(self) -> bool:
+        """True for the oracle."""
+        return self.rule == "oracle"
+
+
+def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
+    """Choose among the configurations of one method on one dataset.
+
+    Args:
+        candidates: every run that was planned, in the order of preference between equals.
+        rule: one of `RULES`.
+
+    Raises:
+        SpecError: an unknown rule, records of a test split without the oracle's rule, no candidate, two runs of one seed,
+            or records of several datasets or protocols.
+    """
+    if rule not in RULES:
+        raise SpecError(f"there is no rule of selection {rule!r}{did_you_mean(rule, RULES)}")
+    if not candidates:
+        raise SpecError("there is nothing to select from; give one or more candidates")
+    _refuse_test_rows(candidates, rule)
+    kinds = {(record.dataset, record.protocol) for candidate in candidates for record in candidate.records}
+    if len(kinds) > 1:
+        raise SpecError(
+            f"records of several datasets or protocols cannot be compared ({sorted(kinds)}); select in each"
+        )
+    runs = _by_config([c for c in candidates if (c.left_out is not None) == (rule in LEFT_OUT)])
+    order = dict.fromkeys(candidate.config for candidate in candidates)
+    keys = {candidate.config: candidate.key for candidate in reversed(candidates)}
+    if not kinds:
+        nothing = tuple(Ranked(config, keys[config], None, (), "no finished run") for config in order)
+        return Selection(rule, "", "", False, None, nothing)
+    ((_, name),) = kinds
+    protocol = PROTOCOLS[name]
+    wanted = {(run.left_out, run.seed) for found in runs.values() for run in found.values()}
+    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol) for config in order)
+    higher = protocol.metrics[protocol.primary].higher_is_better
+    scored = [(ranked.score, ranked.config) for ranked in ranking if ranked.score is not None]
+    sign = -1 if higher else 1
+    chosen = min(scored, key=lambda pair: sign * pair[0])[1] if scored else None
+    return Selection(rule, name, protocol.primary, higher, chosen, ranking)
+
+
+Runs = Mapping[tuple[str | None, int], Candidate]
+"""(left-out environment, seed) → run, of one configuration."""
+
+
+def _refuse_test_rows(candidates: Sequence[Candidate], rule: str) -> None:
+    for candidate in candidates:
+        for record in candidate.records:
+            if rule != "oracle" and record.split not in DEVELOPMENT:
+                raise SpecError(
+                    f"selection by {rule!r} was given a record of the test split {record.split!r} (run {record.run}); "
+                    "give it validation records only"
+                )
+
+
+def _by_config(candidates: Sequence[Candidate]) -> dict[str, Runs]:
+    found: dict[str, dict[tuple[str | None, int], Candidate]] = {}
+    for candidate in candidates:
+        runs = found.setdefault(candidate.config, {})
+        place = candidate.left_out, candidate.seed
+        if place in runs:
+            raise SpecError(f"two candidates are {candidate.key!r} with seed {candidate.seed}; give each once")
+        runs[place] = candidate
+    return dict(found)
+
+
+def _ranked(
+    config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int]], rule: str, protocol: Protocol
+) -> Ranked:
+    metric, higher = protocol.primary, protocol.metrics[protocol.primary].higher_is_better
+    seeds = tuple(sorted({seed for _, seed in runs}))
+    values: dict[str | None, list[float]] = {}
+    for place in sorted(wanted, key=lambda each: (each[0] or "", each[1])):
+        environment, seed = place
+        what = f"seed {seed}" + (f" without {environment}" if environment else "")
+        if place not in runs or not runs[place].records:
+            return Ranked(config, key, None, seeds, f"{what} is not finished")
+        found = _values(runs[place].records, rule, metric)
+        if not found:
+            return Ranked(config, key, None, seeds, f"{what} has no record of {metric} that the rule needs")
+        if any(value is None for value in found):
+            return Ranked(config, key, None, seeds, f"{metric} of {what} is undefined")
+        values.setdefault(environment, []).append(fmean(value for value in found if value is not None))
+    means = [fmean(each) for each in values.values()]
+    if rule == "worst-left-out-environment":
+        return Ranked(config, key, min(means) if higher else max(means), seeds)
+    return Ranked(config, key, fmean(means), seeds)
+
+
+def _values(records: Sequence[Record], rule: str, metric: str) -> list[float | None]:
+    """What the rule averages within one run."""
+    clean = [r for r in records if r.scenario == r.split and r.severity == 0 and r.metric == metric]
+    if rule != "oracle":
+        worst = rule == "worst-group"
+        return [r.value for r in clean if r.split == "valid" and _is_wanted(r.group, worst)]
+    tests = [r for r in clean if r.split not in DEVELOPMENT and r.group == "all"]
+    inside = in_distribution([r.split for r in tests])
+    outside = [r.value for r in tests if r.split != inside]
+    return outside or [r.value for r in tests]
+
+
+def _is_wanted(group: str, worst: bool) -> bool:
+    return group.startswith("worst(") if worst else group == "all"

@@ -1,0 +1,243 @@
+"""`Backbone`: encoders, fusion and head. Every method wraps one, so that comparisons are of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Annotated, Any, cast
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+
+from deconfound.data.signal import Batch, EncodedBatch, Signal
+from deconfound.data.task import Modality, Task
+from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.nn.fusion import Fusion
+from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
+from deconfound.nn.standardise import Standardise
+from deconfound.registry import arguments, explain, find, make
+from deconfound.search import Search
+
+DEFAULT_ENCODERS: Mapping[str, str] = MappingProxyType({"vector": "mlp", "sequence": "gru", "image": "cnn"})
+"""Kind of modality → encoder where none is named. Tokens have none: pass your own module."""
+
+EncoderChoice = str | Mapping[str, Any] | nn.Module
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How the part behind the encoders is built, so that it can be built again for other widths."""
+
+    fusion: Mapping[str, Any]
+    task: Task
+    hidden: int
+    depth: int
+    dropout: float
+
+    def build(self, widths: Mapping[str, int]) -> tuple[Fusion, nn.Module]:
+        shared = {"hidden": self.hidden, "depth": self.depth, "dropout": self.dropout}
+        fusion: Fusion = _component("fusions", self.fusion, shared, widths, self.task.outputs)
+        if fusion.predicts:
+            return fusion, nn.Identity()
+        return fusion, mlp(fusion.width, self.hidden, self.task.outputs, depth=self.depth, dropout=self.dropout)
+
+
+class Backbone(nn.Module):
+    """One encoder per modality, a fusion, and a head that turns what is fused into the task's output.
+
+    Make one with `Backbone.build`. The inputs are standardised inside by buffers that travel with the weights; until
+    `set_scale` gives them the scale of the training rows they pass inputs as they are.
+
+    Attributes:
+        modalities: name → form of what comes in.
+        widths: name → H_m, the width of the features that `fuse` expects.
+        encoded: name → width of what the encoders make, the same unless the backbone is a `resized` one.
+        after: module {(B, encoded)} → {(B, H_m)} that `encode` puts behind the encoders; None for nothing. A method sets it.
+        task: what is predicted.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        encoders: nn.ModuleDict,
+        scales: nn.ModuleDict,
+        widths: Mapping[str, int],
+        recipe: _Recipe,
+        encoded: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.modalities, self.widths, self.task = dict(modalities), dict(widths), recipe.task
+        self.encoded = dict(widths if encoded is None else encoded)
+        self.scales, self.encoders, self._recipe = scales, encoders, recipe
+        self.fusion, self.head = recipe.build(widths)
+        self.after: nn.Module | None = None
+
+    @classmethod
+    def build(
+        cls,
+        modalities: Mapping[str, Modality],
+        task: Task,
+        *,
+        encoders: Annotated[
+            Mapping[str, EncoderChoice], Field(description="modality → encoder name, table with name, or module")
+        ] = MappingProxyType({}),
+        fusion: Annotated[str | Mapping[str, Any], Field(description="fusion name, or table with name")] = "concat",
+        hidden: Annotated[
+            int, Field(ge=1, description="width of features and hidden layers"), Search(16, 256, True)
+        ] = 64,
+        depth: Annotated[
+            int, Field(ge=1, le=16, description="linear layers of the head and of an MLP"), Search(1, 3)
+        ] = 2,
+        dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
+    ) -> Backbone:
+        """Build encoders, fusion and head.
+
+        `hidden`, `depth` and `dropout` reach every component that has such an argument and is not given its own:
+        `encoders={"audio": {"name": "gru", "dropout": 0.3}}`.
+
+        Args:
+            modalities: such as `dataset.modalities`.
+            encoders: for the modalities that should not have the default of their kind: vectors `mlp`, sequences `gru`,
+                images `cnn`. Your own module takes (values (B, T, *F), mask (B, T)) and returns (B, H); H is found by a
+                dry run.
+
+        Raises:
+            SpecError: no modality, an unknown name, an argument out of range, tokens without a module, or a module of
+                another form.
+        """
+        given = {"encoders": encoders, "fusion": fusion, "hidden": hidden, "depth": depth, "dropout": dropout}
+        schema = arguments(cast("type[Any]", cls.build))
+        try:
+            schema(**given)
+        except ValidationError as error:
+            raise SpecError(f"backbone: {explain(error, schema)}") from error
+        if not modalities:
+            raise SpecError("a backbone needs a modality; the dataset has none")
+        for name in encoders:
+            if name not in modalities:
+                raise SpecError(f"encoders: there is no modality {name!r}{did_you_mean(name, modalities)}")
+        shared = {"depth": depth, "dropout": dropout}
+        parts = {n: _encoder(m, encoders.get(n), hidden, shared) for n, m in modalities.items()}
+        return cls(
+            modalities,
+            nn.ModuleDict({module_key(name): module for name, (module, _) in parts.items()}),
+            nn.ModuleDict({module_key(name): Standardise(modality) for name, modality in modalities.items()}),
+            {name: width for name, (_, width) in parts.items()},
+            _Recipe({"name": fusion} if isinstance(fusion, str) else dict(fusion), task, hidden, depth, dropout),
+        )
+
+    def resized(self, widths: Mapping[str, int], fusion: str | None = None) -> Backbone:
+        """The same encoders and scales (shared, not copied) with a new fusion and head for features of other widths.
+
+        For methods that predict from something made of the features. `encode` returns what it did, so a method that wants
+        features of the new widths there sets `after`. A method with a fusion of its own names it; arguments that the
+        backbone was given for that fusion are kept.
+        """
+        recipe = self._recipe
+        if fusion is not None and recipe.fusion.get("name") != fusion:
+            recipe = replace(recipe, fusion={"name": fusion})
+        made = Backbone(self.modalities, self.encoders, self.scales, widths, recipe, self.encoded)
+        made.after = self.after
+        return made
+
+    def new_head(self, width: int) -> nn.Module:
+        """An MLP of the size of the head, from (..., width) to (..., outputs), with weights of its own."""
+        recipe = self._recipe
+        return mlp(width, recipe.hidden, recipe.task.outputs, depth=recipe.depth, dropout=recipe.dropout)
+
+    def set_scale(self, scale: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Take mean and standard deviation per modality, as `nn.standardise.training_scale` returns them.
+
+        Raises:
+            DataError: an unknown modality, or tensors of another shape.
+        """
+        for name, (mean, std) in scale.items():
+            if name not in self.modalities:
+                raise DataError(f"the backbone has no modality {name!r}{did_you_mean(name, self.modalities)}")
+            cast("Standardise", self.scales[module_key(name)]).set_scale(mean, std)
+
+    def standardise(self, batch: Batch) -> dict[str, Signal]:
+        """Modality → standardised signal, 0 at the steps that do not exist.
+
+        Raises:
+            DataError: the batch lacks a modality (one that is absent in all rows still needs its mask).
+        """
+        if isinstance(batch, EncodedBatch):
+            return dict(batch.standardised)
+        for name in self.modalities:
+            if name not in batch.signals:
+                raise DataError(
+                    f"the batch has no modality {name!r}, only {', '.join(batch.signals)}; mask absent ones"
+                )
+        return {name: self.scales[module_key(name)](batch.signals[name]) for name in self.modalities}
+
+    def encode_signals(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
+        """Standardised signals → modality → (B, encoded) what the encoders make, 0 where the modality is absent."""
+        return encode_each(self.encoders, signals)
+
+    def encode(self, batch: Batch) -> dict[str, Tensor]:
+        """Modality → (B, H_m) features, 0 in rows where the modality is absent: of the encoders, and what is `after` them.
+
+        Raises:
+            DataError: the batch lacks a modality.
+        """
+        if isinstance(batch, EncodedBatch):
+            return dict(batch.features)
+        features = self.encode_signals(self.standardise(batch))
+        if self.after is None:
+            return features
+        present = batch.present
+        return {name: part.masked_fill(~present[name][:, None], 0) for name, part in self.after(features).items()}
+
+    def fuse(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """{(B, H_m)} features and {(B,)} bool presence → (B, W); an absent modality does not influence its row."""
+        return self.fusion(features, present)
+
+    def predict(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """{(B, H_m)} features and {(B,)} bool presence → (B, outputs) predictions or logits."""
+        return self.head(self.fuse(features, present))
+
+
+def _component(kind: str, given: Mapping[str, Any], shared: Mapping[str, Any], *positional: Any) -> Any:
+    """A component of the registry with the given arguments and those of `shared` that it knows."""
+    if "name" not in given:
+        raise SpecError(f"{kind}: a table needs a 'name'; got {dict(given)}")
+    knobs = arguments(find(kind, given["name"])).model_fields
+    inherited = {key: value for key, value in shared.items() if key in knobs}
+    return make(kind, given["name"], *positional, **{**inherited, **{k: v for k, v in given.items() if k != "name"}})
+
+
+def _encoder(
+    modality: Modality, choice: EncoderChoice | None, hidden: int, shared: Mapping[str, Any]
+) -> tuple[nn.Module, int]:
+    if isinstance(choice, nn.Module):
+        return choice, _width_of(choice, modality)
+    if choice is None:
+        if modality.kind not in DEFAULT_ENCODERS:
+            raise SpecError(f"{modality.name} holds tokens, which no encoder here reads; pass your own module for it")
+        choice = DEFAULT_ENCODERS[modality.kind]
+    given = {"name": choice} if isinstance(choice, str) else choice
+    encoder = _component("encoders", given, shared, modality, hidden)
+    return encoder, encoder.width
+
+
+def _width_of(module: nn.Module, modality: Modality) -> int:
+    """H of a user's module, from one call in eval mode on two rows of zeros, the second without any step."""
+    dtype = torch.int64 if modality.kind == "tokens" else torch.float32
+    parameter = next(module.parameters(), torch.empty(0))
+    values = torch.zeros(2, modality.steps, *modality.shape, dtype=dtype, device=parameter.device)
+    mask = torch.tensor([[True], [False]], device=parameter.device).expand(2, modality.steps)
+    try:
+        with in_eval_mode(module), torch.no_grad():
+            features = module(values, mask)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise SpecError(
+            f"the module for {modality} failed on values {tuple(values.shape)} and mask {tuple(mask.shape)}: {reason}"
+        ) from error
+    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2 or not features.is_floating_point():
+        got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise SpecError(f"the module for {modality} must return (B, H) floats; for B = 2 it returned {got}")
+    return features.shape[1]

@@ -1,0 +1,184 @@
+"""Predictions for new rows: from a store, a table or JSON lines to CSV or JSON lines. Labels are not needed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from deconfound.data.signal import Batch, Signal
+from deconfound.data.task import Modality, Task
+from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
+from deconfound.io.files import whole_file
+from deconfound.prediction.rows import Rows, conform, read_jsonl
+
+if TYPE_CHECKING:
+    from deconfound.method import Method
+
+FORMATS = ("csv", "jsonl")
+
+
+def predict_rows(
+    method: Method,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    signals: Mapping[str, Signal],
+    ids: Sequence[str],
+    *,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """Predict N rows.
+
+    Args:
+        modalities: what the method was trained on.
+        signals: modality name → `Signal` of N rows; any that is left out is absent.
+        ids: N names for error messages.
+
+    Returns:
+        (N, outputs) float32 predictions, or logits of the classes.
+
+    Raises:
+        DataError: what `deconfound.prediction.rows.conform` refuses.
+        RunError: the method gave an output that is not finite, or of another shape than the task's.
+    """
+    output = np.empty((len(ids), task.outputs), dtype=np.float32)
+    with evaluating(method, device):
+        for start in range(0, len(ids), CHUNK):
+            part = slice(start, start + CHUNK)
+            names = ids[part]
+            cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
+            batch = _unlabelled(conform(cut, modalities, names), task)
+            output[part] = outputs(method, batch.to(device), task)
+    check_finite(np.asarray(~np.isfinite(output).all(axis=1)), ids, type(method).__name__)
+    return output
+
+
+def predict_file(
+    method: Method,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    source: Path,
+    out: Path | None,
+    format: str = "csv",  # noqa: A002 (the word of the command line)
+    *,
+    device: str | torch.device = "cpu",
+) -> int:
+    """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
+
+    CSV has the columns id, prediction, p_CLASS…; a JSON line is {"id", "prediction", "probabilities": {class: p}}. A
+    prediction is a number in target units or the name of the most probable class.
+
+    Args:
+        modalities: what the method was trained on.
+        source: a store, the TOML of a table, a .jsonl file, or "-" for JSON lines from standard input. A store or table
+            may hold more modalities than the run's if it holds all of these; a JSON line may not.
+        out: written whole or not at all; None writes to standard output, chunk by chunk.
+        format: "csv" or "jsonl".
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        SpecError: another format, or `out` is the source.
+        DataError: a source that cannot be read, holds no row, or does not fit what the run expects.
+        RunError: `out` cannot be written, or an output is not finite.
+    """
+    if format not in FORMATS:
+        raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
+    if out is not None and out.is_file() and source.exists() and out.samefile(source):
+        raise SpecError(f"{out} is the input itself; choose another output file")
+    chunks = _chunks(source, modalities)
+    first = next(chunks, None)
+    if first is None:
+        raise DataError(f"{source} holds no row to predict")
+
+    def answer(file: IO[str]) -> int:
+        write, count = _writer(file, format, task), 0
+        ids, signals = first
+        while True:
+            write(ids, predict_rows(method, modalities, task, signals, ids, device=device))
+            count += len(ids)
+            following = next(chunks, None)
+            if following is None:
+                return count
+            ids, signals = following
+
+    if out is None:
+        return answer(sys.stdout)
+    with whole_file(out) as file:
+        return answer(file)
+
+
+def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
+    count = len(next(iter(signals.values())))
+    none = torch.zeros(count, dtype=torch.int64)
+    return Batch(signals, none if task.kind == "classification" else none.float(), torch.arange(count), none)
+
+
+def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
+    if str(source) == "-":
+        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK)
+    elif not source.exists():
+        raise DataError(f"{source} does not exist; give a store, the .toml of a table or a .jsonl file")
+    elif source.is_dir():
+        yield from _stored(source)
+    elif source.suffix.lower() in (".jsonl", ".ndjson"):
+        yield from read_jsonl(source, modalities, CHUNK)
+    elif source.suffix.lower() == ".toml":
+        from deconfound.datasets.table import read_inputs
+
+        signals, ids = read_inputs(source)
+        if ids:
+            yield list(ids), dict(signals)
+    else:
+        raise DataError(f"{source} is not a store, the .toml of a table or a .jsonl file; give one of these")
+
+
+def _stored(source: Path) -> Iterator[Rows]:
+    from deconfound.data.store import open_store
+
+    dataset = open_store(source)
+    ids = dataset.columns["id"].values
+    for start in range(0, len(dataset), CHUNK):
+        rows = range(start, min(start + CHUNK, len(dataset)))
+        yield [str(name) for name in ids[rows.start : rows.stop]], dict(dataset.batch(rows).signals)
+
+
+def _writer(file: IO[str], format: str, task: Task) -> Callable[[Sequence[str], np.ndarray], None]:  # noqa: A002
+    """A function that writes B ids and their (B, outputs); the header comes with the first of them."""
+    table = csv.writer(file, lineterminator="\n")
+    header = [["id", "prediction", *[f"p_{name}" for name in task.classes]]] if format == "csv" else []
+
+    def write(ids: Sequence[str], output: np.ndarray) -> None:
+        while header:
+            table.writerow(header.pop())
+        for name, row in zip(ids, _answers(output, task), strict=True):
+            if format == "csv":
+                table.writerow([name, row["prediction"], *row.get("probabilities", {}).values()])
+            else:
+                file.write(json.dumps({"id": name, **row}, ensure_ascii=False, allow_nan=False) + "\n")
+        file.flush()
+
+    return write
+
+
+def _answers(output: np.ndarray, task: Task) -> Iterator[dict[str, Any]]:
+    if task.kind == "regression":
+        yield from ({"prediction": _short(value)} for value in output[:, 0])
+        return
+    shares = torch.from_numpy(output).double().softmax(dim=1).numpy()
+    for logits, row in zip(output, shares, strict=True):
+        probabilities = {name: float(f"{share:.6g}") for name, share in zip(task.classes, row, strict=True)}
+        yield {"prediction": task.classes[int(logits.argmax())], "probabilities": probabilities}
+
+
+def _short(value: np.float32) -> float:
+    """The number with the fewest digits that is this float32."""
+    return float(str(value))

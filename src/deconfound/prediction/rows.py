@@ -1,0 +1,199 @@
+"""Rows to predict, brought into the form that a run knows. No file is trusted: names, shapes and values are checked.
+
+A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], "audio": [1.0, 2.0, 3.0]}`.
+
+- "id" is text or an integer; without it the row's id is its line number. A "target" is ignored.
+- Every other key is a modality of the run. One that is left out, null or an empty list is absent in that row.
+- A sequence is a list of steps, one to T of them; a shorter one is padded, a longer one is refused, because the run has
+  seen none longer. What has one step may be given without the list around it.
+- Numbers only; NaN and infinity are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from deconfound.data.signal import Signal
+from deconfound.data.task import Modality
+from deconfound.errors import DataError, did_you_mean
+
+Rows = tuple[list[str], dict[str, Signal]]
+"""B ids, and modality name → `Signal` of B rows."""
+
+_BYTES_PER_NUMBER, _BYTES_BESIDE = 64, 1 << 20
+
+
+def expectation(modalities: Mapping[str, Modality]) -> str:
+    """`"this run expects text sequence 30×64, audio vector 1×73"`."""
+    return f"this run expects {', '.join(map(str, modalities.values()))}"
+
+
+def _unknown(name: str, modalities: Mapping[str, Modality]) -> str:
+    hint = did_you_mean(name[:80], modalities)
+    close = hint.rstrip("?") if "did you mean" in hint else ""
+    return f"there is no modality {name[:80]!r}{close}; {expectation(modalities)}"
+
+
+def conform(signals: Mapping[str, Signal], modalities: Mapping[str, Modality], ids: Sequence[str]) -> dict[str, Signal]:
+    """All modalities of a run for B rows: padded to T steps, absent where they are not given, 0 where masked.
+
+    Args:
+        signals: some of the run's modalities; others are left out if the run's are all there, and refused if not,
+            because one of them is then likely a misspelt one.
+        ids: B names for error messages.
+
+    Raises:
+        DataError: an unknown name, another shape, more steps, values that are not finite, or a row without modalities.
+    """
+    unknown = [name for name in signals if name not in modalities]
+    if unknown and not modalities.keys() <= signals.keys():
+        raise DataError(_unknown(unknown[0], modalities))
+    rows = {
+        name: _conform(signals[name], modality, ids) if name in signals else _absent(modality, len(ids))
+        for name, modality in modalities.items()
+    }
+    nothing = ~torch.stack([signal.present for signal in rows.values()]).any(dim=0)
+    if bool(nothing.any()):
+        raise DataError(f"row {ids[int(nothing.int().argmax())]!r} has no modality at all; {expectation(modalities)}")
+    return rows
+
+
+def _conform(signal: Signal, modality: Modality, ids: Sequence[str]) -> Signal:
+    values, mask, steps = signal.values, signal.mask, modality.steps
+    if tuple(values.shape[2:]) != modality.shape or bool(mask[:, steps:].any()):
+        given = "×".join(map(str, values.shape[1:]))
+        raise DataError(f"{modality.name!r} has shape {given}; {expectation({modality.name: modality})}")
+    if modality.kind == "tokens" and values.is_floating_point():
+        raise DataError(f"{modality.name!r} holds real numbers; {expectation({modality.name: modality})}: integers")
+    values = values[:, :steps] if modality.kind == "tokens" else values[:, :steps].float()
+    there = Signal(values, mask[:, :steps]).keep(torch.ones((), dtype=torch.bool))
+    wrong = ~torch.isfinite(there.values).flatten(1).all(dim=1)
+    if bool(wrong.any()):
+        name = ids[int(wrong.int().argmax())]
+        raise DataError(
+            f"{modality.name!r} of row {name!r} holds NaN or numbers beyond float32; leave it out or mend it"
+        )
+    more = steps - there.mask.shape[1]
+    padding = [0, 0] * len(modality.shape) + [0, more]
+    return Signal(F.pad(there.values, padding), F.pad(there.mask, [0, more])) if more else there
+
+
+def _absent(modality: Modality, count: int) -> Signal:
+    dtype = torch.int64 if modality.kind == "tokens" else torch.float32
+    mask = torch.zeros(count, modality.steps, dtype=torch.bool)
+    return Signal(torch.zeros(*mask.shape, *modality.shape, dtype=dtype), mask)
+
+
+def read_jsonl(source: str | Path | IO[bytes], modalities: Mapping[str, Modality], chunk: int = 256) -> Iterator[Rows]:
+    """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
+
+    Raises:
+        DataError: the file cannot be read, or a line that is not as the module says.
+    """
+    if not isinstance(source, str | Path):
+        yield from _chunks(source, "standard input", modalities, chunk)
+        return
+    try:
+        file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
+    except OSError as error:
+        raise DataError(f"cannot read {source}: {error.strerror or error}") from error
+    with file:
+        yield from _chunks(file, str(source), modalities, chunk)
+
+
+def _chunks(file: IO[bytes], name: str, modalities: Mapping[str, Modality], chunk: int) -> Iterator[Rows]:
+    parsed = _lines(file, name, modalities)
+    while rows := list(islice(parsed, chunk)):
+        yield (
+            [row_id for row_id, _ in rows],
+            {
+                modality.name: _stack([given.get(modality.name) for _, given in rows], modality)
+                for modality in modalities.values()
+            },
+        )
+
+
+def _lines(
+    file: IO[bytes], name: str, modalities: Mapping[str, Modality]
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    numbers = sum(modality.steps * int(np.prod(modality.shape)) for modality in modalities.values())
+    limit = _BYTES_BESIDE + _BYTES_PER_NUMBER * numbers
+    number = 0
+    while line := _next_line(file, limit, name):
+        number += 1
+        place = f"{name} line {number}"
+        if len(line) > limit:
+            raise DataError(f"{place} has more than {limit} bytes; {expectation(modalities)}, one row a line")
+        if line.strip():
+            yield _row(line, place, number, modalities)
+
+
+def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
+    try:
+        return file.readline(limit + 1)
+    except OSError as error:
+        raise DataError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+def _row(line: bytes, place: str, number: int, modalities: Mapping[str, Modality]) -> tuple[str, dict[str, np.ndarray]]:
+    try:
+        given: Any = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place} is not JSON ({error or type(error).__name__}); write one object a line") from error
+    if not isinstance(given, dict):
+        raise DataError(f'{place} is not a JSON object; write {{"id": …, "{next(iter(modalities))}": …}}')
+    row_id = given.get("id", number)
+    if not isinstance(row_id, str | int) or isinstance(row_id, bool):
+        raise DataError(f"{place}: an id is text or an integer; got {repr(row_id)[:80]}")
+    arrays = {}
+    for name, value in given.items():
+        if name in ("id", "target") and name not in modalities:
+            continue
+        if name not in modalities:
+            raise DataError(f"{place}: {_unknown(name, modalities)}")
+        if value is not None and value != []:
+            arrays[name] = _array(value, modalities[name], place)
+    if not arrays:
+        raise DataError(f"{place} has no modality at all; {expectation(modalities)}")
+    return str(row_id), arrays
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a finite number")
+
+
+def _array(value: object, modality: Modality, place: str) -> np.ndarray:
+    """(t, *F) float32 or int64 with 1 ≤ t ≤ T."""
+    wanted = expectation({modality.name: modality})
+    try:
+        array = np.asarray(value)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: {modality.name!r} is not a regular array; {wanted}") from error
+    tokens = modality.kind == "tokens"
+    if array.dtype.kind not in ("i" if tokens else "iuf"):
+        raise DataError(f"{place}: {modality.name!r} is not made of {'integers' if tokens else 'numbers'}; {wanted}")
+    given = "×".join(map(str, array.shape)) or "of one number"
+    if modality.steps == 1 and array.ndim == len(modality.shape):
+        array = array[None]
+    if array.shape[1:] != modality.shape or array.ndim == 0 or not 1 <= len(array) <= modality.steps:
+        raise DataError(f"{place}: {modality.name!r} has shape {given}; {wanted}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.int64 if tokens else np.float32)
+
+
+def _stack(arrays: Sequence[np.ndarray | None], modality: Modality) -> Signal:
+    signal = _absent(modality, len(arrays))
+    values, mask = signal.values.numpy(), signal.mask.numpy()  # views: filling them fills the new signal
+    for row, array in enumerate(arrays):
+        if array is not None:
+            values[row, : len(array)] = array
+            mask[row, : len(array)] = True
+    return signal

@@ -1,0 +1,166 @@
+"""Where a run can be judged: splits, damages and subsets of modalities, by environment group; and every run's value there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from deconfound.report.chart import short
+from deconfound.report.tables import MAX_GROUPS
+from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.results.run_result import Run
+from deconfound.results.spread import mean_or_none, spread
+
+BUDGET = 15_000
+"""Values by run that a page may hold for its groups; beyond it only "all" and the worst groups can be chosen."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scenario that the reader can choose.
+
+    Args:
+        key: unique in its section.
+        label: as the reader sees it.
+        kind: "split" (undamaged), "damage" (averaged over severities and repeats), "present" (some modalities only),
+            "rows" (some rows only) or "development" (validation).
+        severities: those above 0 that a damage is averaged over.
+    """
+
+    key: str
+    label: str
+    kind: Literal["split", "damage", "present", "rows", "development"]
+    scenario: str
+    split: str
+    severities: tuple[float, ...] = ()
+
+
+def places(section: Section) -> list[Place]:
+    """In distribution, the shifted splits, the damages, then the subsets of modalities."""
+    inside = [section.in_split] if section.in_split else []
+    found = [Place(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
+    others = [place for place in section.scenarios() if place[1] not in ("train", "valid")]
+    names = [scenario for scenario, _ in others] + [place.key for place in found]
+    for scenario, split in others:
+        key = scenario if names.count(scenario) == 1 else f"{scenario} on {split}"
+        severities = tuple(s for s in section.severities(scenario, split) if s > 0)
+        if severities:
+            found.append(Place(key, f"{key}, mean over severities", "damage", scenario, split, severities))
+        elif scenario.startswith(PRESENT):
+            label = key.removeprefix(PRESENT).replace("+", " + ")
+            found.append(Place(key, f"only {label}", "present", scenario, split))
+        else:
+            found.append(Place(key, key, "rows", scenario, split))
+    order = ("split", "rows", "damage", "present")
+    return sorted(found, key=lambda place: order.index(place.kind))
+
+
+def validation(section: Section) -> Place | None:
+    """The validation rows, where they were measured."""
+    known = any(key[1] == key[2] == "valid" for key in section.index)
+    return Place("valid", "validation", "development", "valid", "valid") if known else None
+
+
+def values_at(section: Section, row: Row, metric: str, place: Place, group: str = "all") -> dict[int, float | None]:
+    """Seed → value; of a damage the mean over its severities and repeats, None where one of them is undefined."""
+    if place.kind != "damage":
+        return section.clean(row, metric, place.split, group, place.scenario)
+    pooled: dict[int, list[float | None]] = {}
+    for severity in place.severities:
+        found = section.index.get((row.label, place.scenario, place.split, severity, group, metric), {})
+        for (seed, _), value in found.items():
+            pooled.setdefault(seed, []).append(value)
+    return {seed: mean_or_none(values) for seed, values in pooled.items()}
+
+
+def shown_groups(section: Section, split: str, most: int = MAX_GROUPS) -> list[str]:
+    """The worst groups first, then all groups of a split, or the `most` hardest ones of the reference."""
+    groups = section.groups(split)
+    worst = [group for group in groups if group.startswith("worst(")]
+    others = [group for group in groups if not group.startswith("worst(")]
+    if len(others) <= most:
+        return worst + others
+    metric = section.metrics[0]
+    sign = 1 if section.better(metric) == "higher" else -1
+    means = {g: spread(section.clean(section.reference, metric, split, g).values()).mean for g in others}
+    known = [group for group in others if means[group] is not None]
+    hardest = sorted(known, key=lambda group: sign * (means[group] or 0.0))[:most]
+    return worst + sorted(hardest)
+
+
+def choosable_groups(section: Section) -> list[str]:
+    """ "all", the worst groups, and every shown group as far as the budget allows."""
+    by_split = [shown_groups(section, split) for split in section.splits]
+    groups = list(dict.fromkeys(group for groups in by_split for group in groups))
+    worst = [group for group in groups if group.startswith("worst(")]
+    runs = sum(len(row.runs) for row in section.rows)
+    fits = sum(map(len, by_split)) * len(section.metrics) * runs <= BUDGET
+    return ["all", *worst, *(group for group in groups if fits and group not in worst)]
+
+
+def all_runs(section: Section) -> list[tuple[str, Run]]:
+    """(label, run) of every compared run, row by row, then of the runs that only tried hyper-parameters."""
+    return [(row.label, run) for row in section.rows for run in row.runs] + [("", run) for run in section.trials]
+
+
+def run_values(section: Section) -> dict[str, dict[str, dict[str, list[float | None]]]]:
+    """place → group → metric → value of each run in the order of `all_runs`; what nobody measured is left out."""
+    known = validation(section)
+    trials = [_measurements(section, run) for run in section.trials]
+    found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
+    for place in [*([known] if known else []), *places(section)]:
+        for group in choosable_groups(section):
+            by_metric = {metric: _by_run(section, metric, place, group, trials) for metric in section.metrics}
+            by_metric = {metric: values for metric, values in by_metric.items() if values}
+            if by_metric:
+                found.setdefault(place.key, {})[group] = by_metric
+    return found
+
+
+Measurements = Mapping[tuple[str, str, float, str], list[float | None]]
+"""(scenario, split, severity, metric) → values of the repeats, of all rows of one run."""
+
+
+def _measurements(section: Section, run: Run) -> Measurements:
+    found: dict[tuple[str, str, float, str], list[float | None]] = {}
+    for r in run.records:
+        if (r.group, r.protocol, r.dataset) == ("all", section.protocol.name, section.dataset):
+            found.setdefault((r.scenario, r.split, float(r.severity), r.metric), []).append(r.value)
+    return found
+
+
+def _by_run(
+    section: Section, metric: str, place: Place, group: str, trials: Sequence[Measurements]
+) -> list[float | None]:
+    values: list[float | None] = []
+    for row in section.rows:
+        found = values_at(section, row, metric, place, group)
+        values += [short(found.get(seed)) for seed in row.seeds]
+    for trial in trials if group == "all" else ():
+        keys = [(place.scenario, place.split, severity, metric) for severity in place.severities or (0.0,)]
+        values.append(short(mean_or_none(value for key in keys for value in trial.get(key, [None]))))
+    while values and values[-1] is None:
+        values.pop()
+    return values
+
+
+def choices(section: Section) -> list[tuple[str, Sequence[tuple[str, str]]]]:
+    """(heading, (key, label)…) of the scenarios, as the page's list shows them."""
+    headings = {"split": "Splits", "rows": "Other rows", "damage": "Damage", "present": "Modalities present"}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for place in places(section):
+        label = f"{place.label} (in distribution)" if place.key == section.in_split else place.label
+        found.setdefault(headings[place.kind], []).append((place.key, label))
+    return list(found.items())
+
+
+def first_choice(section: Section) -> str:
+    """The first shifted split; the first place where there is none; "" without any."""
+    found = places(section)
+    return section.out_splits[0] if section.out_splits else found[0].key if found else ""
+
+
+def packed_runs(section: Section) -> list[dict[str, Any]]:
+    """Label, seed and folder of every run, for the page."""
+    return [{"method": label, "seed": run.seed, "run": run.folder} for label, run in all_runs(section)]

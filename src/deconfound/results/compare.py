@@ -1,0 +1,258 @@
+"""Runs side by side: which may share a table, means and deviations over seeds, gaps, paired intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from deconfound.data.splits import DEVELOPMENT, in_distribution
+from deconfound.errors import RunError, did_you_mean
+from deconfound.evaluation.metrics import PROTOCOLS, Protocol
+from deconfound.evaluation.records import Record
+from deconfound.results.run_result import Run
+from deconfound.results.spread import spread
+
+Key = tuple[str, str, str, float, str, str]
+"""Row label, scenario, split, severity, group, metric."""
+Values = Mapping[tuple[int, int], float | None]
+"""(seed, repeat) → value, None where the metric is undefined."""
+PRESENT = "present="
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs that differ only in their seed."""
+
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Section:
+    """All rows judged on one dataset by one protocol. Nothing of two sections is ever set side by side.
+
+    Args:
+        checksum: of the data, "" where the rows were trained on other data.
+        rows: the reference first.
+        metrics: those with records, the primary one first.
+        splits: test splits with clean records, in the order of the data.
+        in_split: the split that is distributed like the training rows; None where the rows were trained on other data.
+        index: everything measured.
+        trials: further runs on the same data that only tried hyper-parameters.
+    """
+
+    dataset: str
+    checksum: str
+    protocol: Protocol
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    splits: tuple[str, ...]
+    in_split: str | None
+    index: Mapping[Key, Values]
+    trials: tuple[Run, ...] = ()
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Rules by which sweeps chose the runs, "" for runs that no sweep chose, in order of first appearance."""
+        return tuple(dict.fromkeys(run.rule for row in self.rows for run in row.runs))
+
+    @property
+    def reference(self) -> Row:
+        return self.rows[0]
+
+    @property
+    def out_splits(self) -> tuple[str, ...]:
+        return tuple(split for split in self.splits if split != self.in_split)
+
+    def better(self, metric: str) -> str:
+        """ "higher" or "lower"."""
+        return "higher" if self.protocol.metrics[metric].higher_is_better else "lower"
+
+    def clean(
+        self, row: Row, metric: str, split: str, group: str = "all", scenario: str | None = None
+    ) -> dict[int, float | None]:
+        """Seed → value on undamaged rows of a split; empty where it was not evaluated."""
+        found = self.index.get((row.label, scenario or split, split, 0.0, group, metric), {})
+        return {seed: value for (seed, _), value in found.items()}
+
+    def worst_split(self, row: Row, metric: str) -> str | None:
+        """The out-of-distribution split with the worst mean; None where a mean is undefined: it may be worse."""
+        measured = {split: self.clean(row, metric, split) for split in self.out_splits}
+        means = {split: spread(values.values()).mean for split, values in measured.items() if values}
+        known = {split: mean for split, mean in means.items() if mean is not None}
+        if not known or len(known) < len(means):
+            return None
+        pick = min if self.protocol.metrics[metric].higher_is_better else max
+        return pick(known, key=lambda split: known[split])
+
+    def gap(self, row: Row, metric: str) -> dict[int, float | None]:
+        """Seed → worst out-of-distribution split − in distribution."""
+        if self.in_split is None:
+            return {}
+        inside = self.clean(row, metric, self.in_split)
+        worst = self.worst_split(row, metric)
+        if worst is None:
+            return dict.fromkeys(inside) if any(self.clean(row, metric, split) for split in self.out_splits) else {}
+        outside = self.clean(row, metric, worst)
+        gaps: dict[int, float | None] = {}
+        for seed in sorted(inside.keys() & outside.keys()):
+            a, b = inside[seed], outside[seed]
+            gaps[seed] = None if a is None or b is None else b - a
+        return gaps
+
+    def severities(self, scenario: str, split: str) -> list[float]:
+        """Severities of a scenario, ascending."""
+        return self._catalogue[0].get((scenario, split), [])
+
+    def scenarios(self) -> list[tuple[str, str]]:
+        """(scenario, split) of everything measured that is not simply a split, in order of first appearance."""
+        return [place for place in self._catalogue[0] if place[0] != place[1]]
+
+    def groups(self, split: str) -> list[str]:
+        """Groups with clean records on a split, sorted; "all" is not one."""
+        return self._catalogue[1].get(split, [])
+
+    @cached_property
+    def _catalogue(self) -> tuple[dict[tuple[str, str], list[float]], dict[str, list[str]]]:
+        """(scenario, split) → severities, and split → groups of its undamaged rows."""
+        severities: dict[tuple[str, str], set[float]] = {}
+        groups: dict[str, set[str]] = {}
+        for _, scenario, split, severity, group, _ in self.index:
+            severities.setdefault((scenario, split), set()).add(severity)
+            if scenario == split and group != "all":
+                groups.setdefault(split, set()).add(group)
+        return {k: sorted(v) for k, v in severities.items()}, {k: sorted(v) for k, v in groups.items()}
+
+
+def build_sections(runs: Sequence[Run], trials: Sequence[Run] = ()) -> list[Section]:
+    """Group runs into rows and rows into sections, in order of first appearance.
+
+    Args:
+        trials: runs that are compared with nothing and only show what hyper-parameters do.
+
+    Raises:
+        RunError: no run, one specification twice with one seed, an unknown protocol or metric.
+    """
+    if not runs:
+        raise RunError("no run was given; name one or more run directories")
+    alike = _alike(runs)
+    return [
+        _section(key, alike, tuple(run for run in trials if key in _section_keys(run)))
+        for key in dict.fromkeys(key for group in alike for run in group for key in _section_keys(run))
+    ]
+
+
+def _section_key(run: Run, record: Record) -> tuple[str, str, str]:
+    return record.dataset, run.checksum if record.dataset == run.dataset else "", record.protocol
+
+
+def _section_keys(run: Run) -> list[tuple[str, str, str]]:
+    return list(dict.fromkeys(_section_key(run, record) for record in run.records))
+
+
+def flat_settings(run: Run) -> dict[str, str]:
+    """The specification as "method.strength" → JSON text, without seed, name and the place of the data."""
+    return dict(_flatten({key: value for key, value in run.spec.items() if key not in ("seed", "name")}))
+
+
+def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        elif f"{prefix}{name}" != "data.store":  # the same data may lie elsewhere; its checksum tells
+            yield f"{prefix}{name}", json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _alike(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+    """Runs that differ only in their seed, by seed."""
+    found: dict[tuple[object, ...], dict[int, Run]] = {}
+    for run in runs:
+        settings = sorted(flat_settings(run).items())
+        seeds = found.setdefault((run.label, run.dataset, run.checksum, *settings), {})
+        if run.seed in seeds:
+            raise RunError(
+                f"{seeds[run.seed].folder} and {run.folder} are one specification with one seed ({run.seed}); "
+                "give only one of them"
+            )
+        seeds[run.seed] = run
+    return [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in found.values()]
+
+
+def _labels(firsts: Sequence[Run]) -> list[str]:
+    """One distinct label per row: where names agree, the settings that differ are added."""
+    labels: list[str] = []
+    for run in firsts:
+        settings = [flat_settings(other) for other in firsts if other.label == run.label]
+        mine = flat_settings(run)
+        varied = [name for name in mine if any(other.get(name) != mine[name] for other in settings)]
+        brief = dict.fromkeys(f"{name.rpartition('.')[2]}={_brief(mine[name])}" for name in varied)
+        label = f"{run.label} ({', '.join(list(brief)[:3])})" if brief else run.label
+        count = 1 + sum(earlier == label or earlier.startswith(f"{label} #") for earlier in labels)
+        labels.append(label if count == 1 else f"{label} #{count}")
+    return labels
+
+
+def _brief(value: str) -> str:
+    """JSON text for a label: lists of names as text+audio."""
+    parsed = json.loads(value)
+    names = (
+        [item.get("name", item) if isinstance(item, dict) else item for item in parsed]
+        if isinstance(parsed, list)
+        else [parsed]
+    )
+    return "+".join(name if isinstance(name, str) else json.dumps(name, ensure_ascii=False) for name in names)
+
+
+def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]], trials: tuple[Run, ...]) -> Section:
+    dataset, checksum, name = key
+    if name not in PROTOCOLS:
+        raise RunError(f"the records of {dataset} use the protocol {name!r}{did_you_mean(name, PROTOCOLS)}")
+    present = [runs for group in alike if (runs := tuple(run for run in group if key in _section_keys(run)))]
+    labels = _labels([runs[0] for runs in present])
+    rows = _reference_first([Row(label, runs) for label, runs in zip(labels, present, strict=True)])
+    index = _index(key, rows, PROTOCOLS[name])
+    measured = {place[5] for place in index}
+    splits = _test_splits(rows, index)
+    return Section(
+        dataset=dataset,
+        checksum=checksum,
+        protocol=PROTOCOLS[name],
+        rows=rows,
+        metrics=tuple(dict.fromkeys(m for m in (PROTOCOLS[name].primary, *PROTOCOLS[name].metrics) if m in measured)),
+        splits=splits,
+        in_split=in_distribution(splits) if checksum else None,
+        index=index,
+        trials=trials,
+    )
+
+
+def _index(key: tuple[str, str, str], rows: Sequence[Row], protocol: Protocol) -> dict[Key, Values]:
+    index: dict[Key, dict[tuple[int, int], float | None]] = {}
+    measured = ((row, run, record) for row in rows for run in row.runs for record in run.records)
+    for owner, source, record in measured:
+        if _section_key(source, record) != key:
+            continue
+        if record.metric not in protocol.metrics:
+            known = did_you_mean(record.metric, protocol.metrics)
+            raise RunError(f"{source.folder}: the protocol {protocol.name!r} has no metric {record.metric!r}{known}")
+        place = (owner.label, record.scenario, record.split, float(record.severity), record.group, record.metric)
+        index.setdefault(place, {})[source.seed, record.repeat] = record.value
+    return dict(index)
+
+
+def _reference_first(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The first ERM row in front, where there is one; else the order given."""
+    reference = next((row for row in rows if row.runs[0].method == "erm"), rows[0])
+    return (reference, *(row for row in rows if row is not reference))
+
+
+def _test_splits(rows: Sequence[Row], index: Mapping[Key, Values]) -> tuple[str, ...]:
+    measured = dict.fromkeys(key[2] for key in index if key[1] == key[2])
+    order = [split for row in rows for split in row.runs[0].splits if split in measured]
+    return tuple(split for split in dict.fromkeys([*order, *measured]) if split not in DEVELOPMENT)

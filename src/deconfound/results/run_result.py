@@ -1,0 +1,245 @@
+"""What a report needs of a run directory, read from JSON and CSV alone: every field checked, nothing executed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deconfound.errors import RunError
+from deconfound.evaluation.records import VARIANTS, Record, read_records
+from deconfound.method_names import ADDED, method_title
+from deconfound.runs.csv_log import read_curves
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained and evaluated run.
+
+    Args:
+        folder: name of its directory.
+        label: the specification's name, else the method's.
+        method: registered name of the method.
+        dataset: name of the data it was trained on.
+        checksum: of that data.
+        splits: split → number of rows, in the order of the data.
+        modalities: those it was trained on, with their form: "audio (30 × 5)".
+        inputs: modality → features per step, 1 for tokens.
+        best_epoch: epoch whose weights were kept.
+        curves: (split, term) → epoch → mean over the epoch's logged steps.
+        openings: the command of each time that test rows were predicted.
+        place: the directory as the user named it.
+        rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
+        budget: what that choice was made among, as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
+        variant: name of the other prediction of the same model that this is about; "" for the method's own.
+    """
+
+    folder: str
+    label: str
+    method: str
+    seed: int
+    modalities: tuple[str, ...]
+    dataset: str
+    checksum: str
+    splits: Mapping[str, int]
+    epochs: int
+    best_epoch: int
+    best_risk: float
+    seconds: float
+    parameters: int
+    spec: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    curves: Mapping[tuple[str, str], Mapping[int, float]]
+    records: tuple[Record, ...]
+    openings: tuple[str, ...] = ()
+    place: Path = Path()
+    rule: str = ""
+    budget: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    variant: str = ""
+
+
+def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
+    """Read spec.json, environment.json, log.csv, done.json, records.jsonl and openings.jsonl of a run directory.
+
+    Args:
+        rule: by which a sweep chose this run.
+        budget: among what.
+
+    Raises:
+        RunError: a file is missing or is not what training and evaluation write.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path} is not a run directory; give one that 'deconfound train' made")
+    spec, environment = read_object(path / "spec.json"), read_object(path / "environment.json")
+    done = read_object(path / "done.json", "training has not finished; run 'deconfound train' again to resume")
+    curves = _curves(path / "log.csv")
+    records = _records(path / "records.jsonl")
+    try:
+        data = environment["data"]
+        method = text_of(spec["method"]["name"])
+        title = method_title(method, spec["method"], *(spec["method"].get(kind, {}) for kind in ADDED))
+        return Run(
+            folder=path.resolve().name,
+            label=text_of(spec["name"]) if spec.get("name") else title,
+            method=method,
+            seed=whole_of(spec["seed"]),
+            modalities=tuple(_modality(name, form) for name, form in data["modalities"].items()),
+            dataset=text_of(data["name"]),
+            checksum=text_of(data["checksum"]),
+            splits={name: whole_of(rows) for name, rows in data["splits"].items()},
+            epochs=whole_of(done["epochs"]),
+            best_epoch=whole_of(done["best_epoch"]),
+            best_risk=number_of(done["best_risk"]),
+            seconds=number_of(done["seconds"]),
+            parameters=whole_of(done["parameters"]),
+            spec=spec,
+            environment=environment,
+            curves=curves,
+            records=records,
+            openings=_openings(path / "openings.jsonl"),
+            place=path,
+            rule=rule,
+            budget=budget,
+            inputs={name: math.prod(map(whole_of, form["shape"])) for name, form in data["modalities"].items()},
+        )
+    except KeyError as error:
+        raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({_line(error)}); train again") from error
+
+
+def with_variants(run: Run) -> list[Run]:
+    """The run, and one more for each other prediction of its model that was measured, without learning curves.
+
+    Raises:
+        RunError: a damaged variants.jsonl, or records of another method in it.
+    """
+    path = run.place / VARIANTS
+    found: dict[str, list[Record]] = {}
+    for record in _records(path) if path.is_file() else ():
+        named = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
+        if named is None:
+            raise RunError(
+                f"{path} holds a record of {record.method!r}, not of {run.label!r}; remove it and evaluate again"
+            )
+        found.setdefault(named[1], []).append(record)
+    others = [
+        replace(run, label=f"{run.label} [{name}]", variant=name, records=tuple(records), curves={}, openings=())
+        for name, records in found.items()
+    ]
+    return [run, *others]
+
+
+def _read(path: Path, absent: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist: {absent}") from error
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: it is not UTF-8 text") from error
+
+
+def strict_json(text: str) -> Any:
+    """Strict JSON whose strings can be written as UTF-8; raises ValueError or RecursionError."""
+    value = json.loads(text, parse_constant=_refuse)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def read_object(path: Path, absent: str = "give a run directory that 'deconfound train' made") -> dict[str, Any]:
+    try:
+        value = strict_json(_read(path, absent))
+    except RunError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged ({_line(error)}); train again") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it holds a {type(value).__name__}, not an object; train again")
+    return value
+
+
+def _records(path: Path) -> tuple[Record, ...]:
+    records = tuple(read_records(path))
+    if not records:
+        raise RunError(f"{path} holds no record: the run has not been evaluated; run 'deconfound evaluate' first")
+    places = {
+        (r.run, r.method, r.dataset, r.seed, r.scenario, r.split, r.severity, r.repeat, r.group, r.protocol, r.metric)
+        for r in records
+    }
+    if len(places) < len(records):
+        raise RunError(f"{path} holds the same measurement twice; remove the file and evaluate the run again")
+    try:
+        "".join(f"{r.dataset}{r.scenario}{r.split}{r.group}{r.protocol}{r.metric}" for r in records).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"{path} is damaged: it holds half a character; evaluate the run again") from error
+    return records
+
+
+def _openings(path: Path) -> tuple[str, ...]:
+    """Commands of the log of openings; empty where test rows were never predicted."""
+    lines = _read(path, "").splitlines() if path.exists() else []
+    try:
+        return tuple(command_line(strict_json(line).get("command")) for line in lines if line.strip())
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged ({_line(error)}); remove what is not a line of JSON") from error
+
+
+def command_line(words: Any) -> str:
+    """A recorded command as one would type it, the program without its folder; "" for anything else."""
+    if not isinstance(words, list) or not words:
+        return ""
+    return shlex.join([Path(str(words[0])).name, *map(str, words[1:])])[:400]
+
+
+def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
+    """(split, term) → epoch → mean; values that are not finite stay as they are."""
+    logged: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for row in read_curves(path):
+        logged.setdefault((row["split"], row["term"]), {}).setdefault(row["epoch"], []).append(row["value"])
+    return {
+        curve: {
+            epoch: math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
+            for epoch, values in epochs.items()
+        }
+        for curve, epochs in logged.items()
+    }
+
+
+def _modality(name: str, form: Mapping[str, Any]) -> str:
+    """A modality in words: "audio (30 × 5)", the steps left out where there is one."""
+    steps, shape = whole_of(form["steps"]), [whole_of(size) for size in form["shape"]]
+    return f"{text_of(name)} ({' × '.join(map(str, [steps, *shape] if steps > 1 else shape))})"
+
+
+def text_of(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is not text")
+    return value
+
+
+def number_of(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.40} is not a finite number")
+    return float(value)
+
+
+def whole_of(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r:.40} is not a whole number")
+    return value
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,0 +1,111 @@
+"""Checkpoints of the training engine as one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from deconfound.errors import RunError
+from deconfound.io.files import whole_file
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lightning's reader and writer of checkpoints, replaced by `write_checkpoint` and `read_checkpoint`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def write_checkpoint(tree: Mapping[str, Any], path: Path) -> Path:
+    """Write a tree of dicts, lists, tuples, numbers, strings, None and tensors; whole or not at all.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_encode(tree, "", tensors))
+    content = save(tensors, metadata={"tree": text, "digest": _digest(text, tensors)})
+    with whole_file(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The tree that `write_checkpoint` wrote, tensors on the CPU.
+
+    Raises:
+        RunError: no such file, or one that is damaged or of another kind.
+    """
+    if not path.is_file():
+        raise RunError(f"there is no checkpoint {path}; train the run first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        text, digest = metadata["tree"], metadata["digest"]
+    except (SafetensorError, KeyError, OSError) as error:
+        raise RunError(f"the checkpoint {path} is damaged ({error}); delete the run and train again") from error
+    if _digest(text, tensors) != digest:
+        raise RunError(f"the checkpoint {path} is damaged (its checksum differs); delete the run and train again")
+    return _decode(json.loads(text), tensors)
+
+
+def read_weights(path: Path, prefix: str) -> dict[str, Tensor]:
+    """The model weights of a checkpoint whose names begin with `prefix`, without it."""
+    weights = read_checkpoint(path)["state_dict"]
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy().data)
+    return digest.hexdigest()
+
+
+def _encode(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON for a tree: containers as [kind, items] so that tuples and keys that are not text survive."""
+    if isinstance(value, Tensor):
+        tensors[place] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return ["tensor", place]
+    if isinstance(value, Mapping):
+        return ["dict", [[_key(k), _encode(v, f"{place}/{k}", tensors)] for k, v in value.items()]]
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return [kind, [_encode(item, f"{place}/{i}", tensors) for i, item in enumerate(value)]]
+    if value is None or isinstance(value, bool | int | float | str):
+        return ["plain", value]
+    raise RunError(f"a checkpoint cannot hold {place[1:]} of type {type(value).__name__}; use tensors and plain values")
+
+
+def _key(key: Any) -> Any:
+    assert isinstance(key, str | int), f"checkpoint keys are text or numbers, not {key!r}"
+    return key
+
+
+def _decode(node: Any, tensors: Mapping[str, Tensor]) -> Any:
+    kind, value = node
+    if kind == "tensor":
+        return tensors[value]
+    if kind == "dict":
+        return {key: _decode(item, tensors) for key, item in value}
+    if kind in ("list", "tuple"):
+        items = [_decode(item, tensors) for item in value]
+        return items if kind == "list" else tuple(items)
+    return value

@@ -1,0 +1,196 @@
+"""The specification of a run: what a TOML file says, with every default filled in and every name checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from deconfound.errors import SpecError
+from deconfound.io.toml_reader import read_toml
+from deconfound.method_names import ADDED, method_title
+from deconfound.registry import explain, resolve
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSpec(_Table):
+    """Where the rows come from: a store, knobs of the synthetic model, or neither for a dataset passed in Python."""
+
+    store: str | None = Field(
+        default=None, description="folder of a dataset store, relative to the specification's folder"
+    )
+    synthetic: dict[str, Any] | None = Field(
+        default=None, description="knobs of a synthetic model; {} for the defaults of the first one"
+    )
+    modalities: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="modalities to use; all if left out"
+    )
+    environment: tuple[str, ...] | None = Field(default=None, description="metadata columns that name the environment")
+    leave_out: str | None = Field(
+        default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
+    )
+
+    def placed(self, folder: Path) -> Self:
+        """The same data with a relative `store` taken from `folder`."""
+        return self if self.store is None else self.model_copy(update={"store": str((folder / self.store).resolve())})
+
+
+class BackboneSpec(_Table):
+    """Encoders, fusion and head that every method shares."""
+
+    encoders: dict[str, str | dict[str, Any]] = Field(
+        default={}, description="modality → encoder name; by kind if left out"
+    )
+    fusion: str | dict[str, Any] = Field(default="concat", description="how modalities are joined")
+    hidden: int = Field(default=64, ge=1, description="width of features and hidden layers")
+    depth: int = Field(default=2, ge=1, description="layers of the head and of MLP encoders")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="share of hidden units dropped in training")
+
+
+class TrainSpec(_Table):
+    """How long and how fast."""
+
+    epochs: int = Field(default=60, ge=1, description="at most; early stopping may end sooner")
+    batch_size: int = Field(default=64, ge=1, description="B")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak of the schedule")
+    weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
+    warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
+    patience: int = Field(default=15, ge=1, description="epochs without a better validation risk before training stops")
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="weights that predict: of the epoch with the lowest validation risk, or of the last one, without early "
+        "stopping; the former prefers epochs that still lean on shortcuts where validation has them",
+    )
+    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field(
+        default="32-true", description="of arithmetic"
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="where to train")
+    devices: int = Field(default=1, ge=1, description="number of accelerators or processes, on each node")
+    nodes: int = Field(default=1, ge=1, description="machines that train one run together")
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="of several processes: 'ddp' copies the model to each, 'fsdp' parts it among them, 'auto' is 'ddp'",
+    )
+    environments_per_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="rows of so many environments, in equal numbers, in every batch; if left out, rows are drawn at random, "
+        "or, for methods and penalties that compare environments, of as many as get 8 rows each",
+    )
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
+
+    @property
+    def processes(self) -> int:
+        """Processes that train one run together."""
+        return self.devices * self.nodes
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Spec(_Table):
+    """One run. `Spec.read` makes it from TOML, `Spec.of` from a mapping; both fill the method's defaults."""
+
+    name: str | None = Field(default=None, description="label in reports; 'erm + vrex' if left out")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training"
+    )
+    data: DataSpec = DataSpec()
+    method: Annotated[
+        dict[str, Any],
+        BeforeValidator(_named),
+        Field(description="name and arguments of the method, and tables 'penalties' and 'augmentations'"),
+    ]
+    backbone: BackboneSpec = BackboneSpec()
+    train: TrainSpec = TrainSpec()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Spec:
+        """Check a mapping.
+
+        Raises:
+            SpecError: one line that names the argument, what was given and what was expected.
+        """
+        try:
+            spec = cls(**values)
+        except ValidationError as error:
+            raise SpecError(explain(error, cls)) from error
+        if spec.data.store is not None and spec.data.synthetic is not None:
+            raise SpecError("data.store and data.synthetic exclude each other; keep one")
+        if not isinstance(spec.method.get("name"), str):
+            raise SpecError("method.name is missing; see 'deconfound list' for the names")
+        for encoder in spec.backbone.encoders.values():
+            _check_component("encoders", encoder)
+        _check_component("fusions", spec.backbone.fusion)
+        given = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
+        method = {"name": spec.method["name"], **resolve("methods", spec.method["name"], given)}
+        method |= {kind: _added(kind, spec.method[kind]) for kind in ADDED if spec.method.get(kind)}
+        return spec.model_copy(update={"method": method})
+
+    @classmethod
+    def read(cls, path: str | Path) -> Spec:
+        """Read a TOML file; a relative `data.store` is taken from the file's folder.
+
+        Raises:
+            SpecError: no such file, not TOML, or what `Spec.of` refuses.
+        """
+        path = Path(path)
+        values = read_toml(path, "specification")
+        try:
+            spec = cls.of(values)
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from error
+        return spec.model_copy(update={"data": spec.data.placed(path.parent)})
+
+    @property
+    def title(self) -> str:
+        """The label, or the method's name with those of its penalties and augmentations."""
+        return self.name or method_title(
+            self.method["name"], self.method, *(self.method.get(kind, {}) for kind in ADDED)
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON values."""
+        return json.loads(self.model_dump_json())
+
+    def difference(self, other: Spec) -> str | None:
+        """The first argument that differs, as "train.epochs is 60 here and 30 there", or None; another method first."""
+        mine, theirs = flat(self.dump()), flat(other.dump())
+        for name in ("method.name", *sorted(mine.keys() | theirs.keys())):
+            if mine.get(name) != theirs.get(name):
+                return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
+        return None
+
+
+def _added(kind: str, given: Any) -> dict[str, dict[str, Any]]:
+    """Name → all arguments of the components that join a method."""
+    if not isinstance(given, Mapping) or not all(isinstance(knobs, Mapping) for knobs in given.values()):
+        raise SpecError(f"method.{kind} = {given!r}: give a table name → arguments, such as {kind} = {{ NAME = {{}} }}")
+    return {name: resolve(kind, name, knobs) for name, knobs in given.items()}
+
+
+def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:
+    if isinstance(given, str):
+        given = {"name": given}
+    if "python" in given:
+        return
+    resolve(kind, str(given.get("name")), {name: value for name, value in given.items() if name != "name"})
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables inside of tables as one: "backbone.encoders.text" → value."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found

@@ -1,0 +1,40 @@
+"""A worker process: reads one job per line from standard input, writes one outcome per line to standard output.
+
+It ends at once, in the middle of a job if need be, when its standard input closes, that is when the sweep ends or dies: a
+worker without a sweep would hold a job that the next sweep wants. What the job prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from queue import SimpleQueue
+from threading import Thread
+
+
+def main() -> None:
+    """Work until standard input closes."""
+    from deconfound.sweeps.execute import perform, without_slurm
+
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lines: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_read, args=(lines,), daemon=True).start()
+    without_slurm()
+    from deconfound.sweeps.jobs import Work
+
+    while True:
+        outcome = perform(Work.of_json(lines.get()))
+        print(json.dumps(asdict(outcome)), file=answers, flush=True)
+
+
+def _read(lines: SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

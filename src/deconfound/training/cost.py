@@ -1,0 +1,254 @@
+"""What a method costs: parameters, operations of a forward row, seconds of a training step, peak memory.
+
+Everything is measured in a process of its own, since the peak of a process never falls: python -m deconfound.training.cost RUN
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deconfound.errors import RunError
+from deconfound.io.files import whole_file
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from deconfound.data.dataset import Dataset
+    from deconfound.data.signal import Batch
+    from deconfound.method import Method
+    from deconfound.runs.run import Run
+    from deconfound.runs.spec import TrainSpec
+
+FILE = "cost.json"
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one run on one machine; only `parameters` and `flops` are the same on every machine.
+
+    Args:
+        parameters: numbers that training sets or could set.
+        flops: floating-point operations of the prediction of one row with all its steps. Matrix products, convolutions and
+            attention are counted, a multiplication and an addition as two; activations and norms are not.
+        step_seconds: median time of a training step: loss, gradients, clipping, AdamW; without reading rows.
+        batch_size: B of such a step.
+        steps: that were timed, after a few that were not.
+        peak_memory: bytes: on a GPU the largest sum of tensors, on a CPU the largest resident size of the process, which
+            holds the libraries and the rows that were read too.
+        device: "cpu" or the name of the GPU.
+        threads: of the CPU.
+    """
+
+    parameters: int
+    flops: int
+    step_seconds: float
+    batch_size: int
+    steps: int
+    peak_memory: int
+    device: str
+    threads: int
+
+
+def measure_cost(
+    run: Run,
+    *,
+    dataset: Dataset | None = None,
+    encoders: Mapping[str, nn.Module] | None = None,
+    steps: int = 20,
+) -> Cost:
+    """Measure a run, finished or not, on the device that its specification names, and write cost.json into it.
+
+    Training rows alone are used, and the trained weights are not touched. A fresh process does the work, unless data or
+    encoders are passed in Python: then the peak memory is that of the calling process.
+
+    Args:
+        dataset: the run's data, if its specification does not name them or they moved.
+        encoders: modules that the specification calls Python code.
+        steps: that are timed.
+
+    Raises:
+        RunError: the data are of another form than the run's, or the process fails.
+    """
+    alone = dataset is None and not encoders
+    cost = _in_a_process(run.path, steps) if alone else _measure(run, dataset, encoders, steps)
+    with whole_file(run.path / FILE) as file:
+        json.dump(asdict(cost), file, indent=1)
+    return cost
+
+
+def read_cost(folder: Path) -> Cost | None:
+    """What `measure_cost` wrote into a run directory; None if it did not.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        cost = Cost(**given)
+        if any(not isinstance(getattr(cost, f.name), str if f.name == "device" else int | float) for f in fields(Cost)):
+            raise TypeError("a field of another kind")
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it and measure again") from error
+    return cost
+
+
+def forward_flops(method: Method, batch: Batch) -> int:
+    """Operations of a prediction; no step and no modality is absent, whatever the masks say.
+
+    Args:
+        batch: of one row for the operations of a row.
+    """
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from deconfound.data.signal import Signal
+
+    full = {name: Signal(s.values, torch.ones_like(s.mask)) for name, s in batch.signals.items()}
+    modes = {part: part.training for part in method.modules()}
+    method.eval()
+    counter = FlopCounterMode(display=False)
+    # with gradients and plain attention, since the fused kernels of inference are not counted
+    with sdpa_kernel(SDPBackend.MATH), counter:
+        method(replace(batch, signals=full))
+    for part, mode in modes.items():
+        part.training = mode
+    return int(counter.get_total_flops())
+
+
+def step_times(method: Method, batch: Batch, steps: int, *, rate: float, decay: float, clip: float) -> list[float]:
+    """Seconds of each of `steps` training steps on one batch, which must lie on the method's device.
+
+    Args:
+        rate: learning rate; decay: of the weights; clip: largest norm of the gradient.
+    """
+    import torch
+
+    optimiser = torch.optim.AdamW(method.parameters(), lr=rate, weight_decay=decay)
+    device = batch.target.device
+    generator = torch.Generator(device).manual_seed(0)
+    method.train()
+    times = []
+    for _ in range(WARM_UP + steps):
+        _settle(device)
+        began = time.perf_counter()
+        optimiser.zero_grad()
+        method.loss(batch, 0.5, generator).total.backward()
+        torch.nn.utils.clip_grad_norm_(method.parameters(), clip)
+        optimiser.step()
+        _settle(device)
+        times.append(time.perf_counter() - began)
+    return times[WARM_UP:]
+
+
+def _settle(device: torch.device) -> None:
+    """Wait for a GPU to finish what it was given."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _in_a_process(folder: Path, steps: int) -> Cost:
+    command = [sys.executable, "-m", "deconfound.training.cost", str(folder.resolve()), "--steps", str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise RunError(f"the cost of {folder} could not be measured: {reason.removeprefix('deconfound: ')}")
+    return Cost(**json.loads(done.stdout))
+
+
+def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, nn.Module] | None, steps: int) -> Cost:
+    import torch
+
+    from deconfound.runs.run import build_method, load_data, narrow
+
+    train, threads = run.spec.train, torch.get_num_threads()
+    # no checksum of all rows: reading them would count as memory, and only their form matters here
+    data = narrow(load_data(run.spec.data) if dataset is None else dataset, run.spec.data).development()
+    if data.modalities != run.modalities or data.task != run.task:
+        raise RunError(f"{data.name} has another form than the data that {run.path} was trained on")
+    torch.set_num_threads(train.threads or threads)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            method = build_method(run.spec, data.modalities, data.task, encoders)
+            return _cost(method, data, train, steps)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _cost(method: Method, data: Dataset, train: TrainSpec, steps: int) -> Cost:
+    import torch
+
+    parameters = sum(parameter.numel() for parameter in method.parameters())
+    flops = forward_flops(method, data.batch(range(1)))
+    device = _device(train.accelerator)
+    method = method.to(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    size = min(train.batch_size, len(data.rows("train")))
+    batch = data.batch(torch.arange(size)).to(device)
+    rates = {"rate": train.learning_rate, "decay": train.weight_decay, "clip": train.clip}
+    seconds = statistics.median(step_times(method, batch, steps, **rates))
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return Cost(parameters, flops, seconds, size, steps, _peak(device), name, torch.get_num_threads())
+
+
+def _device(accelerator: str) -> torch.device:
+    """Where a run trains: the GPU for "auto" if there is one."""
+    import torch
+
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if accelerator == "mps" else "cpu")
+
+
+def _peak(device: torch.device) -> int:
+    """Bytes; of the process where its operating system tells, else the peak that a parent process may have left in it."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m deconfound.training.cost", description="Print the cost of a run as JSON."
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--steps", type=int, default=20)
+    given = parser.parse_args()
+    from deconfound.errors import DeconfoundError
+    from deconfound.runs.run import Run
+
+    try:
+        print(json.dumps(asdict(_measure(Run.open(given.run), None, None, given.steps))))
+    except DeconfoundError as error:
+        sys.exit(f"deconfound: {error}")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,123 @@
+"""`Learner`: the one adapter between a `Method` and the training engine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch
+from deconfound.errors import RunError
+from deconfound.method import Loss, Method
+from deconfound.runs.spec import TrainSpec
+from deconfound.training.loaders import ShuffledRows, mix, ordered_loader, several, train_loader
+
+SELECTION = "valid/risk"
+"""What early stopping and the best checkpoint watch: the mean risk of the task over the validation rows."""
+
+
+class Learner(LightningModule):
+    """Runs a method's loss under AdamW with warm-up and cosine decay, and logs the mean of every term once per epoch.
+
+    All randomness of a step is a function of (seed, step), so that a resumed run repeats an uninterrupted one bit for bit.
+
+    Args:
+        method: what is trained.
+        dataset: training and validation rows, as `Dataset.development` gives them.
+        train: optimiser settings.
+        seed: of the run.
+    """
+
+    def __init__(self, method: Method, dataset: Dataset, train: TrainSpec, seed: int) -> None:
+        super().__init__()
+        assert not dataset.test_splits, "a learner must not hold test rows"
+        self.method, self.dataset, self.train_spec, self.seed = method, dataset, train, seed
+        self.steps = train.epochs * len(ShuffledRows(dataset.rows("train"), train.batch_size, seed, 0, train.processes))
+        self._sums: dict[str, Tensor] = {}
+        self._batches = 0
+        self._risk: list[Tensor] = []
+        self._random: torch.Generator | None = None
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        size = self.train_spec.batch_size
+        asked = self.train_spec.environments_per_batch
+        together = asked or (several(self.dataset, size) if self.method.needs_environments else 0)
+        return train_loader(self.dataset, size, self.seed, self.global_rank, self.trainer.world_size, together)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))
+
+    def on_train_epoch_start(self) -> None:
+        place = (self.seed, self.current_epoch, -3)
+        torch.manual_seed(mix(*place, 0))
+        generator = torch.Generator().manual_seed(mix(*place, 1))
+        self.method.on_epoch_start(self.current_epoch, self.dataset, generator)
+
+    def on_after_backward(self) -> None:
+        assert self._random is not None, "there is no gradient without a training step"
+        self.method.after_backward(self._random)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        place = (self.seed, self.global_step, self.global_rank)
+        torch.manual_seed(mix(*place, 0))  # dropout knows only the global generator
+        if self._random is None or self._random.device != self.device:
+            self._random = torch.Generator(self.device)
+        self._random.manual_seed(mix(*place, 1))  # another stream, or noise would follow the dropout masks
+        loss = self.method.loss(batch, self.global_step / self.steps, self._random)
+        self._record(loss)
+        return loss.total
+
+    def _record(self, loss: Loss) -> None:
+        for name, value in {"total": loss.total, **loss.terms, **loss.monitors}.items():
+            value = value.detach().float()  # half precision would lose what it adds to a long sum
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._batches += 1
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means over all processes now: the engine's own logging comes after the checkpoint of the epoch, and a kill
+        between the two would leave the epoch out of the log for good.
+        """
+        reduce = self.trainer.strategy.reduce
+        means = {f"train/{name}": float(reduce(total / self._batches)) for name, total in self._sums.items()}
+        self._sums, self._batches = {}, 0
+        if not math.isfinite(means["train/total"]):
+            raise RunError(
+                f"the loss became {means['train/total']} in epoch {self.current_epoch}; "
+                "lower train.learning_rate or the weights of the method's terms"
+            )
+        rate = self.lr_schedulers().get_last_lr()[0]  # type: ignore[union-attr]
+        metrics = {**means, "train/learning_rate": float(rate), "epoch": self.current_epoch}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(metrics, step=self.global_step - 1)
+            logger.save()
+
+    def on_validation_epoch_start(self) -> None:
+        self.method.on_validation_start(self.dataset)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._risk.append(self.dataset.task.risk(self.method(batch).float(), batch.target))
+
+    def on_validation_epoch_end(self) -> None:
+        risk = torch.cat(self._risk).mean()
+        self._risk = []
+        self.log(SELECTION, risk, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+
+    def configure_optimizers(self) -> Any:
+        train = self.train_spec
+        parameters = [p for p in self.method.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(parameters, lr=train.learning_rate, weight_decay=train.weight_decay)
+        warmup = max(1, round(train.warmup * self.steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, warmup, self.steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def rate_at(step: int, warmup: int, steps: int) -> float:
+    """Share of the peak learning rate: linear up over `warmup` steps, then half a cosine down to 0 at `steps`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))

@@ -1,0 +1,178 @@
+"""`deconfound data`: what is written, what is printed, and that a failure leaves nothing behind."""
+
+import errno
+import json
+import pickle
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from deconfound.cli.data import app
+from deconfound.data import store
+from deconfound.data.store import check_store, open_store
+from deconfound.errors import DataError, DeconfoundError, SpecError, StoreError
+
+
+def corpus(rows=30):
+    generator = np.random.default_rng(0)
+    content = {}
+    for split in ("train", "valid", "test"):
+        content[split] = {
+            "id": [f"{split}{i // 5}$_${i}" for i in range(rows)],
+            "text": generator.normal(size=(rows, 4, 3)).astype(np.float32),
+            "audio": generator.normal(size=(rows, 2)).astype(np.float32),
+            "regression_labels": generator.uniform(-3, 3, rows),
+        }
+    content["train"]["text"][0, 1] = -np.inf
+    return content
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "made.pkl"
+    path.write_bytes(pickle.dumps(corpus()))
+    return path
+
+
+def call(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_import_check_describe(source, tmp_path):
+    out = tmp_path / "stores" / "made"
+    printed = call("import", source, "--format", "mmsa", "--out", out, "--name", "mine").output
+    assert f"wrote {out}: train 30, valid 30, test 30 rows" in printed
+    assert "text: masked 1 infinite steps" in printed
+    assert open_store(out).name == "mine"
+    assert "is sound: 90 rows" in call("check", out).output
+    assert json.loads(call("check", out, "--json").output)["checksum"] == check_store(out).checksum
+    described = call("describe", out, "--out", tmp_path / "made.svg").output
+    assert "text" in described
+    assert f"wrote {tmp_path / 'made.svg'}" in described
+    found = json.loads(call("describe", out, "--json", "--out", tmp_path / "made.html").output)
+    assert found["rows"] == {"train": 30, "valid": 30, "test": 30}
+    assert (tmp_path / "made.html").stat().st_size > 1000
+
+
+def test_import_prints_json(source, tmp_path):
+    out = tmp_path / "made"
+    found = json.loads(call("import", source, "--format", "mmsa", "--out", out, "--json").output)
+    assert found["store"] == str(out)
+    assert found["rows"] == {"train": 30, "valid": 30, "test": 30}
+    assert found["provenance"]["masks"]["text"]["infinite_steps"] == 1
+
+
+def test_import_of_a_table(tmp_path):
+    (tmp_path / "rows.csv").write_text(
+        "id,y,split\n" + "".join(f"r{i},{i},{'train' if i < 6 else 'valid'}\n" for i in range(9))
+    )
+    np.save(tmp_path / "a.npy", np.ones((9, 2)))
+    toml = 'manifest = "rows.csv"\n[target]\ncolumn = "y"\nkind = "regression"\n[split]\ncolumn = "split"\n'
+    (tmp_path / "t.toml").write_text(toml + '[modalities.a]\nfile = "a.npy"\n')
+    call("import", tmp_path / "t.toml", "--format", "table", "--out", tmp_path / "store")
+    dataset = open_store(tmp_path / "store")
+    assert (dataset.name, len(dataset)) == ("t", 9)
+
+
+def test_import_of_synthetic_data(tmp_path):
+    (tmp_path / "knobs.toml").write_text("rows = 40\nmodalities = 2\nseed = 3\n")
+    call("import", tmp_path / "knobs.toml", "--format", "synthetic", "--out", tmp_path / "store")
+    assert list(open_store(tmp_path / "store").signals) == ["m1", "m2"]
+    call("import", "default", "--format", "synthetic", "--out", tmp_path / "default")
+    assert len(open_store(tmp_path / "default").splits["train"]) == 2000
+    (tmp_path / "knobs.toml").write_text("rwos = 40\n")
+    with pytest.raises(SpecError, match="did you mean 'rows'"):
+        call("import", tmp_path / "knobs.toml", "--format", "synthetic", "--out", tmp_path / "bad")
+
+
+@pytest.mark.parametrize("layout", ["mmsa", "table", "synthetic"])
+def test_missing_source(tmp_path, layout):
+    with pytest.raises(DataError, match="No such file") as caught:
+        call("import", tmp_path / "none", "--format", layout, "--out", tmp_path / "store")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_store_is_kept_and_the_source_not_read(tmp_path):
+    (tmp_path / "store").mkdir()
+    with pytest.raises(StoreError, match="exists already"):
+        call("import", tmp_path / "none.pkl", "--format", "mmsa", "--out", tmp_path / "store")
+
+
+def test_check_finds_a_flipped_byte(source, tmp_path):
+    out = tmp_path / "store"
+    call("import", source, "--format", "mmsa", "--out", out)
+    data = bytearray((out / "data.safetensors").read_bytes())
+    data[-1] ^= 1
+    (out / "data.safetensors").write_bytes(bytes(data))
+    with pytest.raises(StoreError, match="checksum"):
+        call("check", out)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("where", ["mkdtemp", "replace"])
+def test_a_disk_that_refuses_leaves_nothing_behind(source, tmp_path, monkeypatch, code, where):
+    def refuse(*_, **__):
+        raise OSError(code, "refused for this test")
+
+    monkeypatch.setattr(store.tempfile if where == "mkdtemp" else store.os, where, refuse)
+    with pytest.raises(StoreError, match=r"cannot write .*refused for this test"):
+        call("import", source, "--format", "mmsa", "--out", tmp_path / "out" / "store")
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_file_where_the_folder_should_be(source, tmp_path):
+    with pytest.raises(StoreError, match="cannot write"):
+        call("import", source, "--format", "mmsa", "--out", source / "store")
+
+
+def test_a_disk_that_fills_up_while_writing(source, tmp_path):
+    """A real short write: the process may not make files longer than 1 kB, so the store's arrays do not fit."""
+    program = (
+        "import resource, sys\nimport deconfound.cli.data, torch, safetensors.torch\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))\n"
+        "from deconfound.cli.app import main\n"
+        "main(['data', 'import', sys.argv[1], '--format', 'mmsa', '--out', sys.argv[2]])\n"
+    )
+    assert hasattr(resource, "RLIMIT_FSIZE")
+    command = [sys.executable, "-c", program, str(source), str(tmp_path / "out" / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("deconfound: cannot write")
+    assert done.stderr.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_malicious_pickle_is_one_line_and_runs_nothing(tmp_path):
+    class Touch:
+        def __reduce__(self):
+            import os
+
+            return (os.system, (f"touch {tmp_path}/ran",))
+
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps({"train": Touch()}))
+    with pytest.raises(DeconfoundError, match=r"posix\.system") as caught:
+        call("import", tmp_path / "bad.pkl", "--format", "mmsa", "--out", tmp_path / "store")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["import"], ["check"], ["describe"]])
+def test_help_teaches_with_an_example(command):
+    printed = CliRunner().invoke(app, [*command, "--help"]).output
+    assert "deconfound data" in printed
+
+
+def test_help_loads_no_torch():
+    program = (
+        "import sys\nimport deconfound.cli.data\nassert 'torch' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

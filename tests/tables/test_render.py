@@ -1,0 +1,123 @@
+"""Tables as text: digits, marks, escapes, the three formats and the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from deconfound.cli import table as cli_table
+from deconfound.errors import SpecError
+from deconfound.tables import to_latex, to_markdown
+from deconfound.tables.render import decimals, escape_latex, escape_markdown, number
+from support.table_runs import FEW, grid, one, rows_of_csv, write_run
+
+
+@pytest.mark.parametrize(
+    ("half", "value", "digits", "text"),
+    [
+        (0.0203, 0.31234, 3, "0.312"),
+        (0.0354, 0.31234, 3, "0.312"),
+        (0.0355, 0.31234, 2, "0.31"),
+        (0.0041, 0.31234, 3, "0.312"),
+        (0.0098, 0.31234, 3, "0.312"),
+        (1.2, 12.345, 1, "12.3"),
+        (120.0, -1234.0, -1, "−1230"),
+        (60.0, 1234.0, -1, "1230"),
+        (None, 0.0012345, 5, "0.00123"),
+        (0.0, 1234.5, -1, "1230"),
+        (None, 0.0, 2, "0.00"),
+    ],
+)
+def test_a_value_ends_where_its_interval_does(half: float | None, value: float, digits: int, text: str) -> None:
+    assert decimals(half, value) == digits
+    assert number(value, digits) == text
+
+
+def test_zero_has_no_sign() -> None:
+    assert number(-0.0004, 2) == "0.00"
+
+
+def test_cells_can_show_intervals_and_differences(tmp_path: Path) -> None:
+    table = one(grid(tmp_path, {"erm": 0.5, "cmir": 0.3}))
+    cmir = to_markdown(table, "difference").splitlines()[3]
+    assert cmir.startswith("| cmir | 4 | **−0.1")
+    assert "\\[−" in cmir
+    assert "Method − erm over common seeds" in to_markdown(table, "difference")
+    assert "[" in to_latex(table, "interval").splitlines()[9]
+    assert "±" not in to_markdown(table, "interval")
+
+
+def test_markdown_is_one_table_and_says_what_must_be_known(tmp_path: Path) -> None:
+    text = to_markdown(one(grid(tmp_path, {"erm": 0.5, "cmir": 0.3, "a|b_*": 0.3})))
+    lines = text.splitlines()
+    assert [line.count(" | ") for line in lines[:1] + lines[2:5]] == [3] * 4
+    assert "| a\\|b\\_\\* | 4 |" in text
+    for said in ("protocol regression", "Selection: runs as given", "Seeds: 0, 1, 2, 3.", "baseline erm", "Holm"):
+        assert said in text
+    assert "Test: paired t-test over seeds and rows, two-sided, α = 0.05." in text
+
+
+def test_latex_is_booktabs_with_nothing_left_to_escape(tmp_path: Path) -> None:
+    text = to_latex(one(grid(tmp_path, {"erm": 0.5, "50%_#{}~^\\": 0.3}), metrics=("mse", "corr")))
+    for word in (r"\toprule", r"\midrule", r"\bottomrule", r"\cmidrule(lr){3-4} \cmidrule(lr){5-6}", r"\textbf{"):
+        assert word in text
+    assert r"50\%\_\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{} & 4" in text
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert [line.replace(r"\&", "").count("&") for line in body[1:]] == [5] * 3
+    assert text.isascii()
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_escapes() -> None:
+    assert escape_markdown("a|b\n*c*_[x]<y>`z`") == "a\\|b \\*c\\*\\_\\[x\\]\\<y\\>\\`z\\`"
+    assert escape_latex("a_b & 5% ± $x$ <é>") == r"a\_b \& 5\% $\pm$ \$x\$ \textless{}é\textgreater{}"
+
+
+def test_csv_is_in_full_precision_and_never_percent(tmp_path: Path) -> None:
+    paths = grid(tmp_path, {"erm": 0.5, "cmir": 0.3}, protocol="classification")
+    table = one(paths)
+    found = rows_of_csv(table)
+    assert len(found) == 4
+    first = table.lines[0].cells[0]
+    assert float(found[0]["mean"]) == first.spread.mean
+    assert first.interval is not None
+    assert float(found[0]["high"]) == first.interval.high
+    assert all(0 <= float(row["mean"]) <= 1 for row in found)
+    assert {row["protocol"] for row in found} == {"classification"}
+    assert found[2]["baseline"] == "erm"
+    assert float(found[2]["p_corrected"]) >= float(found[2]["p"])
+
+
+def command(*words: object) -> object:
+    app = typer.Typer()
+    app.command()(cli_table.table)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_the_command_prints_and_writes(tmp_path: Path) -> None:
+    paths = grid(tmp_path, {"erm": 0.5, "cmir": 0.3}, seeds=2)
+    options = ("--resamples", FEW, "--metric", "mae", "--scenario", "test-flip")
+    done = command(*paths, *options)
+    assert done.exit_code == 0, done.output  # type: ignore[attr-defined]
+    assert done.output.startswith("| Method | Seeds | mae test-flip ↓ |")  # type: ignore[attr-defined]
+    done = command(*paths, *options, "--format", "latex", "--out", tmp_path / "t.tex")
+    assert f"wrote {tmp_path / 't.tex'}" in done.output  # type: ignore[attr-defined]
+    assert (tmp_path / "t.tex").read_text().startswith(r"\begin{table}")
+
+
+def test_two_protocols_do_not_share_a_csv(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / "a"), write_run(tmp_path / "b", protocol="mag-nonzero", dataset="Mosi")]
+    done = command(*paths, "--format", "csv", "--resamples", FEW)
+    assert isinstance(done.exception, SpecError)  # type: ignore[attr-defined]
+    assert "give --out FILE.csv" in str(done.exception)  # type: ignore[attr-defined]
+    command(*paths, "--format", "csv", "--resamples", FEW, "--out", tmp_path / "t.csv")
+    files = sorted(path.name for path in tmp_path.glob("*.csv"))
+    assert [name.split("-")[1] for name in files] == ["made", "mosi"]
+    for name in files:
+        text = (tmp_path / name).read_text()
+        assert len({row["protocol"] for row in csv.DictReader(io.StringIO(text))}) == 1

@@ -1,0 +1,293 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from deconfound.api import fit
+from deconfound.data.task import Task
+from deconfound.errors import DataError, RunError, SpecError
+from deconfound.runs import checkpoint
+from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.runs.csv_log import HEADER, read_curves
+from deconfound.runs.run import Run
+from deconfound.training.csv_logger import CurveLog
+from deconfound.training.train import train_run
+from support.small import FAST, small_data, small_run, small_spec, tiny
+
+LONG = {**FAST, "epochs": 12, "patience": 100}
+
+
+def start(out: Path) -> subprocess.Popen[bytes]:
+    """Train in a process of its own, as the command line does."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from support.small import small_run\n"
+        "import signal, time, deconfound.training.learner as learner\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have had it ignored\n"
+        "end = learner.Learner.on_validation_epoch_end\n"
+        "learner.Learner.on_validation_epoch_end = lambda self: (time.sleep(0.1), end(self))[1]\n"
+        "try:\n"
+        f"    small_run({str(out)!r}, train={LONG!r}, method='cmir')\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+
+
+def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return read_checkpoint(run / "checkpoints" / f"{name}.safetensors")["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "whole"
+    small_run(out, train=LONG, method="cmir")
+    return out
+
+
+@pytest.mark.parametrize(("how", "epochs"), [(signal.SIGKILL, 1), (signal.SIGKILL, 4), (signal.SIGINT, 6)])
+def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, undisturbed, how, epochs):
+    out = tmp_path / "run"
+    process = start(out)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_curves(out / "log.csv")}) >= epochs:
+            break
+        time.sleep(0.01)
+    process.send_signal(how)
+    assert process.wait(60) == (130 if how == signal.SIGINT else -how)
+    assert not (out / "done.json").exists()
+    small_run(out, train=LONG, method="cmir")
+    for name in ("last", "best"):
+        ours, whole = weights(out, name), weights(undisturbed, name)
+        assert ours.keys() == whole.keys()
+        assert all(torch.equal(ours[key], whole[key]) for key in whole)
+    assert (out / "log.csv").read_text() == (undisturbed / "log.csv").read_text()
+    done, expected = Run.open(out).done, Run.open(undisturbed).done
+    assert {**done, "seconds": 0} == {**expected, "seconds": 0}
+
+
+def test_a_finished_run_is_returned_untouched(undisturbed):
+    files = [path for path in undisturbed.rglob("*") if path.is_file() and path.name != ".lock"]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    small_run(undisturbed, train=LONG, method="cmir")
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_every_term_of_every_epoch_is_logged(undisturbed):
+    rows = read_curves(undisturbed / "log.csv")
+    terms = {f"{row['split']}/{row['term']}" for row in rows}
+    assert {"valid/risk", "train/total", "train/learning_rate"} <= terms
+    assert {"train/prediction", "train/invariance", "train/decorrelation", "train/reconstruction"} <= terms
+    for term in terms:
+        assert [row["epoch"] for row in rows if f"{row['split']}/{row['term']}" == term] == list(range(12))
+
+
+def test_the_best_epoch_is_the_lowest_validation_risk(undisturbed):
+    risks = [row["value"] for row in read_curves(undisturbed / "log.csv") if row["term"] == "risk"]
+    done = Run.open(undisturbed).done
+    assert done["best_risk"] == min(risks)
+    assert done["best_epoch"] == risks.index(min(risks))
+    data = small_data()
+    batch = data.batch("valid")
+    with torch.no_grad():
+        risk = data.task.risk(Run.open(undisturbed).method()(batch), batch.target).mean()
+    assert float(risk) == pytest.approx(min(risks), rel=1e-5)
+
+
+def test_training_never_holds_a_test_row(tmp_path, monkeypatch):
+    from deconfound.methods.erm import ERM
+
+    seen: set[int] = set()
+    loss = ERM.loss
+
+    def spy(self, batch, progress, generator):
+        seen.update(batch.ids.tolist())
+        return loss(self, batch, progress, generator)
+
+    monkeypatch.setattr(ERM, "loss", spy)
+    data = small_data()
+    fit(data, "erm", out=tmp_path / "r", train=FAST, progress=False)
+    assert seen == set(data.rows("train"))
+
+
+def test_seeds_change_the_result_and_are_repeatable(tmp_path):
+    runs = [small_run(tmp_path / str(i), seed=seed) for i, seed in enumerate((0, 0, 1))]
+    risks = [run.done["best_risk"] for run in runs]
+    assert risks[0] == risks[1] != risks[2]
+
+
+def test_another_specification_or_other_data_are_refused(tmp_path):
+    small_run(tmp_path / "r")
+    with pytest.raises(RunError, match=r"another specification \(train.epochs is 3 here and 4 there\)"):
+        small_run(tmp_path / "r", train={**FAST, "epochs": 4})
+    fit(tiny(), "erm", out=tmp_path / "own", train=FAST, progress=False)
+    with pytest.raises(RunError, match="begun on other data"):
+        fit(tiny(n=24), "erm", out=tmp_path / "own", train=FAST, progress=False)
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match=r"it holds 'thesis\.tex'"):
+        small_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
+    from deconfound.io.lock import sole_writer
+
+    with sole_writer(tmp_path), pytest.raises(RunError, match="another process"), sole_writer(tmp_path):
+        pass
+
+
+def test_an_infinite_loss_stops_with_advice(tmp_path):
+    huge = tiny(signals=tiny().signals, target=torch.full((12,), 1e30))
+    with pytest.raises(RunError, match=r"lower train\.learning_rate"):
+        fit(huge, "erm", out=tmp_path / "r", train=FAST, progress=False)
+
+
+def test_missing_splits_and_data_are_told(tmp_path):
+    with pytest.raises(DataError, match="no split 'valid'"):
+        fit(tiny(splits=("train", "test")), "erm", out=tmp_path / "r", progress=False)
+    with pytest.raises(SpecError, match="data is missing"):
+        small_run(tmp_path / "q", data={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": {"hidden": 8, "encoders": {"m1": "cnn"}}}, "the encoder 'cnn' needs"),
+        ({"backbone": {"hidden": 8, "encoders": {"m9": "mlp"}}}, "there is no modality 'm9'"),
+        ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' cannot be had here"),
+        ({"train": {**FAST, "devices": 5}}, r"train\.devices = 5, nodes = 1: 64 training rows in batches of 16"),
+    ],
+)
+def test_a_mistake_leaves_no_folder_bound_to_it(tmp_path, changes, message):
+    with pytest.raises(SpecError, match=message):
+        small_run(tmp_path / "r", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_protocol_that_does_not_fit_is_told_before_training(tmp_path):
+    odd = tiny(task=Task.regression(protocol="classification"))
+    with pytest.raises(DataError, match="judges classification, the task is regression"):
+        fit(odd, "erm", out=tmp_path / "r", train=FAST, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that is asked for")
+def test_a_device_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(SpecError, match=r"train\.accelerator = 'gpu'.*cannot be had here"):
+        small_run(tmp_path / "r", train={**FAST, "accelerator": "gpu"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_seed_replaced_in_a_copy_is_checked(tmp_path):
+    with pytest.raises(SpecError, match=r"^seed = 2147483648"):
+        train_run(small_spec().model_copy(update={"seed": 2**31}), tmp_path / "r", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
+    out, seen, write = tmp_path / "r", [], checkpoint.write_checkpoint
+
+    def spy(tree, path):
+        if path.name.startswith("last"):
+            terms = {row["term"] for row in read_curves(out / "log.csv") if row["epoch"] == tree["epoch"]}
+            seen.append({"risk", "total", "learning_rate"} <= terms)
+        return write(tree, path)
+
+    monkeypatch.setattr(checkpoint, "write_checkpoint", spy)
+    small_run(out)
+    assert seen == [True] * FAST["epochs"]
+
+
+def test_two_processes_train_one_run(tmp_path):
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from support.small import FAST, small_run\n"
+        f"run = small_run({str(tmp_path / 'r')!r}, train={{**FAST, 'devices': 2}}, method='cmir')\n"
+        "assert run.done['epochs'] == 3\n"
+    )
+    file = tmp_path / "two.py"
+    file.write_text(script)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sync_dist" not in done.stderr
+    rows = read_curves(tmp_path / "r" / "log.csv")
+    assert [(row["step"], row["epoch"]) for row in rows if row["term"] == "total"] == [(1, 0), (3, 1), (5, 2)]
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
+    run = small_run(tmp_path / "r")
+    best = run.path / "checkpoints" / "best.safetensors"
+    other = small_run(tmp_path / "o", data={"synthetic": {"rows": 64, "modalities": 2}})
+    best.write_bytes((other.path / "checkpoints" / "best.safetensors").read_bytes())
+    with pytest.raises(RunError, match="does not fit its specification"):
+        run.method()
+    best.write_bytes(best.read_bytes()[:-3])
+    with pytest.raises(RunError, match="damaged"):
+        run.method()
+
+
+def test_a_run_that_is_not_one_is_refused(tmp_path):
+    with pytest.raises(RunError, match="does not exist"):
+        Run.open(tmp_path / "none")
+    with pytest.raises(RunError, match="is not a run"):
+        Run.open(tmp_path)
+    run = small_run(tmp_path / "r")
+    (run.path / "done.json").write_text("{")
+    with pytest.raises(RunError, match=r"done\.json is damaged"):
+        run.method()
+    (run.path / "environment.json").write_text("{}")
+    with pytest.raises(RunError, match="is damaged"):
+        Run.open(run.path)
+
+
+def test_the_environment_is_captured(tmp_path):
+    run = small_run(tmp_path / "r")
+    assert {"python", "torch", "lightning", "deconfound"} <= set(run.environment["versions"])
+    assert run.environment["data"]["checksum"] == small_data().checksum
+    assert json.loads((run.path / "spec.json").read_text())["method"]["name"] == "erm"
+
+
+def test_own_modules_serve_as_encoders(tmp_path):
+    class Mean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 5)
+
+        def forward(self, values, mask):
+            return self.layer(values.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))
+
+    run = fit(tiny(), "erm", out=tmp_path / "r", train=FAST, encoders={"text": Mean()}, progress=False)
+    with pytest.raises(RunError, match="pass encoders="):
+        run.method()
+    batch = tiny().batch("test")
+    first, second = (run.method({"text": Mean()})(batch) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_the_curve_log_drops_what_will_be_trained_again(tmp_path):
+    path = tmp_path / "log.csv"
+    log = CurveLog(path)
+    for epoch in range(3):
+        log.log_metrics({"train/total": 0.1 * epoch, "epoch": epoch, "noise": 1}, step=epoch)
+    with path.open("a") as file:
+        file.write("3,3,tra")
+    assert [row["epoch"] for row in read_curves(path)] == [0, 1, 2]
+    CurveLog(path, keep_epochs=1)
+    assert path.read_text() == ",".join(HEADER) + "\n0,0,train,total,0.0\n"
+    path.write_text("a,b\n")
+    with pytest.raises(RunError, match="not a log"):
+        read_curves(path)
+
+
+def test_a_specification_needs_no_data_until_it_trains():
+    assert small_spec(data={}).data.store is None
