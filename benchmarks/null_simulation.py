@@ -28,8 +28,8 @@ from deconfound.runs.run import load_data
 from deconfound.runs.spec import Spec
 from deconfound.statistics import FORMS, corrected, resample, weighted
 from deconfound.tables import Settings
-from deconfound.tables.judge import judge
-from deconfound.tables.measure import Measured
+from deconfound.tables.judge import compare_methods
+from deconfound.tables.measure import ColumnValues
 from deconfound.training.train import train_run
 
 BASELINE = "erm 0"
@@ -88,8 +88,8 @@ def table_judge(pool: Pool, settings: Settings, *, higher_is_better: bool, again
             for label, runs in zip(labels, deal, strict=True)
             for seed, run in enumerate(runs.tolist())
         }
-        found = Measured(values, drawn, pool.errors.shape[1], pool.errors.shape[1], "rows")
-        cells = judge(found, labels, BASELINE, settings, higher_is_better=higher_is_better)
+        found = ColumnValues(values, drawn, pool.errors.shape[1], pool.errors.shape[1], "rows")
+        cells = compare_methods(found, labels, BASELINE, settings, higher_is_better=higher_is_better)
         if against == "best":
             return sum(cell.mark == "worse" for cell in cells.values()), len(labels) - 1
         return sum(bool(cell.verdict) for cell in cells.values()), len(labels) - 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deconfound.augmentation import Augmentation
-from deconfound.compose import Composed, PenaltyWarning
+from deconfound.compose import PenaltyWarning, RegularizedMethod
 from deconfound.errors import DataError, SpecError
 from deconfound.method import Method
 from deconfound.methods.cmir import CmIR
@@ -33,9 +33,9 @@ def erm() -> ERM:
     return ERM(Backbone.build(DATA.modalities, DATA.task, hidden=4, dropout=0.0))
 
 
-def joined(method: Method, *augmentations: Augmentation, **knobs: float) -> Composed:
+def joined(method: Method, *augmentations: Augmentation, **knobs: float) -> RegularizedMethod:
     penalty = VREx(method.backbone, 2, **knobs)
-    return Composed(method, {"vrex": penalty}, {str(n): a for n, a in enumerate(augmentations)})
+    return RegularizedMethod(method, {"vrex": penalty}, {str(n): a for n, a in enumerate(augmentations)})
 
 
 class Twice(Augmentation):
@@ -68,7 +68,7 @@ def test_the_weight_grows_over_the_first_steps(progress: float, share: float) ->
     torch.testing.assert_close(loss.total, plain.total + share * 7 * variance)
     torch.testing.assert_close(loss.terms["prediction"], plain.terms["prediction"])
     assert float(loss.monitors["vrex/computed"]) == 1
-    assert joined(method, weight=7.0, ramp=0.0).penalties["vrex"].grown(0.0) == 7.0
+    assert joined(method, weight=7.0, ramp=0.0).penalties["vrex"].current_weight(0.0) == 7.0
 
 
 def test_it_predicts_as_the_method_itself() -> None:
@@ -82,7 +82,7 @@ def test_it_predicts_as_the_method_itself() -> None:
 
 def test_batches_of_several_environments_are_asked_for_where_there_is_a_penalty() -> None:
     assert joined(erm()).needs_environments
-    assert not Composed(erm(), {}, {"twice": Twice(0.5, 1.0)}).needs_environments
+    assert not RegularizedMethod(erm(), {}, {"twice": Twice(0.5, 1.0)}).needs_environments
 
 
 def test_training_rows_of_one_environment_are_refused() -> None:
@@ -92,12 +92,12 @@ def test_training_rows_of_one_environment_are_refused() -> None:
     with pytest.raises(DataError, match="vrex: the training rows of tiny are of one environment; name columns") as told:
         composed.check(alone.development())
     assert "\n" not in str(told.value)
-    Composed(erm(), {}, {}).check(alone.development())
+    RegularizedMethod(erm(), {}, {}).check(alone.development())
 
 
 def test_a_batch_of_one_environment_has_no_penalty_and_says_so_once(recwarn) -> None:
     method = erm()
-    composed = Composed(method, {"dann": DANN(method.backbone, 2, ramp=0.0)}, {})
+    composed = RegularizedMethod(method, {"dann": DANN(method.backbone, 2, ramp=0.0)}, {})
     alone = BATCH.select(torch.nonzero(BATCH.env == 0).squeeze(1))
     composed.eval().loss(alone, 0.5, seed())
     assert not recwarn.list, "only training warns"
@@ -129,7 +129,7 @@ def test_weighted_batches_make_one_loss() -> None:
 def test_all_batches_of_a_step_meet_the_same_noise_and_the_next_step_another() -> None:
     torch.manual_seed(0)
     method = Dicing(Backbone.build(DATA.modalities, DATA.task, hidden=4, dropout=0.0))
-    composed, generator = Composed(method, {}, {"twice": Twice(0.25, 0.0)}), seed()
+    composed, generator = RegularizedMethod(method, {}, {"twice": Twice(0.25, 0.0)}), seed()
     first, second = (float(composed.loss(BATCH, 0.5, generator).monitors["noise"]) for _ in range(2))
     one = seed()
     assert [first, second] == pytest.approx([float(torch.rand((), generator=one)) for _ in range(2)])
@@ -162,7 +162,7 @@ def test_a_run_with_all_of_them_logs_each_term_and_is_read_again(tmp_path) -> No
     assert {row["value"] for row in log if row["term"].endswith("/computed")} == {1.0}
     assert 0 < next(row["value"] for row in log if row["term"] == "dann") < 3
     again = Run.open(tmp_path / "run").method()
-    assert isinstance(again, Composed)
+    assert isinstance(again, RegularizedMethod)
     share = again.penalties["group-dro"].share
     assert float(share.sum()) == pytest.approx(1)
     assert float(share.std()) > 0, "what GroupDRO learned of the environments is kept"

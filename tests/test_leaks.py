@@ -30,11 +30,11 @@ def test_training_writes_validation_records_only_and_each_opening_of_test_rows_i
     run = small_run(tmp_path / "r")
     assert set(run.records()["split"]) == {"valid"}
     assert [path.name for path in (run.path / "predictions").iterdir()] == ["valid.npz"]
-    assert not (run.path / "openings.jsonl").exists()
+    assert not (run.path / "test_access.jsonl").exists()
     run.evaluate([Scenario("valid", "valid"), Scenario("test-flip", "test-flip")])
     run.evaluate([Scenario("test-flip", "test-flip")])
     run.evaluate([Scenario("zero", "test-zero")])
-    openings = [json.loads(line) for line in (run.path / "openings.jsonl").read_text().splitlines()]
+    openings = [json.loads(line) for line in (run.path / "test_access.jsonl").read_text().splitlines()]
     assert [opening["scenarios"] for opening in openings] == [["test-flip"], ["zero"]]
 
 

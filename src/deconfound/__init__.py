@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deconfound.api import evaluate, fit
     from deconfound.augmentation import Augmentation
-    from deconfound.compose import Composed
+    from deconfound.compose import RegularizedMethod
     from deconfound.corruption import Corruption
     from deconfound.data.dataset import Dataset
     from deconfound.data.signal import Batch, Signal
@@ -35,7 +35,7 @@ _HOME = {
     "Augmentation": "deconfound.augmentation",
     "Backbone": "deconfound.nn.backbone",
     "Batch": "deconfound.data.signal",
-    "Composed": "deconfound.compose",
+    "RegularizedMethod": "deconfound.compose",
     "Corruption": "deconfound.corruption",
     "Dataset": "deconfound.data.dataset",
     "Loss": "deconfound.method",
@@ -65,13 +65,13 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "Batch",
-    "Composed",
     "Corruption",
     "Dataset",
     "Loss",
     "Method",
     "Modality",
     "Penalty",
+    "RegularizedMethod",
     "Run",
     "Scenario",
     "Search",

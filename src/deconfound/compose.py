@@ -1,4 +1,4 @@
-"""`Composed`: any method with penalties over environments and augmentations of its batches."""
+"""`RegularizedMethod`: any method with penalties over environments and augmentations of its batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PenaltyWarning(RuntimeWarning):
     """A penalty could not be computed."""
 
 
-class Wrapped(Method):
+class MethodWrapper(Method):
     """Base of methods around another one, `inner`, which predicts and is told what happens in training."""
 
     def __init__(self, inner: Method) -> None:
@@ -52,8 +52,8 @@ class Wrapped(Method):
     def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
         return self.inner.reconstruct(parts)
 
-    def notes(self) -> tuple[str, ...]:
-        return self.inner.notes()
+    def summary_lines(self) -> tuple[str, ...]:
+        return self.inner.summary_lines()
 
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         self.inner.on_epoch_start(epoch, development, generator)
@@ -65,7 +65,7 @@ class Wrapped(Method):
         self.inner.after_backward(generator)
 
 
-class Composed(Wrapped):
+class RegularizedMethod(MethodWrapper):
     """Predicts as `inner`; its loss is the inner one on augmented batches plus the weighted penalties.
 
     A batch with rows of one environment alone has no penalty: a `PenaltyWarning` says so once, and the monitor
@@ -125,14 +125,14 @@ class Composed(Wrapped):
         total, terms, monitors = loss.total, dict(loss.terms), dict(loss.monitors)
         for name, penalty in zip(self._names, self.penalties.values(), strict=True):
             assert isinstance(penalty, Penalty)
-            value = penalty(loss, batch) if several else sum_of_nothing(penalty, loss)
-            total = total + penalty.grown(progress) * value
+            value = penalty(loss, batch) if several else zero_touching_parameters(penalty, loss)
+            total = total + penalty.current_weight(progress) * value
             terms[name] = value
             monitors[f"{name}/computed"] = loss.total.new_tensor(float(several))
         return Loss(total, terms, loss.risks, loss.features, loss.output, monitors)
 
 
-class Preset(Wrapped):
+class Preset(MethodWrapper):
     """Base of methods that are another method with chosen arguments: a subclass has a constructor and nothing else."""
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
@@ -166,6 +166,6 @@ def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
     return Loss(*both, first.features, first.output, monitors)
 
 
-def sum_of_nothing(penalty: Penalty, loss: Loss) -> Tensor:
+def zero_touching_parameters(penalty: Penalty, loss: Loss) -> Tensor:
     """() zero that every parameter of the penalty takes part in, so that processes which train together agree."""
     return sum((p.sum() * 0 for p in penalty.parameters()), loss.total.new_zeros(()))

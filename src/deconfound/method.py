@@ -116,7 +116,7 @@ class Method(nn.Module, ABC):
         For what is decided on these rows, such as which of several predictions to give. It belongs in buffers.
         """
 
-    def notes(self) -> tuple[str, ...]:
+    def summary_lines(self) -> tuple[str, ...]:
         """Sentences about what the method found in the data and decided by itself; kept with the run and printed."""
         return ()
 

@@ -13,7 +13,7 @@ from deconfound.data.signal import Batch, EncodedBatch, Signal
 from deconfound.method import Method
 from deconfound.method_names import PLAIN, inner_name
 from deconfound.nn.backbone import Backbone
-from deconfound.registry import make, resolve
+from deconfound.registry import build, validate_arguments
 
 
 def _arguments(given: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def _arguments(given: str | Mapping[str, Any]) -> dict[str, Any]:
 def _filled(given: str | dict[str, Any]) -> str | dict[str, Any]:
     """A table with all arguments of the method."""
     name = inner_name(given)
-    return given if given == PLAIN else {"name": name, **resolve("methods", name, _arguments(given))}
+    return given if given == PLAIN else {"name": name, **validate_arguments("methods", name, _arguments(given))}
 
 
 PredictOn = Literal["clean", "noisy", "both"]
@@ -40,7 +40,7 @@ def make_inner(given: str | Mapping[str, Any], backbone: Backbone) -> Method:
     Raises:
         SpecError: an unknown name or argument, or a method that this backbone does not suit.
     """
-    return make("methods", inner_name(given), backbone, **_arguments(given))
+    return build("methods", inner_name(given), backbone, **_arguments(given))
 
 
 def encoded_views(

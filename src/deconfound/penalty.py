@@ -54,7 +54,7 @@ class Penalty(nn.Module, ABC):
         values, present = torch.cat([loss.features[name] for name in self.widths], 1), torch.cat(here, 1)
         return values.masked_fill(~present, 0), present
 
-    def grown(self, progress: float) -> float:
+    def current_weight(self, progress: float) -> float:
         """The weight at this share of the steps."""
         return self.weight * warm_up(progress, self.ramp)
 
@@ -68,9 +68,9 @@ def make_penalties(given: Mapping[str, Mapping[str, Any]], backbone: Backbone, e
     Raises:
         SpecError: an unknown name or argument.
     """
-    from deconfound.registry import make
+    from deconfound.registry import build
 
-    return {name: make("penalties", name, backbone, environments, **knobs) for name, knobs in given.items()}
+    return {name: build("penalties", name, backbone, environments, **knobs) for name, knobs in given.items()}
 
 
 def several_environments(env: Tensor) -> bool:

@@ -51,7 +51,7 @@ def _own(kind: str) -> set[str]:
     return {module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__)}
 
 
-def find(kind: str, name: str) -> type[Any]:
+def get_class(kind: str, name: str) -> type[Any]:
     """The class of a component.
 
     Raises:
@@ -91,13 +91,13 @@ def arguments(component: type[Any]) -> type[BaseModel]:
     return create_model(component.__name__, __config__=config, **fields)
 
 
-def resolve(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def validate_arguments(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments of a component: the given ones checked, the others at their default.
 
     Raises:
         SpecError: an unknown name, or an argument that is misspelt, missing or out of range.
     """
-    model = arguments(find(kind, name))
+    model = arguments(get_class(kind, name))
     try:
         return model(**given).model_dump()
     except ValidationError as error:
@@ -126,6 +126,6 @@ def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
     return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def make(kind: str, name: str, *positional: Any, **given: Any) -> Any:
+def build(kind: str, name: str, *positional: Any, **given: Any) -> Any:
     """Construct a component by name with checked arguments."""
-    return find(kind, name)(*positional, **resolve(kind, name, given))
+    return get_class(kind, name)(*positional, **validate_arguments(kind, name, given))

@@ -131,7 +131,7 @@ def test_the_command_measures_a_store_and_a_run(tmp_path: Path, capsys: pytest.C
     assert {each["modality"] for each in shown["contributions"]} == set(run.modalities)
     assert len(shown["conflicts"]) == len(list(combinations(run.modalities, 2))) * 2
     assert shown["verdict"]["predominant"]
-    assert not (run.path / "openings.jsonl").exists()
+    assert not (run.path / "test_access.jsonl").exists()
 
 
 def test_what_cannot_be_asked_is_refused_before_any_prediction(

@@ -4,7 +4,7 @@ import torch
 from scipy.stats import beta, kstest
 
 from deconfound.augmentations.mixup import Mixup, mix_signals
-from deconfound.compose import Composed
+from deconfound.compose import RegularizedMethod
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import SpecError
@@ -62,7 +62,7 @@ def test_tokens_are_refused_before_training() -> None:
     encoder.forward = lambda values, mask: torch.zeros(len(values), 3)  # type: ignore[method-assign]
     backbone = Backbone.build({"words": words}, Task.regression(), encoders={"words": encoder})
     with pytest.raises(SpecError, match="mixup cannot mix the tokens of words; leave it out"):
-        Composed(ERM(backbone), {}, {"mixup": Mixup()})
+        RegularizedMethod(ERM(backbone), {}, {"mixup": Mixup()})
 
 
 def test_two_rows_of_one_step_by_hand() -> None:

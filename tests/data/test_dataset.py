@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deconfound.data.columns import Column
+from deconfound.data.columns import MetadataColumn
 from deconfound.data.dataset import Dataset, evenly
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
@@ -139,15 +139,15 @@ def test_the_checksum_sees_every_part_and_nothing_else():
 
 def test_text_columns_survive_any_characters():
     texts = ["", "ü", "a,b\n", "日本", "", "ü"]
-    column = Column.of(texts)
+    column = MetadataColumn.of(texts)
     assert column.values.tolist() == texts
-    assert Column.of([None, "x"]).values.tolist() == ["", "x"]
+    assert MetadataColumn.of([None, "x"]).values.tolist() == ["", "x"]
     assert column.select(torch.tensor([3, 0])).values.tolist() == ["日本", ""]
 
 
 def test_numeric_columns_stay_numbers():
-    assert Column.of([3, 1, 3]).codes.tolist() == [1, 0, 1]
-    assert Column.of([0.5, 2.0]).values.dtype == float
+    assert MetadataColumn.of([3, 1, 3]).codes.tolist() == [1, 0, 1]
+    assert MetadataColumn.of([0.5, 2.0]).values.dtype == float
 
 
 def test_unknown_modalities_are_refused():

@@ -116,7 +116,7 @@ def test_observed_parts_are_those_of_the_method(cmir: Run) -> None:
 
 
 def test_only_a_diagnosis_of_test_rows_is_an_opening(cmir: Run) -> None:
-    log = cmir.path / "openings.jsonl"
+    log = cmir.path / "test_access.jsonl"
     diagnose(cmir, **QUICK)
     assert not log.exists()
     for _ in range(2):

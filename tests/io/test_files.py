@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from deconfound.errors import RunError
-from deconfound.io.files import file_stem, whole_file
+from deconfound.io.files import atomic_write, file_stem
 
 
 def write(path: Path, text: str, fail: Exception | None = None) -> None:
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(text)
         if fail is not None:
             raise fail

@@ -10,14 +10,14 @@ from deconfound.augmentation import Augmentation
 from deconfound.augmentations.noise import Noise
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Task
-from deconfound.registry import make, names
+from deconfound.registry import build, names
 from deconfound.testing import check_augmentation
 
 
 @pytest.mark.parametrize("task", [Task.regression(), Task.classification(("a", "b", "c"))], ids=lambda task: task.kind)
 @pytest.mark.parametrize("name", names("augmentations"))
 def test_laws_hold(name: str, task: Task) -> None:
-    check_augmentation(make("augmentations", name), task=task)
+    check_augmentation(build("augmentations", name), task=task)
 
 
 class Broken(Augmentation):

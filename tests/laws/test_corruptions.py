@@ -9,7 +9,7 @@ import torch
 from deconfound.corruption import Corruption, check_severity
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
-from deconfound.registry import make, names
+from deconfound.registry import build, names
 from deconfound.testing.corruption import check_corruption
 from support.toy import rows
 
@@ -17,12 +17,12 @@ from support.toy import rows
 @pytest.mark.parametrize("name", names("corruptions"))
 @pytest.mark.parametrize("severity", [0.1, 0.5, 0.9])
 def test_laws_hold(name: str, severity: float) -> None:
-    check_corruption(make("corruptions", name), severity=severity)
+    check_corruption(build("corruptions", name), severity=severity)
 
 
 @pytest.mark.parametrize("name", names("corruptions"))
 def test_laws_hold_on_other_rows_and_named_modalities(name: str) -> None:
-    check_corruption(make("corruptions", name, modalities=["text"]), rows())
+    check_corruption(build("corruptions", name, modalities=["text"]), rows())
 
 
 Damage = Callable[[Batch, float, torch.Generator], Batch]

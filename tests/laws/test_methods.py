@@ -8,7 +8,7 @@ from torch import nn
 
 from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
-from deconfound.registry import find, names
+from deconfound.registry import get_class, names
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES
 
@@ -50,7 +50,7 @@ CMIR = [
 @pytest.mark.parametrize("fusion", names("fusions"))
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
-    check_method(find("methods", method), backbone={"fusion": fusion})
+    check_method(get_class("methods", method), backbone={"fusion": fusion})
 
 
 @pytest.mark.parametrize("encoder", names("encoders"))
@@ -58,24 +58,26 @@ def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
 def test_laws_with_every_encoder(method: str, encoder: str) -> None:
     fitting = {"cnn": ["image"], "gru": ["text"]}.get(encoder, ["text", "audio"])
     modalities = {name: MODALITIES[name] for name in dict.fromkeys([*fitting, "audio"])}  # some methods need two
-    check_method(find("methods", method), modalities=modalities, backbone={"encoders": dict.fromkeys(fitting, encoder)})
+    check_method(
+        get_class("methods", method), modalities=modalities, backbone={"encoders": dict.fromkeys(fitting, encoder)}
+    )
 
 
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_of_a_classification(method: str) -> None:
-    check_method(find("methods", method), task=Task.classification(("a", "b", "c")))
+    check_method(get_class("methods", method), task=Task.classification(("a", "b", "c")))
 
 
 @pytest.mark.parametrize("knobs", CMIR, ids=str)
 def test_laws_of_every_choice_of_cmir(knobs: dict[str, object]) -> None:
-    check_method(lambda backbone: find("methods", "cmir")(backbone, **knobs), modalities=SEQUENCE)
+    check_method(lambda backbone: get_class("methods", "cmir")(backbone, **knobs), modalities=SEQUENCE)
 
 
 @pytest.mark.parametrize("decorrelate", ["orth", "xcov", "hsic", "club"])
 @pytest.mark.parametrize("distance", ["l1", "l2", "cosine", "kl"])
 def test_laws_of_cmir_in_a_classification(distance: str, decorrelate: str) -> None:
     def make(backbone):
-        return find("methods", "cmir")(backbone, distance=distance, decorrelate=decorrelate)
+        return get_class("methods", "cmir")(backbone, distance=distance, decorrelate=decorrelate)
 
     check_method(make, modalities=SEQUENCE, task=Task.classification(("a", "b", "c")))
 
@@ -94,7 +96,7 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
     modalities = {"words": Modality("words", 4, ()), "audio": MODALITIES["audio"]}
 
     def make(backbone):
-        return find("methods", method)(backbone)
+        return get_class("methods", method)(backbone)
 
     torch.manual_seed(0)
     check_method(make, modalities=modalities, backbone={"encoders": {"words": Words()}})

@@ -12,7 +12,7 @@ from deconfound.methods.erm import ERM
 from deconfound.nn.backbone import Backbone
 from deconfound.penalties.vrex import VREx
 from deconfound.penalty import Penalty
-from deconfound.registry import find, names
+from deconfound.registry import get_class, names
 from deconfound.testing import check_penalty
 from deconfound.testing.examples import MODALITIES
 
@@ -28,12 +28,12 @@ TASKS = {
 @pytest.mark.parametrize("method", [ERM, CmIR])
 @pytest.mark.parametrize("name", names("penalties"))
 def test_laws_hold(name: str, method: type[ERM | CmIR], task: str) -> None:
-    check_penalty(find("penalties", name), method=method, modalities=TWO, task=TASKS[task])
+    check_penalty(get_class("penalties", name), method=method, modalities=TWO, task=TASKS[task])
 
 
 @pytest.mark.parametrize("name", names("penalties"))
 def test_laws_hold_with_images(name: str) -> None:
-    check_penalty(find("penalties", name), modalities={"image": MODALITIES["image"]})
+    check_penalty(get_class("penalties", name), modalities={"image": MODALITIES["image"]})
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_laws_hold_with_images(name: str) -> None:
     ],
 )
 def test_laws_of_every_choice(name: str, knobs: dict[str, object]) -> None:
-    check_penalty(lambda backbone, count: find("penalties", name)(backbone, count, **knobs), modalities=TWO)
+    check_penalty(lambda backbone, count: get_class("penalties", name)(backbone, count, **knobs), modalities=TWO)
 
 
 class Broken(Penalty):

@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from deconfound.cli import app
-from deconfound.compose import Composed
+from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DataError, SpecError
@@ -42,7 +42,7 @@ def built(data: Dataset, method: type[CmIR] | type[CmIRE], **knobs: Any) -> CmIR
 
 def inner(method: CmIR | CmIRE) -> CmIR:
     assert isinstance(method, CmIRE)
-    assert isinstance(method.inner, Composed)
+    assert isinstance(method.inner, RegularizedMethod)
     assert isinstance(method.inner.inner, CmIR)
     return method.inner.inner
 
@@ -55,7 +55,7 @@ def test_noise_follows_the_shortcut_and_not_the_causes(noise_at: str, movement: 
     whole = synthetic(**TINY, rho=(0.95, -0.95), spurious=1, causal=1)
     method = built(data, CmIRE, noise_at=noise_at, movement=movement, strength=0.0)
     method.on_epoch_start(0, data, generator())
-    assert "at a fixed label" in method.notes()[0]
+    assert "at a fixed label" in method.summary_lines()[0]
     if noise_at == "features":
         return
     raw = inner(method).raw
@@ -98,7 +98,7 @@ def test_where_nothing_moves_the_noise_is_that_of_virtual_environments(noise_at:
     chosen |= {"invariance": 0.3, "decorrelation": 0.05, "reconstruction": 0.3}
     virtual = built(data, CmIR, **chosen)
     inner(directed).load_state_dict(virtual.state_dict(), strict=False)
-    assert "the noise is that of plain cmir" in directed.notes()[0]
+    assert "the noise is that of plain cmir" in directed.summary_lines()[0]
     ours, plain = (method.loss(batch, 0.5, generator()) for method in (directed, virtual))
     for name, value in plain.terms.items():
         torch.testing.assert_close(ours.terms[name], value)

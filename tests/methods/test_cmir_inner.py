@@ -97,7 +97,7 @@ class Watching(Method):
     def after_backward(self, generator: torch.Generator) -> None:
         self.called.append("backward")
 
-    def notes(self) -> tuple[str, ...]:
+    def summary_lines(self) -> tuple[str, ...]:
         return ("watched",)
 
 
@@ -134,7 +134,7 @@ def test_the_hooks_reach_the_inner_method() -> None:
     method.on_validation_start(data)
     method.after_backward(generator())
     assert watching.called == ["epoch", "validation", "backward"]
-    assert method.notes() == ("watched",)
+    assert method.summary_lines() == ("watched",)
 
 
 def test_a_fusion_of_its_own_takes_the_place_of_the_heads() -> None:
@@ -150,7 +150,7 @@ def test_imml_inside_has_its_predictions_and_its_predominant_modality() -> None:
     assert isinstance(method.inner, IMML)
     assert method.inner.backbone.widths == dict.fromkeys(("text", "audio", "face"), 8)
     assert set(method.eval().variants(batch)) == {"task", "avg", "z-only"}
-    assert "audio is predominant" in method.notes()[0]
+    assert "audio is predominant" in method.summary_lines()[0]
 
 
 def test_the_specification_holds_all_arguments_and_the_title_names_both() -> None:

@@ -36,7 +36,7 @@ def test_shared_causes_are_aligned_and_the_prediction_trains_its_head_alone() ->
     found = data()
     method = built(found, invariance=0.0, decorrelation=0.0, reconstruction=0.0)
     method.on_epoch_start(0, found, generator())
-    assert "pairs from 0.5 are aligned" in method.notes()[0]
+    assert "pairs from 0.5 are aligned" in method.summary_lines()[0]
     loss = method.loss(found.batch("train"), 0.5, generator())
     torch.testing.assert_close(loss.total, loss.terms["prediction"] + loss.terms["alignment"])
     inner = method.inner
@@ -69,7 +69,7 @@ def test_private_causes_fall_back_to_plain_cmir() -> None:
     found = data(PRIVATE)
     method, plain = built(found), built(found, CmIR)
     method.on_epoch_start(0, found, generator())
-    assert "nothing is aligned and the method is plain cmir" in method.notes()[0]
+    assert "nothing is aligned and the method is plain cmir" in method.summary_lines()[0]
     method.inner.load_state_dict(plain.state_dict(), strict=False)
     ours, theirs = (m.loss(found.batch("train"), 0.5, generator()) for m in (method, plain))
     assert ours.terms["alignment"].item() == 0

@@ -40,10 +40,10 @@ def test_after_the_warm_up_the_predominant_modality_is_measured_once() -> None:
     for epoch in (0, 1):
         method.on_epoch_start(epoch, data, generator())
         assert method.predominant.active == {"m1": 0.5, "m2": 0.5}
-        assert "before the warm-up was over" in method.notes()[0]
+        assert "before the warm-up was over" in method.summary_lines()[0]
     method.on_epoch_start(2, data, generator())
     assert method.predominant.active == {"m1": 1.0}
-    assert method.notes()[0] == "m1 is predominant (measured on validation rows)"
+    assert method.summary_lines()[0] == "m1 is predominant (measured on validation rows)"
     turned = replace(data, signals={"m1": data.signals["m2"], "m2": data.signals["m1"]})
     method.on_epoch_start(3, turned, generator())
     assert method.predominant.active == {"m1": 1.0}
@@ -63,7 +63,7 @@ def test_auto_takes_the_prediction_with_the_lowest_validation_risk() -> None:
     assert set(risks) == set(ANSWERS)
     assert method.chosen == min(risks, key=lambda name: risks[name])
     torch.testing.assert_close(method(batch), method.variants(batch)[method.chosen])
-    assert any(method.chosen in note and "lowest validation risk" in note for note in method.notes())
+    assert any(method.chosen in note and "lowest validation risk" in note for note in method.summary_lines())
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:

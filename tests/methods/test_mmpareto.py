@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconfound.compose import Composed
+from deconfound.compose import RegularizedMethod
 from deconfound.data.signal import Batch
 from deconfound.data.task import Modality, Task
 from deconfound.methods.mmpareto import MMPareto
@@ -98,8 +98,8 @@ def test_penalties_reach_the_encoders() -> None:
     method, batch = make()
     plain = gradient(method, method.loss(batch, 1.0, generator()).total, method.backbone.encoders)
     penalty = VREx(method.backbone, 2, weight=5.0)
-    both = Composed(method, {"vrex": penalty}, {}).loss(batch, 1.0, generator())
-    alone = gradient(method, penalty.grown(1.0) * both.terms["vrex"], method.backbone.encoders)
+    both = RegularizedMethod(method, {"vrex": penalty}, {}).loss(batch, 1.0, generator())
+    alone = gradient(method, penalty.current_weight(1.0) * both.terms["vrex"], method.backbone.encoders)
     assert alone.abs().sum() > 0
     torch.testing.assert_close(
         gradient(method, both.total, method.backbone.encoders), plain + alone, rtol=1e-3, atol=1e-5

@@ -42,11 +42,11 @@ def test_shared_causes_are_seen_and_private_ones_are_not(task: str) -> None:
 
 def test_the_notes_tell_what_was_measured_and_decided() -> None:
     data = world(shared=0.95, spurious_modalities=1)
-    assert CrossModal(["m1", "m2"], 0.2, 0.5).notes() == ()
-    (note,) = measured(data).notes()
+    assert CrossModal(["m1", "m2"], 0.2, 0.5).summary_lines() == ()
+    (note,) = measured(data).summary_lines()
     assert "m1-m2 0." in note
     assert "pairs from 0.5 are aligned" in note
-    (note,) = measured(data, needed=1.0).notes()
+    (note,) = measured(data, needed=1.0).summary_lines()
     assert "none reaches 1, so nothing is aligned and the method is plain cmir" in note
 
 
@@ -67,7 +67,7 @@ def test_the_decision_is_part_of_the_state() -> None:
     first.measured.fill_(True)
     second.load_state_dict(first.state_dict())
     assert second.aligned == [(0, 1)]
-    assert second.notes() == first.notes()
+    assert second.summary_lines() == first.summary_lines()
 
 
 def test_tokens_and_modalities_that_never_meet_are_not_aligned() -> None:
@@ -79,14 +79,14 @@ def test_tokens_and_modalities_that_never_meet_are_not_aligned() -> None:
     )  # fmt: skip
     never_met = measured(apart)
     assert never_met.aligned == []
-    assert "m1-m2 not measurable; none reaches 0.5" in never_met.notes()[0]
+    assert "m1-m2 not measurable; none reaches 0.5" in never_met.summary_lines()[0]
     words = Signal(torch.ones(len(data), 2, dtype=torch.int64), torch.ones(len(data), 2, dtype=torch.bool))
     both = {"m1": data.signals["m1"], "words": words}
     told = Dataset.build("told", data.task, both, data.target, data.columns, data.metadata["split"].to_numpy())
     found = CrossModal(["m1", "words"], 0.2, 0.5)
     found.measure(Backbone.build(told.modalities, told.task, hidden=4, encoders={"words": Words()}), told, generator())
     assert found.aligned == []
-    assert "m1-words not measurable" in found.notes()[0]
+    assert "m1-words not measurable" in found.summary_lines()[0]
     assert measured(apart, needed=-1.0).aligned == [(0, 1)]  # asked for, whatever the data say
     assert CrossModal(["m1", "words"], 0.2, -1.0).aligned == []  # not yet measured
 

@@ -13,7 +13,7 @@ from deconfound.nn.encoders.gru import GRU
 from deconfound.nn.encoders.mlp import MLP
 from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoders.transformer import Transformer, positions
-from deconfound.registry import make, names
+from deconfound.registry import build, names
 
 TEXT = Modality("text", 6, (3,))
 
@@ -110,7 +110,7 @@ def test_pool_is_the_masked_mean_and_has_the_width_of_the_input() -> None:
 @pytest.mark.parametrize("name", names("encoders"))
 def test_tokens_are_refused(name: str) -> None:
     with pytest.raises(SpecError, match="words"):
-        make("encoders", name, Modality("words", 6, ()), 8)
+        build("encoders", name, Modality("words", 6, ()), 8)
 
 
 def test_a_vector_is_no_image_and_heads_must_divide() -> None:

@@ -6,7 +6,7 @@ import torch
 from deconfound.nn.fusions.concat import Concat
 from deconfound.nn.fusions.gated import Gated
 from deconfound.nn.fusions.late import Late
-from deconfound.registry import make, names
+from deconfound.registry import build, names
 
 WIDTHS = {"text": 3, "audio": 2}
 PRESENT = {"text": torch.tensor([True, True, False, False]), "audio": torch.tensor([True, False, True, False])}
@@ -14,7 +14,7 @@ PRESENT = {"text": torch.tensor([True, True, False, False]), "audio": torch.tens
 
 @pytest.mark.parametrize("name", names("fusions"))
 def test_an_absent_modality_has_no_influence(name: str) -> None:
-    fusion = make("fusions", name, WIDTHS, 2).eval()
+    fusion = build("fusions", name, WIDTHS, 2).eval()
     features = {n: torch.randn(4, w) for n, w in WIDTHS.items()}
     other = {n: torch.where(PRESENT[n][:, None], h, torch.full_like(h, 1e4)) for n, h in features.items()}
     first = fusion(features, PRESENT)

@@ -49,7 +49,7 @@ def saddle(weight: float) -> np.ndarray:
         variable = torch.tensor(theta, requires_grad=True)
         loss = PROBLEM.loss(variable)
         value = penalty(loss, PROBLEM.batch)
-        (gradient,) = torch.autograd.grad(loss.total + penalty.grown(1.0) * value, variable)
+        (gradient,) = torch.autograd.grad(loss.total + penalty.current_weight(1.0) * value, variable)
         return float((loss.total - weight * value).detach()), gradient.numpy()
 
     return minimize(objective, [0.9, 0.1], jac=True, tol=1e-7).x

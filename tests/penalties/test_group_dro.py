@@ -21,7 +21,7 @@ def test_it_finds_the_predictor_of_the_least_worst_risk() -> None:
     mean = torch.zeros(2, dtype=torch.float64)
     for step in range(3000):
         loss = problem.loss(theta)
-        total = loss.total + penalty.grown(1.0) * penalty(loss, problem.batch)
+        total = loss.total + penalty.current_weight(1.0) * penalty(loss, problem.batch)
         (gradient,) = torch.autograd.grad(total, theta)
         with torch.no_grad():
             theta -= 0.05 * gradient

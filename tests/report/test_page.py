@@ -155,7 +155,7 @@ def test_a_sweep_says_how_it_selected_and_the_oracle_is_an_alarm(tmp_path: Path)
 
 def test_openings_of_the_test_rows_are_counted(tmp_path: Path) -> None:
     folder = fabricate(tmp_path / "a")
-    log = folder / "openings.jsonl"
+    log = folder / "test_access.jsonl"
     log.write_text(2 * log.read_text())
     assert "predicted 2 times per run" in Tags(build_report([folder], tmp_path / "report.html").read_text()).text
 

@@ -47,7 +47,7 @@ def test_a_sweep_is_one_command(tmp_path: Path) -> None:
         environment["command"] = ["/usr/bin/deconfound", "sweep", "grid.toml", "--out", "grid"]
         (folder / "environment.json").write_text(json.dumps(environment))
         opening = json.dumps({"command": environment["command"]})
-        (folder / "openings.jsonl").write_text(opening + "\n")
+        (folder / "test_access.jsonl").write_text(opening + "\n")
     found = recipe_of(folders)
     assert found.text.count("deconfound sweep grid.toml --out grid") == 1
     assert len(found.after) == 1
@@ -74,6 +74,6 @@ def test_a_command_cannot_leave_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[1]\n", "\ud800"])
 def test_a_damaged_log_of_openings_is_refused(tmp_path: Path, text: str) -> None:
     folder = fabricate(tmp_path / "a")
-    (folder / "openings.jsonl").write_text(json.dumps({"command": text}) if text == "\ud800" else text)
-    with pytest.raises(RunError, match=r"openings\.jsonl is damaged"):
+    (folder / "test_access.jsonl").write_text(json.dumps({"command": text}) if text == "\ud800" else text)
+    with pytest.raises(RunError, match=r"test_access\.jsonl is damaged"):
         read_run(folder)

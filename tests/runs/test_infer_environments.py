@@ -23,7 +23,7 @@ from deconfound.errors import DataError, RunError
 from deconfound.objectives.irm import risk_slopes
 from deconfound.runs.infer_environments import (
     InferenceWarning,
-    Seen,
+    ReferenceOutputs,
     harshest_split,
     infer_environments,
     majority_clusters,
@@ -38,11 +38,11 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def seen(rows: int, task: Task, seed: int = 0) -> Seen:
+def seen(rows: int, task: Task, seed: int = 0) -> ReferenceOutputs:
     draw = generator(seed)
     output = torch.randn(rows, task.outputs, generator=draw)
     target = torch.randint(2, (rows,), generator=draw) if task.classes else torch.randn(rows, generator=draw)
-    return Seen(output, torch.randn(rows, 2, generator=draw).double(), target, rows)
+    return ReferenceOutputs(output, torch.randn(rows, 2, generator=draw).double(), target, rows)
 
 
 def penalty(shares: Tensor, slopes: Tensor) -> Tensor:
@@ -151,9 +151,9 @@ def test_test_rows_do_not_enter_and_the_result_repeats(reference: tuple[Dataset,
 def test_clusters_are_numbered_by_size_within_each_label_and_validation_rows_go_to_the_nearest() -> None:
     place = torch.tensor([0, 0, 0, 9, 0, 9, 9, 9, 9, 0]).double()  # label 0 mostly at 0, label 1 mostly at 9
     target = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 0, 1])
-    rows = Seen(torch.zeros(10, 2), torch.stack([place, torch.arange(10) / 100], 1), target, 8)
+    rows = ReferenceOutputs(torch.zeros(10, 2), torch.stack([place, torch.arange(10) / 100], 1), target, 8)
     assert majority_clusters(rows, TASK, 2, 0).tolist() == [0, 0, 0, 1, 0, 0, 0, 1, 1, 1]
-    few = Seen(torch.zeros(3, 2), torch.zeros(3, 2).double(), torch.tensor([0, 0, 1]), 3)
+    few = ReferenceOutputs(torch.zeros(3, 2), torch.zeros(3, 2).double(), torch.tensor([0, 0, 1]), 3)
     with pytest.raises(DataError, match="label 0 has 1 different training rows for 2 clusters; use fewer"):
         majority_clusters(few, TASK, 2, 0)
 

@@ -69,7 +69,7 @@ def fabricate(
     (folder / "log.csv").write_text("\n".join(["step,epoch,split,term,value", *_log(method, rng)]) + "\n")
     if only is None:
         opening = {"command": ["bin/deconfound", "evaluate", f"runs/{folder.name}"], "scenarios": ["test-iid"]}
-        (folder / "openings.jsonl").write_text(json.dumps(opening) + "\n")
+        (folder / "test_access.jsonl").write_text(json.dumps(opening) + "\n")
     for split in splits if predicted else ():
         if split not in ("train", "valid"):
             _predict(folder, split, rng, sharpness=3.0 if method == "erm" else 1.2)

@@ -97,7 +97,7 @@ def by_class(
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
         variable = torch.tensor(theta, requires_grad=True)
         loss = problem.loss(variable, features)
-        total = loss.total + penalty.grown(1.0) * penalty(loss, problem.batch)
+        total = loss.total + penalty.current_weight(1.0) * penalty(loss, problem.batch)
         (gradient,) = torch.autograd.grad(total, variable)
         return float(total.detach()), gradient.numpy()
 

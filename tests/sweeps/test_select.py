@@ -14,7 +14,7 @@ from deconfound.sweeps.jobs import Job, read_selection, trained
 from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.progress import over, status_text, sweep_status
 from deconfound.sweeps.spec import SweepSpec
-from deconfound.sweeps.sweep import left, prepare, run_job, run_sweep
+from deconfound.sweeps.sweep import left, prepare, run_job_by_name, run_sweep
 from support.sweeping import results, small_sweep
 
 
@@ -51,7 +51,7 @@ def test_only_the_chosen_draw_is_trained_with_all_seeds(done):
         for name in entry["runs"]:
             assert (done / "runs" / name / "evaluated.json").is_file()
     unchosen = wanted - {name for entry in chosen for name in entry["runs"]}
-    assert not [name for name in unchosen if (done / "runs" / name / "openings.jsonl").exists()]
+    assert not [name for name in unchosen if (done / "runs" / name / "test_access.jsonl").exists()]
 
 
 def test_the_choice_is_that_of_the_first_seed_alone(done):
@@ -141,7 +141,7 @@ def test_left_out_environments_judge_and_full_runs_are_trained_for_the_chosen_dr
 def test_the_oracle_opens_the_judging_runs_and_those_of_its_choice(tmp_path):
     spec = two_stages(method=[{"name": "erm"}], selection={"rule": "oracle", "seeds": 1}, seeds=2)
     (entry,) = run_sweep(spec, tmp_path / "s").chosen
-    opened = {path.parent.name for path in (tmp_path / "s" / "runs").glob("*/openings.jsonl")}
+    opened = {path.parent.name for path in (tmp_path / "s" / "runs").glob("*/test_access.jsonl")}
     assert opened == the_jobs(tmp_path / "s", spec)[True]
     assert len(opened) == 2 + 1
     scores = {}
@@ -187,7 +187,7 @@ def test_a_final_run_that_may_pass_is_waited_for(done, tmp_path, monkeypatch):
         summary = run_sweep(spec, tmp_path / "s")
     assert "no memory" in summary.open["erm on toy"]
     assert not summary.chosen
-    assert not list((tmp_path / "s").rglob("openings.jsonl"))
+    assert not list((tmp_path / "s").rglob("test_access.jsonl"))
     assert not run_sweep(spec, tmp_path / "s").open
     first = [entry for entry in read_selection(done) if entry["method"] == "erm"]
     assert read_selection(tmp_path / "s") == first
@@ -215,7 +215,7 @@ def test_another_scheduler_is_given_one_stage_after_the_other(done, tmp_path):
 
 def _do(jobs: list[Job], spec: SweepSpec, out: Path) -> None:
     for job in jobs:
-        assert run_job(spec, out, job.id).ended == "done"
+        assert run_job_by_name(spec, out, job.id).ended == "done"
 
 
 def _heads(out: Path) -> tuple[str, str]:

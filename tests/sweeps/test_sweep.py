@@ -6,11 +6,11 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.evaluation.records import read_records, write_records
-from deconfound.io.lock import sole_writer
+from deconfound.io.lock import exclusive_lock
 from deconfound.sweeps import select as sweep_choice
 from deconfound.sweeps.jobs import Outcome, job_state, read_selection
 from deconfound.sweeps.plan import make_plan
-from deconfound.sweeps.sweep import prepare, run_job, run_sweep
+from deconfound.sweeps.sweep import prepare, run_job_by_name, run_sweep
 from support.sweeping import TOY, results, small_sweep
 
 
@@ -35,10 +35,10 @@ def test_only_chosen_runs_have_test_records_and_they_were_opened_after_the_choic
     for folder in (done / "runs").iterdir():
         splits = {record.split for record in read_records(folder / "records.jsonl")}
         assert splits == ({"valid", "test-flip"} if folder.name in chosen else {"valid"})
-        assert (folder / "openings.jsonl").exists() == (folder.name in chosen)
+        assert (folder / "test_access.jsonl").exists() == (folder.name in chosen)
         assert (folder / "predictions" / "test-flip.npz").exists() == (folder.name in chosen)
         if folder.name in chosen:
-            assert (folder / "openings.jsonl").stat().st_mtime_ns >= written
+            assert (folder / "test_access.jsonl").stat().st_mtime_ns >= written
             assert job_state(folder) == "evaluated"
 
 
@@ -75,7 +75,7 @@ def test_selection_cannot_see_test_records_even_where_they_lie_beside_it(copy, m
     for folder in (copy / "runs").iterdir():
         known = read_records(folder / "records.jsonl")
         one = next(record for record in known if record.metric == "mse" and record.group == "all")
-        chosen = (folder / "openings.jsonl").exists()
+        chosen = (folder / "test_access.jsonl").exists()
         planted = [_moved(one, 99.0 if chosen else -99.0)]
         write_records(folder / "records.jsonl", [r for r in known if r.split == "valid"] + planted)
     (copy / "selection.json").unlink()
@@ -176,7 +176,7 @@ def _failing(bad, error):
 
 
 def test_two_sweeps_do_not_write_one_folder(copy):
-    with sole_writer(copy), pytest.raises(RunError, match="is being written by another process"):
+    with exclusive_lock(copy), pytest.raises(RunError, match="is being written by another process"):
         run_sweep(small_sweep(), copy)
 
 
@@ -216,7 +216,7 @@ def test_the_oracle_opens_everything_and_is_called_so_everywhere(tmp_path):
     assert "oracle: chosen by TEST rows" in summary.text()
     for folder in (tmp_path / "s" / "runs").iterdir():
         assert {record.method for record in read_records(folder / "records.jsonl")} == {"erm [oracle]"}
-        assert (folder / "openings.jsonl").is_file()
+        assert (folder / "test_access.jsonl").is_file()
     with pytest.raises(RunError, match="would not be blind"):
         run_sweep(small_sweep(method=[{"name": "erm"}], selection={"rule": "valid"}, seeds=1), tmp_path / "s")
 
@@ -224,13 +224,13 @@ def test_the_oracle_opens_everything_and_is_called_so_everywhere(tmp_path):
 def test_single_jobs_of_another_scheduler_are_found_done(tmp_path, done):
     spec = small_sweep()
     for job in prepare(spec, tmp_path / "s").jobs:
-        assert run_job(spec, tmp_path / "s", job.id) == Outcome(job.id, "train", "done")
+        assert run_job_by_name(spec, tmp_path / "s", job.id) == Outcome(job.id, "train", "done")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / "runs").glob("*/done.json")}
     run_sweep(spec, tmp_path / "s")
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert results(tmp_path / "s") == results(done)
     with pytest.raises(RunError, match="has no job 'abc'"):
-        run_job(spec, tmp_path / "s", "abc")
+        run_job_by_name(spec, tmp_path / "s", "abc")
 
 
 def test_a_dataset_label_is_where_its_runs_are(tmp_path):

@@ -4,7 +4,7 @@ from itertools import chain
 import pytest
 import torch
 
-from deconfound.training.loaders import GroupedRows, ShuffledRows, mix, ordered_loader, several, train_loader
+from deconfound.training.loaders import GroupedRows, ShuffledRows, derive_seed, ordered_loader, several, train_loader
 from support.small import small_data, tiny
 
 
@@ -30,7 +30,9 @@ def test_processes_share_an_epoch_without_overlap():
 
 def test_seeds_reach_the_generator():
     drawn = {
-        torch.rand(1, generator=torch.Generator().manual_seed(mix(a, b))).item() for a in range(20) for b in range(20)
+        torch.rand(1, generator=torch.Generator().manual_seed(derive_seed(a, b))).item()
+        for a in range(20)
+        for b in range(20)
     }
     assert len(drawn) == 400
 

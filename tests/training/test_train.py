@@ -139,9 +139,9 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
 
 
 def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
-    from deconfound.io.lock import sole_writer
+    from deconfound.io.lock import exclusive_lock
 
-    with sole_writer(tmp_path), pytest.raises(RunError, match="another process"), sole_writer(tmp_path):
+    with exclusive_lock(tmp_path), pytest.raises(RunError, match="another process"), exclusive_lock(tmp_path):
         pass
 
 

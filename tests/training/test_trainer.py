@@ -141,4 +141,4 @@ def test_the_others_refuse_a_folder_of_another_specification_too(tmp_path, monke
 @pytest.mark.parametrize("precision", ["16-mixed", "64-true"])
 def test_precisions_that_a_parted_model_cannot_have_are_told(precision):
     with pytest.raises(SpecError, match=rf"strategy = 'fsdp', precision = '{precision}' cannot be had here"):
-        engine.engine(TrainSpec(strategy="fsdp", precision=precision, accelerator="cpu"))
+        engine.make_trainer(TrainSpec(strategy="fsdp", precision=precision, accelerator="cpu"))

@@ -82,7 +82,7 @@ def test_no_test_row_is_read(tuned):
     assert {record.split for record in records} == {"valid"}
     assert len({record.run for record in records}) == 2
     assert {path.name for path in tuned.rglob("*.npz")} == {"valid.npz"}
-    assert list(tuned.rglob("openings.jsonl")) == []
+    assert list(tuned.rglob("test_access.jsonl")) == []
 
 
 def test_other_test_rows_change_nothing(tmp_path):

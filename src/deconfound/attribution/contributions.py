@@ -15,8 +15,8 @@ from deconfound.errors import DataError
 from deconfound.statistics.predominance import (
     BALANCED,
     Conflict,
+    Predominance,
     Subset,
-    Verdict,
     by_group,
     conflicts,
     linear_outputs,
@@ -69,7 +69,7 @@ class Contributions:
     source: str
     measure: str
     rows: int
-    verdict: Verdict
+    verdict: Predominance
     conflicts: tuple[Conflict, ...]
     contributions: tuple[Contribution, ...]
     groups: Mapping[str, Mapping[str, float]]
@@ -161,7 +161,7 @@ def _comparable(dataset: Dataset, group: str) -> Dataset:
     return data
 
 
-def _measured(data: Dataset, predict: Outputs, source: str, training: Verdict, group: str) -> Contributions:
+def _measured(data: Dataset, predict: Outputs, source: str, training: Predominance, group: str) -> Contributions:
     names, kind = list(data.signals), data.task.kind
     rows = torch.arange(data.rows("valid").start, data.rows("valid").stop)
     target = data.target[rows].numpy()
@@ -192,14 +192,14 @@ def _measured(data: Dataset, predict: Outputs, source: str, training: Verdict, g
     )
 
 
-def _by_group(scores: Mapping[str, np.ndarray], places: np.ndarray, labels: list[str]) -> dict[str, Verdict]:
+def _by_group(scores: Mapping[str, np.ndarray], places: np.ndarray, labels: list[str]) -> dict[str, Predominance]:
     wide = [number for number in range(len(labels)) if (places == number).sum() >= FEW]
     if len(labels) < 2:
         return {}
     return {labels[n]: verdict({name: values[places == n] for name, values in scores.items()}) for n in wide}
 
 
-def _warnings(found: Verdict, others: Mapping[str, Verdict]) -> tuple[str, ...]:
+def _warnings(found: Predominance, others: Mapping[str, Predominance]) -> tuple[str, ...]:
     if found.predominant == BALANCED:
         return ()
     return tuple(

@@ -8,7 +8,7 @@ from deconfound.causal.advice import Assessment, assess
 from deconfound.causal.counts import Counts, count_rows, read_counts
 from deconfound.causal.criterion import (
     Condition,
-    Verdict,
+    Identifiability,
     check_back_door,
     check_beta_front_door,
     check_front_door,
@@ -48,10 +48,10 @@ __all__ = [
     "Effects",
     "Example",
     "Graph",
+    "Identifiability",
     "Path",
     "PositivityWarning",
     "Support",
-    "Verdict",
     "assess",
     "back_door",
     "beta_front_door",

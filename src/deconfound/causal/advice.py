@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deconfound.causal.criterion import (
-    Verdict,
+    Identifiability,
     check_back_door,
     check_beta_front_door,
     check_front_door,
@@ -33,12 +33,12 @@ class Assessment:
         advice: one sentence.
     """
 
-    naive: Verdict
-    front_door: Verdict
-    beta_front_door: Verdict
-    joint_mediators: Verdict
-    back_door: Verdict
-    mediator: Verdict
+    naive: Identifiability
+    front_door: Identifiability
+    beta_front_door: Identifiability
+    joint_mediators: Identifiability
+    back_door: Identifiability
+    mediator: Identifiability
     reduces: bool
     unrelated: bool
     advice: str
@@ -114,7 +114,7 @@ def as_json(graph: Graph, found: Assessment) -> dict[str, Any]:
     }
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+def _verdict_json(verdict: Identifiability) -> dict[str, Any]:
     conditions = [
         {"name": c.name, "says": c.says, "holds": c.holds, "path": None if c.path is None else str(c.path)}
         for c in verdict.conditions
@@ -154,6 +154,6 @@ def _listed(paths: tuple[object, ...]) -> str:
     return "; ".join(map(str, paths)) or "none"
 
 
-def _other(name: str, verdict: Verdict) -> str:
+def _other(name: str, verdict: Identifiability) -> str:
     broken = next((c for c in verdict.conditions if not c.holds), None)
     return f"{name}: holds" if broken is None else f"{name}: FAILS, {broken.path}"

@@ -47,7 +47,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Identifiability:
     """Whether a criterion holds in a graph, and why not.
 
     Args:
@@ -71,7 +71,7 @@ class Verdict:
         return all(condition.holds for condition in self.conditions)
 
 
-def check_front_door(graph: Graph, mediators: Collection[str] | None = None) -> Verdict:
+def check_front_door(graph: Graph, mediators: Collection[str] | None = None) -> Identifiability:
     """Pearl's front-door criterion, with one mediator or several; the auxiliary nodes are left alone.
 
     Args:
@@ -84,10 +84,12 @@ def check_front_door(graph: Graph, mediators: Collection[str] | None = None) -> 
         Condition("F2", f"no back-door path from {x} to {z} is open", _back_door(graph, (x,), between, ())),
         Condition("F3", f"{x} blocks every back-door path from {z} to {y}", _back_door(graph, between, (y,), (x,))),
     )
-    return _with_paths(Verdict("front-door", conditions), replace(graph, auxiliary=()) if len(between) == 1 else None)
+    return _with_paths(
+        Identifiability("front-door", conditions), replace(graph, auxiliary=()) if len(between) == 1 else None
+    )
 
 
-def check_beta_front_door(graph: Graph) -> Verdict:
+def check_beta_front_door(graph: Graph) -> Identifiability:
     """The β-generalised front-door criterion given the auxiliary nodes. Without any it is the front-door criterion."""
     x, z, y, given = graph.treatment, graph.mediator, graph.outcome, graph.auxiliary
     a = _names(given)
@@ -105,10 +107,10 @@ def check_beta_front_door(graph: Graph) -> Verdict:
             _back_door(graph, (z,), (y,), (x, *given)),
         ),
     )
-    return _with_paths(Verdict("β-front-door", conditions), graph)
+    return _with_paths(Identifiability("β-front-door", conditions), graph)
 
 
-def check_back_door(graph: Graph) -> Verdict:
+def check_back_door(graph: Graph) -> Identifiability:
     """Pearl's back-door criterion for the effect of X on Y with the auxiliary nodes; without any, P(y | x) itself."""
     x, y, given = graph.treatment, graph.outcome, graph.auxiliary
     a = _names(given)
@@ -116,10 +118,10 @@ def check_back_door(graph: Graph) -> Verdict:
         Condition("D1", f"no node of {a} is caused by {x}", directed_path(graph.digraph, x, given)),
         Condition("D2", f"{a} blocks every back-door path from {x} to {y}", _back_door(graph, (x,), (y,), given)),
     )
-    return Verdict("back-door", conditions)
+    return Identifiability("back-door", conditions)
 
 
-def check_mediator(graph: Graph) -> Verdict:
+def check_mediator(graph: Graph) -> Identifiability:
     """The back-door criterion for the effect of Z on Y with X and the auxiliary nodes: what equation (3) needs."""
     x, z, y, given = graph.treatment, graph.mediator, graph.outcome, graph.auxiliary
     both = _names((x, *given))
@@ -129,7 +131,7 @@ def check_mediator(graph: Graph) -> Verdict:
             "M2", f"{both} block every back-door path from {z} to {y}", _back_door(graph, (z,), (y,), (x, *given))
         ),
     )
-    return Verdict("mediator back-door", conditions)
+    return Identifiability("mediator back-door", conditions)
 
 
 def _around(graph: Graph, between: Collection[str]) -> Path | None:
@@ -146,7 +148,7 @@ def _back_door(graph: Graph, source: Collection[str], target: Collection[str], g
     return found
 
 
-def _with_paths(verdict: Verdict, graph: Graph | None) -> Verdict:
+def _with_paths(verdict: Identifiability, graph: Graph | None) -> Identifiability:
     if graph is None:
         return verdict
     x, z, y = graph.treatment, graph.mediator, graph.outcome

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from deconfound.causal.criterion import Verdict
+from deconfound.causal.criterion import Identifiability
 from deconfound.causal.graph import Graph
 from deconfound.causal.paths import Path
 
@@ -16,7 +16,7 @@ _ALPHA, _BETA, _BREAK = ("#e8a33d", 16), ("#4c8bd6", 8), ("#d6453d", 5)
 Place = tuple[float, float]
 
 
-def draw(graph: Graph, verdict: Verdict) -> str:
+def draw(graph: Graph, verdict: Identifiability) -> str:
     """SVG text of a graph with the paths of a verdict.
 
     Args:
@@ -81,7 +81,7 @@ def layout(graph: Graph) -> dict[str, Place]:
     }
 
 
-def _marked(verdict: Verdict) -> list[tuple[tuple[Path, ...], tuple[str, int], str]]:
+def _marked(verdict: Identifiability) -> list[tuple[tuple[Path, ...], tuple[str, int], str]]:
     """Paths, how they are marked, and what the legend says."""
     broken = tuple(c.path for c in verdict.conditions if c.path is not None)
     breaks = f"breaks {', '.join(c.name for c in verdict.conditions if not c.holds)}"
@@ -152,7 +152,7 @@ def _node(graph: Graph, node: str, place: Place) -> str:
     )
 
 
-def _legend(graph: Graph, verdict: Verdict, height: float) -> list[str]:
+def _legend(graph: Graph, verdict: Identifiability, height: float) -> list[str]:
     outcome = "holds" if verdict.holds else "fails"
     lines = [f'<text x="20" y="{height:.0f}">{escape(graph.name)}: {verdict.criterion} criterion {outcome}</text>']
     for number, (_, (colour, width), name) in enumerate(_marked(verdict)):

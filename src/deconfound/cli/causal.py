@@ -50,12 +50,12 @@ def check(
     from deconfound.causal.advice import as_text, assess
     from deconfound.causal.draw import draw
     from deconfound.causal.graph import Graph
-    from deconfound.io.files import whole_file
+    from deconfound.io.files import atomic_write
 
     known = Graph.read(graph)
     found = assess(known)
     if svg is not None:
-        with whole_file(svg) as file:
+        with atomic_write(svg) as file:
             file.write(draw(known, found.beta_front_door))
     print(json.dumps(json_of(known, found)) if as_json else as_text(known, found))
 

@@ -65,9 +65,9 @@ def write_rows(found: Contributions, out: Path) -> None:
     """
     import csv
 
-    from deconfound.io.files import whole_file
+    from deconfound.io.files import atomic_write
 
-    with whole_file(out) as file:
+    with atomic_write(out) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["id", *found.per_row])
         columns = [values.tolist() for values in found.per_row.values()]
@@ -82,12 +82,12 @@ def write_masked(source: Path, store: Path | None) -> None:
     """
     from deconfound.attribution.masking import FILE, masked_losses
     from deconfound.data.store import open_store
-    from deconfound.io.files import whole_file
+    from deconfound.io.files import atomic_write
     from deconfound.runs.run import Run
 
     run = Run.open(source)
     data = run.dataset(None if store is None else open_store(store))
     found = masked_losses(run.method(), data)
     kept = {key: (run.done or {}).get(key) for key in ("best_epoch", "best_risk")}
-    with whole_file(source / FILE) as file:
+    with atomic_write(source / FILE) as file:
         json.dump({**found, **kept}, file, indent=1)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.registry import KINDS, arguments, find, names, singular
+from deconfound.registry import KINDS, arguments, get_class, names, singular
 from deconfound.search import Search
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -30,7 +30,7 @@ def card(name: str) -> dict[str, Any]:
         if not kinds:
             known = [each for kind in KINDS for each in names(kind)]
             raise SpecError(f"there is no component {name!r}{did_you_mean(name, [*known, 'synthetic', 'train'])}")
-        kind, component = kinds[0], find(kinds[0], name)
+        kind, component = kinds[0], get_class(kinds[0], name)
         text, model = inspect.getdoc(component) or "", arguments(component)
     fields = [_argument(argument, field) for argument, field in model.model_fields.items()]
     return {"name": name, "kind": kind, "description": text, "arguments": fields}

@@ -142,9 +142,9 @@ def _print_commands(wanted: Any, spec: Path, out: Path, as_json: bool) -> None:
 
 
 def _run_job(wanted: Any, out: Path, job: str, as_json: bool) -> None:
-    from deconfound.sweeps.sweep import run_job
+    from deconfound.sweeps.sweep import run_job_by_name
 
-    outcome = run_job(wanted, out, job)
+    outcome = run_job_by_name(wanted, out, job)
     if outcome.ended != "done":
         raise RunError(f"the job {job} did not finish: {outcome.message}")
     print(json.dumps({"job": job, "run": str(out / "runs" / job)}) if as_json else f"{out / 'runs' / job}: done")

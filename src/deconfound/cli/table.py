@@ -130,8 +130,8 @@ def _names(tables: list[Table], out: Path) -> list[Path]:
 
 
 def _save(place: Path, text: str) -> None:
-    from deconfound.io.files import whole_file
+    from deconfound.io.files import atomic_write
 
-    with whole_file(place) as file:
+    with atomic_write(place) as file:
         file.write(text)
     print(f"wrote {place}")

@@ -14,7 +14,7 @@ from deconfound.errors import DataError
 _TEXT = ("codes", "bytes", "ends")
 
 
-class Column:
+class MetadataColumn:
     """One value per row: numbers, or text held as codes into distinct UTF-8 strings.
 
     Args:
@@ -28,7 +28,7 @@ class Column:
         self.parts = dict(parts)
 
     @classmethod
-    def of(cls, values: Sequence[object] | np.ndarray | Tensor) -> Column:
+    def of(cls, values: Sequence[object] | np.ndarray | Tensor) -> MetadataColumn:
         """Numbers stay numbers; anything else becomes its text, None and NaN among text the empty string."""
         array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
         if array.dtype.kind in "biuf":
@@ -75,21 +75,22 @@ class Column:
             return self.parts["codes"].long()
         return torch.from_numpy(np.searchsorted(self.distinct, self.values)).long()
 
-    def select(self, rows: Tensor | slice) -> Column:
+    def select(self, rows: Tensor | slice) -> MetadataColumn:
         """The rows in that order; `distinct` may then hold texts that no row uses."""
         rowwise = "values" if "values" in self.parts else "codes"
-        return Column({**self.parts, rowwise: self.parts[rowwise][rows]})
+        return MetadataColumn({**self.parts, rowwise: self.parts[rowwise][rows]})
 
 
-class Columns(Mapping[str, Column]):
+class Columns(Mapping[str, MetadataColumn]):
     """A table of `Column`s by name."""
 
-    def __init__(self, columns: Mapping[str, Column | Sequence[object] | np.ndarray | Tensor]) -> None:
+    def __init__(self, columns: Mapping[str, MetadataColumn | Sequence[object] | np.ndarray | Tensor]) -> None:
         self._columns = {
-            name: values if isinstance(values, Column) else Column.of(values) for name, values in columns.items()
+            name: values if isinstance(values, MetadataColumn) else MetadataColumn.of(values)
+            for name, values in columns.items()
         }
 
-    def __getitem__(self, name: str) -> Column:
+    def __getitem__(self, name: str) -> MetadataColumn:
         return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:

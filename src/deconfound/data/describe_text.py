@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import DataError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 
 if TYPE_CHECKING:
     from deconfound.data.describe import Description
@@ -75,7 +75,7 @@ def draw(found: Description, path: str | Path) -> Path:
         raise DataError(f"{path}: charts are written as .html or .svg")
     text = io.StringIO()
     chart(found).save(text, format=ending, **({"inline": True} if ending == "html" else {}))
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(text.getvalue())
     return path
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deconfound.data.columns import Column, Columns
+from deconfound.data.columns import Columns, MetadataColumn
 from deconfound.data.dataset import Dataset
 from deconfound.data.schema import describe_form, named_tensors
 from deconfound.data.signal import Signal
@@ -163,7 +163,7 @@ def _assemble(path: Path, form: dict[str, Any]) -> Dataset:
         Task(task["kind"], tuple(task["classes"]), task["loss"], task["protocol"]),
         {m: Signal(tensors[f"signal/{m}/values"], tensors[f"signal/{m}/mask"]) for m in form["modalities"]},
         tensors["target"],
-        Columns({name: Column(part) for name, part in parts.items()}),
+        Columns({name: MetadataColumn(part) for name, part in parts.items()}),
         splits,
         tuple(form["environment"]),
         tuple(form["group"]),

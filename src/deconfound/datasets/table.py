@@ -120,7 +120,7 @@ class TableSpec(_Part):
     modalities: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
-class _Table:
+class _Manifest:
     """A TOML with its manifest, read and checked."""
 
     def __init__(self, path: str | Path) -> None:
@@ -171,7 +171,7 @@ def read_table(path: str | Path) -> Dataset:
     Raises:
         DataError: a file, column, shape, label or id that is not as described, each in one line.
     """
-    table = _Table(path)
+    table = _Manifest(path)
     spec = table.spec
     if spec.target is None or spec.split is None:
         raise DataError(
@@ -219,7 +219,7 @@ def read_inputs(path: str | Path) -> tuple[dict[str, Signal], list[str]]:
     Raises:
         DataError: as `read_table`.
     """
-    table = _Table(path)
+    table = _Manifest(path)
     return table.signals()[0], table.ids
 
 
@@ -245,7 +245,7 @@ def _checked(model: type[_Model], given: dict[str, Any], what: str) -> _Model:
         raise DataError(f"{what}: {explain(error, model)}") from error
 
 
-def _split(table: _Table, spec: SplitSpec) -> list[str]:
+def _split(table: _Manifest, spec: SplitSpec) -> list[str]:
     if spec.column is not None:
         split = table.texts(spec.column)
     else:
@@ -259,7 +259,7 @@ def _split(table: _Table, spec: SplitSpec) -> list[str]:
     return split
 
 
-def _target(table: _Table, spec: TargetSpec) -> tuple[Task, torch.Tensor]:
+def _target(table: _Manifest, spec: TargetSpec) -> tuple[Task, torch.Tensor]:
     where = f"{table.path}: target"
     if spec.kind == "regression":
         if spec.classes is not None:

@@ -23,9 +23,9 @@ from deconfound.diagnostics.rows import ALL, Observed, observe
 from deconfound.diagnostics.swap import swap
 from deconfound.diagnostics.verdict import THRESHOLDS, verdict
 from deconfound.errors import RunError
-from deconfound.io.files import file_stem, whole_file
-from deconfound.io.lock import sole_writer
-from deconfound.runs.test_access import log_opening
+from deconfound.io.files import atomic_write, file_stem
+from deconfound.io.lock import exclusive_lock
+from deconfound.runs.test_access import log_test_access
 from deconfound.statistics.interval import resample
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def diagnose(
     """Probe, test and picture what a run's representations hold, and write it down.
 
     Everything is measured inside the rows of one split, with the weights frozen. Rows of a test split are opened,
-    which a line in `openings.jsonl` says; choose nothing by what they show.
+    which a line in `test_access.jsonl` says; choose nothing by what they show.
 
     Args:
         dataset: the training data, if the specification does not name them or they moved.
@@ -81,8 +81,8 @@ def diagnose(
     assert done is not None, "a method is read from a finished run"
     data.rows(split)
     if split not in DEVELOPMENT:
-        with sole_writer(opened.path):
-            log_opening(opened.path, [f"diagnose {split}"])
+        with exclusive_lock(opened.path):
+            log_test_access(opened.path, [f"diagnose {split}"])
     observed, parts = observe(method, data, split, device)
     effort = _Effort(permutations, resamples, seed)
     size = float(np.abs(observed.target).max(initial=1.0)) if not observed.classify else 10.0
@@ -96,7 +96,7 @@ def diagnose(
         swap=swap(method, observed, parts, np.random.default_rng(seed), device, size),
     )
     found = replace(found, verdict=verdict(found))
-    with whole_file(diagnosis_path(opened.path, split) if out is None else out) as file:
+    with atomic_write(diagnosis_path(opened.path, split) if out is None else out) as file:
         json.dump(found.to_json(), file, ensure_ascii=False, allow_nan=False)
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from deconfound.diagnostics.result import Diagnosis, Picture
 from deconfound.errors import DataError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 
 SIDE = 260
 TITLES = {"predictive": "Z_inv", "spurious": "Z_spu"}
@@ -41,7 +41,7 @@ def draw(found: Diagnosis, path: str | Path) -> Path:
         raise DataError(f"{found.split} has {found.rows} rows; a picture needs three or more that have a modality")
     text = io.StringIO()
     chart(found).save(text, format=ending, **({"inline": True} if ending == "html" else {}))
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(text.getvalue())
     return path
 

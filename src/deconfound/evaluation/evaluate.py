@@ -29,7 +29,7 @@ from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, re
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
 from deconfound.nn.layers import in_eval_mode
-from deconfound.registry import find, resolve
+from deconfound.registry import get_class, validate_arguments
 
 if TYPE_CHECKING:
     from deconfound.method import Method
@@ -234,5 +234,5 @@ def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
 def _corruption(scenario: Scenario) -> Corruption | None:
     given = scenario.corruption
     if isinstance(given, str):
-        return find("corruptions", given)(**resolve("corruptions", given, scenario.arguments))
+        return get_class("corruptions", given)(**validate_arguments("corruptions", given, scenario.arguments))
     return given

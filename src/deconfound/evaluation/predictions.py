@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deconfound.errors import RunError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def save_predictions(path: str | Path, predictions: Predictions) -> None:
     """
     arrays = {name: np.asarray(getattr(predictions, name)) for name in _ARRAYS}
     arrays |= {f"{_VARIANT}{name}": output for name, output in predictions.variants.items()}
-    with whole_file(path, "wb") as file:
+    with atomic_write(path, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays | {"ids": predictions.ids.astype(str)})
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from deconfound.errors import RunError
 from deconfound.evaluation.metrics import Protocol, Score, protocol_of
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         for record in records:
             file.write(json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n")
 

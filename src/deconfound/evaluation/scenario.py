@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deconfound.data.splits import in_distribution
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.registry import explain, names, resolve
+from deconfound.registry import explain, names, validate_arguments
 
 if TYPE_CHECKING:
     from deconfound.corruption import Corruption
@@ -72,7 +72,7 @@ def definition(scenario: Scenario) -> str:
     """All of a scenario as text; equal texts ask the same question."""
     corruption = scenario.corruption
     if isinstance(corruption, str):
-        corruption = f"{corruption} {resolve('corruptions', corruption, scenario.arguments)}"
+        corruption = f"{corruption} {validate_arguments('corruptions', corruption, scenario.arguments)}"
     parts = {"split": scenario.split, "where": dict(scenario.where), "present": sorted(scenario.present)}
     parts |= {"corruption": corruption and str(corruption), "severities": [float(s) for s in scenario.severities]}
     return json.dumps(parts | {"repeats": scenario.repeats}, sort_keys=True, default=str)
@@ -152,7 +152,7 @@ def scenario_from(table: Mapping[str, Any]) -> Scenario:
         if given.corruption not in names("corruptions"):
             hint = did_you_mean(given.corruption, names("corruptions"))
             raise SpecError(f"{what}: there is no corruption {given.corruption!r}{hint}")
-        resolve("corruptions", given.corruption, given.arguments)
+        validate_arguments("corruptions", given.corruption, given.arguments)
     values = given.model_dump()
     return Scenario(**values | {"severities": tuple(given.severities), "present": tuple(given.present)})
 

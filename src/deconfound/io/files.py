@@ -15,7 +15,7 @@ from deconfound.errors import RunError
 
 
 @contextmanager
-def whole_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Write a file under a scratch name that becomes `path` when the block succeeds and is gone when it does not.
 
     A device or a pipe (`/dev/stdout`) is written directly. Missing folders are made; a link goes on pointing as it did.

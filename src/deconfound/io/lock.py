@@ -11,7 +11,7 @@ from deconfound.errors import RunError
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold `folder` while the block runs; the system frees it when the process ends, however it ends.
 
     Raises:

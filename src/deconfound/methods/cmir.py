@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deconfound.compose import Wrapped, loss_of_each
+from deconfound.compose import MethodWrapper, loss_of_each
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
@@ -55,7 +55,7 @@ Source = Literal["virtual", "directed", "given"]
 Compared = Literal["l1", "l2", "cosine", "kl"]
 
 
-class CmIR(Wrapped):
+class CmIR(MethodWrapper):
     """The published objective on any encoder. Rows in which a modality is absent do not enter its constraints.
 
     All constraints are means (over pairs of environments, dimensions and rows) summed over modalities, so the weights
@@ -196,8 +196,8 @@ class CmIR(Wrapped):
             find_directions(self._directions(), seen, self.backbone.task, self.movement, generator)
         super().on_epoch_start(epoch, development, generator)
 
-    def notes(self) -> tuple[str, ...]:
-        found = (*super().notes(), *(() if self.cross_modal is None else self.cross_modal.notes()))
+    def summary_lines(self) -> tuple[str, ...]:
+        found = (*super().summary_lines(), *(() if self.cross_modal is None else self.cross_modal.summary_lines()))
         if self.source != "directed":
             return found
         counts = {n: k for names, d in self._directions() for n, k in zip(names, d.counts, strict=True)}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deconfound.compose import Composed, Preset
+from deconfound.compose import Preset, RegularizedMethod
 from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
 from deconfound.nested_method import Inner
@@ -75,4 +75,4 @@ class CmIRE(Preset):
             reconstruction=reconstruction,
             ramp=ramp,
         )
-        super().__init__(Composed(split, {"vrex": VREx(split.backbone, 2, weight=vrex, ramp=ramp)}, {}))
+        super().__init__(RegularizedMethod(split, {"vrex": VREx(split.backbone, 2, weight=vrex, ramp=ramp)}, {}))

@@ -24,8 +24,8 @@ from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method, Representations
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.front_door import Averaging, Form, Weights
-from deconfound.nn.interventions import ANSWERS, Answers, Interventions, Seen
-from deconfound.nn.knowledge import Knowledge, Twins
+from deconfound.nn.interventions import ANSWERS, Answers, EncodedRows, Interventions
+from deconfound.nn.knowledge import DetachedEncoders, Knowledge
 from deconfound.nn.layers import in_eval_mode
 from deconfound.nn.predominant import Predominant
 from deconfound.objectives.alignment import Alignment, alignment
@@ -117,7 +117,7 @@ class IMML(Method):
         self.alignment: Alignment = alignment
         self.temperature, self.gamma_dk, self.gamma_fd = temperature, gamma_dk, gamma_fd
         self.predict, self.plug, self.warmup = predict, plug, warmup
-        self.twins = Twins(backbone.encoders) if plug else None
+        self.twins = DetachedEncoders(backbone.encoders) if plug else None
         self.knowledge = Knowledge(backbone.encoded if plug else backbone.widths, hidden, dim)
         self.predominant = Predominant(names, predominant)
         self.interventions = Interventions(
@@ -180,7 +180,7 @@ class IMML(Method):
             "direct": torch.stack(direct).sum(),
         }
         total = terms["prediction"] + self.gamma_dk * terms["alignment"]
-        total = total + self.gamma_fd * terms["front-door"] + terms["direct"] + self.interventions.nothing(active)
+        total = total + self.gamma_fd * terms["front-door"] + terms["direct"] + self.interventions.zero_loss(active)
         risks = prediction if output is seen.task else risk(output, target)
         monitors = {"fallback": 1 - found.formed.float().mean(), **self.predominant.monitors()}
         return Loss(total, terms, risks, seen.features, output, monitors)
@@ -206,7 +206,7 @@ class IMML(Method):
                 risks[name] += float(self.backbone.task.risk(output.float(), batch.target).sum())
         self.choice.fill_(ANSWERS.index(min(ANSWERS, key=lambda name: risks[name])))
 
-    def notes(self) -> tuple[str, ...]:
+    def summary_lines(self) -> tuple[str, ...]:
         active = self.predominant.active
         who = f"{next(iter(active))} is predominant" if len(active) == 1 else f"{', '.join(active)} are balanced"
         how = "as named"
@@ -216,15 +216,15 @@ class IMML(Method):
         auto = (f"'{self.chosen}' predicts: lowest validation risk of the four",) if self.predict == "auto" else ()
         return (f"{who} ({how})", *auto, *CHECKLIST)
 
-    def _see(self, batch: Batch) -> Seen:
+    def _see(self, batch: Batch) -> EncodedRows:
         features, present = self.backbone.encode(batch), batch.present
         z = self.knowledge(features if self.twins is None else self.twins(self.backbone.standardise(batch)))
-        return Seen(features, present, z, self.backbone.predict(features, present))
+        return EncodedRows(features, present, z, self.backbone.predict(features, present))
 
     def _answers(self, batch: Batch) -> Answers:
         return self.interventions(self._see(batch), self.predominant.active, None, training=False)
 
-    def _alignment(self, seen: Seen, target: Tensor, active: dict[str, float]) -> Tensor:
+    def _alignment(self, seen: EncodedRows, target: Tensor, active: dict[str, float]) -> Tensor:
         """Σ over pairs of modalities, each weighted by the shares of the two in the predominant part."""
         pairs = [(a, b) for a, b in combinations(seen.z, 2) if a in active or b in active]
         weight = seen.task.new_tensor([active.get(a, 0.0) + active.get(b, 0.0) for a, b in pairs])

@@ -17,7 +17,7 @@ from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.nn.fusion import Fusion
 from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
 from deconfound.nn.standardise import Standardise
-from deconfound.registry import arguments, explain, find, make
+from deconfound.registry import arguments, build, explain, get_class
 from deconfound.search import Search
 
 DEFAULT_ENCODERS: Mapping[str, str] = MappingProxyType({"vector": "mlp", "sequence": "gru", "image": "cnn"})
@@ -204,9 +204,9 @@ def _component(kind: str, given: Mapping[str, Any], shared: Mapping[str, Any], *
     """A component of the registry with the given arguments and those of `shared` that it knows."""
     if "name" not in given:
         raise SpecError(f"{kind}: a table needs a 'name'; got {dict(given)}")
-    knobs = arguments(find(kind, given["name"])).model_fields
+    knobs = arguments(get_class(kind, given["name"])).model_fields
     inherited = {key: value for key, value in shared.items() if key in knobs}
-    return make(kind, given["name"], *positional, **{**inherited, **{k: v for k, v in given.items() if k != "name"}})
+    return build(kind, given["name"], *positional, **{**inherited, **{k: v for k, v in given.items() if k != "name"}})
 
 
 def _encoder(

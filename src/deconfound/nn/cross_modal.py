@@ -69,7 +69,7 @@ class CrossModal(nn.Module):
         total = [instance_alignment(parts[i], parts[j], present[i] & present[j], self.temperature) for i, j in pairs]
         return torch.stack(total).mean() if total else parts.new_zeros(())
 
-    def notes(self) -> tuple[str, ...]:
+    def summary_lines(self) -> tuple[str, ...]:
         """What was measured and decided."""
         if not self.measured:
             return ()

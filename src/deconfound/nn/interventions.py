@@ -18,7 +18,7 @@ ANSWERS = ("task", "do", "avg", "z-only")
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class EncodedRows:
     """What is known of B rows.
 
     Args:
@@ -35,7 +35,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Outputs:
     """What one modality as the predominant one gives.
 
     Args:
@@ -59,7 +59,7 @@ class Answers:
         formed: (B,) bool, rows with an interventional prediction.
     """
 
-    parts: tuple[Answer, ...]
+    parts: tuple[Outputs, ...]
     task: Tensor
     do: Tensor
     direct: Tensor
@@ -73,7 +73,7 @@ class Answers:
         mixed = blend(self.task, self.do, mix, self.classification)
         return torch.where(self.formed.unsqueeze(1), mixed, self.task)
 
-    def each(self, shares: Mapping[str, float]) -> Iterator[tuple[Answer, float]]:
+    def each(self, shares: Mapping[str, float]) -> Iterator[tuple[Outputs, float]]:
         """Every part with its share."""
         return ((part, shares[part.name]) for part in self.parts)
 
@@ -115,7 +115,7 @@ class Interventions(nn.Module):
         )
         self.bank = Memory(bank, sum(widths.values()), len(widths))
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: EncodedRows) -> None:
         """Push rows into the bank."""
         joined = torch.cat([seen.features[name] for name in self.widths], 1)
         self.bank.push(joined, torch.stack([seen.present[name] for name in self.widths], 1))
@@ -130,7 +130,7 @@ class Interventions(nn.Module):
         return Pool(dict(zip(self.widths, parts, strict=True)), dict(zip(self.widths, present.unbind(1), strict=True)))
 
     def forward(
-        self, seen: Seen, shares: Mapping[str, float], generator: torch.Generator | None, *, training: bool
+        self, seen: EncodedRows, shares: Mapping[str, float], generator: torch.Generator | None, *, training: bool
     ) -> Answers:
         """Answer for B rows.
 
@@ -151,18 +151,18 @@ class Interventions(nn.Module):
         formed = weights.sum(1) > 0
         return Answers(parts, seen.task, do, direct, formed, self.how.classification)
 
-    def _answer(self, door: nn.Module, seen: Seen, pool: Pool | None) -> Answer:
+    def _answer(self, door: nn.Module, seen: EncodedRows, pool: Pool | None) -> Outputs:
         assert isinstance(door, FrontDoor)
         still = {name: values.detach() for name, values in seen.features.items()}
         z, name = seen.z[door.name], door.name
         a = door.join(still, seen.present)
         direct = door.direct(z.detach(), a)
         if pool is None:
-            return Answer(name, door.outcome(z.detach(), still[name], a), seen.present[name], direct)
+            return Outputs(name, door.outcome(z.detach(), still[name], a), seen.present[name], direct)
         features = still if self.plug else seen.features
         z = z.detach() if self.plug else z
         do, there = door.average(z, features, seen.present, pool, self.how)
-        return Answer(name, do, there, direct)
+        return Outputs(name, do, there, direct)
 
     def _joined(self, outputs: list[Tensor], weights: Tensor, task: Tensor) -> Tensor:
         """(B, outputs) by (B, parts) weights; the task's prediction where all are 0."""
@@ -172,7 +172,7 @@ class Interventions(nn.Module):
         joined = mixture(torch.stack(outputs, 1), weights / total.clamp(min=1e-12), self.how.classification)
         return torch.where(total > 0, joined, task)
 
-    def nothing(self, shares: Mapping[str, float]) -> Tensor:
+    def zero_loss(self, shares: Mapping[str, float]) -> Tensor:
         """() zero that the heads which take no part take part in, so that processes which train together agree."""
         idle = [door for name, door in self.doors.items() if name not in map(module_key, shares)]
         total = self.bank.values.new_zeros(())

@@ -49,7 +49,7 @@ class Knowledge(nn.Module):
         return found
 
 
-class Twins(nn.Module):
+class DetachedEncoders(nn.Module):
     """A second set of encoders, copies of the first at the start, for representations that no task gradient may reach."""
 
     def __init__(self, encoders: nn.ModuleDict) -> None:

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset, evenly
 from deconfound.nn.backbone import Backbone
-from deconfound.statistics.predominance import BALANCED, Verdict, linear_outputs, row_scores, shapley, subsets, verdict
+from deconfound.statistics.predominance import (
+    BALANCED,
+    Predominance,
+    linear_outputs,
+    row_scores,
+    shapley,
+    subsets,
+    verdict,
+)
 
 MOST_ROWS = 2048
 """Rows of each split that are looked at, evenly spaced."""
@@ -91,7 +99,7 @@ class Predominant(nn.Module):
         others = {"the training rows": verdict({n: np.concatenate([f[n] for f in folds]) for n in self.names})}
         self._warn(found, others | _by_environment(scores, development, valid))
 
-    def _warn(self, found: Verdict, others: Mapping[str, Verdict]) -> None:
+    def _warn(self, found: Predominance, others: Mapping[str, Predominance]) -> None:
         apart = [
             f"{other.predominant} on {where}"
             for where, other in others.items()
@@ -132,7 +140,7 @@ def features_of(
     return {name: torch.cat([part[name] for part in parts]).double().cpu().numpy() for name in parts[0]}
 
 
-def _by_environment(scores: Mapping[str, np.ndarray], development: Dataset, rows: Tensor) -> dict[str, Verdict]:
+def _by_environment(scores: Mapping[str, np.ndarray], development: Dataset, rows: Tensor) -> dict[str, Predominance]:
     if not development.environment:
         return {}
     number, labels = development.groups(*development.environment)

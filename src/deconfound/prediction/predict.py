@@ -16,7 +16,7 @@ from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def predict_file(
 
     if out is None:
         return answer(sys.stdout)
-    with whole_file(out) as file:
+    with atomic_write(out) as file:
         return answer(file)
 
 

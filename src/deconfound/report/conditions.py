@@ -17,7 +17,7 @@ BUDGET = 15_000
 
 
 @dataclass(frozen=True)
-class Place:
+class Condition:
     """A scenario that the reader can choose.
 
     Args:
@@ -36,33 +36,33 @@ class Place:
     severities: tuple[float, ...] = ()
 
 
-def places(section: Section) -> list[Place]:
+def places(section: Section) -> list[Condition]:
     """In distribution, the shifted splits, the damages, then the subsets of modalities."""
     inside = [section.in_split] if section.in_split else []
-    found = [Place(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
+    found = [Condition(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
     others = [place for place in section.scenarios() if place[1] not in ("train", "valid")]
     names = [scenario for scenario, _ in others] + [place.key for place in found]
     for scenario, split in others:
         key = scenario if names.count(scenario) == 1 else f"{scenario} on {split}"
         severities = tuple(s for s in section.severities(scenario, split) if s > 0)
         if severities:
-            found.append(Place(key, f"{key}, mean over severities", "damage", scenario, split, severities))
+            found.append(Condition(key, f"{key}, mean over severities", "damage", scenario, split, severities))
         elif scenario.startswith(PRESENT):
             label = key.removeprefix(PRESENT).replace("+", " + ")
-            found.append(Place(key, f"only {label}", "present", scenario, split))
+            found.append(Condition(key, f"only {label}", "present", scenario, split))
         else:
-            found.append(Place(key, key, "rows", scenario, split))
+            found.append(Condition(key, key, "rows", scenario, split))
     order = ("split", "rows", "damage", "present")
     return sorted(found, key=lambda place: order.index(place.kind))
 
 
-def validation(section: Section) -> Place | None:
+def validation(section: Section) -> Condition | None:
     """The validation rows, where they were measured."""
     known = any(key[1] == key[2] == "valid" for key in section.index)
-    return Place("valid", "validation", "development", "valid", "valid") if known else None
+    return Condition("valid", "validation", "development", "valid", "valid") if known else None
 
 
-def values_at(section: Section, row: Row, metric: str, place: Place, group: str = "all") -> dict[int, float | None]:
+def values_at(section: Section, row: Row, metric: str, place: Condition, group: str = "all") -> dict[int, float | None]:
     """Seed → value; of a damage the mean over its severities and repeats, None where one of them is undefined."""
     if place.kind != "damage":
         return section.clean(row, metric, place.split, group, place.scenario)
@@ -131,7 +131,7 @@ def _measurements(section: Section, run: Run) -> Measurements:
 
 
 def _by_run(
-    section: Section, metric: str, place: Place, group: str, trials: Sequence[Measurements]
+    section: Section, metric: str, place: Condition, group: str, trials: Sequence[Measurements]
 ) -> list[float | None]:
     values: list[float | None] = []
     for row in section.rows:

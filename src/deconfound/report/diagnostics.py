@@ -8,7 +8,7 @@ from typing import Any
 
 from deconfound.errors import RunError
 from deconfound.report.chart import Figure, base_chart, declare
-from deconfound.report.tables import Column, Line, Table, spread_cell
+from deconfound.report.tables import Line, ScenarioColumn, Table, spread_cell
 from deconfound.report.view import Panel
 from deconfound.results.compare import Section
 from deconfound.results.run_result import Run, read_object, text_of, whole_of
@@ -39,7 +39,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DiagnosticVerdict:
     """The findings about one run on one split."""
 
     title: str
@@ -158,12 +158,14 @@ def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], s
         f"Rows of {split}, mean ± standard deviation over seeds. Label: {score} of the better of a linear and a kernel "
         "probe, cross-validated. For a method that does not split, Z_inv is all that it predicts from"
     )
-    return Table("", caption, "Method", tuple(Column(name, note=NOTES.get(name, "")) for name in COLUMNS), tuple(lines))
+    return Table(
+        "", caption, "Method", tuple(ScenarioColumn(name, note=NOTES.get(name, "")) for name in COLUMNS), tuple(lines)
+    )
 
 
-def _verdict(label: str, given: Mapping[str, Any]) -> Verdict:
+def _verdict(label: str, given: Mapping[str, Any]) -> DiagnosticVerdict:
     found = (Sentence(f["question"], f["answer"], f["text"], bool(f["alarm"])) for f in given["verdict"])
-    return Verdict(f"{label}: {given['run']}, {given['rows']} rows of {given['split']}", tuple(found))
+    return DiagnosticVerdict(f"{label}: {given['run']}, {given['rows']} rows of {given['split']}", tuple(found))
 
 
 def _figures(label: str, diagnoses: Mapping[str, Mapping[str, Any]]) -> list[Figure]:

@@ -18,7 +18,7 @@ from deconfound.report.chart import (
     x_of,
     y_of,
 )
-from deconfound.report.conditions import Place, places, shown_groups
+from deconfound.report.conditions import Condition, places, shown_groups
 from deconfound.report.tables import MAX_GROUPS
 from deconfound.results.compare import PRESENT, Row, Section
 from deconfound.results.spread import Interval, mean_interval, over_repeats, paired_interval, spread
@@ -79,7 +79,7 @@ def curve_figures(section: Section) -> list[Figure]:
     return [_curve_figure(section, place) for place in places(section) if place.kind == "damage"]
 
 
-def _curve_figure(section: Section, place: Place) -> Figure:
+def _curve_figure(section: Section, place: Condition) -> Figure:
     import altair as alt
 
     rows = _curve_rows(section, place)
@@ -110,7 +110,7 @@ def _curve_figure(section: Section, place: Place) -> Figure:
     )
 
 
-def _curve_rows(section: Section, place: Place) -> list[tuple[Any, ...]]:
+def _curve_rows(section: Section, place: Condition) -> list[tuple[Any, ...]]:
     """(method, severity, metric, view, …): "value" by itself, "difference" from the reference over common seeds."""
     rows: list[tuple[Any, ...]] = []
     for metric in section.metrics:
@@ -132,7 +132,7 @@ def _difference(paired: Interval, row: Row, section: Section) -> tuple[Any, ...]
     return paired.mean, None, paired.low, paired.high, paired.seeds
 
 
-def _at_severity(section: Section, row: Row, place: Place, severity: float, metric: str) -> dict[int, float | None]:
+def _at_severity(section: Section, row: Row, place: Condition, severity: float, metric: str) -> dict[int, float | None]:
     """Seed → mean over repeats; severity 0 is the undamaged split where the scenario has none itself."""
     for scenario in (place.scenario, place.split):
         if found := section.index.get((row.label, scenario, place.split, severity, "all", metric)):

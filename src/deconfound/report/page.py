@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.report.view import view
 from deconfound.results.compare import Section, build_sections
 from deconfound.results.gather import Only, gather
@@ -61,7 +61,7 @@ def build_report(
     found = gather(sources, only)
     words = only.words if only else ()
     page = render(build_sections(found.runs, found.trials), [*sources, *words], Path(out), references)
-    with whole_file(out) as file:
+    with atomic_write(out) as file:
         file.write(page)
     return Path(out)
 

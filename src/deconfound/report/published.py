@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deconfound.report.tables import ABSENT, Cell, Column, Line, Table, decimals, spread_cell
+from deconfound.report.tables import ABSENT, Line, ScenarioColumn, Table, ValueCell, decimals, spread_cell
 from deconfound.results.compare import Row, Section
 from deconfound.results.spread import spread
 
@@ -58,7 +58,7 @@ def published_table(section: Section, judged: Sequence[Judged]) -> Table | None:
     for place in dict.fromkeys((one.method, one.citation, one.backbone) for one in same):
         values = {one.metric: one for one in same if (one.method, one.citation, one.backbone) == place}
         lines.append(Line(place[0], place[1], None, tuple(_cell(values.get(metric)) for metric in metrics)))
-    columns = tuple(Column(metric, note=f"{section.better(metric)} is better") for metric in metrics)
+    columns = tuple(ScenarioColumn(metric, note=f"{section.better(metric)} is better") for metric in metrics)
     caption = f"{section.protocol.name} on {section.in_split}: mean ± standard deviation of this report, and published"
     return Table("", caption, "Method", columns, tuple(lines))
 
@@ -69,10 +69,10 @@ def _our_line(section: Section, row: Row, metrics: Sequence[str], style: int) ->
     return Line(row.label, "this report", style, cells)
 
 
-def _cell(reference: Reference | None) -> Cell:
+def _cell(reference: Reference | None) -> ValueCell:
     from deconfound.references.published import shown
 
-    return Cell(ABSENT) if reference is None else Cell(shown(reference), reference.value)
+    return ValueCell(ABSENT) if reference is None else ValueCell(shown(reference), reference.value)
 
 
 def not_comparable(judged: Sequence[Judged]) -> list[tuple[str, list[str]]]:

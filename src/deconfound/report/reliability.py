@@ -11,7 +11,7 @@ from deconfound.evaluation.calibration import BINS, Reliability, ece, reliabilit
 from deconfound.evaluation.predictions import Predictions, load_predictions
 from deconfound.io.files import file_stem
 from deconfound.report.chart import Figure, base_chart, color, declare, shape
-from deconfound.report.tables import Column, Line, Table, decimals, row_note, spread_cell
+from deconfound.report.tables import Line, ScenarioColumn, Table, decimals, row_note, spread_cell
 from deconfound.results.compare import Row, Section
 from deconfound.results.run_result import Run
 from deconfound.results.spread import spread
@@ -69,7 +69,7 @@ def _errors(section: Section, found: Binned) -> Table:
         f"Expected calibration error in {BINS} bins (lower is better), mean ± standard deviation over seeds: the mean "
         "distance between confidence and share correct, weighted by rows"
     )
-    return Table("", caption, "Method", tuple(Column(split) for split in section.splits), tuple(lines))
+    return Table("", caption, "Method", tuple(ScenarioColumn(split) for split in section.splits), tuple(lines))
 
 
 def _binned(row: Row, split: str) -> BySeed:

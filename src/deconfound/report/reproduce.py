@@ -73,5 +73,5 @@ def _is_sweep(command: str) -> bool:
 
 def _evaluations(section: Section) -> Iterator[str]:
     for _, run in all_runs(section):
-        commands = [command for command in run.openings if command and not _is_sweep(command)]
+        commands = [command for command in run.test_accesses if command and not _is_sweep(command)]
         yield from (command.replace("\n", " ") for command in commands)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from deconfound.report.chart import Figure, color, declare, shape
-from deconfound.report.conditions import Place, choosable_groups, places, values_at
+from deconfound.report.conditions import Condition, choosable_groups, places, values_at
 from deconfound.results.compare import Section
 
 ENOUGH = 3
@@ -40,7 +40,7 @@ def least_squares(x: Sequence[float], y: Sequence[float]) -> Line:
     return Line(mean_y - slope * mean_x, slope, len(x))
 
 
-def erm_line(section: Section, metric: str, inside: Place, place: Place, group: str) -> Line:
+def erm_line(section: Section, metric: str, inside: Condition, place: Condition, group: str) -> Line:
     """The line of all ERM runs, whatever their hyper-parameters: `inside` across, `place` upwards."""
     x, y = [], []
     for row in section.rows:

@@ -16,7 +16,7 @@ MAX_GROUPS = 24
 
 
 @dataclass(frozen=True)
-class Cell:
+class ValueCell:
     """One cell.
 
     Args:
@@ -37,7 +37,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class ScenarioColumn:
     """A header: `group` spans neighbours of the same group, `note` stands below the title."""
 
     title: str
@@ -52,7 +52,7 @@ class Line:
     label: str
     note: str
     style: int | None
-    cells: tuple[Cell, ...]
+    cells: tuple[ValueCell, ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Table:
     metric: str
     caption: str
     first: str
-    columns: tuple[Column, ...]
+    columns: tuple[ScenarioColumn, ...]
     lines: tuple[Line, ...]
 
     @property
@@ -101,14 +101,14 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def spread_cell(measured: Spread, digits: int, note: str = "") -> Cell:
+def spread_cell(measured: Spread, digits: int, note: str = "") -> ValueCell:
     """mean ± sd; "undefined" where no value is defined, a dash where nothing was measured."""
     if measured.mean is None:
-        return Cell(UNDEFINED if measured.total else ABSENT)
+        return ValueCell(UNDEFINED if measured.total else ABSENT)
     if measured.defined < measured.total:
         note = f"{measured.defined} of {measured.total} seeds defined"
     detail = "" if measured.sd is None else f"± {number(measured.sd, digits)}"
-    return Cell(number(measured.mean, digits), measured.mean, measured.sd, detail, note)
+    return ValueCell(number(measured.mean, digits), measured.mean, measured.sd, detail, note)
 
 
 def results_table(section: Section, metric: str) -> Table:
@@ -124,7 +124,7 @@ def results_table(section: Section, metric: str) -> Table:
             note = f"at {section.worst_split(row, metric)}" if i == gap and measured.mean is not None else ""
             cell = spread_cell(measured, digits, note)
             is_best = best[i] is not None and measured.mean == best[i]
-            cells.append(Cell(**{**vars(cell), "mark": "best"}) if is_best else cell)
+            cells.append(ValueCell(**{**vars(cell), "mark": "best"}) if is_best else cell)
         lines.append(Line(row.label, row_note(section, row), number_, tuple(cells)))
     caption = f"{metric} ({section.better(metric)} is better), mean ± standard deviation over seeds"
     return Table(metric, caption, "Method", tuple(columns), tuple(lines))
@@ -139,29 +139,29 @@ def row_note(section: Section, row: Row) -> str:
     return note
 
 
-def _columns(section: Section, metric: str) -> tuple[list[Column], list[list[Spread]]]:
+def _columns(section: Section, metric: str) -> tuple[list[ScenarioColumn], list[list[Spread]]]:
     """Headers, and for each row the spread of each column."""
     rows = {split: n for row in section.rows for split, n in row.runs[0].splits.items()} if section.checksum else {}
-    found: list[tuple[Column, Sequence[Mapping[int, float | None]]]] = []
+    found: list[tuple[ScenarioColumn, Sequence[Mapping[int, float | None]]]] = []
 
-    def add(column: Column, split: str, group: str = "all", scenario: str | None = None) -> None:
+    def add(column: ScenarioColumn, split: str, group: str = "all", scenario: str | None = None) -> None:
         found.append((column, [section.clean(row, metric, split, group, scenario) for row in section.rows]))
 
     ordered = ([section.in_split] if section.in_split else []) + list(section.out_splits)
     for split in ordered:
         kind = "In distribution" if split == section.in_split else "Out of distribution"
-        add(Column(split, kind, f"{rows[split]} rows" if split in rows else ""), split)
+        add(ScenarioColumn(split, kind, f"{rows[split]} rows" if split in rows else ""), split)
     if section.in_split and section.out_splits:
         sign = "negative" if section.better(metric) == "higher" else "positive"
         gaps = [section.gap(row, metric) for row in section.rows]
-        found.append((Column("worst out − in", "Gap", f"{sign}: worse when shifted"), gaps))
+        found.append((ScenarioColumn("worst out − in", "Gap", f"{sign}: worse when shifted"), gaps))
     for group in section.groups(section.in_split) if section.in_split else []:
         if group.startswith("worst("):
             name = group.removeprefix("worst(").removesuffix(")")
-            add(Column(f"by {name}", "Worst group", f"of {section.in_split}"), section.in_split or "", group)
+            add(ScenarioColumn(f"by {name}", "Worst group", f"of {section.in_split}"), section.in_split or "", group)
     for scenario, split in section.scenarios():
         if not scenario.startswith(PRESENT) and section.severities(scenario, split) == [0.0]:
-            add(Column(scenario, "Other rows", f"of {split}"), split, scenario=scenario)
+            add(ScenarioColumn(scenario, "Other rows", f"of {split}"), split, scenario=scenario)
     columns = [column for column, _ in found]
     return columns, [[spread(values[i].values()) for _, values in found] for i in range(len(section.rows))]
 
@@ -198,21 +198,21 @@ def paired_table(section: Section, metric: str) -> Table | None:
         f"{metric} ({section.better(metric)} is better): method − {reference.label}, paired over seeds, "
         "with the 95 % t-interval of the mean difference"
     )
-    return Table(metric, caption, "Method", tuple(Column(c.title, c.group) for c in keep), tuple(lines))
+    return Table(metric, caption, "Method", tuple(ScenarioColumn(c.title, c.group) for c in keep), tuple(lines))
 
 
-def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> Cell:
+def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> ValueCell:
     if interval is None:
-        return Cell(ABSENT, note="no common seed")
+        return ValueCell(ABSENT, note="no common seed")
     text = number(interval.mean, digits)
     text = f"+{text}" if interval.mean > 0 else text
     if interval.low is None or interval.high is None:
-        return Cell(text, interval.mean, note="1 common seed, no interval")
+        return ValueCell(text, interval.mean, note="1 common seed, no interval")
     mark = ""
     if interval.low > 0 or interval.high < 0:
         mark = "better" if (interval.mean > 0) == higher else "worse"
     detail = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
-    return Cell(text, interval.mean, None, detail, f"{mark or 'unclear'} · {interval.seeds} seeds", mark)
+    return ValueCell(text, interval.mean, None, detail, f"{mark or 'unclear'} · {interval.seeds} seeds", mark)
 
 
 def groups_table(section: Section, metric: str) -> Table | None:
@@ -231,4 +231,4 @@ def groups_table(section: Section, metric: str) -> Table | None:
         Line(group, split, None, tuple(spread_cell(s, digits) for s in measured)) for split, group, measured in found
     ]
     caption = f"{metric} ({section.better(metric)} is better) by group, mean ± standard deviation over seeds"
-    return Table(metric, caption, "Group", tuple(Column(row.label) for row in section.rows), tuple(lines))
+    return Table(metric, caption, "Group", tuple(ScenarioColumn(row.label) for row in section.rows), tuple(lines))

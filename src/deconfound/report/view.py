@@ -18,7 +18,7 @@ from deconfound.results.run_result import Run
 
 if TYPE_CHECKING:
     from deconfound.references import Reference
-    from deconfound.report.diagnostics import Verdict
+    from deconfound.report.diagnostics import DiagnosticVerdict
 
 MOST_SHOWN = 8
 """Methods that the figures show before the reader chooses."""
@@ -47,7 +47,7 @@ class Panel:
     kind: str = ""
     views: bool = False
     tables: Sequence[Table] = ()
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[DiagnosticVerdict] = ()
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ def selection_text(section: Section) -> str:
 
 
 def _openings(section: Section) -> str:
-    counts = [len(run.openings) for row in section.rows for run in row.runs]
+    counts = [len(run.test_accesses) for row in section.rows for run in row.runs]
     if not any(counts):
         return "no log of when the test rows were predicted"
-    return f"predicted {_range(counts)} time{'s' * (max(counts) > 1)} per run, as its openings.jsonl says"
+    return f"predicted {_range(counts)} time{'s' * (max(counts) > 1)} per run, as its test_access.jsonl says"
 
 
 def _group_tables(section: Section) -> list[Table]:

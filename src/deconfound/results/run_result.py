@@ -16,6 +16,9 @@ from deconfound.evaluation.records import VARIANTS, Record, read_records
 from deconfound.method_names import ADDED, method_title
 from deconfound.runs.csv_log import read_curves
 
+TEST_ACCESS_LOGS = ("openings.jsonl", "test_access.jsonl")
+"""Names of the log of test access: of runs before 0.2, and of runs since."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -32,7 +35,7 @@ class Run:
         inputs: modality → features per step, 1 for tokens.
         best_epoch: epoch whose weights were kept.
         curves: (split, term) → epoch → mean over the epoch's logged steps.
-        openings: the command of each time that test rows were predicted.
+        test_accesses: the command of each time that test rows were predicted.
         place: the directory as the user named it.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
         budget: what that choice was made among, as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
@@ -56,7 +59,7 @@ class Run:
     environment: Mapping[str, Any]
     curves: Mapping[tuple[str, str], Mapping[int, float]]
     records: tuple[Record, ...]
-    openings: tuple[str, ...] = ()
+    test_accesses: tuple[str, ...] = ()
     place: Path = Path()
     rule: str = ""
     budget: str = ""
@@ -65,7 +68,7 @@ class Run:
 
 
 def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
-    """Read spec.json, environment.json, log.csv, done.json, records.jsonl and openings.jsonl of a run directory.
+    """Read spec.json, environment.json, log.csv, done.json, records.jsonl and test_access.jsonl of a run directory.
 
     Args:
         rule: by which a sweep chose this run.
@@ -102,7 +105,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
             environment=environment,
             curves=curves,
             records=records,
-            openings=_openings(path / "openings.jsonl"),
+            test_accesses=_test_accesses(path),
             place=path,
             rule=rule,
             budget=budget,
@@ -130,7 +133,7 @@ def with_variants(run: Run) -> list[Run]:
             )
         found.setdefault(named[1], []).append(record)
     others = [
-        replace(run, label=f"{run.label} [{name}]", variant=name, records=tuple(records), curves={}, openings=())
+        replace(run, label=f"{run.label} [{name}]", variant=name, records=tuple(records), curves={}, test_accesses=())
         for name, records in found.items()
     ]
     return [run, *others]
@@ -187,8 +190,12 @@ def _records(path: Path) -> tuple[Record, ...]:
     return records
 
 
-def _openings(path: Path) -> tuple[str, ...]:
-    """Commands of the log of openings; empty where test rows were never predicted."""
+def _test_accesses(path: Path) -> tuple[str, ...]:
+    """Commands in the logs of test access; empty where test rows were never predicted."""
+    return tuple(command for name in TEST_ACCESS_LOGS for command in _logged_commands(path / name))
+
+
+def _logged_commands(path: Path) -> tuple[str, ...]:
     lines = _read(path, "").splitlines() if path.exists() else []
     try:
         return tuple(command_line(strict_json(line).get("command")) for line in lines if line.strip())

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from deconfound.errors import RunError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -40,7 +40,7 @@ def write_checkpoint(tree: Mapping[str, Any], path: Path) -> Path:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_encode(tree, "", tensors))
     content = save(tensors, metadata={"tree": text, "digest": _digest(text, tensors)})
-    with whole_file(path, "wb") as file:
+    with atomic_write(path, "wb") as file:
         file.write(content)
     return path
 

@@ -46,7 +46,7 @@ class InferenceWarning(UserWarning):
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ReferenceOutputs:
     """R training and validation rows as a finished run sees them.
 
     Args:
@@ -134,7 +134,7 @@ def _with_column(whole: Dataset, column: str, places: Mapping[str, int], told: M
 _MORE = {"eiil": ", more do not raise its penalty; use 'cluster' for more", "cluster": " or more"}
 
 
-def observe(method: Method, development: Dataset, device: str = "cpu") -> Seen:
+def observe(method: Method, development: Dataset, device: str = "cpu") -> ReferenceOutputs:
     """Run a method over the training and validation rows, clean.
 
     Raises:
@@ -153,7 +153,7 @@ def observe(method: Method, development: Dataset, device: str = "cpu") -> Seen:
     features = torch.cat(blocks, dim=1)
     if not bool(torch.isfinite(output).all() and torch.isfinite(features).all()):
         raise RunError("the run predicts NaN or infinite values; train it with a smaller learning rate")
-    return Seen(output, features, development.target, train)
+    return ReferenceOutputs(output, features, development.target, train)
 
 
 def _standardised(values: Tensor, present: Tensor, train: int) -> Tensor:
@@ -165,7 +165,7 @@ def _standardised(values: Tensor, present: Tensor, train: int) -> Tensor:
     return ((values - mean) / safe_std(known.std(0, correction=0), mean)).masked_fill(~present.unsqueeze(1), 0)
 
 
-def harshest_split(seen: Seen, task: Task) -> np.ndarray:
+def harshest_split(seen: ReferenceOutputs, task: Task) -> np.ndarray:
     """The two environments with the largest IRM penalty, EIIL (Creager et al., ICML 2021, eq. 5).
 
     With g_i the derivative of row i's risk by a factor w of its prediction, at w = 1, and q_i(e) the share of row i in
@@ -179,7 +179,7 @@ def harshest_split(seen: Seen, task: Task) -> np.ndarray:
     return (risk_slopes(seen.output, seen.target, task.risk) > 0).long().numpy()
 
 
-def majority_clusters(seen: Seen, task: Task, count: int, seed: int) -> np.ndarray:
+def majority_clusters(seen: ReferenceOutputs, task: Task, count: int, seed: int) -> np.ndarray:
     """Clusters of the features within each label (class, or quarter of the training targets), numbered by size.
 
     Environment 0 is the largest cluster of every label, where the shortcut holds if it mostly does (GEORGE, Sohoni et al.,
@@ -210,7 +210,7 @@ def majority_clusters(seen: Seen, task: Task, count: int, seed: int) -> np.ndarr
     return places
 
 
-def _summary(used: Dataset, task: Task, seen: Seen, places: np.ndarray) -> dict[str, Any]:
+def _summary(used: Dataset, task: Task, seen: ReferenceOutputs, places: np.ndarray) -> dict[str, Any]:
     """Rows and the run's mean risk by environment, and the adjusted Rand index with the declared environments, if any."""
     from sklearn.metrics import adjusted_rand_score
 

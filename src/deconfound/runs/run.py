@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from deconfound.compose import Composed
+from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
-from deconfound.io.lock import sole_writer
+from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
 from deconfound.penalty import make_penalties
-from deconfound.registry import make
+from deconfound.registry import build
 from deconfound.runs.spec import DataSpec, Spec
-from deconfound.runs.test_access import log_opening
+from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def load_data(data: DataSpec) -> Dataset:
     raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
 
 
-def narrow(dataset: Dataset, data: DataSpec) -> Dataset:
+def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
     """The modalities, environments and left-out environment that a specification asks for.
 
     Raises:
@@ -115,14 +115,14 @@ def build_method(
         dropout=spec.backbone.dropout,
     )
     arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-    method: Method = make("methods", spec.method["name"], backbone, **arguments)
+    method: Method = build("methods", spec.method["name"], backbone, **arguments)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
     if not penalties and not augmentations:
         return method
-    return Composed(
+    return RegularizedMethod(
         method,
         make_penalties(penalties, method.backbone, environments),
-        {name: make("augmentations", name, **knobs) for name, knobs in augmentations.items()},
+        {name: build("augmentations", name, **knobs) for name, knobs in augmentations.items()},
     )
 
 
@@ -197,7 +197,7 @@ class Run:
         dataset = given if given is not None else load_data(self.spec.data)
         if dataset.checksum != self.environment["data"]["checksum"]:
             raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
-        return narrow(dataset, self.spec.data)
+        return apply_data_spec(dataset, self.spec.data)
 
     def validate(self, method: Method, development: Dataset) -> None:
         """Predict and measure the validation rows; part of training, no test row is touched."""
@@ -241,7 +241,7 @@ class Run:
         """Predict the rows of every scenario, keep the predictions and write `records.jsonl`.
 
         A scenario is predicted once; a later call computes its metrics from what was kept. Each time test rows are
-        predicted, a line in `openings.jsonl` says when, by which command and for which scenarios.
+        predicted, a line in `test_access.jsonl` says when, by which command and for which scenarios.
 
         Args:
             scenarios: `default_scenarios` of the dataset if left out.
@@ -257,7 +257,7 @@ class Run:
         data = self.dataset(dataset)
         method = self.method(encoders)
         chosen = default_scenarios(data) if scenarios is None else scenarios
-        with sole_writer(self.path):
+        with exclusive_lock(self.path):
             self._log_opening(chosen)
             return self._evaluate(method, data, chosen, device, progress)
 
@@ -282,7 +282,7 @@ class Run:
         from deconfound.evaluation.evaluate import kept_predictions
 
         fresh = [s.name for s in chosen if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
-        log_opening(self.path, fresh)
+        log_test_access(self.path, fresh)
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.errors import SpecError
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
-from deconfound.registry import explain, resolve
+from deconfound.registry import explain, validate_arguments
 
 
 class _Table(BaseModel):
@@ -131,7 +131,7 @@ class Spec(_Table):
             _check_component("encoders", encoder)
         _check_component("fusions", spec.backbone.fusion)
         given = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-        method = {"name": spec.method["name"], **resolve("methods", spec.method["name"], given)}
+        method = {"name": spec.method["name"], **validate_arguments("methods", spec.method["name"], given)}
         method |= {kind: _added(kind, spec.method[kind]) for kind in ADDED if spec.method.get(kind)}
         return spec.model_copy(update={"method": method})
 
@@ -174,7 +174,7 @@ def _added(kind: str, given: Any) -> dict[str, dict[str, Any]]:
     """Name → all arguments of the components that join a method."""
     if not isinstance(given, Mapping) or not all(isinstance(knobs, Mapping) for knobs in given.values()):
         raise SpecError(f"method.{kind} = {given!r}: give a table name → arguments, such as {kind} = {{ NAME = {{}} }}")
-    return {name: resolve(kind, name, knobs) for name, knobs in given.items()}
+    return {name: validate_arguments(kind, name, knobs) for name, knobs in given.items()}
 
 
 def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:
@@ -182,7 +182,7 @@ def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:
         given = {"name": given}
     if "python" in given:
         return
-    resolve(kind, str(given.get("name")), {name: value for name, value in given.items() if name != "name"})
+    validate_arguments(kind, str(given.get("name")), {name: value for name, value in given.items() if name != "name"})
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

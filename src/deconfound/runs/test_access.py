@@ -11,21 +11,21 @@ from pathlib import Path
 from deconfound.errors import RunError
 
 
-def log_opening(run: Path, scenarios: Sequence[str]) -> None:
-    """Append one line to a run's `openings.jsonl`; nothing for no scenario.
+def log_test_access(run: Path, scenarios: Sequence[str]) -> None:
+    """Append one line to a run's `test_access.jsonl`; nothing for no scenario.
 
     Args:
         run: the run's directory.
-        scenarios: what the test rows are opened for.
+        scenarios: names of the scenarios that predict test rows.
 
     Raises:
-        RunError: it cannot be written, so that the rows must stay closed.
+        RunError: the line cannot be written; the test rows must then stay closed.
     """
     if not scenarios:
         return
-    opening = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "scenarios": [*scenarios]}
+    access = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "scenarios": [*scenarios]}
     try:
-        with open(run / "openings.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(opening) + "\n")
+        with open(run / "test_access.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(access) + "\n")
     except OSError as error:
-        raise RunError(f"cannot log the opening of test rows in {run}: {error.strerror}") from error
+        raise RunError(f"cannot log the access to test rows in {run}: {error.strerror}") from error

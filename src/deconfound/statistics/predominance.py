@@ -47,7 +47,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Predominance:
     """Which modality predominates.
 
     Args:
@@ -104,7 +104,7 @@ def row_scores(output: np.ndarray, target: np.ndarray, kind: Kind) -> np.ndarray
 
 def verdict(
     scores: Mapping[str, np.ndarray], clusters: np.ndarray | None = None, *, resamples: int = 1000, seed: int = 0
-) -> Verdict:
+) -> Predominance:
     """Compare the modalities on the same rows.
 
     Args:
@@ -127,7 +127,7 @@ def verdict(
         for i, name in enumerate(order)
     )
     leaders = tuple(s.modality for s in standings if s.gap == 0 or s.gap_low is None or s.gap_low <= 0)
-    return Verdict(standings, leaders)
+    return Predominance(standings, leaders)
 
 
 def mean_intervals(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import RunError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.sweeps.jobs import Outcome, Work, evaluation_mark, job_id
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deconfound.runs.spec import Spec
 
 
-def perform(work: Work) -> Outcome:
+def run_job(work: Work) -> Outcome:
     """Do a piece of work in this process. An error is written to error.json and returned, not raised."""
     folder = Path(work.folder)
     try:
@@ -54,7 +54,7 @@ def note_failure(work: Work, error: Exception) -> Outcome:
         "stage": work.stage,
         "type": type(error).__name__,
         "message": message,
-        "may_pass": may_pass(error),
+        "may_pass": is_transient(error),
         "traceback": "".join(traceback.format_exception(error)),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -71,7 +71,7 @@ _PASSING = ("OutOfMemoryError", "AcceleratorError")
 """Errors of PyTorch that have to do with the machine, by name so that it need not be loaded."""
 
 
-def may_pass(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """True for what another time or another machine may mend: memory, disk, a lost worker. A divergence comes again."""
     while error is not None:
         if isinstance(error, OSError | MemoryError | WorkerLostError) or type(error).__name__ in _PASSING:
@@ -155,7 +155,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         json.dump(values, file, indent=1)
 
 

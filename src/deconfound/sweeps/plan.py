@@ -16,9 +16,9 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.scenario import Scenario, scenario_from
-from deconfound.io.files import whole_file
-from deconfound.registry import arguments, find
-from deconfound.runs.run import build_method, load_data, narrow
+from deconfound.io.files import atomic_write
+from deconfound.registry import arguments, get_class
+from deconfound.runs.run import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import BackboneSpec, Spec, TrainSpec
 from deconfound.search import Search
 from deconfound.sweeps.jobs import Job, digest, job_id, read_sweep_json
@@ -94,7 +94,7 @@ class Plan:
             "budget": self.budget,
             "jobs": [asdict(job) for job in self.jobs],
         }
-        with whole_file(out / "sweep.json") as file:
+        with atomic_write(out / "sweep.json") as file:
             json.dump(values, file, indent=1)
 
 
@@ -144,7 +144,7 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
     for method in spec.method:
         label = method.title + (ORACLE if spec.selection.rule == "oracle" else "")
         first = _run_spec(spec, entry, method, label, 0)
-        development = narrow(whole, first.data).development()
+        development = apply_data_spec(whole, first.data).development()
         left_out = _left_out(spec, development)
         if left_out and len({out for _, out in left_out}) < 3:
             _check_one_environment(first, whole, left_out[0][1], spec.selection.rule)
@@ -160,7 +160,7 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
 
 def _check_one_environment(spec: Spec, whole: Dataset, out: str, rule: str) -> None:
     """Whether a method can be trained on the one environment that is left of two."""
-    left = narrow(whole, spec.data.model_copy(update={"leave_out": out})).development()
+    left = apply_data_spec(whole, spec.data.model_copy(update={"leave_out": out})).development()
     with torch.random.fork_rng(devices=[]):
         method = build_method(spec, left.modalities, left.task)
     try:
@@ -232,7 +232,7 @@ def draw_values(spec: SweepSpec, method: MethodEntry, draw: int) -> dict[str, di
     """
     ranges: dict[str, dict[str, tuple[Any, Search]]] = {key: {} for key in (*method.parts, "backbone", "train")}
     for key, (kind, component, given) in method.parts.items():
-        for name, field in arguments(find(kind, component)).model_fields.items():
+        for name, field in arguments(get_class(kind, component)).model_fields.items():
             found = next((item for item in field.metadata if isinstance(item, Search)), None)
             if found is not None and name not in given:
                 ranges[key][name] = field.annotation, found

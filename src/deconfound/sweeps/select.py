@@ -15,7 +15,7 @@ from typing import Any, Literal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.evaluation.records import Record, read_records
 from deconfound.evaluation.selection import Candidate, Selection, select
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.runs.spec import flat
 from deconfound.sweeps.jobs import Job, evaluated, failure, read_selection, trained
 from deconfound.sweeps.plan import Plan, config_of
@@ -52,7 +52,7 @@ def choose(plan: Plan, out: Path, busy: Collection[str] = ()) -> dict[str, str]:
     return still_open
 
 
-def due(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
+def next_jobs(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
     """The jobs to train next: all that judge, those that failed, and the final ones of each draw that leads.
 
     Where a final run fails for good its draw cannot be chosen, and the next best one leads. Writes screening.json, from
@@ -72,7 +72,7 @@ def due(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
 def _write(plan: Plan, path: Path, chosen: Sequence[Mapping[str, Any]]) -> None:
     rule = plan.spec.selection.rule
     note = "chosen by TEST rows: a bound, not a result" if rule == "oracle" else "chosen blind"
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         json.dump({"rule": rule, "note": note, "budget": plan.budget, "chosen": chosen}, file, indent=1)
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.errors import RunError
-from deconfound.io.lock import sole_writer
-from deconfound.sweeps.execute import perform, shared_data
+from deconfound.io.lock import exclusive_lock
+from deconfound.sweeps.execute import run_job, shared_data
 from deconfound.sweeps.executors import Executor, Resources, make_executor
 from deconfound.sweeps.jobs import Job, Outcome, Stage, Work, evaluated, failure, read_selection, trained
 from deconfound.sweeps.plan import Plan, config_of, finals_of_a_draw, make_plan, read_plan
 from deconfound.sweeps.progress import Progress
-from deconfound.sweeps.select import choose, due
+from deconfound.sweeps.select import choose, next_jobs
 from deconfound.sweeps.spec import SweepSpec
 
 
@@ -84,10 +84,10 @@ def run_sweep(
     """
     out = Path(out)
     _make_folder(out)
-    with sole_writer(out):
+    with exclusive_lock(out):
         shared_data.cache_clear()
         plan = make_plan(spec)
-        settle(plan, out)
+        freeze_plan(plan, out)
         if isinstance(executor, str):
             given = resources or Resources()
             executor = make_executor(executor, Resources(given.workers, spec.threads, given.gpus, given.address))
@@ -98,7 +98,7 @@ def run_sweep(
         return _summary(plan, out, still_open)
 
 
-def settle(plan: Plan, out: Path) -> None:
+def freeze_plan(plan: Plan, out: Path) -> None:
     """Write sweep.json, unless runs were chosen among others than the plan's.
 
     Raises:
@@ -117,7 +117,7 @@ def settle(plan: Plan, out: Path) -> None:
     plan.write(out)
 
 
-def run_job(spec: SweepSpec, out: str | Path, name: str) -> Outcome:
+def run_job_by_name(spec: SweepSpec, out: str | Path, name: str) -> Outcome:
     """Train one job of a sweep in this process, for schedulers that start one command per job.
 
     Raises:
@@ -130,7 +130,7 @@ def run_job(spec: SweepSpec, out: str | Path, name: str) -> Outcome:
     if name not in jobs:
         raise RunError(f"{out} has no job {name!r}; 'deconfound sweep --print' lists them")
     threads = make_executor("serial", Resources(threads=spec.threads)).threads
-    return perform(_work(jobs[name], out, "train", threads, plan))
+    return run_job(_work(jobs[name], out, "train", threads, plan))
 
 
 def left(spec: SweepSpec, out: str | Path) -> tuple[list[Job], int]:
@@ -141,7 +141,7 @@ def left(spec: SweepSpec, out: str | Path) -> tuple[list[Job], int]:
     """
     out = Path(out)
     plan = prepare(spec, out)
-    now = due(plan, out)
+    now = next_jobs(plan, out)
     fixed = {(entry["dataset"], entry["method"]) for entry in read_selection(out)}
     waiting = {(job.dataset, job.method) for job in now if not job.final} - fixed
     return now, sum(finals_of_a_draw(plan.pairs[pair]) for pair in waiting)
@@ -160,7 +160,7 @@ def prepare(spec: SweepSpec, out: str | Path) -> Plan:
             return plan
     plan = make_plan(spec)
     _make_folder(out)
-    settle(plan, out)
+    freeze_plan(plan, out)
     return plan
 
 
@@ -198,7 +198,7 @@ def _train(plan: Plan, out: Path, executor: Executor, progress: bool | None) -> 
             ]
             opened.update(fresh)
             busy |= _evaluate(plan, out, executor, progress, fresh)
-        left = [job for job in due(plan, out, busy) if job.id not in tried]
+        left = [job for job in next_jobs(plan, out, busy) if job.id not in tried]
         if not left:
             return busy
         tried |= {job.id for job in left}

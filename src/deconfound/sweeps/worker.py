@@ -16,7 +16,7 @@ from threading import Thread
 
 def main() -> None:
     """Work until standard input closes."""
-    from deconfound.sweeps.execute import perform, without_slurm
+    from deconfound.sweeps.execute import run_job, without_slurm
 
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -26,7 +26,7 @@ def main() -> None:
     from deconfound.sweeps.jobs import Work
 
     while True:
-        outcome = perform(Work.of_json(lines.get()))
+        outcome = run_job(Work.of_json(lines.get()))
         print(json.dumps(asdict(outcome)), file=answers, flush=True)
 
 

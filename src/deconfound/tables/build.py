@@ -9,8 +9,8 @@ from pathlib import Path
 from deconfound.errors import RunError, SpecError, did_you_mean
 from deconfound.results.compare import Row, Section, build_sections
 from deconfound.results.gather import ORACLE, gather
-from deconfound.tables.columns import Column, check_names, choose_columns
-from deconfound.tables.judge import Cell, Settings, judge
+from deconfound.tables.columns import MetricColumn, check_names, choose_columns
+from deconfound.tables.judge import ComparisonCell, Settings, compare_methods
 from deconfound.tables.measure import Clustering, measure
 
 
@@ -20,7 +20,7 @@ class Line:
 
     label: str
     seeds: tuple[int, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[ComparisonCell, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Table:
     dataset: str
     checksum: str
     protocol: str
-    columns: tuple[Column, ...]
+    columns: tuple[MetricColumn, ...]
     lines: tuple[Line, ...]
     baseline: str | None
     rules: tuple[tuple[str, str], ...]
@@ -92,12 +92,12 @@ def _baseline(section: Section, wanted: str | None) -> Row | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _table(section: Section, columns: tuple[Column, ...], settings: Settings) -> Table:
+def _table(section: Section, columns: tuple[MetricColumn, ...], settings: Settings) -> Table:
     baseline = _baseline(section, settings.baseline)
     clustering = Clustering(settings.clusters, settings.store)
     measured = [measure(section, column, settings.resamples, settings.seed, clustering) for column in columns]
     judged = [
-        judge(
+        compare_methods(
             found,
             [row.label for row in section.rows],
             baseline and baseline.label,

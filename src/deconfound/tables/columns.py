@@ -14,7 +14,7 @@ from deconfound.statistics import area_weights
 
 
 @dataclass(frozen=True)
-class Piece:
+class Component:
     """One part of a column: a scenario at a severity, its repeats averaged, times a weight."""
 
     scenario: str
@@ -23,7 +23,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricColumn:
     """One metric under one scenario.
 
     Args:
@@ -41,7 +41,7 @@ class Column:
     metric: str
     measure: Metric
     group: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Component, ...]
     note: str = ""
 
     @property
@@ -52,7 +52,7 @@ class Column:
 
 def choose_columns(
     section: Section, metrics: Sequence[str], scenarios: Sequence[str], group: str
-) -> tuple[Column, ...]:
+) -> tuple[MetricColumn, ...]:
     """Columns of a section: each scenario under each metric.
 
     Args:
@@ -112,7 +112,7 @@ def _rows(section: Section, scenario: str) -> int:
 
 def _column(
     section: Section, found: Mapping[str, str], scenario: str, metric: str, measure: Metric, group: str
-) -> Column | None:
+) -> MetricColumn | None:
     pieces, note = _pieces(section, found, scenario)
     if not pieces:
         return None
@@ -121,10 +121,10 @@ def _column(
     present = {key[1] for key in section.index if key[4] == group and (not recorded or key[5] == metric)}
     if not all(piece.scenario in present for piece in pieces) or (group != "all" and not recorded):
         return None
-    return Column(scenario, split, metric, measure, group, pieces, note)
+    return MetricColumn(scenario, split, metric, measure, group, pieces, note)
 
 
-def _pieces(section: Section, found: Mapping[str, str], scenario: str) -> tuple[tuple[Piece, ...], str]:
+def _pieces(section: Section, found: Mapping[str, str], scenario: str) -> tuple[tuple[Component, ...], str]:
     """What a scenario's value is made of; nothing where it was not evaluated."""
     name, at, level = (scenario, "", "") if scenario in found else scenario.rpartition("@")
     if name not in found:
@@ -132,18 +132,18 @@ def _pieces(section: Section, found: Mapping[str, str], scenario: str) -> tuple[
     levels = section.severities(name, found[name])
     if at:
         matching = [severity for severity in levels if f"{severity:g}" == level]
-        return tuple(Piece(name, severity, 1.0) for severity in matching), ""
+        return tuple(Component(name, severity, 1.0) for severity in matching), ""
     split = found[name]
     if split in found and levels[0] > 0 and _rows(section, split) == _rows(section, name):  # undamaged, the same rows
         places = [(split, 0.0), *((name, severity) for severity in levels)]
     else:
         places = [(name, severity) for severity in levels]
     if levels == [0.0] or len(places) == 1:
-        return (Piece(*places[-1], 1.0),), ""
+        return (Component(*places[-1], 1.0),), ""
     heights = [severity for _, severity in places]
     weights = area_weights(heights) / (heights[-1] - heights[0])
     note = (
         f"{name}: area under the curve over severity {heights[0]:g} to {heights[-1]:g} of {split}, "
         f"divided by {heights[-1] - heights[0]:g}"
     )
-    return tuple(Piece(*place, float(weight)) for place, weight in zip(places, weights, strict=True)), note
+    return tuple(Component(*place, float(weight)) for place, weight in zip(places, weights, strict=True)), note

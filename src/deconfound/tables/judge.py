@@ -13,7 +13,7 @@ from deconfound.errors import SpecError, did_you_mean
 from deconfound.results.gather import Only
 from deconfound.results.spread import Spread, spread
 from deconfound.statistics import CORRECTIONS, Correction, Estimate, corrected, estimate, sign_flip, wilcoxon
-from deconfound.tables.measure import Measured
+from deconfound.tables.measure import ColumnValues
 
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
@@ -62,7 +62,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparisonCell:
     """One method under one column.
 
     Args:
@@ -88,9 +88,9 @@ class Cell:
     verdict: str = ""
 
 
-def judge(
-    found: Measured, labels: Sequence[str], baseline: str | None, settings: Settings, *, higher_is_better: bool
-) -> dict[str, Cell]:
+def compare_methods(
+    found: ColumnValues, labels: Sequence[str], baseline: str | None, settings: Settings, *, higher_is_better: bool
+) -> dict[str, ComparisonCell]:
     """Label → cell of one column.
 
     Each method is tested against the best mean with Bonferroni's correction over the methods. The best is picked by the
@@ -125,25 +125,25 @@ def judge(
     return cells
 
 
-def _cell(found: Measured, label: str, level: float) -> Cell:
+def _cell(found: ColumnValues, label: str, level: float) -> ComparisonCell:
     values = found.values.get(label, {})
     measured = spread(values.values())
     seeds = [seed for seed, value in values.items() if value is not None]
     if not seeds or measured.defined < measured.total:
-        return Cell(measured)
+        return ComparisonCell(measured)
     drawn = _drawn(found, label, seeds)
     ours = np.asarray([values[seed] for seed in seeds], dtype=np.float64)
-    return Cell(measured, estimate(ours, drawn, found.clusters, level))
+    return ComparisonCell(measured, estimate(ours, drawn, found.clusters, level))
 
 
-def _drawn(found: Measured, label: str, seeds: Sequence[int]) -> np.ndarray | None:
+def _drawn(found: ColumnValues, label: str, seeds: Sequence[int]) -> np.ndarray | None:
     """(n, R) resamples of these seeds, None without."""
     if not all((label, seed) in found.resampled for seed in seeds):
         return None
     return np.stack([found.resampled[label, seed] for seed in seeds])
 
 
-def _marked(cell: Cell, p: float | None, level: float, *, best: bool) -> Cell:
+def _marked(cell: ComparisonCell, p: float | None, level: float, *, best: bool) -> ComparisonCell:
     if best:
         return replace(cell, best=True, mark="best", p_best=p)
     if p is None:
@@ -151,7 +151,7 @@ def _marked(cell: Cell, p: float | None, level: float, *, best: bool) -> Cell:
     return replace(cell, p_best=p, mark="worse" if p <= 1 - level else "tied")
 
 
-def _compare(found: Measured, ours: str, theirs: str, settings: Settings) -> tuple[Estimate | None, float | None]:
+def _compare(found: ColumnValues, ours: str, theirs: str, settings: Settings) -> tuple[Estimate | None, float | None]:
     """The difference over common seeds and its p-value; no p-value below two common seeds."""
     a, b = found.values.get(ours, {}), found.values.get(theirs, {})
     common = _defined(a, b)

@@ -15,14 +15,14 @@ from deconfound.results.compare import Row, Section
 from deconfound.results.run_result import Run
 from deconfound.results.spread import mean_or_none
 from deconfound.statistics import FORMS, Weighted, resample, weighted
-from deconfound.tables.columns import Column
+from deconfound.tables.columns import MetricColumn
 
 Seed = tuple[str, int]
 """Label of a row, seed."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class ColumnValues:
     """One column, all rows.
 
     Args:
@@ -55,7 +55,7 @@ class Clustering:
     store: Path | None = None
 
 
-def measure(section: Section, column: Column, resamples: int, seed: int, clustering: Clustering) -> Measured:
+def measure(section: Section, column: MetricColumn, resamples: int, seed: int, clustering: Clustering) -> ColumnValues:
     """Values of all rows under a column.
 
     Args:
@@ -68,23 +68,23 @@ def measure(section: Section, column: Column, resamples: int, seed: int, cluster
     """
     kept = _kept(section, column)
     if kept is None:
-        return Measured(_recorded(section, column), {}, 0, 0, "", "no predictions are kept")
+        return ColumnValues(_recorded(section, column), {}, 0, 0, "", "no predictions are kept")
     first = next(iter(kept.values()))[column.pieces[0].scenario]
     forms = {owner: _forms(section, column, parts) for owner, parts in kept.items()}
     point = {owner: _combine(column, parts, np.ones((1, len(first.rows)))) for owner, parts in forms.items()}
     values = _checked(section, column, {owner: float(value[0]) for owner, value in point.items()})
     if resamples == 0 or column.group != "all":
         why = "rows as given" if column.group == "all" else "rows of groups are not resampled"
-        return Measured(values, {}, 0, len(first.rows), "", why)
+        return ColumnValues(values, {}, 0, len(first.rows), "", why)
     clusters, unit = _clusters(section, first, clustering)
     owners = list(forms)
     joint: list[Weighted] = [lambda weights, owner=owner: _combine(column, forms[owner], weights) for owner in owners]
     drawn = resample(joint, clusters, resamples, np.random.default_rng(seed))
     resampled = dict(zip(owners, drawn, strict=True))
-    return Measured(values, resampled, int(clusters.max()) + 1, len(first.rows), unit)
+    return ColumnValues(values, resampled, int(clusters.max()) + 1, len(first.rows), unit)
 
 
-def _recorded(section: Section, column: Column) -> dict[str, dict[int, float | None]]:
+def _recorded(section: Section, column: MetricColumn) -> dict[str, dict[int, float | None]]:
     """Values from the records."""
     found: dict[str, dict[int, float | None]] = {}
     for row in section.rows:
@@ -99,13 +99,13 @@ def _recorded(section: Section, column: Column) -> dict[str, dict[int, float | N
 
 
 def _repeats(
-    section: Section, row: Row, column: Column, seed: int, scenario: str, severity: float
+    section: Section, row: Row, column: MetricColumn, seed: int, scenario: str, severity: float
 ) -> list[float | None]:
     place = (row.label, scenario, column.split, severity, column.group, column.metric)
     return [value for (owner, _), value in section.index.get(place, {}).items() if owner == seed]
 
 
-def _kept(section: Section, column: Column) -> dict[Seed, dict[str, Predictions]] | None:
+def _kept(section: Section, column: MetricColumn) -> dict[Seed, dict[str, Predictions]] | None:
     """(label, seed) → scenario → predictions of the runs that were evaluated; None if any file is missing."""
     scenarios = list(dict.fromkeys(piece.scenario for piece in column.pieces))
     kept: dict[Seed, dict[str, Predictions]] = {}
@@ -145,7 +145,7 @@ def _check_alike(kept: Mapping[Seed, Mapping[str, Predictions]], scenarios: Sequ
             )
 
 
-def _forms(section: Section, column: Column, parts: Mapping[str, Predictions]) -> list[tuple[float, Weighted]]:
+def _forms(section: Section, column: MetricColumn, parts: Mapping[str, Predictions]) -> list[tuple[float, Weighted]]:
     """(weight, weighted metric) of every piece and repeat."""
     form = FORMS.get(section.protocol.name, {}).get(column.metric)
     found: list[tuple[float, Weighted]] = []
@@ -161,7 +161,7 @@ def _forms(section: Section, column: Column, parts: Mapping[str, Predictions]) -
     return found
 
 
-def _combine(column: Column, parts: Sequence[tuple[float, Weighted]], weights: np.ndarray) -> np.ndarray:
+def _combine(column: MetricColumn, parts: Sequence[tuple[float, Weighted]], weights: np.ndarray) -> np.ndarray:
     """(R,) values of a column under (R, N) row weights."""
     total = np.zeros(len(weights))
     for weight, metric in parts:
@@ -169,7 +169,9 @@ def _combine(column: Column, parts: Sequence[tuple[float, Weighted]], weights: n
     return total
 
 
-def _checked(section: Section, column: Column, points: Mapping[Seed, float]) -> dict[str, dict[int, float | None]]:
+def _checked(
+    section: Section, column: MetricColumn, points: Mapping[Seed, float]
+) -> dict[str, dict[int, float | None]]:
     """The recorded values, after a look whether the predictions say the same; computed ones where none are recorded."""
     if column.metric not in section.protocol.metrics:
         found: dict[str, dict[int, float | None]] = {}

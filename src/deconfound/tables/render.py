@@ -13,7 +13,7 @@ from typing import Literal
 from deconfound.results.gather import ORACLE
 from deconfound.statistics import smallest_p
 from deconfound.tables.build import Table
-from deconfound.tables.judge import Cell
+from deconfound.tables.judge import ComparisonCell
 
 Show = Literal["sd", "interval", "difference"]
 _TESTS = {"t": "paired t-test", "permutation": "paired permutation test (sign flips)", "wilcoxon": "Wilcoxon's test"}
@@ -57,7 +57,7 @@ def number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def cell_text(cell: Cell, show: Show = "sd") -> str:
+def cell_text(cell: ComparisonCell, show: Show = "sd") -> str:
     """mean ± sd, or with its interval; a dash where nothing was measured, "undefined" where no seed defines the metric.
 
     Args:
@@ -84,7 +84,7 @@ def cell_text(cell: Cell, show: Show = "sd") -> str:
     return text
 
 
-def signs(cell: Cell) -> str:
+def signs(cell: ComparisonCell) -> str:
     """What stands behind a value: † not significantly worse than the best, ⁺ ⁻ against the baseline, ? not tested."""
     return {"tied": "†", "untested": "?"}.get(cell.mark, "") + {"better": "⁺", "worse": "⁻"}.get(cell.verdict, "")
 
@@ -274,7 +274,7 @@ def _records(table: Table, label: str) -> list[dict[str, object]]:
     ]
 
 
-def _numbers(cell: Cell) -> dict[str, float | int | None]:
+def _numbers(cell: ComparisonCell) -> dict[str, float | int | None]:
     interval, difference = cell.interval, cell.difference
     return {
         "mean": cell.spread.mean,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from deconfound.augmentation import Augmentation
-from deconfound.compose import Composed
+from deconfound.compose import RegularizedMethod
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
@@ -62,7 +62,9 @@ def check_augmentation(
     assert not all(_same(drawn[0], other) for other in drawn[1:]), "another generator state gives other batches"
     assert not all(_same([(1.0, batch)], weighted) for weighted in drawn), "something is changed"
     check_method(
-        lambda given: Composed(ERM(given), {}, {"augmentation": augmentation}), modalities=modalities, task=task
+        lambda given: RegularizedMethod(ERM(given), {}, {"augmentation": augmentation}),
+        modalities=modalities,
+        task=task,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from deconfound.compose import Composed
+from deconfound.compose import RegularizedMethod
 from deconfound.data.signal import Batch
 from deconfound.data.task import Modality, Task
 from deconfound.method import Loss, Method
@@ -51,9 +51,9 @@ def check_penalty(
     task = task or Task.regression()
     generator = torch.Generator().manual_seed(seed)
 
-    def build(backbone: Backbone) -> Composed:
+    def build(backbone: Backbone) -> RegularizedMethod:
         inner = method(backbone)
-        return Composed(inner, {"penalty": make(inner.backbone, _ENVIRONMENTS)}, {})
+        return RegularizedMethod(inner, {"penalty": make(inner.backbone, _ENVIRONMENTS)}, {})
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -83,11 +83,11 @@ def _hard(batch: Batch) -> Iterator[tuple[str, Batch]]:
     yield "of two rows", batch.select(torch.tensor([other, len(batch) - 1]))
 
 
-def _loss(method: Composed, batch: Batch) -> Loss:
+def _loss(method: RegularizedMethod, batch: Batch) -> Loss:
     return method.inner.loss(batch, 0.5, torch.Generator().manual_seed(1))
 
 
-def _check_number(method: Composed, penalty: Penalty, batch: Batch, what: str) -> None:
+def _check_number(method: RegularizedMethod, penalty: Penalty, batch: Batch, what: str) -> None:
     for half in (False, True):
         where = f"{what} in bfloat16" if half else what
         method.train().zero_grad()
@@ -102,7 +102,7 @@ def _check_number(method: Composed, penalty: Penalty, batch: Batch, what: str) -
     method.zero_grad()
 
 
-def _check_gradient(method: Composed, penalty: Penalty, batch: Batch) -> None:
+def _check_gradient(method: RegularizedMethod, penalty: Penalty, batch: Batch) -> None:
     method.train().zero_grad()
     value = penalty(_loss(method, batch), batch)
     assert value.requires_grad, "the penalty must carry a gradient"
@@ -112,14 +112,14 @@ def _check_gradient(method: Composed, penalty: Penalty, batch: Batch) -> None:
     method.zero_grad()
 
 
-def _check_absent_features(method: Composed, penalty: Penalty, batch: Batch) -> None:
+def _check_absent_features(method: RegularizedMethod, penalty: Penalty, batch: Batch) -> None:
     loss = _loss(method, batch)
     wild = {n: f.masked_fill(~batch.present[n].unsqueeze(1), 1e3) for n, f in loss.features.items()}
     same = torch.allclose(penalty(loss, batch), penalty(replace(loss, features=wild), batch))
     assert same, "features of absent modalities move the penalty"
 
 
-def _check_purity(method: Composed, penalty: Penalty, batch: Batch) -> None:
+def _check_purity(method: RegularizedMethod, penalty: Penalty, batch: Batch) -> None:
     state = {name: value.clone() for name, value in penalty.state_dict().items()}
     random = torch.get_rng_state()
     loss = _loss(method, batch)
@@ -139,8 +139,8 @@ def _tensors(loss: Loss, batch: Batch) -> list[Tensor]:
     return parts + [part for signal in batch.signals.values() for part in (signal.values, signal.mask)]
 
 
-def _check_weight(method: Composed, penalty: Penalty, batch: Batch) -> None:
+def _check_weight(method: RegularizedMethod, penalty: Penalty, batch: Batch) -> None:
     inner, loss = _loss(method, batch), method.loss(batch, 0.5, torch.Generator().manual_seed(1))
-    expected = inner.total + penalty.grown(0.5) * penalty(inner, batch)
+    expected = inner.total + penalty.current_weight(0.5) * penalty(inner, batch)
     assert torch.allclose(loss.total, expected, rtol=1e-4, atol=1e-5), "the loss grows by the weight times the penalty"
     assert torch.allclose(loss.terms["penalty"], penalty(inner, batch)), "the term is the penalty before its weight"

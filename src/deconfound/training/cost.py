@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.errors import RunError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +83,7 @@ def measure_cost(
     """
     alone = dataset is None and not encoders
     cost = _in_a_process(run.path, steps) if alone else _measure(run, dataset, encoders, steps)
-    with whole_file(run.path / FILE) as file:
+    with atomic_write(run.path / FILE) as file:
         json.dump(asdict(cost), file, indent=1)
     return cost
 
@@ -176,11 +176,11 @@ def _in_a_process(folder: Path, steps: int) -> Cost:
 def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, nn.Module] | None, steps: int) -> Cost:
     import torch
 
-    from deconfound.runs.run import build_method, load_data, narrow
+    from deconfound.runs.run import apply_data_spec, build_method, load_data
 
     train, threads = run.spec.train, torch.get_num_threads()
     # no checksum of all rows: reading them would count as memory, and only their form matters here
-    data = narrow(load_data(run.spec.data) if dataset is None else dataset, run.spec.data).development()
+    data = apply_data_spec(load_data(run.spec.data) if dataset is None else dataset, run.spec.data).development()
     if data.modalities != run.modalities or data.task != run.task:
         raise RunError(f"{data.name} has another form than the data that {run.path} was trained on")
     torch.set_num_threads(train.threads or threads)

@@ -13,7 +13,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
 
 from deconfound.errors import RunError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.runs.csv_log import HEADER, read_curves
 
 
@@ -30,7 +30,7 @@ class CurveLog(Logger):
         self.path = path
         kept = [row for row in read_curves(path) if row["epoch"] < keep_epochs] if path.is_file() else []
         lines = [",".join(HEADER)] + [",".join(str(row[name]) for name in HEADER) for row in kept]
-        with whole_file(path) as file:
+        with atomic_write(path) as file:
             file.write("\n".join(lines) + "\n")
 
     @property

@@ -15,7 +15,7 @@ from deconfound.data.signal import Batch
 from deconfound.errors import RunError
 from deconfound.method import Loss, Method
 from deconfound.runs.spec import TrainSpec
-from deconfound.training.loaders import ShuffledRows, mix, ordered_loader, several, train_loader
+from deconfound.training.loaders import ShuffledRows, derive_seed, ordered_loader, several, train_loader
 
 SELECTION = "valid/risk"
 """What early stopping and the best checkpoint watch: the mean risk of the task over the validation rows."""
@@ -54,8 +54,8 @@ class Learner(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         place = (self.seed, self.current_epoch, -3)
-        torch.manual_seed(mix(*place, 0))
-        generator = torch.Generator().manual_seed(mix(*place, 1))
+        torch.manual_seed(derive_seed(*place, 0))
+        generator = torch.Generator().manual_seed(derive_seed(*place, 1))
         self.method.on_epoch_start(self.current_epoch, self.dataset, generator)
 
     def on_after_backward(self) -> None:
@@ -64,10 +64,10 @@ class Learner(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         place = (self.seed, self.global_step, self.global_rank)
-        torch.manual_seed(mix(*place, 0))  # dropout knows only the global generator
+        torch.manual_seed(derive_seed(*place, 0))  # dropout knows only the global generator
         if self._random is None or self._random.device != self.device:
             self._random = torch.Generator(self.device)
-        self._random.manual_seed(mix(*place, 1))  # another stream, or noise would follow the dropout masks
+        self._random.manual_seed(derive_seed(*place, 1))  # another stream, or noise would follow the dropout masks
         loss = self.method.loss(batch, self.global_step / self.steps, self._random)
         self._record(loss)
         return loss.total

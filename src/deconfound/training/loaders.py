@@ -38,7 +38,7 @@ class ShuffledRows(Sampler[Tensor]):
         return batches // self.world if self.world > 1 else batches  # equal counts, or processes wait for each other
 
     def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
         order = torch.randperm(len(self.rows), generator=generator) + self.rows.start
         batches = order.split(self.size)
         for number in range(len(self)):
@@ -63,7 +63,7 @@ class GroupedRows(ShuffledRows):
         self.together = min(together, len(self.members), size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
         waiting = [torch.empty(0, dtype=torch.int64) for _ in self.members]
         share, more = divmod(self.size, self.together)
         for number in range(len(self) * self.world):
@@ -97,7 +97,7 @@ class _Rows(TorchDataset[Batch]):
         return self.dataset.batch(rows)
 
 
-def mix(*numbers: int) -> int:
+def derive_seed(*numbers: int) -> int:
     """One 32-bit seed from several numbers; PyTorch's CPU generator ignores higher bits, so shifting would not do."""
     digest = hashlib.blake2b(repr(numbers).encode(), digest_size=4).digest()
     return int.from_bytes(digest)

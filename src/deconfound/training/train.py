@@ -29,17 +29,24 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.metrics import protocol_of
 from deconfound.evaluation.records import VARIANTS
-from deconfound.io.files import whole_file
-from deconfound.io.lock import sole_writer
+from deconfound.io.files import atomic_write
+from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
 from deconfound.nn.standardise import training_scale
 from deconfound.runs.checkpoint import SafeCheckpointIO, read_checkpoint
-from deconfound.runs.run import Run, build_method, load_data, narrow
+from deconfound.runs.run import Run, apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.csv_logger import CurveLog
 from deconfound.training.learner import SELECTION, Learner
-from deconfound.training.loaders import mix
-from deconfound.training.trainer import SafeCheckpoint, engine, quiet_engine, rank, standard_callbacks, threads
+from deconfound.training.loaders import derive_seed
+from deconfound.training.trainer import (
+    SafeCheckpoint,
+    make_trainer,
+    quiet_lightning,
+    rank,
+    standard_callbacks,
+    thread_count,
+)
 
 WAIT = 60.0
 """Seconds that the other processes of a run wait for the first one to begin it."""
@@ -77,17 +84,17 @@ def train_run(
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     whole = dataset if dataset is not None else load_data(spec.data)
-    development = narrow(whole, spec.data).development()
+    development = apply_data_spec(whole, spec.data).development()
     first = _take_place(out, spec.train) == 0
     if first and not (out / "spec.json").is_file():
         _rehearse(spec, development, encoders)
     _claim(out, spec)
-    with sole_writer(out) if first else nullcontext():
+    with exclusive_lock(out) if first else nullcontext():
         _prepare(out, spec, whole, development)
         run = Run.open(out)
         if run.done is None:
-            with quiet_engine(), threads(spec.train.threads), torch.random.fork_rng():
-                torch.manual_seed(mix(spec.seed, -1))
+            with quiet_lightning(), thread_count(spec.train.threads), torch.random.fork_rng():
+                torch.manual_seed(derive_seed(spec.seed, -1))
                 method = build_method(spec, development.modalities, development.task, encoders, run.environments)
                 method.backbone.set_scale(training_scale(development))
                 shown = sys.stdout.isatty() if progress is None else progress
@@ -98,8 +105,8 @@ def train_run(
 def _take_place(out: Path, train: TrainSpec) -> int:
     """Number of this process among those that train the run; all but the first wait until the first has begun it."""
     if (train.processes > 1 or rank() > 0) and not (out / "done.json").is_file():
-        with quiet_engine():
-            engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        with quiet_lightning():
+            make_trainer(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     until = time.monotonic() + WAIT
     while rank() > 0 and not (out / "spec.json").is_file():
         if time.monotonic() > until:
@@ -115,10 +122,10 @@ def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module
     """Build once what training needs, so that a mistake is told before a folder is bound to it."""
     train = spec.train
     protocol_of(development.task.protocol, development.task.kind)
-    with quiet_engine(), torch.random.fork_rng():
+    with quiet_lightning(), torch.random.fork_rng():
         count = len(development.groups(*development.environment)[1])
         build_method(spec, development.modalities, development.task, encoders, count).check(development)
-        engine(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        make_trainer(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     rows = len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(
@@ -170,7 +177,7 @@ def _prepare(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Non
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         json.dump(values, file, indent=1)
 
 
@@ -206,7 +213,7 @@ def _fit(
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding takes the weights apart for good
     learner = Learner(method, data, train, run.spec.seed)
     own = standard_callbacks(folder, train, progress)
-    trainer = engine(
+    trainer = make_trainer(
         train,
         logger=[CurveLog(run.path / "log.csv", finished), *loggers],
         callbacks=[*own, *callbacks],
@@ -239,7 +246,7 @@ def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
         "steps": trainer.global_step,
         "best_epoch": kept["epoch"],
         "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": list(method.notes()),
+        "notes": list(method.summary_lines()),
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }

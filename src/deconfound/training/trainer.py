@@ -27,7 +27,7 @@ class SafeCheckpoint(ModelCheckpoint):
     FILE_EXTENSION = ".safetensors"
 
 
-def engine(train: TrainSpec, **given: Any) -> Trainer:
+def make_trainer(train: TrainSpec, **given: Any) -> Trainer:
     """The training engine for what [train] asks for; from then on `rank` knows the number of this process.
 
     Raises:
@@ -84,7 +84,7 @@ def _check_processes(train: TrainSpec, begun: int) -> None:
     )
 
 
-class Patience(EarlyStopping):
+class ResumableEarlyStopping(EarlyStopping):
     """Early stopping that a resumed run remembers: one that was killed after its last epoch does not train another."""
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -101,13 +101,13 @@ def standard_callbacks(folder: Path, train: TrainSpec, progress: bool) -> list[C
     if train.keep == "best":
         kept = [
             SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True),
-            Patience(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
+            ResumableEarlyStopping(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
         ]
     return [*kept, last, *([TQDMProgressBar()] if progress else [])]
 
 
 @contextmanager
-def quiet_engine() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """The engine's advice about workers and hardware is not for our users; its warnings about numbers stay."""
     names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
     levels = {name: logging.getLogger(name).level for name in names}
@@ -128,7 +128,7 @@ def quiet_engine() -> Iterator[None]:
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[None]:
+def thread_count(count: int | None) -> Iterator[None]:
     """PyTorch's CPU threads inside the block; None leaves them."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.io.toml_writer import toml_text
 from deconfound.tuning.spec import slug
 from deconfound.tuning.study import Studies
@@ -87,5 +87,5 @@ def write_best(studies: Studies, found: dict[str, Any]) -> None:
             f"# {entry.title}: the best of {spec.trials} trials with {len(spec.seeds)} seeds each, by validation risk\n"
             f"# ({method['score']:.6g} in trial {method['best']}; see tuning.json)\n"
         )
-        with whole_file(studies.out / method["spec"]) as file:
+        with atomic_write(studies.out / method["spec"]) as file:
             file.write(note + toml_text(values))

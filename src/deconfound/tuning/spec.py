@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.io.toml_reader import read_toml
-from deconfound.registry import arguments, find
+from deconfound.registry import arguments, get_class
 from deconfound.runs.spec import BackboneSpec, DataSpec, Spec, TrainSpec
 from deconfound.search import Search
 from deconfound.sweeps.spec import Base, MethodEntry, Range, SearchSpec, Seeds, explain_entry
@@ -133,7 +133,7 @@ class TuneSpec(_Table):
         found = [
             _dimension(key, name, field, Range(low=item.low, high=item.high, log=item.log))
             for key, (kind, component, given) in entry.parts.items()
-            for name, field in arguments(find(kind, component)).model_fields.items()
+            for name, field in arguments(get_class(kind, component)).model_fields.items()
             for item in field.metadata
             if isinstance(item, Search) and name not in given
         ]

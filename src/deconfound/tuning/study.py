@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from deconfound.errors import RunError
-from deconfound.training.loaders import mix
+from deconfound.training.loaders import derive_seed
 from deconfound.tuning.spec import Dimension, TuneSpec, slug
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ class Studies:
         study, space = self._study(entry), self.spec.space(entry)
         before = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("slot") == slot]
         fixed = dict(before[-1].params) if before else (_defaults(space) if slot == 0 else None)
-        seed = mix(self.spec.seed, *entry.title.encode(), slot)  # not of the process, or a restart would repeat draws
+        seed = derive_seed(
+            self.spec.seed, *entry.title.encode(), slot
+        )  # not of the process, or a restart would repeat draws
         study.sampler = _sampler(seed) if fixed is None else _fixed(fixed)
         trial = study.ask(fixed_distributions={d.key: _distribution(d) for d in space})
         trial.set_user_attr("slot", slot)

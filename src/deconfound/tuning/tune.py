@@ -19,9 +19,9 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
-from deconfound.io.files import whole_file
+from deconfound.io.files import atomic_write
 from deconfound.runs.csv_log import read_curves
-from deconfound.runs.run import Run, build_method, load_data, narrow
+from deconfound.runs.run import Run, apply_data_spec, build_method, load_data
 from deconfound.training.learner import SELECTION
 from deconfound.training.train import train_run
 from deconfound.tuning.result import summary, write_best
@@ -67,7 +67,7 @@ def _rehearse(spec: TuneSpec, whole: Dataset) -> None:
     """Build each method once, so that a mistake is told before the first trial."""
     for entry in spec.method:
         run = spec.run_spec(entry, {}, spec.seeds[0])
-        development = narrow(whole, run.data).development()
+        development = apply_data_spec(whole, run.data).development()
         build_method(run, development.modalities, development.task)
 
 
@@ -91,7 +91,7 @@ def _claim(out: Path, spec: TuneSpec, checksum: str) -> None:
             return
     elif out.is_dir() and any(entry.name[0] != "." for entry in out.iterdir()):
         raise RunError(f"{out} is not empty and not a tuning; choose another folder")
-    with whole_file(file) as handle:
+    with atomic_write(file) as handle:
         json.dump(wanted, handle, indent=1)
 
 
@@ -118,7 +118,7 @@ class Watch(Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self.total = None
         if trainer.current_epoch and self.hopeless():
-            raise GivenUp
+            raise Pruned
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Tensor) -> None:
         self.total = loss.detach() if self.total is None else self.total + loss.detach()
@@ -134,7 +134,7 @@ class Watch(Callback):
         self.report(epoch, self.best)
 
 
-class GivenUp(Exception):  # noqa: N818 (no error: a decision)
+class Pruned(Exception):  # noqa: N818 (no error: a decision)
     """The trial is worse than the median and is not trained on."""
 
 
@@ -155,7 +155,7 @@ def _do(turn: Turn, spec: TuneSpec, whole: Dataset) -> None:
     try:
         for number, seed in enumerate(spec.seeds):
             scores[str(seed)] = _train(turn, spec, whole, number, list(scores.values()))
-    except GivenUp:
+    except Pruned:
         turn.trial.set_user_attr("scores", scores)
         turn.study.tell(turn.trial, state=TrialState.PRUNED)
     except Diverged as error:
@@ -195,7 +195,7 @@ def _keep(studies: Studies, whole: Dataset) -> dict[str, Any]:
         found = summary(studies, whole)
         if found["complete"]:
             write_best(studies, found)
-        with whole_file(studies.out / "tuning.json") as file:
+        with atomic_write(studies.out / "tuning.json") as file:
             json.dump(found, file, indent=1, allow_nan=False)
     return found
 

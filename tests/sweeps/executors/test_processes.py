@@ -51,7 +51,8 @@ def undisturbed(tmp_path_factory) -> Path:
 ZYGOTE = f"""
 import os, sys
 sys.path.insert(0, {str(TESTS)!r})
-import deconfound.training.train, deconfound.sweeps.sweep, deconfound.sweeps.execute, deconfound.evaluation.evaluate, lightning.pytorch.strategies
+import deconfound.training.train, deconfound.sweeps.sweep
+import deconfound.sweeps.execute, deconfound.evaluation.evaluate, lightning.pytorch.strategies
 from support.sweeping import small_sweep
 for out in sys.stdin:
     child = os.fork()

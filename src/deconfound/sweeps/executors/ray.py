@@ -91,7 +91,7 @@ class RayCluster(Executor):
 
 def _perform(line: str) -> str:
     """A job on a node of the cluster, from JSON to JSON."""
-    from deconfound.sweeps.execute import perform, without_slurm
+    from deconfound.sweeps.execute import run_job, without_slurm
 
     without_slurm()
-    return json.dumps(asdict(perform(Work.of_json(line))))
+    return json.dumps(asdict(run_job(Work.of_json(line))))

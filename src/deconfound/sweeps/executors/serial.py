@@ -23,6 +23,6 @@ class Serial(Executor):
         return cores() if self.resources.threads == "divide" else self.resources.threads
 
     def run(self, works: Sequence[Work]) -> Generator[Outcome, None, None]:
-        from deconfound.sweeps.execute import perform
+        from deconfound.sweeps.execute import run_job
 
-        yield from map(perform, works)
+        yield from map(run_job, works)
