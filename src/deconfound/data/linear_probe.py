@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 
 if TYPE_CHECKING:
     from deconfound.data.signal import Signal
@@ -60,7 +60,7 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     than five) and judged on the rest. The validation rows are read once, at the end. Deterministic.
     """
     train = dataset.rows("train")
-    rows = evenly(train, MOST_ROWS)
+    rows = evenly_spaced(train, MOST_ROWS)
     valid = dataset.batch("valid")
     encode = pooling(dataset.signals[modality].select(rows))
     x, x_valid = encode(dataset.signals[modality].select(rows)), encode(valid.signals[modality])
