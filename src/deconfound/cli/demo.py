@@ -1,4 +1,4 @@
-"""The built-in example, and what the command line shares with it: evaluating runs into one summary."""
+"""The built-in example, and the evaluation summary that it shares with `deconfound evaluate`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ METHODS = ("erm", "cmir")
 
 
 def run_demo(out: Path, epochs: int = 40) -> Path:
-    """Train, evaluate and report ERM and CmIR on the synthetic default.
+    """Train, evaluate and report ERM and CmIR on the default synthetic data.
 
     Returns:
-        the report's path.
+        path of the report.
     """
     from deconfound.report import build_report
 
@@ -40,12 +40,16 @@ def run_demo(out: Path, epochs: int = 40) -> Path:
 def evaluate_runs(
     folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None, device: str = "cpu"
 ) -> pd.DataFrame:
-    """Evaluate runs and return the primary metric of every clean scenario and the mean over severities of the others.
+    """Evaluate runs and return the primary metric of each scenario, averaged over severities.
 
     Args:
+        folders: finished runs.
         scenarios: a TOML file of [[scenario]] tables; the default scenarios if None.
         store: replaces the store that the runs name.
-        device: where to compute.
+        device: PyTorch device, such as "cuda".
+
+    Raises:
+        RunError: a run is not finished.
     """
     import pandas as pd
 
@@ -54,14 +58,14 @@ def evaluate_runs(
     from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
 
-    wanted = None if scenarios is None else read_scenarios(scenarios)
-    given = None if store is None else open_store(store)
+    selected = None if scenarios is None else read_scenarios(scenarios)
+    dataset = None if store is None else open_store(store)
     records = []
     for folder in folders:
         run = Run.open(folder)
         if run.done is None:
             raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
-        records += run.evaluate(wanted, dataset=given, device=device, progress=sys.stderr.isatty())
+        records += run.evaluate(selected, dataset=dataset, device=device, progress=sys.stderr.isatty())
     table = frame(records)
     primary = table["protocol"].map(lambda name: PROTOCOLS[name].primary)
     table = table[(table["metric"] == primary) & (table["group"] == "all")]

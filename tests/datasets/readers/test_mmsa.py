@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from deconfound.datasets.mmsa import read_mmsa
+from deconfound.datasets.readers.mmsa import read_mmsa
 from support.data_making import T, corpus, read_made
 
-REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "mosi" / "unaligned_30.pkl"
+REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mosi" / "unaligned_30.pkl"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
