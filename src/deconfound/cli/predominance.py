@@ -76,7 +76,7 @@ def write_rows(contributions: Contributions, out: Path) -> None:
 
 
 def write_masked(source: Path, store: Path | None) -> None:
-    """Write RUN/masked.json, the loss increase without each block of features, atomically.
+    """Write RUN/masked.json, the score lost when each block of features is masked, atomically.
 
     Raises:
         RunError: not a finished run, or the file cannot be written.
