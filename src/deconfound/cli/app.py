@@ -188,10 +188,10 @@ def evaluate(
 
     The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
     """
-    from deconfound.cli.demo import evaluate_runs
+    from deconfound.cli.evaluate import evaluate_runs
 
-    tables = evaluate_runs(runs, scenarios, store, device)
-    print(tables.to_json(orient="records") if as_json else tables.to_string(index=False))
+    summary = evaluate_runs(runs, scenarios, store, device)
+    print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
 
 
 @app.command()

@@ -95,8 +95,8 @@ def component_text(description: dict[str, Any]) -> str:
     lines = [f"{description['name']} ({singular(description['kind'])})", "", description["description"], ""]
     for key, value in description.get("card", {}).items():
         for text in [value] if isinstance(value, str) else value:
-            indents = {"initial_indent": f"  {key.replace('_', ' ')}: ", "subsequent_indent": "      "}
-            lines += textwrap.wrap(text, 110, **indents)
+            label = f"  {key.replace('_', ' ')}: "
+            lines += textwrap.wrap(text, 110, initial_indent=label, subsequent_indent="      ")
     for argument in description["arguments"]:
         notes = [f"default {argument['default']!r}", argument["range"]]
         if argument["search"]:

@@ -1,4 +1,4 @@
-"""The field's pickle: what becomes of each part, the rules of its masks, and what is refused."""
+"""The pickle of sentiment-analysis tools: all parts, the rules of its masks, and the real CMU-MOSI."""
 
 import os
 import pickle
@@ -172,7 +172,7 @@ def test_real_mosi(mosi):
     ]
     videos = mosi.metadata.groupby("split")["video"].agg(set)
     assert sum(map(len, videos)) == len(set.union(*videos)) == 93
-    assert {split: len(found) for split, found in videos.items()} == {"train": 62, "valid": 12, "test": 19}
+    assert {split: len(names) for split, names in videos.items()} == {"train": 62, "valid": 12, "test": 19}
     assert float(mosi.target.min()) == -3.0
     assert float(mosi.target.max()) == 3.0
 
