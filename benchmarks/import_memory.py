@@ -26,7 +26,7 @@ import json, re, sys
 from pathlib import Path
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
 import pandas
-from deconfound.datasets.mmsa import read_mmsa
+from deconfound.datasets.readers.mmsa import read_mmsa
 from deconfound.data.store import save
 base = peak()
 dataset = read_mmsa(sys.argv[1])

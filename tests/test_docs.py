@@ -115,7 +115,8 @@ def test_every_method_has_its_page() -> None:
 
 def own(kind: str) -> list[str]:
     """Names of the components of this repository."""
-    folder = ROOT / "src" / "deconfound" / ("nn" if kind in ("encoders", "fusions") else "") / kind
+    parent = {"encoders": "nn", "fusions": "nn", "readers": "datasets"}.get(kind, "")
+    folder = ROOT / "src" / "deconfound" / parent / kind
     return sorted(path.stem.replace("_", "-") for path in folder.glob("[a-z]*.py"))
 
 
@@ -127,6 +128,7 @@ def own(kind: str) -> list[str]:
         ("specification", "fusions"),
         ("penalties", "penalties"),
         ("penalties", "augmentations"),
+        ("own-data", "readers"),
     ],
 )
 def test_every_component_is_in_its_table(page: str, kind: str) -> None:

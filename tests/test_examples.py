@@ -23,6 +23,7 @@ PRINTED = {
     "own_corruption": "severity",
     "own_data": "predominant: audio",
     "own_encoder": "present=m2",
+    "own_reader": "wrote stores/sensors: 6 rows",
     "python_api": "test-flip",
 }
 

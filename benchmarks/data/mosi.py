@@ -18,7 +18,7 @@ from sources import arguments, file_note, write
 
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.grouped import grouped_split
-from deconfound.datasets.mmsa import read_mmsa
+from deconfound.datasets.readers.mmsa import read_mmsa
 
 
 def mosi(path: str | Path, *, seed: int | None = None) -> Dataset:

@@ -21,7 +21,7 @@ from grid import best_risk, mean_sd, run_grid, table
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.store import open_store, save
-from deconfound.datasets.mmsa import read_mmsa
+from deconfound.datasets.readers.mmsa import read_mmsa
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.report import build_report
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from deconfound.data.signal import Batch, Signal
     from deconfound.data.store import open_store, save
     from deconfound.data.task import Modality, Task
-    from deconfound.datasets.mmsa import read_mmsa
+    from deconfound.datasets.readers.mmsa import read_mmsa
+    from deconfound.datasets.readers.table import read_table
     from deconfound.datasets.synthetic import synthetic
-    from deconfound.datasets.table import read_table
     from deconfound.diagnostics.diagnose import diagnose
     from deconfound.evaluation.scenario import Scenario, default_scenarios
     from deconfound.method import Loss, Method
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from deconfound.runs.spec import Spec
     from deconfound.search import Search
     from deconfound.training.train import train_run
+
+    __version__: str
 
 _HOME = {
     "Augmentation": "deconfound.augmentation",
@@ -54,8 +56,8 @@ _HOME = {
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
     "open_store": "deconfound.data.store",
-    "read_mmsa": "deconfound.datasets.mmsa",
-    "read_table": "deconfound.datasets.table",
+    "read_mmsa": "deconfound.datasets.readers.mmsa",
+    "read_table": "deconfound.datasets.readers.table",
     "save": "deconfound.data.store",
     "synthetic": "deconfound.datasets.synthetic",
     "train_run": "deconfound.training.train",
@@ -93,6 +95,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("deconfound")
     if name not in _HOME:
         raise AttributeError(f"module 'deconfound' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

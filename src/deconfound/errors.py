@@ -1,4 +1,4 @@
-"""What goes wrong for a user, always in one line: what was given, what was expected, what to do."""
+"""Errors that a user can cause and fix; each message is one line: the value, what was expected, what to do."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from difflib import get_close_matches
 
 
 class DeconfoundError(ValueError):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and fix."""
 
 
 class DataError(DeconfoundError):
-    """A data file, table or array that is not what its format promises."""
+    """A data file, table or array that does not match its format."""
 
 
 class StoreError(DeconfoundError):
-    """A dataset store that is missing, damaged, of another version, or cannot be written."""
+    """A dataset store that is missing, is damaged, has another version, or cannot be written."""
 
 
 class SpecError(DeconfoundError):
@@ -26,8 +26,8 @@ class RunError(DeconfoundError):
     """A run directory that is missing, damaged, or belongs to another specification."""
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'cmir'?"` or, where nothing is close, the list of what is known."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'cmir'?"`, or the list of known names if none is close."""
     options = sorted(known)
-    close = get_close_matches(given.lower(), options, n=1, cutoff=0.5)
+    close = get_close_matches(name.lower(), options, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(options) or 'none'}"

@@ -1,4 +1,4 @@
-"""Components by name: a module of `deconfound.methods` (and the other kinds), or an entry point of another package."""
+"""Components by name: a module in the package of its kind, or an entry point of another package."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ KINDS: dict[str, tuple[str, str]] = {
     "corruptions": ("deconfound.corruption", "Corruption"),
     "encoders": ("deconfound.nn.encoder", "Encoder"),
     "fusions": ("deconfound.nn.fusion", "Fusion"),
+    "readers": ("deconfound.datasets.reader", "Reader"),
 }
 """Kind → module and name of its abstract base."""
 
+_PARENTS = {"encoders": "deconfound.nn", "fusions": "deconfound.nn", "readers": "deconfound.datasets"}
+"""Kind → package that holds the package of its components; "deconfound" for the others."""
+
 
 def singular(kind: str) -> str:
-    """The name of one component of a kind."""
+    """The singular of a kind, such as "penalty"."""
     return {"penalties": "penalty"}.get(kind, kind.removesuffix("s"))
 
 
 def _package(kind: str) -> str:
-    return f"deconfound.nn.{kind}" if kind in ("encoders", "fusions") else f"deconfound.{kind}"
+    return f"{_PARENTS.get(kind, 'deconfound')}.{kind}"
 
 
 def names(kind: str) -> list[str]:
@@ -43,10 +47,10 @@ def names(kind: str) -> list[str]:
     """
     if kind not in KINDS:
         raise SpecError(f"there is no kind {kind!r}{did_you_mean(kind, KINDS)}")
-    return sorted(_own(kind) | {point.name for point in entry_points(group=f"deconfound.{kind}")})
+    return sorted(_built_in(kind) | {point.name for point in entry_points(group=f"deconfound.{kind}")})
 
 
-def _own(kind: str) -> set[str]:
+def _built_in(kind: str) -> set[str]:
     package = importlib.import_module(_package(kind))
     return {module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__)}
 
@@ -57,28 +61,28 @@ def get_class(kind: str, name: str) -> type[Any]:
     Raises:
         SpecError: no component of this kind has the name.
     """
-    if kind not in KINDS or name not in _own(kind):  # another package cannot replace a component of this one
-        return _find_elsewhere(kind, name)
+    if kind not in KINDS or name not in _built_in(kind):  # another package cannot replace a component of this one
+        return _load_external(kind, name)
     module = importlib.import_module(f"{_package(kind)}.{name.replace('-', '_')}")
     home, base_name = KINDS[kind]
     base = getattr(importlib.import_module(home), base_name)
-    found = [
+    classes = [
         c
         for c in vars(module).values()
         if inspect.isclass(c) and issubclass(c, base) and c.__module__ == module.__name__ and not inspect.isabstract(c)
     ]
-    assert len(found) == 1, f"{module.__name__} must define exactly one {base_name}, it defines {found}"
-    return found[0]
+    assert len(classes) == 1, f"{module.__name__} must define exactly one {base_name}, it defines {classes}"
+    return classes[0]
 
 
-def _find_elsewhere(kind: str, name: str) -> type[Any]:
-    """A component of another package. Looking there reads the metadata of every installed package: 15 ms and more."""
+def _load_external(kind: str, name: str) -> type[Any]:
+    """The class of a component of another package; reading the metadata of all installed packages takes 15 ms and more."""
     if name not in names(kind):
         raise SpecError(f"there is no {singular(kind)} {name!r}{did_you_mean(name, names(kind))}")
     return next(point for point in entry_points(group=f"deconfound.{kind}") if point.name == name).load()
 
 
-@cache  # a model takes milliseconds to make, and a large sweep asks for it thousands of times
+@cache  # creating a model takes milliseconds, and a large sweep needs it thousands of times
 def arguments(component: type[Any]) -> type[BaseModel]:
     """A model of the keyword-only constructor arguments: their types, ranges, defaults and descriptions."""
     signature = inspect.signature(component, eval_str=True)
@@ -91,26 +95,26 @@ def arguments(component: type[Any]) -> type[BaseModel]:
     return create_model(component.__name__, __config__=config, **fields)
 
 
-def validate_arguments(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments of a component: the given ones checked, the others at their default.
+def validate_arguments(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of a component: `values` checked, the others at their defaults.
 
     Raises:
         SpecError: an unknown name, or an argument that is misspelt, missing or out of range.
     """
     model = arguments(get_class(kind, name))
     try:
-        return model(**given).model_dump()
+        return model(**values).model_dump()
     except ValidationError as error:
         raise SpecError(f"{name}: {explain(error, model)}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint of pydantic as one line with the argument, what was given and what was expected."""
+    """The first error of pydantic as one line: the argument, its value and what was expected."""
     return explain_detail(error.errors()[0], model)
 
 
 def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    """One complaint of pydantic as one line."""
+    """One error of pydantic as one line."""
     place = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         known: type[BaseModel] = model
@@ -126,6 +130,10 @@ def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
     return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def build(kind: str, name: str, *positional: Any, **given: Any) -> Any:
-    """Construct a component by name with checked arguments."""
-    return get_class(kind, name)(*positional, **validate_arguments(kind, name, given))
+def build(kind: str, name: str, /, *positional: Any, **values: Any) -> Any:
+    """Construct a component by name with checked arguments.
+
+    Raises:
+        SpecError: as `get_class` and `validate_arguments`.
+    """
+    return get_class(kind, name)(*positional, **validate_arguments(kind, name, values))

@@ -1,4 +1,4 @@
-"""`Search`: the range in which a hyper-parameter is worth tuning, kept in its annotation."""
+"""`Search`: the tuning range of a hyperparameter, kept in its annotation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Search:
     """A tuning range for `Annotated[float, Search(0.01, 10, log=True)]`.
 
     Args:
-        low, high: inclusive ends.
-        log: draw the logarithm uniformly.
+        low, high: inclusive bounds.
+        log: sample the logarithm uniformly instead of the value.
     """
 
     low: float

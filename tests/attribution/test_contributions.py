@@ -145,5 +145,5 @@ def test_what_cannot_be_asked_is_refused_before_any_prediction(
     with pytest.raises(SystemExit) as end:
         cli.main(["predominance", str(store), "--mask", "--out", str(tmp_path / "rows.csv")])
     assert end.value.code != 0
-    assert "is no run, and --mask asks what a trained method rests on" in capsys.readouterr().err
+    assert "is not a run, and --mask needs a trained method" in capsys.readouterr().err
     assert not (tmp_path / "rows.csv").exists()

@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -49,8 +50,21 @@ def test_help_loads_no_torch_and_names_every_command():
         "assert not {'torch', 'pandas', 'altair', 'lightning'} & set(sys.modules), 'heavy import'\n"
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for command in ("demo", "list", "show", "data", "train", "evaluate", "predict", "report"):
-        assert f"\n  {command} " in shown.stdout
+    commands = shown.stdout.split("Commands:")[1].strip().splitlines()
+    assert [line.split()[0] for line in commands if not line.startswith("   ")] == list(cli.COMMANDS)
+
+
+def test_the_order_of_work_holds_every_command():
+    names = {command.name or getattr(command.callback, "__name__", "") for command in cli.app.registered_commands}
+    assert names | {group.name for group in cli.app.registered_groups} == set(cli.COMMANDS)
+
+
+def test_the_version_is_that_of_the_installed_package(capsys):
+    import deconfound
+
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"deconfound {importlib.metadata.version('deconfound')}\n"
+    assert deconfound.__version__ == importlib.metadata.version("deconfound")
 
 
 def test_importing_the_package_loads_no_torch():
@@ -154,7 +168,7 @@ def test_our_own_faults_exit_with_1_and_debug_shows_the_traceback(monkeypatch, c
 
     monkeypatch.setattr(registry, "names", broken)
     assert run("list") == 1
-    assert "fault of deconfound (ZeroDivisionError: oh)" in capsys.readouterr().err
+    assert "bug in deconfound (ZeroDivisionError: oh)" in capsys.readouterr().err
     assert run("--debug", "list") == 1
     assert "Traceback" in capsys.readouterr().err
 
@@ -170,8 +184,10 @@ def test_ctrl_c_exits_with_130(monkeypatch, capsys):
     assert "interrupted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["erm", "cmir", "mlp", "gru", "concat", "gaussian", "synthetic", "train", "backbone"])
-def test_cards_explain_every_argument(name, capsys):
+@pytest.mark.parametrize(
+    "name", ["erm", "cmir", "mlp", "gru", "concat", "gaussian", "mmsa", "synthetic", "train", "backbone"]
+)
+def test_show_explains_every_argument(name, capsys):
     assert run("show", name, "--json") == 0
     card = json.loads(capsys.readouterr().out)
     assert card["description"]
@@ -180,17 +196,18 @@ def test_cards_explain_every_argument(name, capsys):
     assert card["name"] in capsys.readouterr().out
 
 
-def test_a_card_tells_types_and_ranges_of_entries_in_words(capsys):
+def test_show_writes_types_and_ranges_of_tuple_entries(capsys):
     assert run("show", "synthetic") == 0
     assert "rho: tuple[float, ...]  (default (0.9, 0.6, 0.2); each ≥ -1 and ≤ 1)" in capsys.readouterr().out
 
 
 def test_list_names_the_components(capsys):
     assert run("list", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    assert {"erm", "cmir"} <= set(found["methods"])
-    assert {"irm", "group-dro"} <= set(found["penalties"])
-    assert set(found) == {"methods", "penalties", "augmentations", "corruptions", "encoders", "fusions"}
+    components = json.loads(capsys.readouterr().out)
+    assert {"erm", "cmir"} <= set(components["methods"])
+    assert {"irm", "group-dro"} <= set(components["penalties"])
+    assert {"mmsa", "table"} <= set(components["readers"])
+    assert set(components) == {"methods", "penalties", "augmentations", "corruptions", "encoders", "fusions", "readers"}
 
 
 def test_the_demo_writes_a_report_and_runs_again(tmp_path, capsys):

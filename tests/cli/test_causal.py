@@ -57,11 +57,11 @@ def test_check_prints_the_verdict_and_the_path(capsys, graph, tmp_path):
 
 def test_check_as_json(capsys, graph):
     code, out, _ = call(capsys, "check", graph, "--json")
-    found = json.loads(out)
+    output = json.loads(out)
     assert code == 0
-    assert found["verdicts"]["beta_front_door"]["holds"] is True
-    assert found["verdicts"]["front_door"]["conditions"][2]["path"] == "z <- a -> y"
-    assert found["warranted"] == {
+    assert output["verdicts"]["beta_front_door"]["holds"] is True
+    assert output["verdicts"]["front_door"]["conditions"][2]["path"] == "z <- a -> y"
+    assert output["warranted"] == {
         "naive": False,
         "back-door": False,
         "front-door": False,
@@ -84,9 +84,9 @@ def test_estimate_prints_every_formula(capsys, graph, table):
         assert part in out
     code, again, _ = call(capsys, "estimate", graph, table, "--resamples", 50, "--json")
     assert code == 0
-    found = json.loads(again)
-    assert found["rows"] == 2000
-    assert found["effects"]["beta-front-door"]["probabilities"]["low"][0][0] > 0
+    output = json.loads(again)
+    assert output["rows"] == 2000
+    assert output["effects"]["beta-front-door"]["probabilities"]["low"][0][0] > 0
 
 
 def test_positivity_is_warned_of_in_what_is_printed(capsys, graph, table):

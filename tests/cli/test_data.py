@@ -56,17 +56,17 @@ def test_import_check_describe(source, tmp_path):
     described = call("describe", out, "--out", tmp_path / "made.svg").output
     assert "text" in described
     assert f"wrote {tmp_path / 'made.svg'}" in described
-    found = json.loads(call("describe", out, "--json", "--out", tmp_path / "made.html").output)
-    assert found["rows"] == {"train": 30, "valid": 30, "test": 30}
+    printed = json.loads(call("describe", out, "--json", "--out", tmp_path / "made.html").output)
+    assert printed["rows"] == {"train": 30, "valid": 30, "test": 30}
     assert (tmp_path / "made.html").stat().st_size > 1000
 
 
 def test_import_prints_json(source, tmp_path):
     out = tmp_path / "made"
-    found = json.loads(call("import", source, "--format", "mmsa", "--out", out, "--json").output)
-    assert found["store"] == str(out)
-    assert found["rows"] == {"train": 30, "valid": 30, "test": 30}
-    assert found["provenance"]["masks"]["text"]["infinite_steps"] == 1
+    printed = json.loads(call("import", source, "--format", "mmsa", "--out", out, "--json").output)
+    assert printed["store"] == str(out)
+    assert printed["rows"] == {"train": 30, "valid": 30, "test": 30}
+    assert printed["provenance"]["masks"]["text"]["infinite_steps"] == 1
 
 
 def test_import_of_a_table(tmp_path):
@@ -82,14 +82,14 @@ def test_import_of_a_table(tmp_path):
 
 
 def test_import_of_synthetic_data(tmp_path):
-    (tmp_path / "knobs.toml").write_text("rows = 40\nmodalities = 2\nseed = 3\n")
-    call("import", tmp_path / "knobs.toml", "--format", "synthetic", "--out", tmp_path / "store")
+    (tmp_path / "parameters.toml").write_text("rows = 40\nmodalities = 2\nseed = 3\n")
+    call("import", tmp_path / "parameters.toml", "--format", "synthetic", "--out", tmp_path / "store")
     assert list(open_store(tmp_path / "store").signals) == ["m1", "m2"]
     call("import", "default", "--format", "synthetic", "--out", tmp_path / "default")
     assert len(open_store(tmp_path / "default").splits["train"]) == 2000
-    (tmp_path / "knobs.toml").write_text("rwos = 40\n")
+    (tmp_path / "parameters.toml").write_text("rwos = 40\n")
     with pytest.raises(SpecError, match="did you mean 'rows'"):
-        call("import", tmp_path / "knobs.toml", "--format", "synthetic", "--out", tmp_path / "bad")
+        call("import", tmp_path / "parameters.toml", "--format", "synthetic", "--out", tmp_path / "bad")
 
 
 @pytest.mark.parametrize("layout", ["mmsa", "table", "synthetic"])

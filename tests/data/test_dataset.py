@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from deconfound.data.columns import MetadataColumn
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.errors import DataError
@@ -163,5 +163,5 @@ def test_an_empty_dataset_is_refused():
 
 
 def test_evenly_spaced_rows() -> None:
-    assert evenly(range(3, 6), 10).tolist() == [3, 4, 5]
-    assert evenly(range(10), 4).tolist() == [0, 3, 6, 9]
+    assert evenly_spaced(range(3, 6), 10).tolist() == [3, 4, 5]
+    assert evenly_spaced(range(10), 4).tolist() == [0, 3, 6, 9]

@@ -48,43 +48,45 @@ def made(kind="regression", seed=0, valid=True, environment=("speaker",), shared
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_counts_match_plain_loops(kind):
     dataset = made(kind)
-    found = describe(dataset)
-    assert found.rows == SIZES
-    assert found.modalities["good"] == {"kind": "sequence", "steps": 4, "shape": [6]}
+    description = describe(dataset)
+    assert description.rows == SIZES
+    assert description.modalities["good"] == {"kind": "sequence", "steps": 4, "shape": [6]}
     for name, signal in dataset.signals.items():
         for split, rows in dataset.splits.items():
             absent = [not any(signal.mask[row].tolist()) for row in rows]
             steps = [not step for row in rows for step in signal.mask[row].tolist()]
-            assert found.missing[name][split]["rows"] == pytest.approx(sum(absent) / len(absent), abs=1e-6)
-            assert found.missing[name][split]["steps"] == pytest.approx(sum(steps) / len(steps), abs=1e-6)
+            assert description.missing[name][split]["rows"] == pytest.approx(sum(absent) / len(absent), abs=1e-6)
+            assert description.missing[name][split]["steps"] == pytest.approx(sum(steps) / len(steps), abs=1e-6)
     for split, rows in dataset.splits.items():
         values = dataset.target[rows.start : rows.stop].double().numpy()
         if kind == "classification":
-            assert found.target[split] == {c: int((values == i).sum()) for i, c in enumerate(dataset.task.classes)}
+            assert description.target[split] == {
+                c: int((values == i).sum()) for i, c in enumerate(dataset.task.classes)
+            }
             continue
-        target = found.target[split]
-        assert target["counts"] == np.histogram(values, found.edges)[0].tolist()
+        target = description.target[split]
+        assert target["counts"] == np.histogram(values, description.edges)[0].tolist()
         for name, oracle in {"mean": np.mean, "sd": np.std, "min": np.min, "median": np.median, "max": np.max}.items():
             assert target[name] == pytest.approx(oracle(values))
     speakers = dataset.metadata.groupby("speaker").size()
-    assert found.groups["count"] == len(speakers)
-    assert (found.groups["smallest"], found.groups["largest"]) == (speakers.min(), speakers.max())
-    assert found.warnings == []
-    json.dumps(found.to_json(), allow_nan=False)
+    assert description.groups["count"] == len(speakers)
+    assert (description.groups["smallest"], description.groups["largest"]) == (speakers.min(), speakers.max())
+    assert description.warnings == []
+    json.dumps(description.to_json(), allow_nan=False)
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_the_modality_that_carries_the_target_is_predominant(kind):
-    found = describe(made(kind))
-    assert found.predominant == "good"
-    assert [p.score for p in found.probes] == sorted((p.score for p in found.probes), reverse=True)
+    description = describe(made(kind))
+    assert description.predominant == "good"
+    assert [p.score for p in description.probes] == sorted((p.score for p in description.probes), reverse=True)
 
 
 def test_nothing_is_predominant_where_no_modality_beats_a_constant():
     dataset = made().only("noise")
-    found = describe(dataset)
-    assert found.predominant is None
-    assert "none; no modality beats a constant" in as_text(found)
+    description = describe(dataset)
+    assert description.predominant is None
+    assert "none; no modality beats a constant" in as_text(description)
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
@@ -99,16 +101,16 @@ def test_probe_equals_scikit_learn_on_pooled_features(kind):
     scaler = StandardScaler().fit(pooled[train])  # leaves NaN out of its means
     x = np.nan_to_num(scaler.transform(pooled), nan=0.0)
     y = dataset.target.numpy()
-    found = probe(dataset, "good")
-    assert found.penalty in PENALTIES
-    alpha = found.penalty * len(train)
+    fitted = probe(dataset, "good")
+    assert fitted.penalty in PENALTIES
+    alpha = fitted.penalty * len(train)
     model = Ridge(alpha=alpha) if kind == "regression" else LogisticRegression(C=1 / alpha, max_iter=200)
     model.fit(x[train], y[train])
-    assert found.score == pytest.approx(model.score(x[valid], y[valid]), abs=1e-6)
-    assert found.train == pytest.approx(model.score(x[train], y[train]), abs=1e-6)
+    assert fitted.score == pytest.approx(model.score(x[valid], y[valid]), abs=1e-6)
+    assert fitted.train == pytest.approx(model.score(x[train], y[train]), abs=1e-6)
     if kind == "regression":
-        assert found.corr == pytest.approx(np.corrcoef(model.predict(x[valid]), y[valid])[0, 1])
-        assert found.mae == pytest.approx(np.abs(model.predict(x[valid]) - y[valid]).mean())
+        assert fitted.corr == pytest.approx(np.corrcoef(model.predict(x[valid]), y[valid])[0, 1])
+        assert fitted.mae == pytest.approx(np.abs(model.predict(x[valid]) - y[valid]).mean())
 
 
 def test_probe_of_tokens_counts_them():
@@ -150,9 +152,9 @@ def test_probe_reads_no_test_row():
 
 
 def test_shared_groups_are_warned_of():
-    found = describe(made(shared=True))
-    assert "train shares groups of speaker: 7 of 7 with valid, 7 of 7 with test" in found.warnings[0]
-    assert "valid shares groups of speaker: 7 of 7 with test" in found.warnings[1]
+    description = describe(made(shared=True))
+    assert "train shares groups of speaker: 7 of 7 with valid, 7 of 7 with test" in description.warnings[0]
+    assert "valid shares groups of speaker: 7 of 7 with test" in description.warnings[1]
 
 
 def test_a_modality_learned_by_heart_is_warned_of():
@@ -163,45 +165,47 @@ def test_a_modality_learned_by_heart_is_warned_of():
     codes[: SIZES["train"], 0, 0] += 3 * target[: SIZES["train"]]
     split = [s for s, size in SIZES.items() for _ in range(size)]
     signals = {"codes": Signal(codes, torch.ones(n, 1, dtype=torch.bool))}
-    found = describe(Dataset.build("leak", Task.regression(), signals, target, {"id": list(range(n))}, split))
-    assert found.predominant is None
-    assert any("by heart" in warning for warning in found.warnings)
+    description = describe(Dataset.build("leak", Task.regression(), signals, target, {"id": list(range(n))}, split))
+    assert description.predominant is None
+    assert any("may memorize" in warning for warning in description.warnings)
 
 
 def test_missing_splits_and_classes_are_warned_of():
-    found = describe(made(valid=False, environment=()))
-    assert found.probes == []
-    assert found.groups == {}
-    assert any("no split 'valid'" in warning for warning in found.warnings)
-    assert "no probe" in as_text(found)
+    description = describe(made(valid=False, environment=()))
+    assert description.probes == []
+    assert description.groups == {}
+    assert any("no split 'valid'" in warning for warning in description.warnings)
+    assert "no probe" in as_text(description)
     dataset = made("classification")
     more = Task.classification((*dataset.task.classes, "never"))
     split = dataset.metadata["split"].tolist()
-    found = describe(Dataset.build("c", more, dataset.signals, dataset.target, {"id": dataset.columns["id"]}, split))
-    assert "no row of train has the class 'never'" in found.warnings
+    description = describe(
+        Dataset.build("c", more, dataset.signals, dataset.target, {"id": dataset.columns["id"]}, split)
+    )
+    assert "no row of train has the class 'never'" in description.warnings
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_text_and_drawings_show_the_numbers(tmp_path, kind):
-    found = describe(made(kind))
-    text = as_text(found)
+    description = describe(made(kind))
+    text = as_text(description)
     for word in ("train", "150", "good", "sequence", "4×6", "predominant: good", "groups by speaker"):
         assert word in text
-    svg = draw(found, tmp_path / "deep" / "made.svg").read_text()
+    svg = draw(description, tmp_path / "deep" / "made.svg").read_text()
     assert svg.startswith("<svg")
     assert "One modality alone" in svg
-    html = draw(found, tmp_path / "made.html").read_text()
+    html = draw(description, tmp_path / "made.html").read_text()
     assert "vega" in html
     assert 'src="http' not in html
 
 
 def test_drawings_that_cannot_be_written(tmp_path):
-    found = describe(made().only("noise"))
+    description = describe(made().only("noise"))
     with pytest.raises(DataError, match=r"\.html or \.svg"):
-        draw(found, tmp_path / "made.png")
+        draw(description, tmp_path / "made.png")
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write"):
-        draw(found, tmp_path / "file" / "made.svg")
+        draw(description, tmp_path / "file" / "made.svg")
 
 
 def test_a_constant_target_is_described():
@@ -214,7 +218,7 @@ def test_a_constant_target_is_described():
         {"id": dataset.columns["id"]},
         dataset.metadata["split"].tolist(),
     )
-    found = describe(flat)
-    assert found.predominant is None
-    assert sum(found.target["train"]["counts"]) == SIZES["train"]
-    assert all(low < high for low, high in pairwise(found.edges))
+    description = describe(flat)
+    assert description.predominant is None
+    assert sum(description.target["train"]["counts"]) == SIZES["train"]
+    assert all(low < high for low, high in pairwise(description.edges))

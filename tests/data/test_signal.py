@@ -42,7 +42,7 @@ def test_a_mask_that_does_not_fit_is_refused(values, mask, message):
 
 
 def test_batch_parts_must_have_the_same_rows():
-    with pytest.raises(DataError, match="one number of rows"):
+    with pytest.raises(DataError, match="the same number of rows"):
         Batch({"a": signal(2)}, torch.zeros(3), torch.arange(3), torch.arange(3))
 
 

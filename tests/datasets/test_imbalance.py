@@ -32,35 +32,35 @@ def model(request: pytest.FixtureRequest) -> Imbalance:
 
 
 def rows(model: Imbalance, split: Split, n: int = 200_000) -> dict[str, np.ndarray]:
-    found = draw(model, n, split, torch.Generator().manual_seed(1))
-    return {name: getattr(found, name).numpy() for name in ("confounder", "content", "context", "auxiliary", "label")}
+    sample = draw(model, n, split, torch.Generator().manual_seed(1))
+    return {name: getattr(sample, name).numpy() for name in ("confounder", "content", "context", "auxiliary", "label")}
 
 
-def predicted(model: Imbalance, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    right = truth(model, *(torch.from_numpy(found[name]) for name in ("content", "context", "auxiliary")))
+def predicted(model: Imbalance, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    right = truth(model, *(torch.from_numpy(sample[name]) for name in ("content", "context", "auxiliary")))
     return {name: getattr(right, name).numpy() for name in ("do", "iid", "effect")}
 
 
 def test_variables_have_unit_variance_and_the_stated_correlations_in_training(model: Imbalance) -> None:
-    found = rows(model, "train")
+    sample = rows(model, "train")
     for name in ("confounder", "content", "context", "auxiliary"):
-        assert found[name].var() == pytest.approx(1, abs=0.02)
-    assert np.corrcoef(found["confounder"], found["context"])[0, 1] == pytest.approx(model.mean_context, abs=0.01)
-    assert np.corrcoef(found["confounder"], found["content"])[0, 1] == pytest.approx(model.content, abs=0.01)
+        assert sample[name].var() == pytest.approx(1, abs=0.02)
+    assert np.corrcoef(sample["confounder"], sample["context"])[0, 1] == pytest.approx(model.mean_context, abs=0.01)
+    assert np.corrcoef(sample["confounder"], sample["content"])[0, 1] == pytest.approx(model.content, abs=0.01)
     if model.auxiliary == "parent":
-        assert np.corrcoef(found["auxiliary"], found["content"])[0, 1] == pytest.approx(model.shared, abs=0.01)
+        assert np.corrcoef(sample["auxiliary"], sample["content"])[0, 1] == pytest.approx(model.shared, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("split", "factor"), [("train", 1), ("valid", 1), ("test-iid", 1), ("test-do", 0), ("test-flip", -1)]
 )
 def test_splits_cut_or_reverse_the_arrow_from_the_confounder_alone(model: Imbalance, split: Split, factor: int) -> None:
-    found = rows(model, split)
-    assert np.corrcoef(found["confounder"], found["context"])[0, 1] == pytest.approx(
+    sample = rows(model, split)
+    assert np.corrcoef(sample["confounder"], sample["context"])[0, 1] == pytest.approx(
         factor * model.mean_context, abs=0.01
     )
-    assert np.corrcoef(found["confounder"], found["content"])[0, 1] == pytest.approx(factor * model.content, abs=0.01)
-    assert np.corrcoef(found["content"], found["context"])[0, 1] == pytest.approx(
+    assert np.corrcoef(sample["confounder"], sample["content"])[0, 1] == pytest.approx(factor * model.content, abs=0.01)
+    assert np.corrcoef(sample["content"], sample["context"])[0, 1] == pytest.approx(
         model.content * model.mean_context, abs=0.01
     )
 
@@ -70,9 +70,9 @@ def test_no_function_of_the_rows_explains_what_the_bayes_predictor_leaves(
     model: Imbalance, split: Split, name: str
 ) -> None:
     """Y - P(Y=1 | x) is uncorrelated with every function of x exactly if the probability is right."""
-    found = rows(model, split)
-    p = predicted(model, found)[name]
-    d, b, a = (found[key] for key in ("content", "context", "auxiliary"))
+    sample = rows(model, split)
+    p = predicted(model, sample)[name]
+    d, b, a = (sample[key] for key in ("content", "context", "auxiliary"))
     functions = [
         np.ones_like(d),
         d,
@@ -90,7 +90,7 @@ def test_no_function_of_the_rows_explains_what_the_bayes_predictor_leaves(
         (p > 0.8),
     ]
     for function in functions:
-        products = (found["label"] - p) * function
+        products = (sample["label"] - p) * function
         assert abs(products.mean()) < 4.5 * products.std() / len(products) ** 0.5
 
 
@@ -112,11 +112,11 @@ def test_the_posterior_of_the_confounder_is_that_of_the_joint_density(model: Imb
     for mean, covariance in (graph(model, context) for context in model.context):
         likelihood += np.stack([multivariate_normal(u * mean, covariance).pdf(points) for u in (-1, 1)])
     d, _, a = points.T
-    given = model.effect_content * d + model.effect_auxiliary * a + model.effect_both * d * a
-    y = np.stack([norm.cdf(given + u * model.effect_confounder) for u in (-1, 1)])
+    score = model.effect_content * d + model.effect_auxiliary * a + model.effect_both * d * a
+    y = np.stack([norm.cdf(score + u * model.effect_confounder) for u in (-1, 1)])
     expected = (likelihood * y).sum(0) / likelihood.sum(0)
-    found = truth(model, *torch.from_numpy(points).T)
-    np.testing.assert_allclose(found.iid.numpy(), expected, rtol=1e-8)
+    optimum = truth(model, *torch.from_numpy(points).T)
+    np.testing.assert_allclose(optimum.iid.numpy(), expected, rtol=1e-8)
 
 
 def test_the_interventional_truth_is_what_setting_x_does(model: Imbalance) -> None:
@@ -133,11 +133,11 @@ def test_the_interventional_truth_is_what_setting_x_does(model: Imbalance) -> No
             score = model.effect_content * d + (model.effect_auxiliary + model.effect_both * d) * values
             return (score + model.effect_confounder * u + noise > 0).astype(float)
 
-        found = truth(model, *(torch.tensor([value]) for value in (d, b, a)))
-        assert found.effect.item() == pytest.approx(label(auxiliary).mean(), abs=4 * 0.5 / draws**0.5)
+        optimum = truth(model, *(torch.tensor([value]) for value in (d, b, a)))
+        assert optimum.effect.item() == pytest.approx(label(auxiliary).mean(), abs=4 * 0.5 / draws**0.5)
         weight = norm.pdf(a, mean, own)
         expected = (weight * label(a)).sum() / weight.sum()
-        assert found.do.item() == pytest.approx(expected, abs=0.005)
+        assert optimum.do.item() == pytest.approx(expected, abs=0.005)
 
 
 def test_the_defaults_are_calibrated() -> None:

@@ -16,7 +16,7 @@ def latents(data, kind, split):
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "parameters",
     [
         {},
         {"steps": 6, "task": "classification", "classes": 4},
@@ -25,11 +25,11 @@ def latents(data, kind, split):
         {"nonlinearity": 0.0, "amplitude": 0.1},
     ],
 )
-def test_every_form_is_a_valid_dataset(knobs):
-    data = synthetic(rows=80, **knobs)
+def test_every_setting_is_a_valid_dataset(parameters):
+    data = synthetic(rows=80, **parameters)
     check_dataset(data)
-    assert data.checksum == synthetic(rows=80, **knobs).checksum
-    assert data.checksum != synthetic(rows=80, seed=1, **knobs).checksum
+    assert data.checksum == synthetic(rows=80, **parameters).checksum
+    assert data.checksum != synthetic(rows=80, seed=1, **parameters).checksum
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
@@ -51,8 +51,8 @@ def test_the_shortcut_follows_rho_in_every_environment(split, factor):
     s, y = latents(data, "S", split)
     env = data.env[rows.start : rows.stop].numpy()
     for e, rho in enumerate((0.9, 0.3)):
-        found = [np.corrcoef(column, y[env == e])[0, 1] for column in s[env == e].T]
-        assert np.mean(found) == pytest.approx(factor * rho, abs=0.02)
+        correlations = [np.corrcoef(column, y[env == e])[0, 1] for column in s[env == e].T]
+        assert np.mean(correlations) == pytest.approx(factor * rho, abs=0.02)
 
 
 def test_only_the_last_modalities_carry_the_shortcut():
@@ -147,7 +147,7 @@ def test_causes_can_be_observed_themselves():
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("parameters", "message"),
     [
         ({"row": 5}, "did you mean 'rows'"),
         ({"rows": 1}, "greater than or equal to 10"),
@@ -161,6 +161,6 @@ def test_causes_can_be_observed_themselves():
         ({"name": ""}, "name"),
     ],
 )
-def test_bad_knobs_are_refused(knobs, message):
+def test_bad_knobs_are_refused(parameters, message):
     with pytest.raises(SpecError, match=message):
-        synthetic(**knobs)
+        synthetic(**parameters)

@@ -190,12 +190,12 @@ def test_every_opcode_is_either_known_or_refused(tmp_path):
     ("data", "match"),
     [
         (b"", "is empty"),
-        (b"id,target\na,1\n", "no pickle"),
+        (b"id,target\na,1\n", "not a pickle"),
         (b"PK\x03\x04rest", "zip archive"),
         (b"\x1f\x8bxx", "gzip"),
         (b"\x89HDF\r\n", "HDF5"),
         (b"\x93NUMPY\x01", "npy"),
-        (b"{}", "no pickle"),
+        (b"{}", "not a pickle"),
     ],
 )
 def test_other_files_are_named(tmp_path, data, match):

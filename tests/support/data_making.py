@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deconfound.datasets.mmsa import read_mmsa
-from deconfound.datasets.table import read_table
+from deconfound.datasets.readers.mmsa import read_mmsa
+from deconfound.datasets.readers.table import read_table
 from deconfound.datasets.unpickle import read_pickle
 from deconfound.errors import DataError
 

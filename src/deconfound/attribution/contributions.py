@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.linear_probe import MOST_ROWS, pooling
 from deconfound.errors import DataError
 from deconfound.statistics.predominance import (
@@ -113,7 +113,7 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
             parts = [outputs(method, data.batch(part).without(*gone), data.task) for part in rows.split(CHUNK)]
         return np.concatenate(parts)
 
-    train = evenly(data.rows("train"), MOST_ROWS)
+    train = evenly_spaced(data.rows("train"), MOST_ROWS)
     alone = {
         m: row_scores(predict(frozenset([m]), train), data.target[train].numpy(), data.task.kind) for m in data.signals
     }
@@ -127,7 +127,7 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
     `contributions_of_run`.
     """
     data = _comparable(dataset, group)
-    train = evenly(data.rows("train"), MOST_ROWS)
+    train = evenly_spaced(data.rows("train"), MOST_ROWS)
     encode = {m: pooling(signal.select(train)) for m, signal in data.signals.items()}
     y, task = data.target[train].numpy(), data.task
 

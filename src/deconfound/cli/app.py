@@ -1,4 +1,4 @@
-"""The command line. Each command is a few lines; PyTorch is loaded only by those that compute."""
+"""The command line. Each command is a few lines; only the commands that compute load PyTorch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
@@ -21,10 +22,38 @@ from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
 from deconfound.errors import DeconfoundError
 
+COMMANDS = (
+    "demo",
+    "data",
+    "train",
+    "evaluate",
+    "report",
+    "predict",
+    "sweep",
+    "tune",
+    "table",
+    "diagnose",
+    "predominance",
+    "causal",
+    "references",
+    "list",
+    "show",
+)
+"""All commands in the order of work, as the help lists them."""
+
+
+class CommandGroup(TyperGroup):
+    """The commands in the order of `COMMANDS`; typer would list commands before groups."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name in COMMANDS if name in self.commands]
+
+
 app = typer.Typer(
     name="deconfound",
+    cls=CommandGroup,
     help="Train multimodal models that keep working after the data change, and measure whether they do.\n\n"
-    "Begin with 'deconfound demo'. For your own data: 'deconfound data import', then 'train', 'evaluate', 'report'.",
+    "Start with 'deconfound demo'. For your own data: 'deconfound data import', then 'train', 'evaluate', 'report'.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,21 +69,23 @@ app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-RunDir = Annotated[Path, typer.Argument(help="A run directory, as 'deconfound train' makes it.")]
+RunDir = Annotated[Path, typer.Argument(help="A run directory that 'deconfound train' wrote.")]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
+def _print_version(requested: bool) -> None:
+    if requested:
+        import deconfound
 
-        print(f"deconfound {version('deconfound')}")
+        print(f"deconfound {deconfound.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Options before the command."""
 
@@ -64,9 +95,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the runs and report.html.")] = Path("demo"),
     epochs: Annotated[int, typer.Option(min=1, help="Epochs per run.")] = 40,
 ) -> None:
-    """Train ERM and CmIR on synthetic data with known causes, damage the inputs, and write a report.
+    """Train and compare two methods on synthetic data.
 
-    Takes about a minute on two cores. A second call finds the runs finished and only writes the report again.
+    Trains ERM and CmIR on data with known causes, corrupts the inputs, and writes a report.
+
+    This takes about a minute on two cores. A second call keeps the finished runs and rewrites only the report.
     """
     from deconfound.cli.demo import run_demo
 
@@ -75,28 +108,34 @@ def demo(
 
 @app.command("list")
 def list_components(as_json: AsJson = False) -> None:
-    """List methods, penalties, augmentations, corruptions, encoders and fusions; 'deconfound show NAME' explains one."""
+    """List all components by kind.
+
+    'deconfound show NAME' explains one.
+    """
     from deconfound.registry import KINDS, names
 
-    found = {kind: names(kind) for kind in KINDS}
-    print(json.dumps(found) if as_json else "\n".join(f"{kind:14} {'  '.join(found[kind])}" for kind in found))
+    components = {kind: names(kind) for kind in KINDS}
+    lines = [f"{kind:14} {'  '.join(components[kind])}" for kind in components]
+    print(json.dumps(components) if as_json else "\n".join(lines))
 
 
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="One that 'deconfound list' lists, or 'synthetic', 'backbone' or 'train'.")
+        str, typer.Argument(help="A name in 'deconfound list', or 'synthetic', 'imbalance', 'backbone' or 'train'.")
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Explain a component: what it does and each argument with its default and range.
+    """Explain a component and its arguments.
+
+    Prints what it does, and the default and range of each argument.
 
     Example: deconfound show cmir
     """
-    from deconfound.cli.show import card, card_text
+    from deconfound.cli.show import component_text, describe_component
 
-    found = card(name)
-    print(json.dumps(found) if as_json else card_text(found))
+    description = describe_component(name)
+    print(json.dumps(description) if as_json else component_text(description))
 
 
 @app.command()
@@ -106,7 +145,7 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Replaces the seed of the specification.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train one run; the same command again resumes what was interrupted.
+    """Train one run, or resume an interrupted one.
 
     A specification is a few lines:
 
@@ -123,10 +162,10 @@ def train(
     from deconfound.training.train import train_run
     from deconfound.training.trainer import rank
 
-    wanted = Spec.read(spec)
-    run = train_run(wanted if seed is None else wanted.model_copy(update={"seed": seed}), out)
+    settings = Spec.read(spec)
+    run = train_run(settings if seed is None else settings.model_copy(update={"seed": seed}), out)
     done = run.done
-    if done is None or rank() > 0:  # the first of several processes speaks for all
+    if done is None or rank() > 0:  # only the first of several processes prints
         return
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
@@ -143,21 +182,25 @@ def evaluate(
     device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Predict every test split, clean and damaged, and write the run's predictions/ and records.jsonl.
+    """Evaluate runs under clean and corrupted test data.
 
-    Without --scenarios: all splits, Gaussian noise, dropped frames and every subset of modalities.
+    Writes the predictions/ and records.jsonl of each run.
+
+    The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
     """
-    from deconfound.cli.demo import evaluate_runs
+    from deconfound.cli.evaluate import evaluate_runs
 
-    tables = evaluate_runs(runs, scenarios, store, device)
-    print(tables.to_json(orient="records") if as_json else tables.to_string(index=False))
+    summary = evaluate_runs(runs, scenarios, store, device)
+    print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
 
 
 @app.command()
 def predict(
     run: RunDir,
-    source: Annotated[Path, typer.Argument(help="A store, a table's TOML, or a .jsonl file; labels not needed.")],
-    out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,
+    source: Annotated[
+        Path, typer.Argument(help="A store, the TOML of a table, or a .jsonl file; labels are not needed.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
 ) -> None:
     """Predict new rows. Any of the run's modalities may be missing, in any row.
@@ -177,16 +220,17 @@ def predict(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps: of these the chosen runs.")],
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
-    references: Annotated[bool, typer.Option(help="Show published numbers where they are comparable.")] = True,
-    method: Annotated[list[str] | None, typer.Option(help="Label to show; repeat for more; all of them.")] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Name to show; repeat for more; all of them.")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps, which stand for their selected runs.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    references: Annotated[bool, typer.Option(help="Show comparable published numbers.")] = True,
+    method: Annotated[list[str] | None, typer.Option(help="Method label to show; repeatable; default: all.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Dataset to show; repeatable; default: all.")] = None,
 ) -> None:
-    """Write one HTML page that opens offline: tables, robustness curves, learning curves.
+    """Write one HTML report that opens offline.
 
-    Seeds of one method are joined. Published numbers stand beside ours only where rows, protocol and inputs are the same;
-    elsewhere the page says why not.
+    It has tables, robustness curves and learning curves.
+    Seeds of one method are pooled. Published numbers appear beside yours only if rows, protocol and inputs are the same;
+    otherwise the page says why not.
     """
     from deconfound.references import published
     from deconfound.report import build_report
@@ -197,11 +241,11 @@ def report(
 
 
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-"""Base of the errors about the command line itself; recent typer carries its own copy of click."""
+"""Base class of usage errors; recent versions of typer vendor click."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit code 0, 2 for the user's mistake in one line, 1 for ours, 130 after Ctrl-C."""
+    """Run the command line: exit code 0, 2 for a mistake of the user (one line), 1 for a bug, 130 after Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
     sys.exit(_run(words, debug="--debug" in words))
 
@@ -216,28 +260,28 @@ def _run(words: list[str], debug: bool) -> int:
             print(error.format_message())
             return 2
         command = error.ctx.command_path if getattr(error, "ctx", None) else "deconfound"
-        return _complain(f"{error.format_message()} See '{command} --help'.", 2)
+        return _report_error(f"{error.format_message()} See '{command} --help'.", 2)
     except (typer.Abort, KeyboardInterrupt):
         return _interrupted()
     except DeconfoundError as error:
         if debug:
             traceback.print_exc()
-        return _complain(" ".join(str(error).split()), 2)
+        return _report_error(" ".join(str(error).split()), 2)
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             return error.code if isinstance(error.code, int) else 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, as in '| head'
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the pipe is closed, as in '| head'
         return 0
     except Exception as error:
         if debug:
             traceback.print_exc()
-        return _complain(f"this is a fault of deconfound ({type(error).__name__}: {error}); run with --debug", 1)
+        return _report_error(f"this is a bug in deconfound ({type(error).__name__}: {error}); run with --debug", 1)
 
 
 def _interrupted() -> int:
-    return _complain("interrupted; train, sweep, tune and demo go on where they were when called again", 130)
+    return _report_error("interrupted; call train, sweep, tune or demo again to resume", 130)
 
 
-def _complain(message: str, code: int) -> int:
+def _report_error(message: str, code: int) -> int:
     print(f"deconfound: {message}", file=sys.stderr)
     return code

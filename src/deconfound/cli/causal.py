@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Ask what a causal graph allows, and estimate effects through a measured mediator.\n\n"
+    help="Check causal graphs and estimate effects through a measured mediator.\n\n"
     "\b\n"
     "    deconfound causal check GRAPH.toml --svg graph.svg\n"
     "    deconfound causal estimate GRAPH.toml TABLE.csv\n\n"
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 GraphFile = Annotated[
-    Path, typer.Argument(metavar="GRAPH.toml", help="The graph, as 'deconfound causal --help' shows.")
+    Path, typer.Argument(metavar="GRAPH.toml", help="The graph; 'deconfound causal --help' shows one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -40,9 +40,10 @@ def check(
     svg: Annotated[Path | None, typer.Option(help="Draw the graph with its α- and β-paths to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the front-door and β-front-door criteria hold, which path breaks a condition, and what to use.
+    """Check the front-door and β-front-door criteria.
 
-    The verdict is about the graph. Whether the graph is right, nothing here can tell. Exit code 0 whatever the verdict.
+    Prints which path breaks a condition, and which estimator to use. The verdict is about the graph; no check can tell
+    whether the graph is right. The exit code is 0 whatever the verdict.
 
     Example: deconfound causal check g3.toml --svg g3.svg
     """
@@ -52,26 +53,28 @@ def check(
     from deconfound.causal.graph import Graph
     from deconfound.io.files import atomic_write
 
-    known = Graph.read(graph)
-    found = assess(known)
+    causal_graph = Graph.read(graph)
+    assessment = assess(causal_graph)
     if svg is not None:
         with atomic_write(svg) as file:
-            file.write(draw(known, found.beta_front_door))
-    print(json.dumps(json_of(known, found)) if as_json else as_text(known, found))
+            file.write(draw(causal_graph, assessment.beta_front_door))
+    print(json.dumps(json_of(causal_graph, assessment)) if as_json else as_text(causal_graph, assessment))
 
 
 @app.command()
 def estimate(
     graph: GraphFile,
     table: Annotated[Path, typer.Argument(metavar="TABLE", help=".csv, .jsonl or .parquet; one column per role.")],
-    clusters: Annotated[str | None, typer.Option(help="Column of rows that belong together, as speaker.")] = None,
-    resamples: Annotated[int, typer.Option(min=2, max=100_000, help="Of the bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    clusters: Annotated[
+        str | None, typer.Option(help="Column whose values group dependent rows, such as speaker.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate the effect of the treatment from a table in which the mediator was measured.
+    """Estimate the effect of a treatment from a table that has the mediator.
 
-    Prints every formula with 95 % bootstrap intervals, whether the graph warrants it, and a warning where it rests on
+    Prints every formula with 95 % bootstrap intervals, whether the graph justifies it, and a warning if it depends on
     combinations of values with few or no rows. Columns are text or whole numbers with at most 50 different values.
 
     Example: deconfound causal estimate g3.toml rows.csv --clusters speaker
@@ -86,9 +89,9 @@ def estimate(
     from deconfound.causal.support import PositivityWarning
     from deconfound.causal.view import effects_json, effects_text
 
-    known = Graph.read(graph)
-    counts = read_counts(table, known, clusters)
+    causal_graph = Graph.read(graph)
+    counts = read_counts(table, causal_graph, clusters)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PositivityWarning)  # they stand in what is printed
-        found = estimate_effects(counts, known, np.random.default_rng(seed), resamples=resamples)
-    print(json.dumps(effects_json(found)) if as_json else effects_text(found))
+        warnings.simplefilter("ignore", PositivityWarning)  # the output contains them
+        effects = estimate_effects(counts, causal_graph, np.random.default_rng(seed), resamples=resamples)
+    print(json.dumps(effects_json(effects)) if as_json else effects_text(effects))

@@ -1,11 +1,11 @@
-"""`deconfound data`: bring data in, check it, look at it."""
+"""`deconfound data`: import data, check it and describe it."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,46 +13,44 @@ if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
 app = typer.Typer(
-    help="Bring data in, check it, look at it.\n\n"
-    "A dataset lives in a store: one folder with the arrays, memory-mapped, and a JSON. Training reads stores only.\n\n"
-    "Begin with: deconfound data import mosi.pkl --format mmsa --out stores/mosi",
+    help="Import data, check it and describe it.\n\n"
+    "A store is one folder that holds a dataset: memory-mapped arrays and a JSON file. Training reads only stores.\n\n"
+    "Start with: deconfound data import mosi.pkl --format mmsa --out stores/mosi",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Store = Annotated[Path, typer.Argument(help="A store, as 'deconfound data import' makes it.")]
+Store = Annotated[Path, typer.Argument(help="A store that 'deconfound data import' wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
-
-class Format(StrEnum):
-    """Layouts that can be imported."""
-
-    mmsa = "mmsa"
-    table = "table"
-    synthetic = "synthetic"
 
 
 @app.command("import")
 def import_data(
-    source: Annotated[str, typer.Argument(help="The .pkl of mmsa, the TOML of table or synthetic.")],
-    layout: Annotated[Format, typer.Option("--format", help="How the source is laid out.")],
-    out: Annotated[Path, typer.Option(help="The store to make; it must not exist.")],
-    name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the source's.")] = None,
+    source: Annotated[Path, typer.Argument(help="The file or folder that the reader expects.")],
+    reader: Annotated[str, typer.Option("--format", metavar="READER", help="Name of a reader in 'deconfound list'.")],
+    out: Annotated[Path, typer.Option(help="The store to create; it must not exist.")],
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the name in the source.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Option of the reader; repeat for more. 'deconfound show READER'."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a corpus, check every row, and write a store.
 
+    'deconfound show READER' prints the source, licence, layout and known defects of a corpus.
+
     \b
-    mmsa       the pickle with train, valid, test that sentiment tools exchange;
-               read without running anything in it
+    mmsa       the pickle with train, valid and test that sentiment tools exchange;
+               nothing in it is executed
                  deconfound data import mosi.pkl --format mmsa --out stores/mosi
     table      your own data: a TOML that names a manifest and one array per modality
                  deconfound data import corpus.toml --format table --out stores/corpus
-    synthetic  data with known causes: a TOML of its knobs, or the word 'default'
+    synthetic  data with known causes: a TOML of its parameters, or the word 'default'
                  deconfound data import default --format synthetic --out stores/synthetic
 
     \b
-    The TOML of a table; 'python -m pydoc deconfound.datasets.table' explains all of it:
+    The TOML of a table; 'python -m pydoc deconfound.datasets.readers.table' explains each line:
         manifest = "rows.csv"           # .csv, .jsonl or .parquet: one row per sample
         environment = ["speaker"]
         [target]
@@ -67,45 +65,59 @@ def import_data(
     from dataclasses import replace
 
     from deconfound.data.store import refuse_existing, save
+    from deconfound.evaluation.metrics import protocol_of
+    from deconfound.registry import build
 
     refuse_existing(out)
-    dataset = _read(source, layout, name)
+    dataset = build("readers", reader, **parse_options(option or [])).read(source)
+    protocol_of(dataset.task.protocol, dataset.task.kind)
     dataset = replace(dataset, name=name) if name else dataset
     save(dataset, out)
-    rows = {split: len(found) for split, found in dataset.splits.items()}
     if as_json:
+        rows = {split: len(numbers) for split, numbers in dataset.splits.items()}
         result = {"store": str(out), "name": dataset.name, "rows": rows, "checksum": dataset.checksum}
         print(json.dumps(result | {"provenance": dict(dataset.provenance)}))
         return
-    print(f"wrote {out}: {', '.join(f'{split} {count}' for split, count in rows.items())} rows")
-    print("\n".join(f"  {form}" for form in dataset.modalities.values()))
+    print(import_summary(dataset, out))
+
+
+_MASK_COUNTS = ("dropped_steps", "nan_steps", "infinite_steps", "absent_rows")
+
+
+def import_summary(dataset: Dataset, store: Path) -> str:
+    """Rows, modalities and masked steps, as lines for a terminal."""
+    rows = ", ".join(f"{split} {len(numbers)}" for split, numbers in dataset.splits.items())
+    lines = [f"wrote {store}: {rows} rows", *(f"  {modality}" for modality in dataset.modalities.values())]
     for modality, notes in dataset.provenance.get("masks", {}).items():
-        told = ", ".join(
-            f"{count} {what.replace('_', ' ')}" for what, count in notes.items() if count and what in _TOLD
-        )
-        if told:
-            print(f"  {modality}: masked {told}")
+        counts = [f"{notes[key]} {key.replace('_', ' ')}" for key in _MASK_COUNTS if notes.get(key)]
+        if counts:
+            lines.append(f"  {modality}: masked {', '.join(counts)}")
+    return "\n".join(lines)
 
 
-_TOLD = ("nan_steps", "infinite_steps", "dropped_steps", "absent_rows")
+def parse_options(words: list[str]) -> dict[str, Any]:
+    """NAME=VALUE words as arguments of a reader; a value that begins with [, { or " is TOML, any other is text.
+
+    Raises:
+        SpecError: a word without "=", a repeated name, or a value that is not TOML.
+    """
+    import tomllib
+
+    from deconfound.errors import SpecError
+
+    options: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name or name in options:
+            raise SpecError(f"--option {word}: expected NAME=VALUE, each name once")
+        try:
+            options[name] = tomllib.loads(f"value = {text}")["value"] if text.startswith(("[", "{", '"')) else text
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"--option {word}: the value is not TOML: {error}") from error
+    return options
 
 
-def _read(source: str, layout: Format, name: str | None) -> Dataset:
-    if layout is Format.mmsa:
-        from deconfound.datasets.mmsa import read_mmsa
-
-        return read_mmsa(source, name=name)
-    if layout is Format.table:
-        from deconfound.datasets.table import read_table
-
-        return read_table(source)
-    from deconfound.datasets.synthetic import synthetic
-    from deconfound.datasets.table import read_toml
-
-    return synthetic(**({} if source == "default" else read_toml(Path(source))))
-
-
-class How(StrEnum):
+class InferenceMethod(StrEnum):
     """Ways to infer environments."""
 
     eiil = "eiil"
@@ -114,18 +126,21 @@ class How(StrEnum):
 
 @app.command()
 def environments(
-    run: Annotated[Path, typer.Argument(help="A finished run, best of erm.")],
-    out: Annotated[Path, typer.Option(help="The store to make; it must not exist.")],
-    how: Annotated[How, typer.Option(help="By the run's risk, or by clusters of what it predicts from.")] = How.eiil,
-    count: Annotated[int, typer.Option(min=2, help="Environments; eiil has 2.")] = 2,
-    column: Annotated[str, typer.Option(help="Metadata column to add.")] = "inferred",
+    run: Annotated[Path, typer.Argument(help="A finished run, preferably of erm.")],
+    out: Annotated[Path, typer.Option(help="The store to create; it must not exist.")],
+    how: Annotated[
+        InferenceMethod,
+        typer.Option(help="From the per-row risk of the run (eiil), or by clustering what it predicts from."),
+    ] = InferenceMethod.eiil,
+    count: Annotated[int, typer.Option(min=2, help="Number of environments; eiil always has 2.")] = 2,
+    column: Annotated[str, typer.Option(help="Name of the metadata column to add.")] = "inferred",
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the clusters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Guess environments from a finished run, and write its data with a column of them.
+    """Infer environments from a finished run, and write its data with an environment column.
 
-    Test rows are not looked at. A guess can do harm: compare with a run without it.
+    Test rows are not read. Inferred environments can do harm: compare with a run without them.
 
     \b
         deconfound data environments runs/erm-0 --out stores/guessed
@@ -138,26 +153,26 @@ def environments(
 
     refuse_existing(out)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InferenceWarning)  # it stands in what is printed
-        given = None if store is None else open_store(store)
-        dataset = infer_environments(run, how=how.value, count=count, column=column, dataset=given, seed=seed)
+        warnings.simplefilter("ignore", InferenceWarning)  # the output contains it
+        moved = None if store is None else open_store(store)
+        dataset = infer_environments(run, how=how.value, count=count, column=column, dataset=moved, seed=seed)
     save(dataset, out)
-    told = dataset.provenance["inferred"][column]
+    inferred = dataset.provenance["inferred"][column]
     if as_json:
-        print(json.dumps({"store": str(out), "column": column, "warning": CAUTION, **told}))
+        print(json.dumps({"store": str(out), "column": column, "warning": CAUTION, **inferred}))
         return
     print(f"wrote {out}: column {column!r}")
-    for name, risk in told["risk"].items():
-        rows = ", ".join(f"{split} {found[name]}" for split, found in told["rows"].items())
+    for name, risk in inferred["risk"].items():
+        rows = ", ".join(f"{split} {counts[name]}" for split, counts in inferred["rows"].items())
         print(f"  {name}: {rows} rows, mean risk of the run {risk:.3g}")
-    if told["agreement"] is not None:
-        print(f"  adjusted Rand index with the declared environments: {told['agreement']:.2f}")
+    if inferred["agreement"] is not None:
+        print(f"  adjusted Rand index with the declared environments: {inferred['agreement']:.2f}")
     print(f"warning: {CAUTION}")
 
 
 @app.command()
 def check(store: Store, as_json: AsJson = False) -> None:
-    """Read a store to its last byte: checksum, masks, finite values, unique ids, non-empty splits.
+    """Read all of a store and check it: checksum, masks, finite values, unique ids, non-empty splits.
 
     Example: deconfound data check stores/mosi
     """
@@ -173,12 +188,14 @@ def check(store: Store, as_json: AsJson = False) -> None:
 @app.command()
 def describe(
     store: Store,
-    out: Annotated[Path | None, typer.Option(help="Also draw it: a .html (opens offline) or .svg file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write charts to this .html (opens offline) or .svg file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show rows, shapes, gaps, targets, groups, and which modality predicts the target best by itself.
+    """Show rows, shapes, missing values, targets, groups, and which single modality predicts the target best.
 
-    The probes are fitted on train and judged on valid; of test rows only the target is summed up.
+    Probes are fitted on train and scored on valid. Test rows enter only the counts.
 
     Example: deconfound data describe stores/mosi --out mosi.html
     """
@@ -186,9 +203,9 @@ def describe(
     from deconfound.data.describe_text import as_text, draw
     from deconfound.data.store import open_store
 
-    found = describe_dataset(open_store(store))
+    description = describe_dataset(open_store(store))
     if out is not None:
-        draw(found, out)
-    print(json.dumps(found.to_json()) if as_json else as_text(found))
+        draw(description, out)
+    print(json.dumps(description.to_json()) if as_json else as_text(description))
     if out is not None and not as_json:
         print(f"wrote {out}")

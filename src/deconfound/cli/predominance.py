@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
 def predominance(
     source: Annotated[Path, typer.Argument(help="A run directory, or a dataset store.")],
-    group: Annotated[str, typer.Option(help="Metadata column for means by group; the environments.")] = "",
+    group: Annotated[str, typer.Option(help="Metadata column for means by group; default: the environments.")] = "",
     store: Annotated[Path | None, typer.Option(help="The run's dataset store, if it moved since training.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write what each modality adds to every row, as CSV.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the contribution of each modality per row to this CSV.")
+    ] = None,
     mask: Annotated[
-        bool, typer.Option("--mask", help="Of a run: also mask block after block of features, for its report.")
+        bool, typer.Option("--mask", help="Also mask blocks of features in turn, for the report; runs only.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Measure which modality carries the prediction, on validation rows.
+    """Measure how much each modality contributes.
 
-    Of a run: its predictions with modalities taken away. Of a store: linear heads on the inputs. Each modality by itself,
-    who is right where two disagree, and what each adds to the others (Shapley value), in all, by group and by row.
+    A run is measured by its predictions without some modalities, a store by linear heads on its inputs, both on validation
+    rows. The output has each modality by itself, which one is right if two disagree, and what each adds to the others
+    (Shapley value), in total, by group and by row.
 
     Example: deconfound predominance demo/erm-0
     """
@@ -33,15 +36,13 @@ def predominance(
     from deconfound.errors import RunError
 
     if mask and not (source / "spec.json").is_file():
-        raise RunError(
-            f"{source} is no run, and --mask asks what a trained method rests on; name a run, or leave it out"
-        )
-    found = _measure(source, group, store)
+        raise RunError(f"{source} is not a run, and --mask needs a trained method; name a run, or remove --mask")
+    contributions = _measure(source, group, store)
     if mask:
         write_masked(source, store)
     if out is not None:
-        write_rows(found, out)
-    print(json.dumps(found.to_json()) if as_json else as_text(found))
+        write_rows(contributions, out)
+    print(json.dumps(contributions.to_json()) if as_json else as_text(contributions))
 
 
 def _measure(source: Path, group: str, store: Path | None) -> Contributions:
@@ -57,8 +58,8 @@ def _measure(source: Path, group: str, store: Path | None) -> Contributions:
     return contributions_of_run(run.method(), data, run.spec.name or run.spec.method["name"], group)
 
 
-def write_rows(found: Contributions, out: Path) -> None:
-    """CSV with id and one column per modality; whole or not at all.
+def write_rows(contributions: Contributions, out: Path) -> None:
+    """Write a CSV with id and one column per modality, atomically.
 
     Raises:
         RunError: the file cannot be written.
@@ -69,13 +70,13 @@ def write_rows(found: Contributions, out: Path) -> None:
 
     with atomic_write(out) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["id", *found.per_row])
-        columns = [values.tolist() for values in found.per_row.values()]
-        table.writerows([name, *values] for name, *values in zip(found.ids.tolist(), *columns, strict=True))
+        table.writerow(["id", *contributions.per_row])
+        columns = [values.tolist() for values in contributions.per_row.values()]
+        table.writerows([name, *values] for name, *values in zip(contributions.ids.tolist(), *columns, strict=True))
 
 
 def write_masked(source: Path, store: Path | None) -> None:
-    """Write RUN/masked.json, what each block of features is worth to the kept weights; whole or not at all.
+    """Write RUN/masked.json, the score lost when each block of features is masked, atomically.
 
     Raises:
         RunError: not a finished run, or the file cannot be written.
@@ -87,7 +88,7 @@ def write_masked(source: Path, store: Path | None) -> None:
 
     run = Run.open(source)
     data = run.dataset(None if store is None else open_store(store))
-    found = masked_losses(run.method(), data)
+    losses = masked_losses(run.method(), data)
     kept = {key: (run.done or {}).get(key) for key in ("best_epoch", "best_risk")}
     with atomic_write(source / FILE) as file:
-        json.dump({**found, **kept}, file, indent=1)
+        json.dump({**losses, **kept}, file, indent=1)

@@ -13,32 +13,34 @@ if TYPE_CHECKING:
 
 
 def references(
-    dataset: Annotated[str | None, typer.Option(help="Such as mosi, ch-sims-v2 or hfm; all if left out.")] = None,
-    method: Annotated[str | None, typer.Option(help="A part of the method's name.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Such as mosi, ch-sims-v2 or hfm; default: all.")] = None,
+    method: Annotated[str | None, typer.Option(help="Part of the name of a method.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Such as mmsa-regression.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Show numbers that others published: one table per source, protocol and condition, never two in one.
+    """Show published numbers.
 
-    Values are shares and label units, whatever the source prints. A report shows them beside your own only where
-    protocol, splits and inputs are the same.
+    Each source, protocol and condition has its own table.
+
+    Values are shares and label units, whatever the source prints. A report shows them beside yours only if protocol,
+    splits and inputs are the same.
 
     Example: deconfound references --dataset mosi --method misa
     """
     from deconfound.references import select_references
 
-    found = select_references(dataset=dataset, method=method, protocol=protocol)
-    print(json.dumps([asdict(r) for r in found]) if as_json else references_text(found))
+    selected = select_references(dataset=dataset, method=method, protocol=protocol)
+    print(json.dumps([asdict(r) for r in selected]) if as_json else references_text(selected))
 
 
-def references_text(found: list[Reference]) -> str:
-    """The tables for a terminal."""
+def references_text(references: list[Reference]) -> str:
+    """The tables as text for a terminal."""
     from deconfound.references.published import blocks, corpora
 
     notes = [
-        f"note: {corpora()[name].note}" for name in dict.fromkeys(r.dataset for r in found) if corpora()[name].note
+        f"note: {corpora()[name].note}" for name in dict.fromkeys(r.dataset for r in references) if corpora()[name].note
     ]
-    return "\n\n".join([*(_block_text(block) for block in blocks(found)), *notes]) or "nothing is published"
+    return "\n\n".join([*(_block_text(block) for block in blocks(references)), *notes]) or "no published numbers match"
 
 
 def _block_text(block: list[Reference]) -> str:
@@ -63,7 +65,7 @@ def _block_text(block: list[Reference]) -> str:
 def _head(first: Reference) -> list[str]:
     protocol = first.protocol if first.protocol_stated else f"{first.protocol}? (not stated)"
     rows = "/".join(f"{first.split[name]}" for name in ("train", "valid", "test") if name in first.split)
-    told = [
+    facts = [
         f"protocol {protocol}",
         f"{'/'.join(first.split)} {rows} rows" if rows else "",
         first.inputs,
@@ -72,4 +74,4 @@ def _head(first: Reference) -> list[str]:
         first.note,
     ]
     condition = f", {first.condition}" if first.condition else ""
-    return [f"{first.dataset}{condition}: {first.citation}", f"  {'; '.join(part for part in told if part)}"]
+    return [f"{first.dataset}{condition}: {first.citation}", f"  {'; '.join(part for part in facts if part)}"]

@@ -1,4 +1,4 @@
-"""Metadata columns that live beside the signals as plain tensors, so that a store opens without decoding any of them."""
+"""Metadata columns held as plain tensors, so that opening a store decodes none of them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class MetadataColumn:
 
     def __init__(self, parts: Mapping[str, Tensor]) -> None:
         if set(parts) != {"values"} and set(parts) != set(_TEXT):
-            raise DataError(f"a column is 'values' or {_TEXT}; got {sorted(parts)}")
+            raise DataError(f"a column holds 'values' or {_TEXT}; got {sorted(parts)}")
         self.parts = dict(parts)
 
     @classmethod
     def of(cls, values: Sequence[object] | np.ndarray | Tensor) -> MetadataColumn:
-        """Numbers stay numbers; anything else becomes its text, None and NaN among text the empty string."""
+        """Keep numbers; convert anything else to text, with None and NaN among text as the empty string."""
         array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
         if array.dtype.kind in "biuf":
             wide = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
@@ -61,7 +61,7 @@ class MetadataColumn:
 
     @cached_property
     def distinct(self) -> np.ndarray:
-        """(U,) the different values, sorted."""
+        """(U,) distinct values, sorted."""
         if "values" in self.parts:
             return np.unique(self.values)
         joined, ends = self.parts["bytes"].numpy().tobytes(), self.parts["ends"].tolist()
@@ -82,7 +82,7 @@ class MetadataColumn:
 
 
 class Columns(Mapping[str, MetadataColumn]):
-    """A table of `Column`s by name."""
+    """Column name → `MetadataColumn`."""
 
     def __init__(self, columns: Mapping[str, MetadataColumn | Sequence[object] | np.ndarray | Tensor]) -> None:
         self._columns = {
@@ -100,4 +100,5 @@ class Columns(Mapping[str, MetadataColumn]):
         return len(self._columns)
 
     def select(self, rows: Tensor | slice) -> Columns:
+        """The rows in that order, for every column."""
         return Columns({name: column.select(rows) for name, column in self._columns.items()})

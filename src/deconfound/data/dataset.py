@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconfound.data.columns import Columns
-from deconfound.data.schema import describe_form, named_tensors
+from deconfound.data.columns import Columns, MetadataColumn
+from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 class Dataset:
     """N rows of all modalities; each split is one contiguous range of rows, "train" first, "valid" second, then the tests.
 
-    That order lets `development` cut the test rows off as a view: what training and selection hold has no test row in it.
-    Build one with `Dataset.build`, which sorts and checks; the constructor checks only what costs nothing.
+    This order lets `development` cut the test rows off as a view, so training and selection never hold a test row. Build
+    one with `Dataset.build`, which sorts and checks every row; the constructor checks only lengths and names.
 
     Args:
-        name: of the corpus.
-        task: what is predicted.
+        name: corpus name.
+        task: prediction task.
         signals: modality name → `Signal` of N rows; values are 0 where the mask is False.
         target: (N,) float32 or int64 class numbers.
         columns: metadata, one value per row; "id" is text and unique.
         splits: split name → range of rows.
-        environment: names of the columns whose combinations are the environments; empty for none.
-        group: names of the columns of which no value of train or valid may occur in another split, such as the speaker.
-        provenance: where the rows came from and what was done to them, JSON values only.
+        environment: columns whose combinations are the environments; empty for none.
+        group: columns, such as the speaker, whose values in train or valid may not occur in another split.
+        provenance: source of the rows and the processing applied, JSON values only.
         latents: name → (N, D) true factors of synthetic data, for diagnostics; never part of a batch.
     """
 
@@ -66,7 +66,7 @@ class Dataset:
         if not self.signals or "id" not in self.columns:
             raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'")
         for column in (*self.environment, *self.group):
-            self._known(column)
+            self._column(column)
 
     @classmethod
     def build(
@@ -75,7 +75,7 @@ class Dataset:
         task: Task,
         signals: Mapping[str, Signal],
         target: Tensor,
-        metadata: Mapping[str, Sequence[object] | np.ndarray | Tensor],
+        metadata: Mapping[str, MetadataColumn | Sequence[object] | np.ndarray | Tensor],
         split: Sequence[str] | np.ndarray,
         *,
         environment: Sequence[str] = (),
@@ -91,13 +91,13 @@ class Dataset:
                 other name is a test split.
 
         Raises:
-            DataError: what `check_rows` refuses.
+            DataError: a row that `check_rows` refuses.
         """
         labels = np.asarray(split, dtype=object).astype(str)
         if len(labels) != len(target):
             raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names")
-        found = list(dict.fromkeys(labels.tolist()))
-        order = [s for s in DEVELOPMENT if s in found] + [s for s in found if s not in DEVELOPMENT]
+        names = list(dict.fromkeys(labels.tolist()))
+        order = [s for s in DEVELOPMENT if s in names] + [s for s in names if s not in DEVELOPMENT]
         sizes = [int((labels == s).sum()) for s in order]
         stops = np.cumsum(sizes).tolist()
         splits = {s: range(stop - size, stop) for s, size, stop in zip(order, sizes, stops, strict=True)}
@@ -127,6 +127,7 @@ class Dataset:
 
     @property
     def modalities(self) -> dict[str, Modality]:
+        """Modality name → number of steps and shape of one step."""
         return {
             name: Modality(name, signal.values.shape[1], tuple(signal.values.shape[2:]))
             for name, signal in self.signals.items()
@@ -144,6 +145,7 @@ class Dataset:
 
     @property
     def test_splits(self) -> tuple[str, ...]:
+        """Names of all splits but "train" and "valid", in the order of their rows."""
         return tuple(name for name in self.splits if name not in DEVELOPMENT)
 
     def rows(self, split: str) -> range:
@@ -157,17 +159,17 @@ class Dataset:
         return self.splits[split]
 
     def where(self, conditions: Mapping[str, object]) -> Tensor:
-        """(R,) int64 rows whose columns equal the given value or one of the given list of values; 7 is never "7".
+        """(R,) int64 rows whose columns equal a value, or one of a list of values; 7 never equals "7".
 
         Raises:
-            DataError: an unknown column, or no row fits.
+            DataError: an unknown column, or no row matches.
         """
         keep = np.ones(len(self), dtype=bool)
         for name, wanted in conditions.items():
-            column = self._known(name).values
+            column = self._column(name).values
             values = wanted if isinstance(wanted, list | tuple | set) else [wanted]
-            fitting = [value for value in values if isinstance(value, str) == (column.dtype == object)]
-            keep &= np.isin(column, np.array(fitting, dtype=object if column.dtype == object else None))
+            comparable = [value for value in values if isinstance(value, str) == (column.dtype == object)]
+            keep &= np.isin(column, np.array(comparable, dtype=object if column.dtype == object else None))
         if not keep.any():
             raise DataError(f"{self.name}: no row has {dict(conditions)}; change the filter")
         return torch.from_numpy(np.flatnonzero(keep))
@@ -181,7 +183,7 @@ class Dataset:
         """
         if not names:
             return torch.zeros(len(self), dtype=torch.int64), ["all"]
-        codes = torch.stack([self._known(name).codes for name in names], dim=1)
+        codes = torch.stack([self._column(name).codes for name in names], dim=1)
         distinct, group = torch.unique(codes, dim=0, return_inverse=True)
         labels = [[str(value) for value in self.columns[name].distinct] for name in names]
         text = [
@@ -207,7 +209,7 @@ class Dataset:
         return Batch(signals, self.target.index_select(0, rows), rows, self.env.index_select(0, rows))
 
     def development(self) -> Dataset:
-        """The training and validation rows alone, as a view that keeps their row numbers.
+        """Only the training and validation rows, as a view that keeps their row numbers.
 
         Raises:
             DataError: there is no "train" or no "valid".
@@ -232,7 +234,7 @@ class Dataset:
         )
 
     def only(self, *names: str) -> Dataset:
-        """The same rows with these modalities alone.
+        """The same rows with only these modalities.
 
         Raises:
             DataError: a modality that does not exist.
@@ -243,11 +245,11 @@ class Dataset:
         return replace(self, signals={name: self.signals[name] for name in names})
 
     def with_environment(self, *names: str) -> Dataset:
-        """The same rows with environments given by these metadata columns."""
+        """The same rows with these metadata columns as the environment."""
         return replace(self, environment=names)
 
     def resplit(self, split: Sequence[str] | np.ndarray) -> Dataset:
-        """The same rows under other splits (a sorted copy); `split` names the split of each row, "" leaves it out."""
+        """The same rows under other splits (a sorted copy); `split` names the split of each row; "" drops the row."""
         labels = np.asarray(split, dtype=object).astype(str)
         if len(labels) != len(self):
             raise DataError(f"{self.name}: {len(self)} rows but {len(labels)} split names")
@@ -257,7 +259,7 @@ class Dataset:
             self.task,
             {name: signal.select(rows) for name, signal in self.signals.items()},
             self.target[rows],
-            self.columns.select(rows),  # type: ignore[arg-type]
+            self.columns.select(rows),
             labels[rows.numpy()],
             environment=self.environment,
             group=self.group,
@@ -267,20 +269,20 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of everything that a result can depend on: names, task, splits and the bytes of every tensor."""
-        digest = hashlib.sha256(json.dumps(describe_form(self), sort_keys=True).encode())
+        """SHA-256 of everything a result can depend on: names, task, splits and the bytes of every tensor."""
+        digest = hashlib.sha256(json.dumps(dataset_schema(self), sort_keys=True).encode())
         for name, tensor in sorted(named_tensors(self).items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def _known(self, column: str) -> Any:
+    def _column(self, column: str) -> MetadataColumn:
         if column not in self.columns:
             raise DataError(f"{self.name} has no metadata column {column!r}{did_you_mean(column, self.columns)}")
         return self.columns[column]
 
 
-def evenly(rows: range, most: int) -> Tensor:
+def evenly_spaced(rows: range, most: int) -> Tensor:
     """(R,) int64 rows of a range, evenly spaced where there are more than `most`."""
     count = min(len(rows), most)
     return rows.start + torch.linspace(0, len(rows) - 1, count, dtype=torch.float64).round().long()

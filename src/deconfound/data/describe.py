@@ -1,4 +1,4 @@
-"""What is in a dataset: splits, shapes, gaps, targets, groups, and which modality tells the target by itself."""
+"""Summary of a dataset: splits, shapes, missing values, targets, groups, and the predictive power of each modality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.linear_probe import Probe, probe
 
 _BINS = 12
-_GAP = 0.3  # of R² or accuracy, between a probe's training and validation rows
+_OVERFIT_GAP = 0.3  # of R² or accuracy, between the training and validation rows of a probe
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class Description:
     """A dataset in numbers; JSON values only.
 
     Args:
-        name: of the dataset.
+        name: dataset name.
         task: such as "regression (l1, protocol mmsa-regression)".
         rows: split → rows.
         modalities: modality → kind, steps T and shape F of a step.
-        missing: modality → split → share of rows without it and share of steps that do not exist, in [0, 1].
+        missing: modality → split → shares in [0, 1]: "rows" without it, and "steps" that do not exist.
         target: split → distribution: for regression mean, sd, min, median, max and counts per bin; for classification
             counts per class.
-        edges: of the bins, the same for all splits; empty for classification.
+        edges: bin edges of the target, the same for all splits; empty for classification.
         groups: environment columns, number of groups, split → number of groups, rows of the smallest and largest group.
-        warnings: what to look at before training, one line each.
+        warnings: problems to check before training, one line each.
         probes: one linear probe per modality, best first; empty without a validation split.
-        predominant: the modality that predicts the target best on validation, or None where none beats a constant.
+        predominant: the modality that predicts the target best on validation, or None if none beats a constant.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Description:
 
 
 def describe(dataset: Dataset) -> Description:
-    """Count everything and fit one linear probe per modality on train, judged on valid.
+    """Count rows and values, and fit one linear probe per modality on train, scored on valid.
 
-    The probes read no test row; counts are of all splits.
+    Counts include all splits; the probes read no test row.
     """
     task = dataset.task
     edges, target = _target(dataset)
@@ -64,15 +64,15 @@ def describe(dataset: Dataset) -> Description:
         task=f"{task.kind} ({task.loss}, protocol {task.protocol})",
         rows={split: len(rows) for split, rows in dataset.splits.items()},
         modalities={
-            name: {"kind": form.kind, "steps": form.steps, "shape": list(form.shape)}
-            for name, form in dataset.modalities.items()
+            name: {"kind": modality.kind, "steps": modality.steps, "shape": list(modality.shape)}
+            for name, modality in dataset.modalities.items()
         },
         missing=_missing(dataset),
         target=target,
         edges=edges,
         groups=groups,
         warnings=_warnings(dataset)
-        + [_by_heart(p) for p in probes if p.train - p.score > _GAP and p.score <= p.constant],
+        + [_overfit_warning(p) for p in probes if p.train - p.score > _OVERFIT_GAP and p.score <= p.constant],
         probes=probes,
         predominant=probes[0].modality if probes and probes[0].score > probes[0].constant else None,
     )
@@ -127,40 +127,42 @@ def _groups(dataset: Dataset) -> dict[str, Any]:
 
 
 def _warnings(dataset: Dataset) -> list[str]:
-    found = [
+    lines = [
         f"there is no split {name!r}; training needs it" for name in ("train", "valid") if name not in dataset.splits
     ]
     if not dataset.test_splits:
-        found.append("there is no test split; nothing can be measured at the end")
-    found += _overlaps(dataset) if dataset.environment else []
+        lines.append("there is no test split; the final model cannot be evaluated")
+    lines += _overlaps(dataset) if dataset.environment else []
     for name, signal in dataset.signals.items():
         for split, rows in dataset.splits.items():
             if not bool(signal.mask[rows.start : rows.stop].any()):
-                found.append(f"{name} is absent in every row of {split}")
+                lines.append(f"{name} is absent in every row of {split}")
     if dataset.task.kind == "classification" and "train" in dataset.splits:
         counts = torch.bincount(dataset.batch("train").target, minlength=dataset.task.outputs)
-        found += [
+        lines += [
             f"no row of train has the class {dataset.task.classes[c]!r}" for c in torch.nonzero(counts == 0).flatten()
         ]
-    return found
+    return lines
 
 
 def _overlaps(dataset: Dataset) -> list[str]:
-    """One line for each development split whose groups occur in later splits too."""
-    seen = {split: set(dataset.env[rows.start : rows.stop].tolist()) for split, rows in dataset.splits.items()}
+    """One line for each development split whose groups also occur in later splits."""
+    groups = {split: set(dataset.env[rows.start : rows.stop].tolist()) for split, rows in dataset.splits.items()}
     columns, lines = ", ".join(dataset.environment), []
-    for position, one in enumerate(seen):
-        later = list(seen)[position + 1 :] if one in DEVELOPMENT else []
-        shared = [f"{len(seen[one] & seen[s])} of {len(seen[s])} with {s}" for s in later if seen[one] & seen[s]]
+    for position, split in enumerate(groups):
+        later = list(groups)[position + 1 :] if split in DEVELOPMENT else []
+        shared = [
+            f"{len(groups[split] & groups[s])} of {len(groups[s])} with {s}" for s in later if groups[split] & groups[s]
+        ]
         if shared:
             lines.append(
-                f"{one} shares groups of {columns}: {', '.join(shared)}; rows of shared groups are not new groups"
+                f"{split} shares groups of {columns}: {', '.join(shared)}; rows of shared groups do not test new groups"
             )
     return lines
 
 
-def _by_heart(found: Probe) -> str:
+def _overfit_warning(probe: Probe) -> str:
     return (
-        f"{found.modality} alone predicts train ({found.metric} {found.train:.2f}) but not valid ({found.score:.2f}): "
-        "a model may learn its training rows by heart"
+        f"{probe.modality} alone predicts train ({probe.metric} {probe.train:.2f}) but not valid ({probe.score:.2f}): "
+        "a model may memorize its training rows"
     )

@@ -1,4 +1,4 @@
-"""A linear probe: how well one modality alone predicts the target."""
+"""A linear probe, which measures how well one modality alone predicts the target."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 
 if TYPE_CHECKING:
     from deconfound.data.signal import Signal
 
 MOST_ROWS = 4096
-"""Training rows that a probe uses, evenly spaced; more cost time and change little."""
+"""Most training rows of a probe, evenly spaced; more rows cost time and change little."""
 MOST_TOKENS = 1000
-"""Tokens that a probe counts: the most frequent ones of its training rows."""
+"""Most tokens that a probe counts: the most frequent ones of its training rows."""
 MOST_FEATURES = 2048
-"""Features that a probe sees; wider modalities, such as images, are folded into so many."""
+"""Most features of a probe; wider modalities, such as images, are reduced to this many by a count sketch."""
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Per training row; the one that is best on every fifth group of train is taken."""
+"""Candidate penalties per training row; the one that is best on every fifth group of train is used."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Probe:
     """One modality's score on validation.
 
     Args:
-        modality: its name.
+        modality: modality name.
         metric: "r2" for regression, "accuracy" for classification.
-        score: of the probe on the validation rows.
-        constant: score of the constant that is best on train: its mean, or its most frequent class.
-        train: the probe's score on its own training rows; far above `score` means that it learned those rows by heart.
+        score: score on the validation rows.
+        constant: score of the best constant of train: its mean, or its most frequent class.
+        train: score on the training rows; far above `score` means overfitting.
         mae: mean absolute error in target units, regression only.
-        corr: Pearson correlation, regression only; None where it is undefined.
-        penalty: chosen inside train.
-        rows: training rows used.
+        corr: Pearson correlation, regression only; None if undefined.
+        penalty: penalty per row, chosen inside train.
+        rows: number of training rows used.
     """
 
     modality: str
@@ -56,11 +56,11 @@ class Probe:
 def probe(dataset: Dataset, modality: str) -> Probe:
     """Ridge or logistic regression on the mean over existing steps, standardised by train; absent rows are at its mean.
 
-    The penalty is chosen inside train: fitted on four fifths of its environments (of its rows, where there are fewer
-    than five) and judged on the rest. The validation rows are read once, at the end. Deterministic.
+    The penalty is chosen inside train: models are fitted on four fifths of its environments (of its rows, if there are
+    fewer than five) and scored on the rest. The validation rows are read once, at the end. Deterministic.
     """
     train = dataset.rows("train")
-    rows = evenly(train, MOST_ROWS)
+    rows = evenly_spaced(train, MOST_ROWS)
     valid = dataset.batch("valid")
     encode = pooling(dataset.signals[modality].select(rows))
     x, x_valid = encode(dataset.signals[modality].select(rows)), encode(valid.signals[modality])
@@ -96,8 +96,8 @@ def pooling(train: Signal) -> Callable[[Signal], np.ndarray]:
         return pooled.numpy(), signal.present.numpy()
 
     pooled, present = features(train)
-    there = pooled[present] if present.any() else pooled
-    mean, sd = there.mean(axis=0), there.std(axis=0)
+    present_rows = pooled[present] if present.any() else pooled
+    mean, sd = present_rows.mean(axis=0), present_rows.std(axis=0)
     scale = np.where(sd > 1e-12 * np.maximum(1, np.abs(mean)), sd, 1)
 
     def encode(signal: Signal) -> np.ndarray:
@@ -137,7 +137,7 @@ def _counts(signal: Signal, kept: Tensor) -> Tensor:
 
 
 def _every_fifth(env: np.ndarray) -> np.ndarray:
-    """(B,) bool: rows of every fifth environment, or every fifth row where there are fewer than five environments."""
+    """(B,) bool: rows of every fifth environment, or every fifth row if there are fewer than five environments."""
     distinct, code = np.unique(env, return_inverse=True)
     return (code if len(distinct) >= 5 else np.arange(len(env))) % 5 == 4
 

@@ -1,17 +1,45 @@
-"""The names under which the parts of a dataset are stored and summed."""
+"""Names under which the parts of a dataset are stored and hashed, and the attributes that stand for a dataset below it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from deconfound.data.dataset import Dataset
+from deconfound.data.columns import Columns
+from deconfound.data.signal import Signal
+from deconfound.data.task import Task
 
 
-def describe_form(dataset: Dataset) -> dict[str, Any]:
-    """Names, task and splits as JSON values: what a store writes beside the tensors."""
+class DatasetParts(Protocol):
+    """The attributes of a `Dataset` that its schema and its validation read; see there for their meaning.
+
+    Functions that `Dataset` itself calls take this type, so that no module imports its own caller.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def signals(self) -> Mapping[str, Signal]: ...
+    @property
+    def target(self) -> Tensor: ...
+    @property
+    def columns(self) -> Columns: ...
+    @property
+    def splits(self) -> Mapping[str, range]: ...
+    @property
+    def environment(self) -> tuple[str, ...]: ...
+    @property
+    def group(self) -> tuple[str, ...]: ...
+    @property
+    def latents(self) -> Mapping[str, Tensor]: ...
+
+
+def dataset_schema(dataset: DatasetParts) -> dict[str, Any]:
+    """Names, task and splits as JSON values, as a store writes them beside the tensors."""
     task = dataset.task
     return {
         "name": dataset.name,
@@ -25,7 +53,7 @@ def describe_form(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def named_tensors(dataset: Dataset) -> dict[str, Tensor]:
+def named_tensors(dataset: DatasetParts) -> dict[str, Tensor]:
     """Every tensor of a dataset under the name it has in a store."""
     tensors = {"target": dataset.target}
     for name, signal in dataset.signals.items():

@@ -1,6 +1,6 @@
-"""`Signal` and `Batch`: what every method sees.
+"""`Signal` and `Batch`, the inputs of every method.
 
-Legend of all docstrings: B rows, T steps, D features, M modalities, E environments, K virtual environments, C classes.
+Symbols in all docstrings: B rows, T steps, D features, M modalities, E environments, K virtual environments, C classes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from deconfound.errors import DataError
 class Signal:
     """One modality of B rows: values and which of their steps exist.
 
-    A missing modality, a padded step and a dropped frame are one thing: a False in the mask. A static vector has T = 1.
+    The mask is False for a missing modality, a padded step and a dropped frame alike. A static vector has T = 1.
 
     Args:
         values: (B, T, *F) floats, or (B, T) integer tokens; 0 wherever the mask is False.
-        mask: (B, T) bool; a row of False means that the modality is absent in that row.
+        mask: (B, T) bool; a row of False is an absent modality.
 
     Raises:
         DataError: the mask is not boolean or its shape is not the first two axes of the values.
@@ -55,10 +55,11 @@ class Signal:
         return Signal(self.values.masked_fill(gone, 0), mask)
 
     def select(self, rows: Tensor) -> Signal:
-        """The rows named by an (R,) integer tensor, in that order."""
+        """The rows with the numbers in an (R,) integer tensor, in that order."""
         return Signal(self.values.index_select(0, rows), self.mask.index_select(0, rows))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Signal:
+        """The same rows on a device; `non_blocking` as in `Tensor.to`."""
         return Signal(
             self.values.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
         )
@@ -87,7 +88,7 @@ class Batch:
         sizes = {name: len(signal) for name, signal in self.signals.items()}
         sizes |= {"target": len(self.target), "ids": len(self.ids), "env": len(self.env)}
         if not self.signals or len(set(sizes.values())) != 1:
-            raise DataError(f"a batch needs a modality and one number of rows; got {sizes}")
+            raise DataError(f"a batch needs a modality, and all parts need the same number of rows; got {sizes}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -98,16 +99,16 @@ class Batch:
         return {name: signal.present for name, signal in self.signals.items()}
 
     def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
-        """The same rows with these modalities replaced; the others stay as they are."""
+        """The same rows with these modalities replaced and the others unchanged."""
         return replace(self, signals={**self.signals, **signals})
 
     def without(self, *names: str) -> Batch:
-        """The same rows with these modalities absent everywhere."""
+        """The same rows with these modalities absent in every row."""
         nowhere = torch.zeros((), dtype=torch.bool, device=self.ids.device)
         return self.with_signals({name: self.signals[name].keep(nowhere) for name in names})
 
     def select(self, rows: Tensor) -> Batch:
-        """The rows named by an (R,) integer tensor, in that order."""
+        """The rows with the numbers in an (R,) integer tensor, in that order."""
         return Batch(
             {name: signal.select(rows) for name, signal in self.signals.items()},
             self.target.index_select(0, rows),
@@ -116,6 +117,7 @@ class Batch:
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same rows on a device; `non_blocking` as in `Tensor.to`."""
         move = {"device": device, "non_blocking": non_blocking}
         return Batch(
             {name: signal.to(**move) for name, signal in self.signals.items()},
@@ -127,10 +129,10 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class EncodedBatch(Batch):
-    """Rows that a backbone has encoded: its `standardise` and `encode` return what is here.
+    """Rows that a backbone has encoded; its `standardise` and `encode` return the stored results.
 
-    For a method that hands features to another one, which then need not encode the same rows again. Other signals make
-    it a plain `Batch`, since the features are no longer theirs.
+    A method passes one to a nested method, which then need not encode the same rows again. Replacing signals gives a
+    plain `Batch`, because the features no longer match.
 
     Args:
         standardised: modality → signal in standard deviations.

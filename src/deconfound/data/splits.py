@@ -1,4 +1,4 @@
-"""What the names of splits say; loads no PyTorch."""
+"""Meaning of split names; loads no PyTorch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ DEVELOPMENT = ("train", "valid")
 """The splits that training and selection may use; all others are test splits."""
 
 LEFT_OUT = ("leave-one-environment-out", "worst-left-out-environment")
-"""The rules of selection that judge by runs on left-out environments."""
+"""Selection rules that score runs on left-out environments."""
 
 
 def in_distribution(splits: Collection[str]) -> str | None:
-    """The test split whose rows are like the training rows, None where there is none.
+    """The test split with the distribution of the training rows, or None.
 
-    "test-iid", else "test", else the first whose name does not begin with "test-": such a name says what has changed.
+    This is "test-iid", else "test", else the first whose name does not begin with "test-", a prefix that marks a shift.
 
     Args:
         splits: names of test splits, in their order.

@@ -13,18 +13,18 @@ from typing import Any
 
 from deconfound.data.columns import Columns, MetadataColumn
 from deconfound.data.dataset import Dataset
-from deconfound.data.schema import describe_form, named_tensors
+from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.data.validation import check_rows
 from deconfound.errors import DataError, StoreError
 
 VERSION = 1
-_DATA, _FORM = "data.safetensors", "dataset.json"
+_DATA, _SCHEMA = "data.safetensors", "dataset.json"
 
 
 def refuse_existing(path: Path) -> None:
-    """Say so before anything is computed.
+    """Refuse to overwrite, before anything is computed.
 
     Raises:
         StoreError: `path` exists.
@@ -35,10 +35,10 @@ def refuse_existing(path: Path) -> None:
 
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A scratch folder beside `path` that becomes `path` when the block succeeds and is gone when it does not.
+    """A scratch folder beside `path`, renamed to `path` when the block succeeds and removed when it fails.
 
     Raises:
-        StoreError: `path` exists, or the disk does not take the files.
+        StoreError: `path` exists, or the files cannot be written.
     """
     refuse_existing(path)
     try:
@@ -57,7 +57,7 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 def save(dataset: Dataset, path: str | Path) -> Path:
-    """Write a store; it exists whole or not at all.
+    """Write a store atomically: either all of it exists or nothing does.
 
     Raises:
         StoreError: the folder exists or cannot be written.
@@ -75,31 +75,31 @@ def save(dataset: Dataset, path: str | Path) -> Path:
                 os.fsync(file.fileno())
         except SafetensorError as error:
             raise OSError(str(error)) from error
-        form = {
+        schema = {
             "format": "deconfound dataset",
             "version": VERSION,
-            **describe_form(dataset),
+            **dataset_schema(dataset),
             "provenance": dict(dataset.provenance),
             "bytes": (scratch / _DATA).stat().st_size,
             "checksum": dataset.checksum,
         }
-        with open(scratch / _FORM, "w", encoding="utf-8") as file:
-            json.dump(form, file, indent=1)
+        with open(scratch / _SCHEMA, "w", encoding="utf-8") as file:
+            json.dump(schema, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
     return path
 
 
 def open_store(path: str | Path) -> Dataset:
-    """Open a store without reading its tensors; pages come in when rows are used.
+    """Open a store without reading its tensors; pages are loaded when rows are used.
 
     Raises:
-        StoreError: not a store, another version, or a data file of another size or form than was written.
+        StoreError: not a store, another version, or a data file whose size or contents differ from what was written.
     """
     path = Path(path)
-    form = _read_form(path)
+    schema = _read_schema(path)
     try:
-        return _assemble(path, form)
+        return _assemble(path, schema)
     except StoreError:
         raise
     except Exception as error:
@@ -109,68 +109,68 @@ def open_store(path: str | Path) -> Dataset:
 def check_store(path: str | Path) -> Dataset:
     """Open a store and read all of it: checksum, masks, finite values, unique ids.
 
-    The provenance is not part of the checksum: the same rows are the same data, whenever and from wherever they came.
+    The provenance is not part of the checksum: equal rows are the same data, whatever their source.
 
     Raises:
         StoreError: a byte differs from what was written.
-        DataError: a row breaks what `check_rows` promises.
+        DataError: a row that `check_rows` refuses.
     """
     dataset = open_store(path)
     written = dataset.checksum
     dataset.__dict__.pop("checksum")
     if dataset.checksum != written:
-        raise StoreError(f"{path}: the checksum of the data is not the one written; import the data again")
+        raise StoreError(f"{path}: the checksum of the data differs from the one written; import the data again")
     check_rows(dataset)
     return dataset
 
 
-def _read_form(path: Path) -> dict[str, Any]:
-    if not (path / _FORM).is_file() or not (path / _DATA).is_file():
-        state = "does not exist" if not path.exists() else f"is not a dataset store (no {_FORM} and {_DATA} in it)"
+def _read_schema(path: Path) -> dict[str, Any]:
+    if not (path / _SCHEMA).is_file() or not (path / _DATA).is_file():
+        state = "does not exist" if not path.exists() else f"is not a dataset store (no {_SCHEMA} and {_DATA} in it)"
         raise StoreError(f"{path} {state}; make one with 'deconfound data import'")
     try:
-        form = json.loads((path / _FORM).read_text(encoding="utf-8"))
-        kind, version = form["format"], form["version"]
+        schema = json.loads((path / _SCHEMA).read_text(encoding="utf-8"))
+        kind, version = schema["format"], schema["version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path / _FORM} is damaged; import the data again") from error
+        raise StoreError(f"{path / _SCHEMA} is damaged; import the data again") from error
     if kind != "deconfound dataset" or version != VERSION:
         raise StoreError(f"{path} is {kind!r} version {version}; this program reads version {VERSION}: import it again")
-    return form
+    return schema
 
 
-def _assemble(path: Path, form: dict[str, Any]) -> Dataset:
+def _assemble(path: Path, schema: dict[str, Any]) -> Dataset:
     from safetensors import safe_open
 
     size = (path / _DATA).stat().st_size
-    if size != form["bytes"]:
-        raise StoreError(f"{path / _DATA} has {size} bytes, {form['bytes']} were written; import the data again")
+    if size != schema["bytes"]:
+        raise StoreError(f"{path / _DATA} has {size} bytes, {schema['bytes']} were written; import the data again")
     with safe_open(path / _DATA, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    parts: dict[str, dict[str, Any]] = {name: {} for name in form["columns"]}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in schema["columns"]}
     for name in tensors:
         if name.startswith("column/"):
             column, _, part = name.removeprefix("column/").rpartition("/")
             parts[column][part] = tensors[name]
-    task = form["task"]
-    splits = {name: range(start, stop) for name, (start, stop) in form["splits"].items()}
+    task = schema["task"]
+    splits = {name: range(start, stop) for name, (start, stop) in schema["splits"].items()}
     edge = 0
     for rows in splits.values():
         if rows.start != edge:
             raise DataError("the splits do not follow each other")
         edge = rows.stop
     dataset = Dataset(
-        form["name"],
+        schema["name"],
         Task(task["kind"], tuple(task["classes"]), task["loss"], task["protocol"]),
-        {m: Signal(tensors[f"signal/{m}/values"], tensors[f"signal/{m}/mask"]) for m in form["modalities"]},
+        {m: Signal(tensors[f"signal/{m}/values"], tensors[f"signal/{m}/mask"]) for m in schema["modalities"]},
         tensors["target"],
         Columns({name: MetadataColumn(part) for name, part in parts.items()}),
         splits,
-        tuple(form["environment"]),
-        tuple(form["group"]),
-        form["provenance"],
-        {name: tensors[f"latent/{name}"] for name in form["latents"]},
+        tuple(schema["environment"]),
+        tuple(schema["group"]),
+        schema["provenance"],
+        {name: tensors[f"latent/{name}"] for name in schema["latents"]},
     )
     if edge != len(dataset):
         raise DataError(f"the splits end at row {edge} of {len(dataset)}")
-    dataset.__dict__["checksum"] = form["checksum"]  # primes the cached property; `check_store` computes it anew
+    dataset.__dict__["checksum"] = schema["checksum"]  # primes the cached property; `check_store` computes it anew
     return dataset

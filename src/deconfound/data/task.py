@@ -1,4 +1,4 @@
-"""What goes in (`Modality`) and what is predicted (`Task`)."""
+"""The inputs (`Modality`) and the prediction task (`Task`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Kind = Literal["vector", "sequence", "image", "tokens"]
 
 @dataclass(frozen=True)
 class Modality:
-    """The form of one modality.
+    """The kind and shape of one modality.
 
     Args:
-        name: such as "text".
+        name: modality name, such as "text".
         steps: T, the padded number of steps; 1 for a static vector or a single image.
         shape: F, the shape of one step: (D,) features, (H, W) or (channels, H, W) images, () integer tokens.
     """
@@ -42,7 +42,7 @@ class Modality:
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted, how a row is charged for an error, and which protocol judges it.
+    """The target, the risk per row, and the metric protocol.
 
     Args:
         kind: "regression" or "classification".
@@ -51,7 +51,7 @@ class Task:
         protocol: name of the metric protocol, such as "mmsa-regression".
 
     Raises:
-        DataError: a classification without at least two distinct classes, or a loss of the other kind.
+        DataError: a classification without two distinct classes, a regression with classes, or a loss of the other kind.
     """
 
     kind: Literal["regression", "classification"]
@@ -72,10 +72,12 @@ class Task:
 
     @classmethod
     def regression(cls, *, loss: Literal["mse", "l1"] = "mse", protocol: str = "regression") -> Task:
+        """A regression of one number."""
         return cls("regression", (), loss, protocol)
 
     @classmethod
     def classification(cls, classes: tuple[str, ...], *, protocol: str = "classification") -> Task:
+        """A classification with cross-entropy as its risk."""
         return cls("classification", classes, "cross-entropy", protocol)
 
     @property

@@ -1,20 +1,17 @@
-"""Looking at every row of a dataset: what `Dataset.build` and `deconfound data check` refuse."""
+"""Checks of every row of a dataset, for `Dataset.build` and `deconfound data check`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
+from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
+from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import DataError
 
-if TYPE_CHECKING:
-    from deconfound.data.dataset import Dataset
 
-
-def check_rows(dataset: Dataset) -> None:
-    """Look at every value once.
+def check_rows(dataset: DatasetParts) -> None:
+    """Read every value once.
 
     Raises:
         DataError: an empty or missing train split, a repeated id, a NaN or infinite target, a class number out of range, a
@@ -23,16 +20,17 @@ def check_rows(dataset: Dataset) -> None:
     """
     name, target = dataset.name, dataset.target
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
-    if empty or len(dataset) == 0:
+    if empty or len(dataset.target) == 0:
         raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
     ids = dataset.columns["id"]
     counts = torch.bincount(ids.codes)
     if int(counts.max()) > 1:
-        twice = int(counts.argmax())
-        rows = torch.nonzero(ids.codes == twice).flatten().tolist()
-        where = sorted({s for s, r in dataset.splits.items() for row in rows if row in r})
+        repeated = int(counts.argmax())
+        rows = torch.nonzero(ids.codes == repeated).flatten().tolist()
+        where = sorted({split for split, numbers in dataset.splits.items() for row in rows if row in numbers})
         raise DataError(
-            f"{name}: id {ids.distinct[twice]!r} occurs {len(rows)} times (in {', '.join(where)}); ids must be unique"
+            f"{name}: id {ids.distinct[repeated]!r} occurs {len(rows)} times (in {', '.join(where)}); "
+            "ids must be unique"
         )
     if dataset.task.kind == "classification":
         if target.dtype != torch.int64 or int(target.min()) < 0 or int(target.max()) >= dataset.task.outputs:
@@ -46,19 +44,19 @@ def check_rows(dataset: Dataset) -> None:
         _check_signal(f"{name}: modality {modality!r}", signal)
 
 
-def _check_group(dataset: Dataset, name: str) -> None:
+def _check_group(dataset: DatasetParts, name: str) -> None:
     codes = dataset.columns[name].codes
-    seen: dict[int, str] = {}
+    development_split: dict[int, str] = {}
     for split, rows in dataset.splits.items():
         for code in torch.unique(codes[rows.start : rows.stop]).tolist():
-            if code in seen:
+            if code in development_split:
                 value = str(dataset.columns[name].distinct[code])
                 raise DataError(
-                    f"{dataset.name}: {name} {value!r} has rows in {seen[code]!r} and in {split!r}; "
-                    "split by whole groups, or a result would count what was learned by heart"
+                    f"{dataset.name}: {name} {value!r} has rows in {development_split[code]!r} and in {split!r}; "
+                    "split by whole groups, or the scores will reward memorized groups"
                 )
-            if split in ("train", "valid"):  # two test splits may share a group, as one speaker clean and whispering
-                seen[code] = split
+            if split in DEVELOPMENT:  # two test splits may share a group, as one speaker clean and whispering
+                development_split[code] = split
 
 
 def _check_signal(what: str, signal: Signal) -> None:

@@ -1,4 +1,4 @@
-"""Arrays of a table's modalities: `.npy` and `.npz` inside one folder, mapped where they can be, never unpickled."""
+"""Array files of a table: `.npy` and `.npz` inside one folder, memory-mapped if possible, never unpickled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError, did_you_mean
 
 _AXES: dict[Kind, tuple[int, ...]] = {"vector": (2,), "sequence": (3, 4, 5), "image": (3, 4), "tokens": (2,)}
-_FORM: dict[Kind, str] = {
+_SHAPES: dict[Kind, str] = {
     "vector": "(N, D)",
     "sequence": "(N, T, D), or (N, T, H, W) and (N, T, channels, H, W) of images",
     "image": "(N, H, W) or (N, channels, H, W)",
@@ -25,15 +25,15 @@ _FORM: dict[Kind, str] = {
 }
 
 
-def inside(folder: Path, name: str) -> Path:
-    """The path of a file named in a table, which must stay in the table's folder.
+def resolve_inside(folder: Path, name: str) -> Path:
+    """The path of a file that a table names, which must stay in the table's folder.
 
     Raises:
-        DataError: an absolute path, a path with "..", a link that leads out of the folder, or no such file.
+        DataError: an absolute path, a path with "..", a link that points outside the folder, or no such file.
     """
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts or not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{name!r} leads out of {folder}; files of a table lie in its folder or below it")
+        raise DataError(f"{name!r} points outside {folder}; keep the files of a table in its folder")
     if not path.is_file():
         raise DataError(f"cannot read {path}: there is no such file")
     return path
@@ -46,23 +46,23 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
         key: the array's name in a `.npz`; by default "values", or the only one.
 
     Raises:
-        DataError: another format, a damaged file, objects instead of numbers, no array of that name.
+        DataError: another format, a damaged file, objects instead of numbers, or no array of that name.
     """
     if path.suffix.lower() not in (".npy", ".npz"):
         raise DataError(f"{path}: a modality is a .npy or .npz file")
     if path.suffix.lower() == ".npy" and key is not None:
-        raise DataError(f"{path} holds one array without a name; leave out key = {key!r}")
+        raise DataError(f"{path} holds one array without a name; remove key = {key!r}")
     try:
         if path.suffix.lower() == ".npy":
             return np.lib.format.open_memmap(path, mode="r")
         if not zipfile.is_zipfile(path):
-            raise ValueError("no zip archive")
+            raise ValueError("not a zip archive")
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return archive[_key(path, archive.files, key)]
     except DataError:
         raise
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "it is damaged, of another format or holds Python objects"
+        reason = "it is damaged, has another format or holds Python objects"
         raise DataError(f"cannot read {path}: {reason}; write it with numpy.save from an array of numbers") from error
 
 
@@ -80,34 +80,34 @@ def array_signal(
 
     Args:
         key: as in `read_array`.
-        kind: how to read the axes; by default two are a vector and more a sequence.
-        rows: (N,) the array's row of each sample; None where the array has just these N rows in this order.
+        kind: how to read the axes; by default two axes are a vector, more a sequence.
+        rows: (N,) row in the array of each sample; None if the array has exactly these N rows in this order.
         lengths: (N,) steps of each sample; None to use `mask` or `lengths` of a `.npz`, or all steps.
-        ids: (N) for messages.
-        what: the modality, for messages.
+        ids: (N) ids for error messages.
+        what: name of the modality in error messages.
 
     Returns:
-        The signal, and how many steps were masked because of values that are not finite.
+        The signal, and the number of steps masked because of values that are not finite.
 
     Raises:
-        DataError: a shape, type, row, length or mask that does not fit.
+        DataError: a wrong shape, type, row, length or mask.
     """
     array = read_array(path, key)
     kind = kind or ("vector" if array.ndim == 2 else "sequence")
     if array.ndim not in _AXES[kind] or 0 in array.shape:
-        raise DataError(f"{what}: {path} has the shape {array.shape}; a {kind} is {_FORM[kind]}")
+        raise DataError(f"{what}: {path} has the shape {array.shape}; a {kind} is {_SHAPES[kind]}")
     if array.dtype.kind not in ("iu" if kind == "tokens" else "fiub"):
         raise DataError(
             f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}"
         )
     if kind in ("vector", "image"):
         array = array[:, None]
-    source = None if rows is None else _whole(rows, len(array) - 1, f"{what}: row", ids)
+    source = None if rows is None else _whole_numbers(rows, len(array) - 1, f"{what}: row", ids)
     if source is None and len(array) != len(ids):
         raise DataError(
             f"{what}: {path} has {len(array)} rows, the manifest {len(ids)}; give each sample one, or name 'row'"
         )
-    steps = _inside(path, array, source, lengths, ids, what)
+    steps = _existing_steps(path, array, source, lengths, ids, what)
     if kind == "tokens":
         return _tokens(array if source is None else array[source], steps, what)
     mapped = getattr(array, "_mmap", None)
@@ -119,7 +119,7 @@ def array_signal(
     return copy_steps([array if source is None else array[source]], release).signal(steps)
 
 
-def _inside(
+def _existing_steps(
     path: Path,
     array: np.ndarray,
     source: np.ndarray | None,
@@ -129,15 +129,15 @@ def _inside(
 ) -> np.ndarray:
     """(N, T) bool: the steps that exist."""
     steps = array.shape[1]
-    extra = _names(path)
-    if lengths is None and "mask" in extra:
+    arrays = _names(path)
+    if lengths is None and "mask" in arrays:
         mask = read_array(path, "mask")
         if mask.shape != array.shape[:2] or mask.dtype.kind not in "biu":
             raise DataError(
                 f"{what}: the mask of {path} is {mask.dtype} {mask.shape}; expected booleans {array.shape[:2]}"
             )
         return mask.astype(bool) if source is None else mask[source].astype(bool)
-    if lengths is None and "lengths" in extra:
+    if lengths is None and "lengths" in arrays:
         lengths = read_array(path, "lengths")
         if lengths.shape != array.shape[:1] or lengths.dtype.kind not in "fiu":
             raise DataError(
@@ -146,27 +146,27 @@ def _inside(
         lengths = lengths if source is None else lengths[source]
     if lengths is None:
         return np.ones((len(ids), steps), dtype=bool)
-    return np.arange(steps) < _whole(lengths, steps, f"{what}: length", ids)[:, None]
+    return np.arange(steps) < _whole_numbers(lengths, steps, f"{what}: length", ids)[:, None]
 
 
 def _tokens(values: np.ndarray, steps: np.ndarray, what: str) -> tuple[Signal, dict[str, int]]:
     kept = np.where(steps, values, 0).astype(np.int64)
     if kept.min() < 0:
-        raise DataError(f"{what}: a token is {kept.min()}; tokens are numbers from 0")
+        raise DataError(f"{what}: a token is {kept.min()}; tokens are integers from 0")
     return Signal(torch.from_numpy(kept), torch.from_numpy(steps)), {"nan_steps": 0, "infinite_steps": 0}
 
 
-def _whole(values: np.ndarray, most: int, what: str, ids: Sequence[str]) -> np.ndarray:
+def _whole_numbers(values: np.ndarray, most: int, what: str, ids: Sequence[str]) -> np.ndarray:
     """(N,) int64 in [0, most]."""
-    given = values.astype(np.float64)
-    wrong = np.flatnonzero(~((given >= 0) & (given <= most) & (given == np.floor(given))))
+    wide = values.astype(np.float64)
+    wrong = np.flatnonzero(~((wide >= 0) & (wide <= most) & (wide == np.floor(wide))))
     if len(wrong):
-        raise DataError(f"{what} of {ids[wrong[0]]!r} is {given[wrong[0]]:g}; expected a whole number from 0 to {most}")
-    return given.astype(np.int64)
+        raise DataError(f"{what} of {ids[wrong[0]]!r} is {wide[wrong[0]]:g}; expected a whole number from 0 to {most}")
+    return wide.astype(np.int64)
 
 
 def _names(path: Path) -> list[str]:
-    """Names of the arrays of a `.npz`; none of a `.npy`."""
+    """Names of the arrays in a `.npz`; empty for a `.npy`."""
     if path.suffix.lower() != ".npz":
         return []
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Splits of whole groups: no speaker, session or video on both sides."""
+"""Splits of whole groups: no speaker, session or video is in two splits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from deconfound.errors import DataError
 
 
 def grouped_split(groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
-    """Put each group into one split at random, with shares of rows as near as groups allow.
+    """Assign each group to one split at random, with shares of rows as close as the groups allow.
 
-    The groups are shuffled; the first ones give each split one group, each further one goes to the split that lacks
-    most rows. The order of the rows does not matter.
+    The groups are shuffled. The first ones give every split one group; each further one goes to the split that lacks
+    the most rows. The order of the rows does not matter.
 
     Args:
         groups: (N) group of each row.
@@ -34,11 +34,11 @@ def grouped_split(groups: Sequence[str], shares: Mapping[str, float], seed: int)
     names = sorted(sizes)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
     lacking = {split: share * len(groups) for split, share in shares.items()}
-    home: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for position, number in enumerate(order):
         name = names[number]
         first = list(shares)[position] if position < len(shares) else None
         split = first or max(lacking, key=lambda s: lacking[s])
-        home[name] = split
+        split_of[name] = split
         lacking[split] -= sizes[name]
-    return [home[group] for group in groups]
+    return [split_of[group] for group in groups]

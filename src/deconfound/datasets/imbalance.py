@@ -47,19 +47,19 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test-iid", "test-do", "test-flip
 CLASSES = ("no", "yes")
 
 
-def _several(given: Any) -> Any:
-    return (given,) if isinstance(given, (int, float)) else given
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, (int, float)) else value
 
 
 class Imbalance(BaseModel):
-    """The knobs of the model; each is checked and described."""
+    """Parameters of the model, checked and described one by one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(default="imbalance", min_length=1, description="of the dataset, in tables and reports")
+    name: str = Field(default="imbalance", min_length=1, description="dataset name in tables and reports")
     rows: int = Field(default=3000, ge=8, description="training rows; valid has a quarter")
     test_rows: int = Field(default=3000, ge=2, description="rows of each test split")
-    context: Annotated[tuple[Correlation, ...], BeforeValidator(_several)] = Field(
+    context: Annotated[tuple[Correlation, ...], BeforeValidator(_as_tuple)] = Field(
         default=(0.9,),
         min_length=1,
         description="correlation of context B and confounder U in training; several: one per environment",
@@ -76,11 +76,11 @@ class Imbalance(BaseModel):
     effect_both: float = Field(default=0.0, description="w_DA: interaction of content and auxiliary")
     effect_confounder: float = Field(default=0.79, description="w_U")
     features: int = Field(default=16, ge=2, description="D, observed features per modality")
-    nuisance: int = Field(default=2, ge=0, description="latents of each modality that cause nothing")
-    nonlinearity: float = Field(default=0.5, ge=0, lt=1, description="of the mixing; 0 is linear")
+    nuisance: int = Field(default=2, ge=0, description="latents per modality without an effect on Y")
+    nonlinearity: float = Field(default=0.5, ge=0, lt=1, description="nonlinearity of the mixing; 0 is linear")
     noise: float = Field(default=0.3, ge=0, description="standard deviation of the sensor noise of x_p")
     auxiliary_noise: float = Field(default=0.3, ge=0, description="standard deviation of the sensor noise of x_a")
-    seed: int = Field(default=0, ge=0, description="of mechanisms and rows")
+    seed: int = Field(default=0, ge=0, description="seed of mechanisms and rows")
 
     @model_validator(mode="after")
     def _fits(self) -> Imbalance:
@@ -121,7 +121,7 @@ class Imbalance(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """(N,) float64 each: the variables of the graph, y in {0, 1}, and int64 environments from 0."""
+    """Variables of the graph: (N,) float64 tensors, label in {0, 1}, and (N,) int64 environments from 0."""
 
     confounder: Tensor
     content: Tensor
@@ -132,15 +132,15 @@ class Latents:
 
 
 def draw(model: Imbalance, n: int, split: Split, generator: torch.Generator) -> Latents:
-    """n rows of a split."""
+    """Draw n rows of a split."""
     sign = [2.0 * torch.randint(2, (n,), generator=generator).double() - 1 for _ in range(2)]
     own = torch.randn(4, n, generator=generator, dtype=torch.float64)
     u = sign[0]
-    seen = {"test-do": sign[1], "test-flip": -u}.get(split, u)  # the confounder of x_p
+    confounder = {"test-do": sign[1], "test-flip": -u}.get(split, u)  # of x_p, which equals U in training
     environment = torch.arange(n) % len(model.context)
     tie = torch.tensor(model.context, dtype=torch.float64)[environment]
-    b = tie * seen + (1 - tie**2).sqrt() * own[0]
-    d = model.content * seen + model.own_content**0.5 * own[1]
+    b = tie * confounder + (1 - tie**2).sqrt() * own[0]
+    d = model.content * confounder + model.own_content**0.5 * own[1]
     a = model.own_auxiliary**0.5 * own[2]
     if model.auxiliary == "parent":
         d = d + model.shared * a
@@ -156,7 +156,7 @@ def _score(model: Imbalance, d: Tensor, a: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """(N,) probabilities of Y = 1; see the module."""
+    """(N,) Bayes-optimal probabilities of Y = 1; see the module docstring."""
 
     do: Tensor
     iid: Tensor
@@ -173,10 +173,10 @@ def truth(model: Imbalance, content: Tensor, context: Tensor, auxiliary: Tensor)
     from_auxiliary = torch.zeros_like(a)
     if model.auxiliary == "collider":
         from_auxiliary = 2 * model.opened * (a - natural) / model.own_auxiliary
-    given = _score(model, d, a)
+    score = _score(model, d, a)
     return Truth(
-        _over_confounder(model, given, from_auxiliary),
-        _over_confounder(model, given, from_auxiliary + from_context + from_content),
+        _over_confounder(model, score, from_auxiliary),
+        _over_confounder(model, score, from_auxiliary + from_context + from_content),
         _effect(model, d, natural),
     )
 
@@ -207,38 +207,43 @@ def _effect(model: Imbalance, d: Tensor, natural: Tensor) -> Tensor:
     return total
 
 
-def imbalance(**knobs: Any) -> Dataset:
-    """Draw a dataset of the model above; equal knobs (fields of `Imbalance`) give equal rows.
+def imbalance(**parameters: Any) -> Dataset:
+    """Draw a dataset of the model above; equal parameters (fields of `Imbalance`) give equal rows.
 
     Returns:
-        metadata "environment" where there are several;
-        modalities "predominant" and "auxiliary" with D features; a binary label; latents (N, 1): "C/predominant" (D),
-        "S/predominant" (B), "C/auxiliary" (A), "U", "bayes-do", "bayes-iid", "effect".
+        Modalities "predominant" and "auxiliary" with D features; a binary label; metadata "environment" if there are
+        several; latents (N, 1): "C/predominant" (D), "S/predominant" (B), "C/auxiliary" (A), "U", "bayes-do",
+        "bayes-iid", "effect".
 
     Raises:
-        SpecError: a knob that is misspelt or out of range.
+        SpecError: a parameter that is misspelt or out of range.
     """
     try:
-        model = Imbalance(**knobs)
+        model = Imbalance(**parameters)
     except ValidationError as error:
         raise SpecError(f"imbalance: {explain(error, Imbalance)}") from error
     generator = torch.Generator().manual_seed(model.seed)
-    forms = {"predominant": (2 + model.nuisance, model.noise), "auxiliary": (1 + model.nuisance, model.auxiliary_noise)}
+    mixing_shapes = {
+        "predominant": (2 + model.nuisance, model.noise),
+        "auxiliary": (1 + model.nuisance, model.auxiliary_noise),
+    }
     mixings = {
         name: Mixing.draw(latents, model.features, model.nonlinearity, noise, generator)
-        for name, (latents, noise) in forms.items()
+        for name, (latents, noise) in mixing_shapes.items()
     }
     sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)}
     sizes |= dict.fromkeys(SPLITS[2:], model.test_rows)
-    drawn = [draw(model, sizes[split], split, generator) for split in SPLITS]
-    u, d, b, a, y, e = (torch.cat([getattr(each, name) for each in drawn]) for name in Latents.__dataclass_fields__)
+    samples = [draw(model, sizes[split], split, generator) for split in SPLITS]
+    u, d, b, a, y, e = (
+        torch.cat([getattr(sample, name) for sample in samples]) for name in Latents.__dataclass_fields__
+    )
     metadata = {"id": [f"{split}-{i}" for split in SPLITS for i in range(sizes[split])]}
     several = len(model.context) > 1
     if several:
         metadata["environment"] = [f"e{number + 1}" for number in e.tolist()]
-    shown = {"predominant": [d, b], "auxiliary": [a]}
+    observed = {"predominant": [d, b], "auxiliary": [a]}
     signals = {}
-    for name, latents in shown.items():
+    for name, latents in observed.items():
         private = torch.randn(len(y), model.nuisance, generator=generator)
         signals[name] = mixings[name].observe(torch.cat([torch.stack(latents, 1).float(), private], 1), generator)
     return Dataset.build(
@@ -250,13 +255,13 @@ def imbalance(**knobs: Any) -> Dataset:
         [split for split in SPLITS for _ in range(sizes[split])],
         environment=("environment",) if several else (),
         provenance={"source": "deconfound.datasets.imbalance", "knobs": model.model_dump(mode="json")},
-        latents=_known(model, u, d, b, a),
+        latents=_named_latents(model, u, d, b, a),
     )
 
 
-def _known(model: Imbalance, u: Tensor, d: Tensor, b: Tensor, a: Tensor) -> dict[str, Tensor]:
-    """Name → (N, 1) float32 variables of the graph and truth."""
-    right = truth(model, d, b, a)
-    known = {"C/predominant": d, "S/predominant": b, "C/auxiliary": a, "U": u}
-    known |= {"bayes-do": right.do, "bayes-iid": right.iid, "effect": right.effect}
-    return {name: values.float().unsqueeze(1) for name, values in known.items()}
+def _named_latents(model: Imbalance, u: Tensor, d: Tensor, b: Tensor, a: Tensor) -> dict[str, Tensor]:
+    """Name → (N, 1) float32 variables of the graph and Bayes-optimal predictions."""
+    optimum = truth(model, d, b, a)
+    latents = {"C/predominant": d, "S/predominant": b, "C/auxiliary": a, "U": u}
+    latents |= {"bayes-do": optimum.do, "bayes-iid": optimum.iid, "effect": optimum.effect}
+    return {name: values.float().unsqueeze(1) for name, values in latents.items()}

@@ -14,16 +14,16 @@ import numpy as np
 from deconfound.errors import DataError, did_you_mean
 
 Values = list[Any]
-"""One column: text, numbers, booleans, None where there is nothing."""
+"""One column: text, numbers, booleans, and None for a missing value."""
 
 _SCALARS = (str, int, float, bool, type(None))
 
 
 def read_manifest(path: Path) -> dict[str, Values]:
-    """Columns by name, all of the same length; a CSV's values are text and None where empty.
+    """Column name → values, all of one length; values of a CSV are text, or None if empty.
 
     Raises:
-        DataError: another format, a file that cannot be read or is damaged, rows that do not fit the columns, no rows.
+        DataError: another format, an unreadable or damaged file, rows that do not match the columns, or no rows.
     """
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
         ".csv": _read_csv,
@@ -53,7 +53,7 @@ def column(columns: dict[str, Values], name: str, where: Path) -> Values:
     """One column.
 
     Raises:
-        DataError: there is none of this name.
+        DataError: no column has this name.
     """
     if name not in columns:
         raise DataError(f"{where} has no column {name!r}{did_you_mean(name, columns)}")
@@ -61,7 +61,7 @@ def column(columns: dict[str, Values], name: str, where: Path) -> Values:
 
 
 def texts(values: Sequence[Any]) -> list[str]:
-    """Each value as text, "" for None; 3.0 and 3 are both "3", as CSV and Parquet differ in that."""
+    """Values as text, "" for None; 3.0 and 3 both become "3", because CSV and Parquet differ in that."""
     return ["" if v is None else str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
 
 
@@ -69,28 +69,28 @@ def numbers(values: Sequence[Any], what: str) -> np.ndarray:
     """(N,) float64, NaN for None.
 
     Raises:
-        DataError: a text that is no number.
+        DataError: a text that is not a number.
     """
-    found = np.empty(len(values))
+    result = np.empty(len(values))
     for row, value in enumerate(values):
         try:
-            found[row] = math.nan if value is None else float(value)
+            result[row] = math.nan if value is None else float(value)
         except (ValueError, OverflowError) as error:
             raise DataError(f"{what} of row {row + 1} is {str(value)[:40]!r}; expected a number") from error
-    return found
+    return result
 
 
 def as_metadata(values: Sequence[Any]) -> np.ndarray:
-    """(N,) int64, float64 or object (str): numbers only where every text is written as a number is.
+    """(N,) int64, float64 or object (str): numbers only if every text is written as a number.
 
     "007" stays text, "7" becomes 7; a missing value makes whole numbers float64 with NaN.
     """
-    given = [_number_of(value) if isinstance(value, str) else value for value in values]
-    some = [value for value in given if value is not None]
-    if some and all(isinstance(value, bool | int | float) for value in some):
-        if len(some) == len(given) and all(isinstance(value, int) and abs(value) < 2**63 for value in some):
-            return np.array(given, dtype=np.int64)
-        return np.array([math.nan if value is None else float(value) for value in given])
+    parsed = [_number_of(value) if isinstance(value, str) else value for value in values]
+    present = [value for value in parsed if value is not None]
+    if present and all(isinstance(value, bool | int | float) for value in present):
+        if len(present) == len(parsed) and all(isinstance(value, int) and abs(value) < 2**63 for value in present):
+            return np.array(parsed, dtype=np.int64)
+        return np.array([math.nan if value is None else float(value) for value in parsed])
     return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
@@ -119,7 +119,7 @@ def _read_csv(path: Path) -> dict[str, Values]:
                 if row:
                     rows.append([value or None for value in row])
         except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num} is no CSV: {error}") from error
+            raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from error
     if len(set(names)) != len(names):
         raise DataError(f"{path}: a column name occurs twice in the header")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
@@ -136,7 +136,7 @@ def _read_jsonl(path: Path) -> dict[str, Values]:
             except DataError as error:
                 raise DataError(f"{path}: line {number} {error}") from error
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}: line {number} is no JSON") from error
+                raise DataError(f"{path}: line {number} is not JSON") from error
             if not isinstance(row, dict):
                 raise DataError(
                     f"{path}: line {number} is a {type(row).__name__}; expected an object with column names"
@@ -147,7 +147,7 @@ def _read_jsonl(path: Path) -> dict[str, Values]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise DataError(f"holds {name}, which is no JSON; write null for what is missing")
+    raise DataError(f"holds {name}, which is not JSON; write null for a missing value")
 
 
 def _read_parquet(path: Path) -> dict[str, Values]:
@@ -159,6 +159,6 @@ def _read_parquet(path: Path) -> dict[str, Values]:
     try:
         table = pq.ParquetFile(path).read()
     except pa.ArrowException as error:
-        raise DataError(f"{path} is no Parquet file or a damaged one") from error
-    columns = {name: found.to_pylist() for name, found in zip(table.column_names, table.columns, strict=True)}
+        raise DataError(f"{path} is not a Parquet file, or a damaged one") from error
+    columns = {name: column.to_pylist() for name, column in zip(table.column_names, table.columns, strict=True)}
     return {name: [None if value != value else value for value in values] for name, values in columns.items()}

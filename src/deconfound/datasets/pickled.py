@@ -1,7 +1,7 @@
-"""The few things a pickle may ask for by name, each rebuilt by hand: NumPy arrays, scalars, dtypes, and bytes.
+"""Objects that a pickle may name, each rebuilt by hand: NumPy arrays, scalars, dtypes, and bytes.
 
-A name in a pickle never becomes the Python object of that name. It becomes an inert `Named`, and `call` answers the
-calls that the picklers of NumPy 1 and 2 write for arrays, in every protocol. All else is refused.
+A name in a pickle never becomes the Python object of that name. It becomes an inert `AdmittedName`, and `call_admitted`
+performs the calls that the picklers of NumPy 1 and 2 write for arrays, in every protocol. All else is refused.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
-class Named:
-    """An admitted name; nothing can be done with it but `call`."""
+class AdmittedName:
+    """A name on the list of admitted names; its only use is in `call_admitted`."""
 
     name: str
 
@@ -51,9 +51,9 @@ class Unfinished:
 
 @dataclass(eq=False)
 class LongText:
-    """UTF-8 text still in the file. Protocols 0 to 2 write arrays so; it is decoded when it is used, and not kept.
+    """UTF-8 text still in the file. Protocols 0 to 2 write arrays as text; it is decoded when used, and not kept.
 
-    A text that is used twice is kept from then on, so that repeating it costs nothing.
+    The second use keeps the decoded text, so that repeating it costs nothing.
     """
 
     data: memoryview
@@ -67,7 +67,7 @@ class LongText:
         return self.kept
 
 
-def find(module: object, name: object) -> Named:
+def admit_name(module: object, name: object) -> AdmittedName:
     """The inert stand-in of an admitted name.
 
     Raises:
@@ -76,19 +76,19 @@ def find(module: object, name: object) -> Named:
     known = _ADMITTED.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
     if known is None:
         raise DataError(
-            f"it asks for {f'{module}.{name}'[:80]!r}; only NumPy arrays and plain Python values are read, and "
-            "nothing in the file was run; save the data as arrays, numbers, text, lists and dicts"
+            f"it names {f'{module}.{name}'[:80]!r}; only NumPy arrays and plain Python values are read, and "
+            "nothing in the file was executed; save the data as arrays, numbers, text, lists and dicts"
         )
-    return Named(known)
+    return AdmittedName(known)
 
 
-def call(function: object, arguments: object) -> object:
-    """What the admitted call gives, or an `Unfinished` that `finish` completes.
+def call_admitted(function: object, arguments: object) -> object:
+    """The result of an admitted call, or an `Unfinished` that `set_state` completes.
 
     Raises:
         DataError: a call or an argument that no pickler of NumPy writes.
     """
-    if isinstance(function, Named) and isinstance(arguments, tuple):
+    if isinstance(function, AdmittedName) and isinstance(arguments, tuple):
         match function.name, arguments:
             case "bytes", ():
                 return b""
@@ -96,7 +96,7 @@ def call(function: object, arguments: object) -> object:
                 return text.encode("latin-1")
             case "dtype", (str(code), *rest) if all(type(flag) in (bool, int) for flag in rest):
                 return Unfinished("dtype", _known_code(code))
-            case "_reconstruct", (Named("ndarray"), (0,), b"b"):
+            case "_reconstruct", (AdmittedName("ndarray"), (0,), b"b"):
                 return Unfinished("ndarray")
             case "scalar", (np.dtype() as dtype, bytes() | memoryview() as data):
                 return _from_bytes(data, dtype, ()).item()
@@ -115,10 +115,10 @@ def call(function: object, arguments: object) -> object:
                 tuple() as axes,
             ):
                 return _from_bytes(data, dtype, shape).transpose(axes)
-    raise DataError("it calls something as no pickle of NumPy arrays does; nothing in the file was run")
+    raise DataError("it calls something that no pickle of NumPy arrays calls; nothing in the file was executed")
 
 
-def finish(unfinished: object, state: object) -> object:
+def set_state(unfinished: object, state: object) -> object:
     """The array or dtype that `state` completes.
 
     Raises:
@@ -132,24 +132,24 @@ def finish(unfinished: object, state: object) -> object:
             case "ndarray", (1, tuple() as shape, np.dtype() as dtype, int() as columns_first, data):
                 unfinished.value = _array(shape, dtype, "F" if columns_first else "C", data)
                 return unfinished.value
-    raise DataError("it sets the state of something as no pickle of NumPy arrays does; nothing in the file was run")
+    raise DataError("it sets a state that no pickle of NumPy arrays sets; nothing in the file was executed")
 
 
-def resolved(value: object) -> object:
-    """The finished array or dtype in place of its `Unfinished`, the text in place of its `LongText`."""
+def resolve(value: object) -> object:
+    """The finished array or dtype of an `Unfinished`, the text of a `LongText`, or the value itself."""
     if isinstance(value, LongText):
         return value.text()
     return value.value if isinstance(value, Unfinished) and value.value is not None else value
 
 
 def check_plain(values: list[object]) -> None:
-    """Refuse stand-ins inside a list, a dict or as the whole content: only data may be there.
+    """Refuse placeholders inside a list, inside a dict or as the whole content.
 
     Raises:
         DataError: a name or an unfinished array.
     """
-    if any(type(value) in (Named, Unfinished) for value in values):
-        raise DataError("it holds a callable or an unfinished array among its data; nothing in the file was run")
+    if any(type(value) in (AdmittedName, Unfinished) for value in values):
+        raise DataError("it holds a callable or an unfinished array among its data; nothing in the file was executed")
 
 
 def _known_code(code: str) -> str:
@@ -162,7 +162,7 @@ def _array(shape: tuple[object, ...], dtype: np.dtype, order: Any, data: object)
     """An array over `data`; a one-axis object array becomes the list of its plain values."""
     if dtype.kind == "O" and isinstance(data, list):
         if shape != (len(data),) or any(type(value) not in _PLAIN for value in data):
-            raise DataError("it holds an object array of something else than one axis of text and numbers")
+            raise DataError("it holds an object array that is not one axis of text and numbers")
         return data
     if not isinstance(data, bytes | memoryview):
         raise DataError("it holds an array without its bytes")

@@ -8,9 +8,9 @@ For every modality m and environment e, with Y of unit variance:
 
 S is an anticausal shortcut: a predictor that uses it is better in the training environments and fails when ρ changes. The
 splits are "train" and "valid" in the training environments, "test-iid" in the same ones, "test-flip" with every ρ_e reversed
-and "test-zero" with ρ = 0. The best mean squared error from the causes alone is `label_noise` in all of them. Knobs break
-what methods assume: causes whose law shifts, wrong environments, and a split "test-mirror" in which the shortcuts hold and
-the causes are reversed, which no method can foresee from one environment.
+and "test-zero" with ρ = 0. The best mean squared error from the causes alone is `label_noise` in all of them. Some
+parameters break assumptions of methods: causes whose law shifts, wrong environments, and a split "test-mirror" in which the
+shortcuts hold and the causes are reversed, which no method can foresee from one environment.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ INTERACTION = 0.4
 TESTS = {"test-iid": 1.0, "test-flip": -1.0, "test-zero": 0.0}
 """Test split → factor on every ρ_e."""
 
-FARTHER = 2.0
-"""How much farther than in training the causes shift in "test-flip" and "test-zero"."""
+TEST_SHIFT_FACTOR = 2.0
+"""Factor on the shift of the causes in "test-flip" and "test-zero"."""
 
 MODELS = ("shortcut", "imbalance")
+"""Names of the structural causal models."""
 
 Rho = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Synthetic(BaseModel):
-    """The knobs of the model; each is checked and described."""
+    """Parameters of the model, checked and described one by one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="synthetic", min_length=1, description="of the dataset, in tables and reports")
+    name: str = Field(default="synthetic", min_length=1, description="dataset name in tables and reports")
     rows: int = Field(default=2000, ge=10, description="training rows; valid has a quarter, each test split a half")
     modalities: int = Field(default=3, ge=1, le=26, description="M")
     causal: int = Field(default=2, ge=1, description="causal latents per modality")
@@ -59,28 +60,28 @@ class Synthetic(BaseModel):
     classes: int = Field(default=3, ge=2, description="C, equally likely in training, by the quantiles of Y")
     rho: tuple[Rho, ...] = Field(default=(0.9, 0.6, 0.2), min_length=1, description="ρ_e, one per environment")
     flip: Rho | None = Field(
-        default=None, description="ρ of all rows of test-flip; each environment's own ρ reversed if left out"
+        default=None, description="ρ of all rows of test-flip; default: ρ_e reversed in each environment"
     )
     mirror: bool = Field(default=False, description="add test-mirror: shortcuts as in training, causes of -Y")
     content_shift: float = Field(
         default=0.0,
         ge=0,
-        description="the mean of every cause goes from minus this to this over the environments, and twice as far in "
+        description="the mean of every cause ranges from minus this to this over the environments, and twice that in "
         "test-flip and test-zero",
     )
-    wrong: float = Field(default=0.0, ge=0, le=1, description="share of rows whose environment is drawn at random")
+    wrong: float = Field(default=0.0, ge=0, le=1, description="share of rows with a random environment label")
     observe: Literal["mixture", "causes"] = Field(
-        default="mixture", description="X_m, or C_m itself: what an oracle would see"
+        default="mixture", description="the mixture X_m, or the causes C_m themselves, which an oracle observes"
     )
     shared: float = Field(default=0.0, ge=0, le=1, description="correlation of C_m between modalities")
     spurious_modalities: int | None = Field(
-        default=None, ge=0, description="how many, from the last, carry S; None for all"
+        default=None, ge=0, description="number of modalities, from the last, that carry S; None for all"
     )
     amplitude: float = Field(default=1.0, ge=0, description="b, size of S relative to C in the features")
-    nonlinearity: float = Field(default=0.8, ge=0, lt=1, description="of the mixing; 0 is linear")
+    nonlinearity: float = Field(default=0.8, ge=0, lt=1, description="nonlinearity of the mixing; 0 is linear")
     noise: float = Field(default=0.2, ge=0, description="standard deviation of the sensor noise")
-    label_noise: float = Field(default=0.2, ge=0, lt=1, description="share of Y's variance without a cause")
-    seed: int = Field(default=0, ge=0, description="of mechanisms and rows")
+    label_noise: float = Field(default=0.2, ge=0, lt=1, description="share of the variance of Y that no cause explains")
+    seed: int = Field(default=0, ge=0, description="seed of mechanisms and rows")
 
     @model_validator(mode="after")
     def _fits(self) -> Synthetic:
@@ -96,41 +97,41 @@ class Synthetic(BaseModel):
         return self
 
 
-def synthetic(model: str = "shortcut", **knobs: Any) -> Dataset:
-    """Draw a dataset of a model; equal knobs give equal rows.
+def synthetic(model: str = "shortcut", **parameters: Any) -> Dataset:
+    """Draw a dataset of a model; equal parameters give equal rows.
 
     Args:
-        model: "shortcut", the one above, or "imbalance", that of `deconfound.datasets.imbalance`.
-        knobs: fields of `Synthetic` or `Imbalance`.
+        model: "shortcut", the model above, or "imbalance", the model of `deconfound.datasets.imbalance`.
+        parameters: fields of `Synthetic` or `Imbalance`.
 
     Returns:
-        for "shortcut": modalities "m1" … "mM" with D features; metadata "environment" and "rho"; latents "C/m1", "S/m1", …
+        For "shortcut": modalities "m1" … "mM" with D features; metadata "environment" and "rho"; latents "C/m1", "S/m1", …
         (N, d).
 
     Raises:
-        SpecError: a model that does not exist, or a knob that is misspelt or out of range.
+        SpecError: a model that does not exist, or a parameter that is misspelt or out of range.
     """
     if model == "imbalance":
         from deconfound.datasets.imbalance import imbalance
 
-        return imbalance(**knobs)
+        return imbalance(**parameters)
     if model != "shortcut":
         raise SpecError(f"synthetic: there is no model {model!r}{did_you_mean(model, MODELS)}")
-    return _shortcut(**knobs)
+    return _shortcut(**parameters)
 
 
-def _shortcut(**knobs: Any) -> Dataset:
+def _shortcut(**parameters: Any) -> Dataset:
     try:
-        model = Synthetic(**knobs)
+        model = Synthetic(**parameters)
     except ValidationError as error:
         raise SpecError(f"synthetic: {explain(error, Synthetic)}") from error
     generator = torch.Generator().manual_seed(model.seed)
-    form = (model.causal + model.spurious, model.features, model.nonlinearity, model.noise)
-    mixings = [Mixing.draw(*form, generator) for _ in range(model.modalities)]
+    mixing_shape = (model.causal + model.spurious, model.features, model.nonlinearity, model.noise)
+    mixings = [Mixing.draw(*mixing_shape, generator) for _ in range(model.modalities)]
     tests = [*TESTS, *(["test-mirror"] if model.mirror else [])]
     sizes = {"train": model.rows, "valid": max(model.rows // 4, 2)} | {name: max(model.rows // 2, 2) for name in tests}
-    drawn = [_draw_latents(model, n, split, generator) for split, n in sizes.items()]
-    env, strength, c, y, s = (torch.cat(column) for column in zip(*drawn, strict=True))
+    samples = [_draw_latents(model, n, split, generator) for split, n in sizes.items()]
+    env, strength, c, y, s = (torch.cat(column) for column in zip(*samples, strict=True))
     latent = torch.cat([c, model.amplitude * s], dim=2)
     signals = [mixing.observe(latent[:, m], generator, model.steps) for m, mixing in enumerate(mixings)]
     if model.observe == "causes":
@@ -165,8 +166,10 @@ def _draw_latents(model: Synthetic, n: int, split: str, generator: torch.Generat
         strength = torch.full((n,), model.flip)
     c = _draw_causes(model, n, generator)
     if model.content_shift > 0:
-        place = torch.linspace(-1, 1, len(model.rho))[env] * (FARTHER if split in ("test-flip", "test-zero") else 1.0)
-        c = c + model.content_shift * place[:, None, None]
+        shift = torch.linspace(-1, 1, len(model.rho))[env] * (
+            TEST_SHIFT_FACTOR if split in ("test-flip", "test-zero") else 1.0
+        )
+        c = c + model.content_shift * shift[:, None, None]
     y = _label(model, c, generator)
     if split == "test-mirror":
         y = -y
@@ -174,7 +177,7 @@ def _draw_latents(model: Synthetic, n: int, split: str, generator: torch.Generat
 
 
 def _mislabelled(model: Synthetic, env: Tensor) -> Tensor:
-    """(n,) environments, of which the share `wrong` is replaced by random ones; a generator of its own."""
+    """(n,) environments, of which the share `wrong` is random; drawn by a separate generator."""
     generator = torch.Generator().manual_seed(model.seed + 1)
     chosen = torch.rand(len(env), generator=generator) < model.wrong
     return torch.where(chosen, torch.randint(len(model.rho), (len(env),), generator=generator), env)

@@ -1,16 +1,16 @@
-"""Reads a pickle of plain Python values and NumPy arrays without running anything in it.
+"""Read a pickle of plain Python values and NumPy arrays without executing anything in it.
 
-This is no subclass of `pickle.Unpickler`: it is a small machine that knows the opcodes which lists, dicts, tuples,
-text, numbers and arrays need, and refuses all others before they do anything. Names are never imported
+This is not a subclass of `pickle.Unpickler`. It is a small machine that knows the opcodes of lists, dicts, tuples,
+text, numbers and arrays, and refuses all others before they have any effect. Names are never imported
 (`datasets.pickled`).
 
-What a file can cost is bounded by what it is:
+The memory and time that a file can cost are bounded:
 
-- lengths are compared with what is left of the file before anything is allocated;
-- a value used twice is one object, so lists of lists of lists never expand here; readers must not expand them either;
-- nesting costs no call depth, the machine is a loop;
-- at most `MOST_OPERATIONS` operations, about 1 GB of the most wasteful objects;
-- arrays of protocols 3 to 5 are read-only views of the mapped file and cost nothing until used.
+- lengths are compared with the rest of the file before anything is allocated;
+- a value used twice is one object, so nested lists never expand here, and readers must not expand them either;
+- nesting costs no call depth, because the machine is a loop;
+- at most `MOST_OPERATIONS` operations, about 1 GB of the largest objects;
+- arrays of protocols 3 to 5 are read-only views of the mapped file and use no memory until they are read.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deconfound.datasets.pickled import LongText, call, check_plain, find, finish, resolved
+from deconfound.datasets.pickled import LongText, admit_name, call_admitted, check_plain, resolve, set_state
 from deconfound.errors import DataError
 
 MOST_OPERATIONS = 5_000_000
-_LONGEST_INTEGER = 16  # bytes; more digits serve no array and cost quadratic time
+_LONGEST_INTEGER = 16  # bytes; no array needs more digits, and they cost quadratic time
 _SMALL = 256  # bytes up to here are copied, longer ones are views of the file
-_LONG = 1 << 16  # bytes of text from here on are decoded when used
+_LONG = 1 << 16  # longer text, in bytes, is decoded when used
 _OTHER_FILES = {
-    b"PK\x03\x04": "a zip archive, such as torch.save or .npz write",
+    b"PK\x03\x04": "a zip archive, such as torch.save or numpy.savez writes",
     b"\x1f\x8b": "compressed with gzip; unpack it first",
     b"\x89HDF": "an HDF5 file",
     b"PAR1": "a Parquet file",
@@ -44,8 +44,8 @@ class Unpickled:
     Args:
         content: dicts with text keys, lists, tuples, text, bytes, numbers, None, and read-only NumPy arrays. Long bytes
             are a `memoryview`.
-        size: of the file in bytes.
-        release: lets go of the file's pages that reading arrays has brought into memory; the arrays stay usable.
+        size: bytes of the file.
+        release: frees the pages of the file that reading arrays has loaded; the arrays stay usable.
     """
 
     content: object
@@ -54,10 +54,10 @@ class Unpickled:
 
 
 def read_pickle(path: str | Path) -> Unpickled:
-    """Read the one pickle of a file; protocols 0 to 5 of Python 3 and 2 of Python 2.
+    """Read a file of one pickle: protocols 0 to 5 of Python 3, or 2 of Python 2.
 
     Raises:
-        DataError: a file that cannot be read, is no pickle, is damaged, or holds anything but data.
+        DataError: a file that cannot be read, is not a pickle, is damaged, or holds anything but data.
     """
     path = Path(path)
     try:
@@ -65,23 +65,23 @@ def read_pickle(path: str | Path) -> Unpickled:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # how mmap says that there is nothing to map
+    except ValueError as error:  # mmap cannot map an empty file
         raise DataError(f"{path} is empty; a pickle was expected") from error
     for magic, what in _OTHER_FILES.items():
         if mapped[: len(magic)] == magic:
-            raise DataError(f"{path} is no pickle but {what}")
+            raise DataError(f"{path} is not a pickle but {what}")
     machine = Machine(mapped)
     try:
         content = machine.run()
     except DataError as error:
         raise DataError(f"{path} is refused: {error}") from None
     except (ValueError, TypeError, LookupError, OverflowError, struct.error) as error:
-        raise DataError(f"{path} is no pickle or a damaged one (at byte {machine.at} of {len(mapped)})") from error
+        raise DataError(f"{path} is not a pickle, or a damaged one (at byte {machine.at} of {len(mapped)})") from error
     return Unpickled(content, len(mapped), machine.release)
 
 
 class Machine:
-    """The stack, marks and memo of the pickle language over the bytes of a file."""
+    """The stack, marks and memo of the pickle language, and the bytes of a file."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -105,16 +105,16 @@ class Machine:
         raise DataError(f"it has more than {MOST_OPERATIONS} operations; save large parts as arrays, not as lists")
 
     def release(self) -> None:
-        """Let go of the pages of the file that are in memory; they come back when they are used."""
+        """Free the loaded pages of the file; they are loaded again when they are used."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self.data.madvise(mmap.MADV_DONTNEED)
 
     def end(self) -> object:
         content = self.pop()
-        self.memo.clear()  # `release` keeps this machine, which should not keep what only the pickle needed
+        self.memo.clear()  # `release` keeps this machine alive, which should not keep the memo
         check_plain([content])
         if self.stack or self.marks or self.at != len(self.view):
-            raise DataError(f"it goes on after its content ends at byte {self.at}; one pickle to a file")
+            raise DataError(f"it continues after its content ends at byte {self.at}; a file holds one pickle")
         return content
 
     def refuse(self, code: int) -> None:
@@ -122,8 +122,10 @@ class Machine:
 
         name = next((opcode.name for opcode in opcodes if opcode.code == chr(code)), None)
         if self.at == 1 or name is None:
-            raise ValueError("no pickle")
-        raise DataError(f"the operation {name} at byte {self.at - 1} serves no plain data; nothing in the file was run")
+            raise ValueError("not a pickle")
+        raise DataError(
+            f"the operation {name} at byte {self.at - 1} is not for plain data; nothing in the file was executed"
+        )
 
     def take(self, count: int) -> memoryview:
         """The next bytes, as a view."""
@@ -155,7 +157,7 @@ class Machine:
         data = self.take(self.number(width))
         if len(data) <= _LONG:
             return str(data, "utf-8", "surrogatepass")
-        self.release()  # of the long text before this one
+        self.release()  # the pages of the previous long text
         return LongText(data)
 
     def integer(self, digits: bytes) -> int:
@@ -172,14 +174,14 @@ class Machine:
     def pop(self) -> object:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise IndexError("nothing to pop")
-        return resolved(self.stack.pop())
+        return resolve(self.stack.pop())
 
     def pops(self, count: int) -> list[object]:
         return [self.pop() for _ in range(count)][::-1]
 
     def since_mark(self) -> list[object]:
         start = self.marks.pop()
-        items = [resolved(item) for item in self.stack[start:]]
+        items = [resolve(item) for item in self.stack[start:]]
         del self.stack[start:]
         return items
 
@@ -187,13 +189,13 @@ class Machine:
         check_plain(items)
         target = self.stack[-1]
         if type(target) is not list:
-            raise TypeError("appends to something else than a list")
+            raise TypeError("appends to something other than a list")
         target.extend(items)
 
     def fill(self, items: list[object]) -> None:
         target = self.stack[-1]
         if type(target) is not dict:
-            raise TypeError("sets items of something else than a dict")
+            raise TypeError("sets items of something other than a dict")
         target.update(_pairs(items))
 
     def remember(self, key: int) -> None:
@@ -201,11 +203,11 @@ class Machine:
 
     def recall(self, key: int) -> object:
         value = self.memo[key]
-        return value.keep() if isinstance(value, LongText) else resolved(value)
+        return value.keep() if isinstance(value, LongText) else resolve(value)
 
     def build(self) -> None:
         state = self.pop()
-        self.stack[-1] = finish(self.stack[-1], state)
+        self.stack[-1] = set_state(self.stack[-1], state)
 
     def begin(self) -> None:
         if self.number(1) > 5:
@@ -237,7 +239,7 @@ def _listed(machine: Machine) -> list[object]:
 
 
 def _named(machine: Machine) -> object:
-    return find(machine.line().decode(), machine.line().decode())
+    return admit_name(machine.line().decode(), machine.line().decode())
 
 
 _STOP = ord(".")
@@ -276,8 +278,8 @@ _VALUES: dict[int, Callable[[Machine], object]] = {
     ord("h"): lambda m: m.recall(m.number(1)),
     ord("j"): lambda m: m.recall(m.number(4)),
     ord("c"): _named,
-    0x93: lambda m: find(*m.pops(2)),
-    ord("R"): lambda m: call(*m.pops(2)),
+    0x93: lambda m: admit_name(*m.pops(2)),
+    ord("R"): lambda m: call_admitted(*m.pops(2)),
 }
 _ACTIONS: dict[int, Callable[[Machine], None]] = {
     0x80: Machine.begin,

@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.method import Loss, Method, Representations
@@ -198,7 +198,7 @@ class IMML(Method):
         if self.predict != "auto":
             return
         risks: dict[str, float] = dict.fromkeys(ANSWERS, 0.0)
-        for rows in evenly(development.rows("valid"), len(development)).split(512):
+        for rows in evenly_spaced(development.rows("valid"), len(development)).split(512):
             batch = development.batch(rows).to(self.choice.device)
             found = self._answers(batch)
             for name in ANSWERS:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError
@@ -43,7 +43,7 @@ class Survey:
 
 def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
     """(R,) int64 numbers of at most so many training rows, evenly spaced."""
-    return evenly(development.rows("train"), most)
+    return evenly_spaced(development.rows("train"), most)
 
 
 @torch.no_grad()

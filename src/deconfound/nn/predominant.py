@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deconfound.data.dataset import Dataset, evenly
+from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.nn.backbone import Backbone
 from deconfound.statistics.predominance import (
     BALANCED,
@@ -77,7 +77,7 @@ class Predominant(nn.Module):
         one environment (of 30 or more), clearly have another predominant modality.
         """
         task = backbone.task
-        train, valid = (evenly(development.rows(split), MOST_ROWS) for split in ("train", "valid"))
+        train, valid = (evenly_spaced(development.rows(split), MOST_ROWS) for split in ("train", "valid"))
         seen, new = (features_of(backbone, development, rows, self.share.device) for rows in (train, valid))
         y, y_new = development.target[train].numpy(), development.target[valid].numpy()
 
@@ -118,7 +118,7 @@ class Predominant(nn.Module):
         """Shapley value of each modality for the backbone's own prediction on validation rows, into `contribution`."""
         if len(self.names) > MOST_MODALITIES:
             return
-        rows = evenly(development.rows("valid"), _CHUNK)
+        rows = evenly_spaced(development.rows("valid"), _CHUNK)
         batch = development.batch(rows).to(self.share.device)
         features, target = backbone.encode(batch), batch.target.cpu().numpy()
         scores = {}

@@ -132,7 +132,7 @@ def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
     elif source.suffix.lower() in (".jsonl", ".ndjson"):
         yield from read_jsonl(source, modalities, CHUNK)
     elif source.suffix.lower() == ".toml":
-        from deconfound.datasets.table import read_inputs
+        from deconfound.datasets.table_source import read_inputs
 
         signals, ids = read_inputs(source)
         if ids:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from deconfound.datasets.table import read_inputs, read_table
+from deconfound.datasets.readers.table import read_table
+from deconfound.datasets.table_source import read_inputs
 from support.data_making import AUDIO, GROUPED, ROWS, TEXT, N, edit, refuse_table, write_rows
 
 

@@ -1,4 +1,4 @@
-"""The field's pickle: what becomes of each part, the rules of its masks, and what is refused."""
+"""The pickle of sentiment-analysis tools: all parts, the rules of its masks, and the real CMU-MOSI."""
 
 import os
 import pickle
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from deconfound.datasets.mmsa import read_mmsa
+from deconfound.datasets.readers.mmsa import read_mmsa
 from support.data_making import T, corpus, read_made
 
-REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "mosi" / "unaligned_30.pkl"
+REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mosi" / "unaligned_30.pkl"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -172,7 +172,7 @@ def test_real_mosi(mosi):
     ]
     videos = mosi.metadata.groupby("split")["video"].agg(set)
     assert sum(map(len, videos)) == len(set.union(*videos)) == 93
-    assert {split: len(found) for split, found in videos.items()} == {"train": 62, "valid": 12, "test": 19}
+    assert {split: len(names) for split, names in videos.items()} == {"train": 62, "valid": 12, "test": 19}
     assert float(mosi.target.min()) == -3.0
     assert float(mosi.target.max()) == 3.0
 

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from deconfound.datasets.mmsa import read_mmsa
+from deconfound.datasets.readers.mmsa import read_mmsa
 from deconfound.errors import DataError
 from support.data_making import corpus, refuse_mmsa
 
@@ -36,7 +36,7 @@ BAD = {
     "a misspelt split": (lambda c: {**c, "vaild": c["valid"]}, "'vaild'; did you mean 'valid'"),
     "a split that is a list": (lambda c: {**c, "valid": [1]}, "'valid' is a list"),
     "no labels": (change(valid__regression_labels=None), "'regression_labels' of 'valid' is missing"),
-    "labels of text": (change(valid__regression_labels=["a", "b", "c"]), "something else"),
+    "labels of text": (change(valid__regression_labels=["a", "b", "c"]), "something other than numbers"),
     "labels in two columns": (change(train__regression_labels=np.zeros((5, 2))), r"shape \(5, 2\)"),
     "a label that is NaN": (change(train__regression_labels=[0.0, float("nan"), 0, 0, 0]), r"'train0\$_\$1' is nan"),
     "no rows": (lambda c: {**c, "valid": {"regression_labels": [], "text": np.zeros((0, 4, 2))}}, "'valid' is empty"),
@@ -46,8 +46,8 @@ BAD = {
         lambda c: {s: {**p, "audio": np.full_like(p["audio"], np.nan)} for s, p in c.items()},
         "'audio' is absent in every row",
     ),
-    "other steps in a split": (change(test__text=np.ones((4, 9, 2))), "other steps and features"),
-    "other features in a split": (change(test__text=np.ones((4, 4, 3))), "other steps and features"),
+    "other steps in a split": (change(test__text=np.ones((4, 9, 2))), "different steps and features"),
+    "other features in a split": (change(test__text=np.ones((4, 4, 3))), "different steps and features"),
     "too many rows": (change(train__text=np.ones((6, 4, 2))), "regression_labels has 5 rows"),
     "a modality of text": (change(train__text=np.array([["a"]] * 5)), "expected an array of numbers"),
     "a modality that is a list": (change(train__text=[[1.0]] * 5), "'text' of 'train' is a list"),
@@ -63,10 +63,10 @@ BAD = {
     "lengths in one split": (change(valid__text_lengths=None), "not in all splits"),
     "an id twice": (change(valid__id=["a", "b", "a"]), "'a' occurs 2 times"),
     "an id in two splits": (change(valid__id=["train0$_$0", "b", "c"]), "occurs 2 times .in train, valid."),
-    "ids of lists": (change(valid__id=[["a"], "b", "c"]), "'id' of 'valid' is no list of texts"),
+    "ids of lists": (change(valid__id=[["a"], "b", "c"]), "'id' of 'valid' is not a list of texts"),
     "too few texts": (change(valid__raw_text=["a"]), "has 1 rows"),
     "one array for all": (alias, "the same array"),
-    "lists of lists": (change(valid__regression_labels=[SHARED, SHARED, SHARED]), "something else"),
+    "lists of lists": (change(valid__regression_labels=[SHARED, SHARED, SHARED]), "something other than numbers"),
 }
 
 
@@ -80,7 +80,7 @@ def test_missing_and_other_files_are_refused_in_one_line(tmp_path):
     with pytest.raises(DataError, match="No such file"):
         read_mmsa(tmp_path / "none.pkl")
     (tmp_path / "rows.csv").write_text("id,label\na,1\n")
-    with pytest.raises(DataError, match="no pickle"):
+    with pytest.raises(DataError, match="not a pickle"):
         read_mmsa(tmp_path / "rows.csv")
 
 

@@ -1,0 +1,50 @@
+"""The summary that `deconfound evaluate` prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deconfound.errors import RunError
+from deconfound.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def evaluate_runs(
+    folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None, device: str = "cpu"
+) -> pd.DataFrame:
+    """Evaluate runs and return the primary metric of each scenario, averaged over severities.
+
+    Args:
+        folders: finished runs.
+        scenarios: a TOML file of [[scenario]] tables; the default scenarios if None.
+        store: replaces the store that the runs name.
+        device: PyTorch device, such as "cuda".
+
+    Raises:
+        RunError: a run is not finished.
+    """
+    import pandas as pd
+
+    from deconfound.data.store import open_store
+    from deconfound.evaluation.metrics import PROTOCOLS
+    from deconfound.evaluation.records import frame
+    from deconfound.evaluation.scenario import read_scenarios
+
+    selected = None if scenarios is None else read_scenarios(scenarios)
+    dataset = None if store is None else open_store(store)
+    records = []
+    for folder in folders:
+        run = Run.open(folder)
+        if run.done is None:
+            raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
+        records += run.evaluate(selected, dataset=dataset, device=device, progress=sys.stderr.isatty())
+    table = frame(records)
+    primary = table["protocol"].map(lambda name: PROTOCOLS[name].primary)
+    table = table[(table["metric"] == primary) & (table["group"] == "all")]
+    keys = ["run", "method", "scenario", "protocol", "metric"]
+    return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()
