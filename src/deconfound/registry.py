@@ -22,6 +22,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "corruptions": ("deconfound.corruption", "Corruption"),
     "encoders": ("deconfound.nn.encoder", "Encoder"),
     "fusions": ("deconfound.nn.fusion", "Fusion"),
+    "metrics": ("deconfound.metric", "Metric"),
+    "protocols": ("deconfound.protocol", "Protocol"),
 }
 """Kind → module and name of its abstract base."""
 

@@ -18,10 +18,10 @@ from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.evaluation.evaluate import Identity, evaluate_method, predict_scenario, records_of
-from deconfound.evaluation.metrics import PROTOCOLS
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import Record, read_records
 from deconfound.evaluation.scenario import Scenario, default_scenarios
+from deconfound.protocol import get_protocol
 from support.toy import Toy, rows
 
 ME = Identity("toy-0", "toy", 0)
@@ -123,7 +123,7 @@ def test_records_hold_every_metric_of_what_was_kept() -> None:
     assert len(records) == 3 * 2 * 4
     for record in records:
         v = NOISE.severities.index(record.severity)
-        expected = PROTOCOLS["regression"].score(predictions.output[v, record.repeat], predictions.target)
+        expected = get_protocol("regression").score(predictions.output[v, record.repeat], predictions.target)
         assert (record.value, record.n) == expected[record.metric]
         assert (record.run, record.method, record.dataset, record.seed) == ("toy-0", "toy", "toys", 0)
         assert (record.scenario, record.split, record.group) == ("noise", "test-iid", "all")
@@ -137,7 +137,7 @@ def test_clean_rows_are_also_judged_by_environment_and_at_worst() -> None:
     for number, name in enumerate(("anna", "bo")):
         cut = slice(number, None, 2)
         output = predictions.output[0, 0][cut]
-        expected = PROTOCOLS["regression"].score(output, predictions.target[cut])
+        expected = get_protocol("regression").score(output, predictions.target[cut])
         assert {m: (r.value, r.n) for (g, m), r in found.items() if g == f"speaker={name}"} == expected
     pick = {"mse": max, "mae": max, "corr": min, "r2": min}
     for metric, worst in pick.items():

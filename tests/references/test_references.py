@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from deconfound.cli import references as cli_references
 from deconfound.errors import SpecError
-from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.protocol import get_protocol
 from deconfound.references import Reference, comparable, inputs_of, published, select_references
 from deconfound.references.published import FOREIGN, blocks, corpora, read_number, shown
 from support.small import small_data, tiny
@@ -93,7 +93,7 @@ def test_every_number_is_in_the_range_of_its_metric_and_has_a_source():
             assert (r.printed, r.value) == ("", None)
             assert "not available" in r.note or "states" in r.note or "gives" in r.note
             continue
-        assert r.metric in PROTOCOLS[r.protocol].metrics or r.metric in FOREIGN
+        assert r.metric in get_protocol(r.protocol).metrics or r.metric in FOREIGN
         for value in (r.value, r.low, r.high):
             assert value is None or (0.2 < value < 1.4 if r.metric == "mae" else 0 < value < 1), r
         assert r.low is None or r.high is None or r.low <= r.high

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from deconfound.errors import DataError
+from deconfound.metrics.corr import Corr
 from deconfound.statistics import estimate, resample
 from deconfound.statistics.interval import _CELLS
 
@@ -146,12 +147,4 @@ def test_a_ratio_of_sums_over_clusters_is_covered() -> None:
 
 
 def correlation(x: np.ndarray, y: np.ndarray):
-    from deconfound.evaluation.metrics import PROTOCOLS
-    from deconfound.statistics import FORMS, weighted
-
-    return weighted(
-        PROTOCOLS["regression"].metrics["corr"],
-        FORMS["regression"]["corr"],
-        x[:, None].astype(np.float32),
-        y.astype(np.float32),
-    )
+    return Corr().weighted(x, y)

@@ -59,7 +59,7 @@ from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.manifest import Values, as_metadata, column, numbers, read_manifest, texts
 from deconfound.datasets.steps import sha256
 from deconfound.errors import DataError, did_you_mean
-from deconfound.evaluation.metrics import protocol_of
+from deconfound.protocol import protocol_of
 from deconfound.registry import explain
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from deconfound.diagnostics.maps import kernel_map, linear_map
-from deconfound.evaluation.weighted import Weighted
+from deconfound.scoring.weights import Weighted
 from deconfound.statistics.interval import resample
 
 Kind = Literal["linear", "kernel"]

@@ -23,12 +23,12 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
-from deconfound.evaluation.metrics import protocol_of
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
 from deconfound.nn.layers import in_eval_mode
+from deconfound.protocol import protocol_of
 from deconfound.registry import get_class, validate_arguments
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deconfound.errors import RunError
-from deconfound.evaluation.metrics import Protocol, Score, protocol_of
 from deconfound.io.files import atomic_write
+from deconfound.metric import Score
+from deconfound.protocol import Protocol, protocol_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,8 +23,8 @@ from statistics import fmean
 
 from deconfound.data.splits import DEVELOPMENT, LEFT_OUT, in_distribution
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.evaluation.metrics import PROTOCOLS, Protocol
 from deconfound.evaluation.records import Record
+from deconfound.protocol import Protocol, get_protocol
 
 RULES = ("valid", "worst-group", *LEFT_OUT, "oracle")
 
@@ -119,7 +119,7 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
         nothing = tuple(Ranked(config, keys[config], None, (), "no finished run") for config in order)
         return Selection(rule, "", "", False, None, nothing)
     ((_, name),) = kinds
-    protocol = PROTOCOLS[name]
+    protocol = get_protocol(name)
     wanted = {(run.left_out, run.seed) for found in runs.values() for run in found.values()}
     ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol) for config in order)
     higher = protocol.metrics[protocol.primary].higher_is_better

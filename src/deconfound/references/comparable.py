@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deconfound.errors import SpecError
-from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.protocol import get_protocol
 from deconfound.references.published import FOREIGN, Reference, dataset_name
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _about_value(reference: Reference) -> list[str]:
 
 
 def _about_protocol(reference: Reference, protocol: str) -> list[str]:
-    if reference.metric not in PROTOCOLS[reference.protocol].metrics:
+    if reference.metric not in get_protocol(reference.protocol).metrics:
         return [f"it is {FOREIGN[reference.metric]}"]
     if reference.protocol != protocol:
         return [f"its protocol is {reference.protocol}, ours {protocol}"]

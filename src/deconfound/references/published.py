@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.protocol import get_protocol
+from deconfound.registry import names
 
 FOREIGN: Mapping[str, str] = {
     "acc-2": "an accuracy of two classes, without saying whether labels of 0 count",
@@ -188,8 +189,9 @@ def select_references(
         own = dataset_name(dataset)
         found = [reference for reference in found if reference.dataset == own]
     if protocol is not None:
-        if protocol not in PROTOCOLS:
-            raise SpecError(f"there is no protocol {protocol!r}{did_you_mean(protocol, PROTOCOLS)}")
+        known_protocols = names("protocols")
+        if protocol not in known_protocols:
+            raise SpecError(f"there is no protocol {protocol!r}{did_you_mean(protocol, known_protocols)}")
         found = [reference for reference in found if reference.protocol == protocol]
     if method is not None:
         known = sorted({reference.method for reference in found})
@@ -202,7 +204,7 @@ def select_references(
 def _of_block(block: _Block) -> Iterator[Reference]:
     source, corpus = _file().source[block.source], _file().dataset[block.dataset]
     for metric, _ in block.columns:
-        known = metric in PROTOCOLS[block.protocol].metrics or metric in FOREIGN
+        known = metric in get_protocol(block.protocol).metrics or metric in FOREIGN
         assert known, f"{block.source}: {block.protocol} has no {metric!r}"
     shared = Reference(
         block.dataset,

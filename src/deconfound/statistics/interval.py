@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import DataError
-from deconfound.evaluation.weighted import Weighted
+from deconfound.scoring.weights import Weighted
 
 Unit = Literal["rows and seeds", "seeds", "rows", "none"]
 _CELLS = 4_000_000
