@@ -47,6 +47,42 @@ def test_the_bootstrap_variance_of_a_mean_is_that_of_algebra_also_for_clusters()
     assert drawn.var() == pytest.approx(29 * sums.var(), rel=0.05)
 
 
+def test_one_draw_less_than_there_are_clusters_is_what_a_resample_holds() -> None:
+    clusters = np.repeat(np.arange(5), [1, 2, 3, 4, 5])
+    seen: list[np.ndarray] = []
+
+    def record(weights: np.ndarray) -> np.ndarray:
+        seen.append(weights)
+        return weights.sum(axis=1)
+
+    resample([record], clusters, 50, np.random.default_rng(0))
+    weights = np.concatenate(seen)  # (50, 15)
+    first = np.unique(clusters, return_index=True)[1]
+    assert (weights[:, first].sum(axis=1) == 4).all(), "G − 1 = 4 clusters are drawn"
+    np.testing.assert_array_equal(weights, weights[:, first][:, clusters])
+
+
+def test_the_share_that_seeds_and_rows_have_in_common_is_counted_once() -> None:
+    """Two seeds, three resamples: the variances by hand.
+
+    V_seeds = 2 / 2 = 1. The means over seeds 5, 1, 3 have V_both = 4. The distances from these are ± (1, −1, 0), each
+    with the sample variance 1, so V_meet = (1 + 1) / (2 − 1) / 2 = 1 and V_rows = 4 − 1 = 3.
+    """
+    values = np.array([4.0, 2.0])
+    resampled = np.array([[6.0, 0.0, 3.0], [4.0, 2.0, 3.0]])
+    result = estimate(values, resampled, clusters=9, level=0.95)
+    assert result.mean == 3
+    assert result.error == pytest.approx(np.sqrt(1 + 3))
+    half = np.sqrt(1 * stats.t.ppf(0.975, 1) ** 2 + 3 * stats.t.ppf(0.975, 8) ** 2)
+    assert (result.low, result.high) == pytest.approx((3 - half, 3 + half))
+
+
+def test_rows_have_no_variance_of_their_own_where_seeds_explain_all_of_it() -> None:
+    values = np.array([4.0, 2.0])
+    opposite = np.array([[6.0, 0.0, 3.0], [0.0, 6.0, 3.0]])  # their mean never moves: V_both = 0
+    assert estimate(values, opposite, clusters=9).error == 1
+
+
 def test_all_metrics_meet_the_same_resamples_whatever_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(3).normal(size=50)
     one, two = resample([mean_of(rows), mean_of(rows)], np.arange(50), 60, np.random.default_rng(0))

@@ -29,6 +29,7 @@ import numpy as np
 
 from deconfound.errors import DataError
 from deconfound.scoring.weights import Weighted
+from deconfound.statistics.student import t_quantile
 
 Unit = Literal["rows and seeds", "seeds", "rows", "none"]
 _CELLS = 4_000_000
@@ -136,9 +137,7 @@ def _banerjee(mean: float, parts: Sequence[tuple[float, int]], level: float, see
 
 
 def _half_width(parts: Sequence[tuple[float, int]], alpha: float) -> float:
-    from scipy.special import stdtrit  # scipy.stats.t.ppf, a hundred times faster
-
-    return math.sqrt(sum(variance * float(stdtrit(freedom, alpha / 2)) ** 2 for variance, freedom in parts))
+    return math.sqrt(sum(variance * t_quantile(freedom, alpha) ** 2 for variance, freedom in parts))
 
 
 def _p_value(mean: float, parts: Sequence[tuple[float, int]]) -> float:
