@@ -75,7 +75,7 @@ def demo(
 
 @app.command("list")
 def list_components(as_json: AsJson = False) -> None:
-    """List methods, penalties, augmentations, corruptions, encoders and fusions; 'deconfound show NAME' explains one."""
+    """List the components by kind, methods to metrics and protocols; 'deconfound show NAME' explains one."""
     from deconfound.registry import KINDS, names
 
     found = {kind: names(kind) for kind in KINDS}
