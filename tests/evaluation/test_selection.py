@@ -133,7 +133,7 @@ def test_nothing_is_chosen_where_nothing_is_finished():
 
 
 def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(SpecError, match="nothing to select from"):
+    with pytest.raises(SpecError, match="no candidates to select from"):
         select([])
     with pytest.raises(SpecError, match="no rule of selection 'worst_group'; did you mean 'worst-group'"):
         select([candidate("a")], "worst_group")
