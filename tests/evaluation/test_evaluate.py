@@ -132,29 +132,29 @@ def test_records_hold_every_metric_of_what_was_kept() -> None:
 def test_clean_rows_are_also_judged_by_environment_and_at_worst() -> None:
     dataset = rows()
     predictions = predict_scenario(Toy(), dataset, Scenario("test-iid", "test-iid"))
-    found = {(r.group, r.metric): r for r in records_of(predictions, dataset, ME)}
-    assert {group for group, _ in found} == {"all", "speaker=anna", "speaker=bo", "worst(speaker)"}
+    by_group = {(r.group, r.metric): r for r in records_of(predictions, dataset, ME)}
+    assert {group for group, _ in by_group} == {"all", "speaker=anna", "speaker=bo", "worst(speaker)"}
     for number, name in enumerate(("anna", "bo")):
         cut = slice(number, None, 2)
         output = predictions.output[0, 0][cut]
         expected = get_protocol("regression").score(output, predictions.target[cut])
-        assert {m: (r.value, r.n) for (g, m), r in found.items() if g == f"speaker={name}"} == expected
+        assert {m: (r.value, r.n) for (g, m), r in by_group.items() if g == f"speaker={name}"} == expected
     pick = {"mse": max, "mae": max, "corr": min, "r2": min}
     for metric, worst in pick.items():
-        both = [found[f"speaker={name}", metric].value for name in ("anna", "bo")]
-        assert found["worst(speaker)", metric].value == worst(both)
+        both = [by_group[f"speaker={name}", metric].value for name in ("anna", "bo")]
+        assert by_group["worst(speaker)", metric].value == worst(both)
 
 
 def test_groups_without_a_value_do_not_count_as_worst() -> None:
     alone = rows(metadata={"id": [f"r{i}" for i in range(40)], "speaker": ["a"] * 29 + ["b"] + ["a"] * 10})
     predictions = predict_scenario(Toy(), alone, Scenario("test-iid", "test-iid"))
-    found = {(r.group, r.metric): r for r in records_of(predictions, alone, ME)}
-    assert (found["speaker=b", "corr"].value, found["speaker=b", "corr"].n) == (None, 1)
-    assert found["worst(speaker)", "corr"] == replace(found["speaker=a", "corr"], group="worst(speaker)")
+    by_group = {(r.group, r.metric): r for r in records_of(predictions, alone, ME)}
+    assert (by_group["speaker=b", "corr"].value, by_group["speaker=b", "corr"].n) == (None, 1)
+    assert by_group["worst(speaker)", "corr"] == replace(by_group["speaker=a", "corr"], group="worst(speaker)")
     single = rows(metadata={"id": [f"r{i}" for i in range(40)], "speaker": list(range(40))})
     predictions = predict_scenario(Toy(), single, Scenario("test-iid", "test-iid"))
-    found = {(r.group, r.metric): r for r in records_of(predictions, single, ME)}
-    assert (found["worst(speaker)", "corr"].value, found["worst(speaker)", "corr"].n) == (None, 0)
+    by_group = {(r.group, r.metric): r for r in records_of(predictions, single, ME)}
+    assert (by_group["worst(speaker)", "corr"].value, by_group["worst(speaker)", "corr"].n) == (None, 0)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -18,21 +18,21 @@ def mean_of(values: np.ndarray):
 
 def test_over_seeds_alone_it_is_the_one_sample_t_test() -> None:
     values = np.random.default_rng(0).normal(0.3, 1, 7)
-    found = estimate(values, level=0.9)
+    estimated = estimate(values, level=0.9)
     oracle = stats.ttest_1samp(values, 0.0)
     low, high = oracle.confidence_interval(0.9)
-    assert (found.mean, found.seeds, found.unit) == (pytest.approx(values.mean()), 7, "seeds")
-    assert (found.low, found.high, found.p) == pytest.approx((low, high, oracle.pvalue))
+    assert (estimated.mean, estimated.seeds, estimated.unit) == (pytest.approx(values.mean()), 7, "seeds")
+    assert (estimated.low, estimated.high, estimated.p) == pytest.approx((low, high, oracle.pvalue))
 
 
 def test_one_seed_speaks_of_rows_only_and_nothing_of_nothing() -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=400)
     drawn = resample([mean_of(rows)], np.arange(400), 4000, rng)
-    found = estimate(np.array([rows.mean()]), drawn, 400)
-    assert found.unit == "rows"
-    assert found.error == pytest.approx(rows.std(ddof=1) / 20, rel=0.05)
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(rows.mean()) / (found.error or 0), 399))
+    estimated = estimate(np.array([rows.mean()]), drawn, 400)
+    assert estimated.unit == "rows"
+    assert estimated.error == pytest.approx(rows.std(ddof=1) / 20, rel=0.05)
+    assert estimated.p == pytest.approx(2 * stats.t.sf(abs(rows.mean()) / (estimated.error or 0), 399))
     alone = estimate(np.array([0.5]))
     assert (alone.unit, alone.low, alone.p) == ("none", None, None)
 
@@ -97,8 +97,8 @@ def test_identical_runs_differ_by_nothing() -> None:
     rows = np.random.default_rng(4).normal(size=(3, 50))
     drawn = resample([mean_of(r) for r in rows], np.arange(50), 100, np.random.default_rng(0))
     values = rows.mean(axis=1)
-    found = estimate(values - values, drawn - drawn, 50)
-    assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
+    estimated = estimate(values - values, drawn - drawn, 50)
+    assert (estimated.mean, estimated.low, estimated.high, estimated.p) == (0, 0, 0, 1)
 
 
 def test_undefined_resamples_are_left_out_and_too_many_leave_the_rows_out() -> None:
@@ -143,8 +143,8 @@ def test_intervals_cover_what_they_say(n: int, regime: str) -> None:
     for _ in range(times):
         d = draw(n, g, *REGIMES[regime], rng)
         drawn = resample([mean_of(row) for row in d], np.arange(g), resamples, rng)
-        found = estimate(d.mean(axis=1), drawn, g)
-        covered += (found.low or 0) <= 0 <= (found.high or 0)
+        estimated = estimate(d.mean(axis=1), drawn, g)
+        covered += (estimated.low or 0) <= 0 <= (estimated.high or 0)
     share = covered / times
     # three binomial standard errors are 0.03; only where one share is alone is the interval exact, else it is wide
     assert share >= 0.92
@@ -177,8 +177,8 @@ def test_a_ratio_of_sums_over_clusters_is_covered() -> None:
             y = truth * x + np.sqrt(1 - truth**2) * rng.normal(size=g * size)
             forms.append(correlation(x, y))
             values.append(float(forms[-1](np.ones((1, g * size)))[0]))
-        found = estimate(np.array(values), resample(forms, clusters, 100, rng), g)
-        covered += (found.low or 0) <= truth <= (found.high or 0)
+        estimated = estimate(np.array(values), resample(forms, clusters, 100, rng), g)
+        covered += (estimated.low or 0) <= truth <= (estimated.high or 0)
     assert 0.91 <= covered / times <= 1.0
 
 
