@@ -27,8 +27,8 @@ def test_a_rank_is_one_plus_those_ahead_plus_half_of_those_level(d: int, a: int,
     values = np.random.default_rng(seed).integers(0, 4, (d, a)).astype(float)
     signed = values if higher else -values
     ranked = ranks(values, higher_is_better=higher)
-    for row, costs in zip(ranked, signed, strict=True):
-        slow = [1 + sum(other > v for other in costs) + (sum(other == v for other in costs) - 1) / 2 for v in costs]
+    for row, merits in zip(ranked, signed, strict=True):
+        slow = [1 + sum(other > v for other in merits) + (sum(other == v for other in merits) - 1) / 2 for v in merits]
         assert row.tolist() == slow
     np.testing.assert_allclose(ranked.mean(axis=0), average_ranks(values, higher_is_better=higher))
 
