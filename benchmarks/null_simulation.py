@@ -22,11 +22,11 @@ import numpy as np
 from scipy.stats import binomtest, t, ttest_1samp
 
 from deconfound.evaluation.evaluate import predict_scenario
-from deconfound.evaluation.metrics import PROTOCOLS
 from deconfound.evaluation.scenario import Scenario
+from deconfound.protocol import get_protocol
 from deconfound.runs.run import load_data
 from deconfound.runs.spec import Spec
-from deconfound.statistics import FORMS, corrected, resample, weighted
+from deconfound.statistics import corrected, resample
 from deconfound.tables import Settings
 from deconfound.tables.judge import compare_methods
 from deconfound.tables.measure import ColumnValues
@@ -63,8 +63,8 @@ def train_pool(runs: int, *, rows: int, epochs: int, split: str, metric: str, re
             method = train_run(one, Path(folder) / str(seed), dataset=data, progress=False).method()
             outputs.append(predict_scenario(method, data, Scenario(split, split)).output[0, 0])
     target = data.target[data.rows(split)].numpy()
-    protocol = PROTOCOLS["regression"]
-    forms = [weighted(protocol.metrics[metric], FORMS["regression"][metric], output, target) for output in outputs]
+    measure = get_protocol("regression").metrics[metric]
+    forms = [measure.weighted(output, target) for output in outputs]
     clusters = np.arange(len(target))
     values_ = np.concatenate([form(np.ones((1, len(target)))) for form in forms])
     drawn = resample(forms, clusters, resamples, np.random.default_rng(0))
@@ -170,7 +170,7 @@ def main() -> None:
     pool = train_pool(
         runs, rows=given.rows, epochs=given.epochs, split=given.split, metric=given.metric, resamples=2000
     )
-    higher = PROTOCOLS["regression"].metrics[given.metric].higher_is_better
+    higher = get_protocol("regression").metrics[given.metric].higher_is_better
     found = simulate(judges_of(pool, higher_is_better=higher), given.methods, given.seeds, runs, given.sweeps)
     print(
         f"{given.sweeps} sweeps of {given.methods} copies of ERM × {given.seeds} seeds from {runs} runs, {given.metric} on "

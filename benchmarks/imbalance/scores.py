@@ -9,10 +9,10 @@ import numpy as np
 from worlds import CLEAN, DAMAGED
 
 from deconfound.data.dataset import Dataset
-from deconfound.evaluation.calibration import probabilities
 from deconfound.evaluation.evaluate import kept_predictions
 from deconfound.evaluation.scenario import Scenario
 from deconfound.runs.run import Run
+from deconfound.scoring.calibration import probabilities
 
 COLUMNS = ("iid", "do", "flip", "absent", "noisy", "nll do", "context")
 ETAS = tuple(round(0.1 * step, 1) for step in range(11))

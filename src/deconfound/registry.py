@@ -23,6 +23,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "encoders": ("deconfound.nn.encoder", "Encoder"),
     "fusions": ("deconfound.nn.fusion", "Fusion"),
     "readers": ("deconfound.datasets.reader", "Reader"),
+    "metrics": ("deconfound.metric", "Metric"),
+    "protocols": ("deconfound.protocol", "Protocol"),
 }
 """Kind → module and name of its abstract base."""
 

@@ -10,6 +10,7 @@ import pytest
 from deconfound.cli import app as cli
 from deconfound.data import store
 from deconfound.datasets.synthetic import synthetic
+from deconfound.registry import KINDS
 from support.small import FAST, small_run
 
 SPEC = f"""
@@ -207,7 +208,7 @@ def test_list_names_the_components(capsys):
     assert {"erm", "cmir"} <= set(components["methods"])
     assert {"irm", "group-dro"} <= set(components["penalties"])
     assert {"mmsa", "table"} <= set(components["readers"])
-    assert set(components) == {"methods", "penalties", "augmentations", "corruptions", "encoders", "fusions", "readers"}
+    assert set(components) == set(KINDS)
 
 
 def test_the_demo_writes_a_report_and_runs_again(tmp_path, capsys):

@@ -17,8 +17,8 @@ from deconfound.diagnostics.probes import (
     cross_validate,
     fold_of,
     interval,
-    r2,
 )
+from deconfound.metrics.r2 import R2
 
 
 @given(seed=st.integers(0, 1000))
@@ -34,7 +34,7 @@ def test_weighted_scores_are_those_of_repeated_rows(seed: int) -> None:
             assert value == pytest.approx(balanced_accuracy_score(truth[rows], np.r_[predicted[rows]]), abs=1e-12)
     y, guess = rng.normal(size=30), rng.normal(size=30)
     theirs = [r2_score(y[rows], guess[rows]) for rows in drawn]
-    assert r2(guess, y)(weights.astype(float)) == pytest.approx(theirs)
+    assert R2().weighted(guess, y)(weights.astype(float)) == pytest.approx(theirs)
 
 
 @given(clusters=st.lists(st.integers(0, 12), min_size=5, max_size=60), seed=st.integers(0, 50))

@@ -18,10 +18,10 @@ from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.evaluation.evaluate import Identity, evaluate_method, predict_scenario, records_of
-from deconfound.evaluation.metrics import PROTOCOLS
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import Record, read_records
 from deconfound.evaluation.scenario import Scenario, default_scenarios
+from deconfound.protocol import get_protocol
 from support.toy import Toy, rows
 
 ME = Identity("toy-0", "toy", 0)
@@ -120,10 +120,10 @@ def test_records_hold_every_metric_of_what_was_kept() -> None:
     dataset = rows()
     predictions = predict_scenario(Toy(), dataset, NOISE)
     records = records_of(predictions, dataset, ME)
-    assert len(records) == 3 * 2 * 4
+    assert len(records) == 3 * 2 * len(get_protocol("regression").metrics)
     for record in records:
         v = NOISE.severities.index(record.severity)
-        expected = PROTOCOLS["regression"].score(predictions.output[v, record.repeat], predictions.target)
+        expected = get_protocol("regression").score(predictions.output[v, record.repeat], predictions.target)
         assert (record.value, record.n) == expected[record.metric]
         assert (record.run, record.method, record.dataset, record.seed) == ("toy-0", "toy", "toys", 0)
         assert (record.scenario, record.split, record.group) == ("noise", "test-iid", "all")
@@ -132,29 +132,29 @@ def test_records_hold_every_metric_of_what_was_kept() -> None:
 def test_clean_rows_are_also_judged_by_environment_and_at_worst() -> None:
     dataset = rows()
     predictions = predict_scenario(Toy(), dataset, Scenario("test-iid", "test-iid"))
-    found = {(r.group, r.metric): r for r in records_of(predictions, dataset, ME)}
-    assert {group for group, _ in found} == {"all", "speaker=anna", "speaker=bo", "worst(speaker)"}
+    by_group = {(r.group, r.metric): r for r in records_of(predictions, dataset, ME)}
+    assert {group for group, _ in by_group} == {"all", "speaker=anna", "speaker=bo", "worst(speaker)"}
     for number, name in enumerate(("anna", "bo")):
         cut = slice(number, None, 2)
         output = predictions.output[0, 0][cut]
-        expected = PROTOCOLS["regression"].score(output, predictions.target[cut])
-        assert {m: (r.value, r.n) for (g, m), r in found.items() if g == f"speaker={name}"} == expected
+        expected = get_protocol("regression").score(output, predictions.target[cut])
+        assert {m: (r.value, r.n) for (g, m), r in by_group.items() if g == f"speaker={name}"} == expected
     pick = {"mse": max, "mae": max, "corr": min, "r2": min}
     for metric, worst in pick.items():
-        both = [found[f"speaker={name}", metric].value for name in ("anna", "bo")]
-        assert found["worst(speaker)", metric].value == worst(both)
+        both = [by_group[f"speaker={name}", metric].value for name in ("anna", "bo")]
+        assert by_group["worst(speaker)", metric].value == worst(both)
 
 
 def test_groups_without_a_value_do_not_count_as_worst() -> None:
     alone = rows(metadata={"id": [f"r{i}" for i in range(40)], "speaker": ["a"] * 29 + ["b"] + ["a"] * 10})
     predictions = predict_scenario(Toy(), alone, Scenario("test-iid", "test-iid"))
-    found = {(r.group, r.metric): r for r in records_of(predictions, alone, ME)}
-    assert (found["speaker=b", "corr"].value, found["speaker=b", "corr"].n) == (None, 1)
-    assert found["worst(speaker)", "corr"] == replace(found["speaker=a", "corr"], group="worst(speaker)")
+    by_group = {(r.group, r.metric): r for r in records_of(predictions, alone, ME)}
+    assert (by_group["speaker=b", "corr"].value, by_group["speaker=b", "corr"].n) == (None, 1)
+    assert by_group["worst(speaker)", "corr"] == replace(by_group["speaker=a", "corr"], group="worst(speaker)")
     single = rows(metadata={"id": [f"r{i}" for i in range(40)], "speaker": list(range(40))})
     predictions = predict_scenario(Toy(), single, Scenario("test-iid", "test-iid"))
-    found = {(r.group, r.metric): r for r in records_of(predictions, single, ME)}
-    assert (found["worst(speaker)", "corr"].value, found["worst(speaker)", "corr"].n) == (None, 0)
+    by_group = {(r.group, r.metric): r for r in records_of(predictions, single, ME)}
+    assert (by_group["worst(speaker)", "corr"].value, by_group["worst(speaker)", "corr"].n) == (None, 0)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -170,7 +170,7 @@ def test_predictions_of_other_rows_are_refused() -> None:
     predictions = predict_scenario(Toy(), rows(), NOISE)
     moved = rows(target=torch.zeros(40))
     for other in (rows(20), moved, rows(metadata={"id": [f"x{i}" for i in range(40)], "speaker": ["a"] * 40})):
-        with pytest.raises(RunError, match="scenario 'noise' are of other rows or labels than 'toys' has"):
+        with pytest.raises(RunError, match="scenario 'noise' do not belong to the rows or labels of 'toys'"):
             records_of(predictions, other, ME)
 
 

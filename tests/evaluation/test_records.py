@@ -33,7 +33,7 @@ def test_a_file_that_is_not_there_holds_no_record(tmp_path: Path) -> None:
         ({"value": math.nan}, "value is nan"),
         ({"severity": math.inf}, "severity is inf"),
         ({"run": 3}, "run is 3"),
-        ({"other": 3}, "other fields than a record has"),
+        ({"other": 3}, "its fields are not those of a record"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, change: dict[str, object], complaint: str) -> None:

@@ -15,14 +15,14 @@ VALID = Record("r", "erm", "toy", 0, "valid", "valid", 0.0, 0, "all", "regressio
 
 def records(value: float | None, worst: float | None = None, **tests: float | None) -> tuple[Record, ...]:
     """Validation records, and test records by split, with distractors that no rule may use."""
-    found = [replace(VALID, value=value), replace(VALID, metric="mae", value=-99.0)]
-    found.append(replace(VALID, group="worst(speaker)", value=worst))
-    found.append(replace(VALID, group="speaker=a", value=-99.0))
+    records = [replace(VALID, value=value), replace(VALID, metric="mae", value=-99.0)]
+    records.append(replace(VALID, group="worst(speaker)", value=worst))
+    records.append(replace(VALID, group="speaker=a", value=-99.0))
     for split, error in tests.items():
         name = split.replace("_", "-")
-        found.append(replace(VALID, scenario=name, split=name, value=error))
-        found.append(replace(VALID, scenario="gaussian", split=name, severity=1.0, value=-99.0))
-    return tuple(found)
+        records.append(replace(VALID, scenario=name, split=name, value=error))
+        records.append(replace(VALID, scenario="gaussian", split=name, severity=1.0, value=-99.0))
+    return tuple(records)
 
 
 def candidate(config: str, seed: int = 0, value: float | None = 1.0, **more) -> Candidate:
@@ -31,10 +31,10 @@ def candidate(config: str, seed: int = 0, value: float | None = 1.0, **more) -> 
 
 
 def test_the_lowest_mean_over_seeds_wins_where_lower_is_better():
-    found = select([candidate("a", 0, 1.0), candidate("a", 1, 3.0), candidate("b", 0, 2.5), candidate("b", 1, 1.4)])
-    assert (found.chosen, found.metric, found.protocol) == ("b", "mse", "regression")
-    assert [ranked.score for ranked in found.ranking] == [2.0, pytest.approx(1.95)]
-    assert [ranked.seeds for ranked in found.ranking] == [(0, 1), (0, 1)]
+    selection = select([candidate("a", 0, 1.0), candidate("a", 1, 3.0), candidate("b", 0, 2.5), candidate("b", 1, 1.4)])
+    assert (selection.chosen, selection.metric, selection.protocol) == ("b", "mse", "regression")
+    assert [ranked.score for ranked in selection.ranking] == [2.0, pytest.approx(1.95)]
+    assert [ranked.seeds for ranked in selection.ranking] == [(0, 1), (0, 1)]
 
 
 def test_the_highest_wins_where_higher_is_better():
@@ -44,9 +44,9 @@ def test_the_highest_wins_where_higher_is_better():
         replace(run, records=(replace(VALID, protocol="classification", metric="accuracy", value=value),))
         for run, value in zip(runs, values, strict=True)
     ]
-    found = select(judged)
-    assert found.chosen == "b"
-    assert found.higher_is_better
+    selection = select(judged)
+    assert selection.chosen == "b"
+    assert selection.higher_is_better
 
 
 def test_of_equal_scores_the_earliest_wins_so_the_defaults_do():
@@ -63,9 +63,9 @@ def test_left_out_environments_are_averaged_and_the_other_runs_do_not_count():
     runs = [candidate("a", value=0.0), candidate("b", value=9.0)]
     for config, errors in (("a", (4.0, 8.0)), ("b", (5.0, 5.0))):
         runs += [candidate(config, value=e, left_out=f"speaker={i}") for i, e in enumerate(errors)]
-    found = select(runs, "leave-one-environment-out")
-    assert found.chosen == "b"
-    assert [ranked.score for ranked in found.ranking] == [6.0, 5.0]
+    selection = select(runs, "leave-one-environment-out")
+    assert selection.chosen == "b"
+    assert [ranked.score for ranked in selection.ranking] == [6.0, 5.0]
     assert select(runs, "valid").chosen == "a"
 
 
@@ -73,9 +73,9 @@ def test_the_worst_left_out_environment_is_another_question_than_their_mean():
     runs = [candidate("a", 0, e, left_out=f"speaker={i}") for i, e in enumerate((1.0, 1.0, 7.0))]
     runs += [candidate("b", 0, e, left_out=f"speaker={i}") for i, e in enumerate((4.0, 4.0, 4.0))]
     assert select(runs, "leave-one-environment-out").chosen == "a"
-    found = select(runs, "worst-left-out-environment")
-    assert found.chosen == "b"
-    assert [ranked.score for ranked in found.ranking] == [7.0, 4.0]
+    selection = select(runs, "worst-left-out-environment")
+    assert selection.chosen == "b"
+    assert [ranked.score for ranked in selection.ranking] == [7.0, 4.0]
 
 
 def test_environments_weigh_the_same_whatever_their_seeds():
@@ -101,9 +101,9 @@ def test_the_oracle_judges_by_the_shifted_splits_and_says_so():
         candidate("a", value=0.0, test_iid=0.1, test_flip=4.0, test_zero=2.0),
         candidate("b", value=9.0, test_iid=0.9, test_flip=1.0, test_zero=3.0),
     ]
-    found = select(runs, "oracle")
-    assert found.chosen == "b"
-    assert [ranked.score for ranked in found.ranking] == [3.0, 2.0]
+    selection = select(runs, "oracle")
+    assert selection.chosen == "b"
+    assert [ranked.score for ranked in selection.ranking] == [3.0, 2.0]
     alone = [candidate("a", test=0.5), candidate("b", test=0.4)]
     assert select(alone, "oracle").chosen == "b"
 
@@ -120,20 +120,20 @@ def test_the_oracle_judges_by_the_shifted_splits_and_says_so():
 def test_a_configuration_with_a_missing_seed_cannot_win(spoil, reason):
     good = [candidate("slow", 0, 5.0), candidate("slow", 1, 5.0)]
     bad = [candidate("fast", 0, 0.1)] + ([spoil(candidate("fast", 1, 0.1))] if spoil else [])
-    found = select([*bad, *good])
-    assert found.chosen == "slow"
-    assert found.ranking[0].score is None
-    assert found.ranking[0].reason.startswith(reason)
+    selection = select([*bad, *good])
+    assert selection.chosen == "slow"
+    assert selection.ranking[0].score is None
+    assert selection.ranking[0].reason.startswith(reason)
 
 
 def test_nothing_is_chosen_where_nothing_is_finished():
-    found = select([replace(candidate("a"), records=())])
-    assert found.chosen is None
-    assert found.ranking[0].reason == "no finished run"
+    selection = select([replace(candidate("a"), records=())])
+    assert selection.chosen is None
+    assert selection.ranking[0].reason == "no finished run"
 
 
 def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(SpecError, match="nothing to select from"):
+    with pytest.raises(SpecError, match="no candidates to select from"):
         select([])
     with pytest.raises(SpecError, match="no rule of selection 'worst_group'; did you mean 'worst-group'"):
         select([candidate("a")], "worst_group")

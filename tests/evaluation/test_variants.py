@@ -37,18 +37,18 @@ def run_of(method: Toy, out: Path, scenarios: Sequence[Scenario], dataset: Any) 
 
 def test_variants_are_kept_and_measured_beside_the_prediction(tmp_path: Path) -> None:
     dataset, scenarios = rows(), [Scenario("test-flip", "test-flip"), NOISE]
-    found = run_of(Several(), tmp_path, scenarios, dataset)
+    records = run_of(Several(), tmp_path, scenarios, dataset)
     plain = run_of(Toy(), tmp_path / "plain", scenarios, dataset)
-    own = [record for record in found if record.method == "toy"]
+    own = [record for record in records if record.method == "toy"]
     assert own == plain == read_records(tmp_path / "records.jsonl")
     double = run_of(Toy(scale=2.0), tmp_path / "double", scenarios, dataset)
-    shown = [replace(record, method="toy") for record in found if record.method == "toy [double]"]
+    shown = [replace(record, method="toy") for record in records if record.method == "toy [double]"]
     assert [(r.scenario, r.metric, r.repeat, r.group, r.value) for r in shown] == [
         (r.scenario, r.metric, r.repeat, r.group, pytest.approx(r.value, rel=1e-5)) for r in double
     ]
     others = read_records(tmp_path / "variants.jsonl")
     assert {record.method for record in others} == {"toy [double]", "toy [zero]"}
-    assert sorted(map(str, others)) == sorted(map(str, found[len(own) :]))
+    assert sorted(map(str, others)) == sorted(map(str, records[len(own) :]))
     assert not (tmp_path / "plain" / "variants.jsonl").exists()
 
 

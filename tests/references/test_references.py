@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from deconfound.cli import references as cli_references
 from deconfound.errors import SpecError
-from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.protocol import get_protocol
 from deconfound.references import Reference, comparable, inputs_of, published, select_references
 from deconfound.references.published import FOREIGN, blocks, corpora, read_number, shown
 from support.small import small_data, tiny
@@ -27,14 +27,14 @@ MMSA = {"text": 768, "audio": 5, "vision": 20}
 
 
 def one(source: str, method: str, metric: str, dataset: str, **more: str) -> Reference:
-    found = [
+    matches = [
         r
         for r in published()
         if (r.source, r.method, r.metric, r.dataset) == (source, method, metric, dataset)
         and all(getattr(r, name) == value for name, value in more.items())
     ]
-    assert len(found) == 1, found
-    return found[0]
+    assert len(matches) == 1, matches
+    return matches[0]
 
 
 def test_every_table_is_whole():
@@ -79,10 +79,10 @@ def test_every_table_is_whole():
     ],
 )
 def test_numbers_are_those_of_the_sources_in_our_units(source, method, metric, dataset, printed, value):
-    found = one(source, method, metric, dataset)
-    assert found.printed in (printed, "0" + printed)
-    assert found.value == pytest.approx(value, abs=1e-12)
-    assert found.low == found.high == found.value
+    reference = one(source, method, metric, dataset)
+    assert reference.printed in (printed, "0" + printed)
+    assert reference.value == pytest.approx(value, abs=1e-12)
+    assert reference.low == reference.high == reference.value
 
 
 def test_every_number_is_in_the_range_of_its_metric_and_has_a_source():
@@ -93,7 +93,7 @@ def test_every_number_is_in_the_range_of_its_metric_and_has_a_source():
             assert (r.printed, r.value) == ("", None)
             assert "not available" in r.note or "states" in r.note or "gives" in r.note
             continue
-        assert r.metric in PROTOCOLS[r.protocol].metrics or r.metric in FOREIGN
+        assert r.metric in get_protocol(r.protocol).metrics or r.metric in FOREIGN
         for value in (r.value, r.low, r.high):
             assert value is None or (0.2 < value < 1.4 if r.metric == "mae" else 0 < value < 1), r
         assert r.low is None or r.high is None or r.low <= r.high

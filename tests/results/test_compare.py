@@ -14,7 +14,8 @@ from scipy.stats import ttest_rel
 from deconfound.errors import RunError
 from deconfound.results.compare import Section, build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.spread import paired_interval, spread
+from deconfound.results.spread import spread
+from deconfound.statistics.student import paired_interval
 from support.fabricate import fabricate, fabricate_grid
 
 values = st.lists(st.floats(-1e3, 1e3, allow_subnormal=False), min_size=1, max_size=8)

@@ -43,16 +43,16 @@ def test_row_scores_average_to_accuracy_and_to_minus_the_mean_absolute_error() -
 def test_one_clear_leader_predominates() -> None:
     rng = np.random.default_rng(1)
     scores = {name: (rng.random(500) < p).astype(float) for name, p in zip(NAMES, (0.5, 0.8, 0.6), strict=True)}
-    found = verdict(scores)
-    assert found.predominant == "audio"
-    assert [s.modality for s in found.standings] == ["audio", "face", "text"]
-    for standing in found.standings:
+    comparison = verdict(scores)
+    assert comparison.predominant == "audio"
+    assert [s.modality for s in comparison.standings] == ["audio", "face", "text"]
+    for standing in comparison.standings:
         assert standing.score == scores[standing.modality].mean()
         half = 1.96 * scores[standing.modality].std() / np.sqrt(500)
         assert standing.low == pytest.approx(standing.score - half, abs=0.15 * half)
         assert standing.high == pytest.approx(standing.score + half, abs=0.15 * half)
     gap = scores["audio"] - scores["text"]
-    last = found.standings[-1]
+    last = comparison.standings[-1]
     assert (last.gap, last.gap_low) == pytest.approx(
         (gap.mean(), gap.mean() - 1.96 * gap.std() / np.sqrt(500)), abs=0.02
     )
@@ -61,9 +61,9 @@ def test_one_clear_leader_predominates() -> None:
 def test_a_gap_that_the_rows_cannot_tell_from_zero_is_balanced() -> None:
     rng = np.random.default_rng(2)
     scores = {name: (rng.random(60) < p).astype(float) for name, p in zip(NAMES, (0.70, 0.72, 0.2), strict=True)}
-    found = verdict(scores)
-    assert found.predominant == BALANCED
-    assert set(found.leaders) == {"text", "audio"}
+    comparison = verdict(scores)
+    assert comparison.predominant == BALANCED
+    assert set(comparison.leaders) == {"text", "audio"}
     assert verdict(dict.fromkeys(NAMES, scores["text"])).leaders == NAMES
 
 
@@ -76,9 +76,9 @@ def test_rows_of_one_speaker_are_drawn_together() -> None:
 
 
 def test_a_single_row_decides_nothing() -> None:
-    found = verdict({"text": np.ones(1), "audio": np.zeros(1)})
-    assert found.predominant == BALANCED
-    assert found.standings[0].low is None
+    comparison = verdict({"text": np.ones(1), "audio": np.zeros(1)})
+    assert comparison.predominant == BALANCED
+    assert comparison.standings[0].low is None
     with pytest.raises(DataError, match="one or more modalities and rows"):
         verdict({"text": np.empty(0)})
 
@@ -97,8 +97,8 @@ def test_who_is_right_where_classes_disagree() -> None:
 def test_a_regression_disagrees_beyond_half_a_deviation_of_the_labels() -> None:
     target = np.array([-1.0, 1.0, -1.0, 1.0])  # standard deviation 1
     outputs = {"a": np.array([[-1.0], [1.0], [0.0], [0.0]]), "b": np.array([[-0.6], [0.0], [-1.0], [2.0]])}
-    found = conflicts(outputs, target, "regression")[0]
-    assert (found.rows, found.wins, found.losses, found.neither) == (3, 1, 1, 1)
+    conflict = conflicts(outputs, target, "regression")[0]
+    assert (conflict.rows, conflict.wins, conflict.losses, conflict.neither) == (3, 1, 1, 1)
 
 
 @given(st.integers(1, 4), st.integers(0, 1000))
@@ -107,15 +107,15 @@ def test_shapley_is_the_mean_over_all_orders(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     names = ["a", "b", "c", "d"][:count]
     scores = {subset: rng.normal(size=5) for subset in subsets(names)}
-    found = shapley(scores, names)
+    shares = shapley(scores, names)
     orders = list(permutations(names))
     for name in names:
         gains = [
             scores[frozenset(order[: order.index(name) + 1])] - scores[frozenset(order[: order.index(name)])]
             for order in orders
         ]
-        np.testing.assert_allclose(found[name], np.mean(gains, axis=0))
-    np.testing.assert_allclose(sum(found.values()), scores[frozenset(names)] - scores[frozenset()], atol=1e-12)
+        np.testing.assert_allclose(shares[name], np.mean(gains, axis=0))
+    np.testing.assert_allclose(sum(shares.values()), scores[frozenset(names)] - scores[frozenset()], atol=1e-12)
 
 
 def test_shapley_of_an_idle_and_of_equal_modalities() -> None:

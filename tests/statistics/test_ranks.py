@@ -26,11 +26,11 @@ from deconfound.statistics import (
 def test_a_rank_is_one_plus_those_ahead_plus_half_of_those_level(d: int, a: int, seed: int, higher: bool) -> None:
     values = np.random.default_rng(seed).integers(0, 4, (d, a)).astype(float)
     signed = values if higher else -values
-    found = ranks(values, higher_is_better=higher)
-    for row, given_ in zip(found, signed, strict=True):
-        slow = [1 + sum(other > v for other in given_) + (sum(other == v for other in given_) - 1) / 2 for v in given_]
+    ranked = ranks(values, higher_is_better=higher)
+    for row, merits in zip(ranked, signed, strict=True):
+        slow = [1 + sum(other > v for other in merits) + (sum(other == v for other in merits) - 1) / 2 for v in merits]
         assert row.tolist() == slow
-    np.testing.assert_allclose(found.mean(axis=0), average_ranks(values, higher_is_better=higher))
+    np.testing.assert_allclose(ranked.mean(axis=0), average_ranks(values, higher_is_better=higher))
 
 
 def test_a_method_without_a_value_has_no_rank() -> None:
@@ -42,11 +42,11 @@ def test_a_method_without_a_value_has_no_rank() -> None:
 def test_friedman_is_scipys_and_f_that_of_iman_and_davenport(tied: bool) -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(0, 5, (9, 4)).astype(float) if tied else rng.normal(size=(9, 4))
-    found = friedman(ranks(values, higher_is_better=False))
+    test = friedman(ranks(values, higher_is_better=False))
     oracle = stats.friedmanchisquare(*values.T)
-    assert (found.statistic, found.p) == pytest.approx((oracle.statistic, oracle.pvalue))
-    f = 8 * found.statistic / (9 * 3 - found.statistic)
-    assert (found.f, found.f_p) == pytest.approx((f, stats.f.sf(f, 3, 24)))
+    assert (test.statistic, test.p) == pytest.approx((oracle.statistic, oracle.pvalue))
+    f = 8 * test.statistic / (9 * 3 - test.statistic)
+    assert (test.f, test.f_p) == pytest.approx((f, stats.f.sf(f, 3, 24)))
 
 
 def test_friedman_at_its_ends() -> None:

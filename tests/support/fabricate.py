@@ -139,9 +139,9 @@ def fabricate_grid(
 
 def _values(protocol: str, strength: float) -> list[dict[str, Any]]:
     """One value per metric that grows worse as `strength`, in about [0, 1], falls."""
-    from deconfound.evaluation.metrics import PROTOCOLS
+    from deconfound.protocol import get_protocol
 
-    metrics = PROTOCOLS[protocol].metrics.items()
+    metrics = get_protocol(protocol).metrics.items()
     values = [
         strength if metric.higher_is_better else (1.1 - strength) * (1 + 0.3 * i)
         for i, (_, metric) in enumerate(metrics)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from deconfound.evaluation.metrics import PROTOCOLS
 from deconfound.evaluation.predictions import Predictions, save_predictions
 from deconfound.evaluation.records import Record, read_records, write_records
 from deconfound.io.files import file_stem
+from deconfound.protocol import get_protocol
 from deconfound.tables import Settings, Table, build_tables, to_csv
 
 ROWS = 120
@@ -25,7 +25,7 @@ FEW = 200
 def labels(protocol: str, rows: int = ROWS) -> np.ndarray:
     """(N,) the same for every run: float32 labels, or classes 0 … 2."""
     rng = np.random.default_rng(7)
-    kind = PROTOCOLS[protocol].kind
+    kind = get_protocol(protocol).kind
     return rng.normal(size=rows).astype(np.float32) if kind == "regression" else rng.integers(0, 3, rows)
 
 
@@ -83,7 +83,7 @@ def write_run(
 
 def _output(rng: np.random.Generator, target: np.ndarray, protocol: str, spread: float, constant: bool) -> np.ndarray:
     """(N, outputs) float32."""
-    if PROTOCOLS[protocol].kind == "classification":
+    if get_protocol(protocol).kind == "classification":
         return (2 * np.eye(3)[target] + 3 * spread * rng.normal(size=(len(target), 3))).astype(np.float32)
     moved = 0 * target if constant else target + spread * rng.normal(size=len(target))
     return moved[:, None].astype(np.float32)
@@ -93,10 +93,12 @@ def _records(kept: Predictions, protocol: str, identity: Mapping[str, Any]) -> l
     found = []
     for v, severity in enumerate(kept.severities.tolist()):
         for repeat in range(kept.output.shape[1]):
-            scores = {"all": PROTOCOLS[protocol].score(kept.output[v, repeat], kept.target)}
+            scores = {"all": get_protocol(protocol).score(kept.output[v, repeat], kept.target)}
             if kept.clean:
                 half = len(kept.target) // 2
-                scores["worst(speaker)"] = PROTOCOLS[protocol].score(kept.output[v, repeat, :half], kept.target[:half])
+                scores["worst(speaker)"] = get_protocol(protocol).score(
+                    kept.output[v, repeat, :half], kept.target[:half]
+                )
             found += [
                 Record(
                     **identity,

@@ -11,10 +11,11 @@ from scipy import stats
 
 from deconfound.data.store import save
 from deconfound.errors import DataError, RunError, SpecError
-from deconfound.evaluation.calibration import aurc, ece
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import read_records, write_records
 from deconfound.evaluation.scenario import Scenario
+from deconfound.metrics.aurc import AURC
+from deconfound.metrics.ece import ECE
 from deconfound.results.gather import Only
 from deconfound.tables import Settings, build_tables, to_csv, to_markdown
 from support.small import small_run, tiny
@@ -120,7 +121,7 @@ def test_calibration_comes_from_the_predictions(tmp_path: Path) -> None:
     table = one([path], metrics=("accuracy", "ece", "aurc"), scenarios=("test-iid",))
     kept = load_predictions(path / "predictions" / "test-iid.npz")
     found = [cell.spread.mean for cell in table.lines[0].cells]
-    assert found[1:] == pytest.approx([ece(kept.output[0, 0], kept.target), aurc(kept.output[0, 0], kept.target)])
+    assert found[1:] == pytest.approx([metric.value(kept.output[0, 0], kept.target) for metric in (ECE(), AURC())])
     assert found[0] == recorded(path, "test-iid", "accuracy")[0]
     assert "ece test-iid ↓" in to_markdown(table)
 

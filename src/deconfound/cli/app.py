@@ -108,7 +108,7 @@ def demo(
 
 @app.command("list")
 def list_components(as_json: AsJson = False) -> None:
-    """List all components by kind.
+    """List all components by kind, from methods to metrics and protocols.
 
     'deconfound show NAME' explains one.
     """

@@ -65,7 +65,7 @@ def import_data(
     from dataclasses import replace
 
     from deconfound.data.store import refuse_existing, save
-    from deconfound.evaluation.metrics import protocol_of
+    from deconfound.protocol import protocol_of
     from deconfound.registry import build
 
     refuse_existing(out)

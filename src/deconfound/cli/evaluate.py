@@ -31,9 +31,9 @@ def evaluate_runs(
     import pandas as pd
 
     from deconfound.data.store import open_store
-    from deconfound.evaluation.metrics import PROTOCOLS
     from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
+    from deconfound.protocol import get_protocol
 
     selected = None if scenarios is None else read_scenarios(scenarios)
     dataset = None if store is None else open_store(store)
@@ -44,7 +44,7 @@ def evaluate_runs(
             raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
         records += run.evaluate(selected, dataset=dataset, device=device, progress=sys.stderr.isatty())
     table = frame(records)
-    primary = table["protocol"].map(lambda name: PROTOCOLS[name].primary)
+    primary = table["protocol"].map(lambda name: get_protocol(name).primary)
     table = table[(table["metric"] == primary) & (table["group"] == "all")]
     keys = ["run", "method", "scenario", "protocol", "metric"]
     return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deconfound.data.dataset import Dataset, evenly_spaced
+from deconfound.metrics.r2 import R2
 
 if TYPE_CHECKING:
     from deconfound.data.signal import Signal
@@ -156,8 +157,8 @@ def _fit(x: np.ndarray, y: np.ndarray, penalty: float, classify: bool) -> Callab
 
 
 def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
-    spread = float(np.square(y - y.mean()).sum())
-    return 1 - float(np.square(y - predicted).sum()) / spread if spread > 0 else 0.0
+    """R², 0 for constant labels."""
+    return R2().value(predicted, y) or 0.0
 
 
 def _accuracy(y: np.ndarray, predicted: np.ndarray) -> float:

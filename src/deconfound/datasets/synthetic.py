@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.quantile_edges import quantile_edges
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.datasets.mixing import Mixing
@@ -213,5 +214,5 @@ def _draw_shortcuts(model: Synthetic, y: Tensor, strength: Tensor, generator: to
 def _target(model: Synthetic, y: Tensor) -> tuple[Tensor, Task]:
     if model.task == "regression":
         return y, Task.regression()
-    edges = torch.quantile(y[: model.rows], torch.arange(1, model.classes) / model.classes)
+    edges = quantile_edges(y[: model.rows], model.classes)
     return torch.bucketize(y, edges), Task.classification(tuple(f"y{k + 1}" for k in range(model.classes)))

@@ -9,7 +9,7 @@ import numpy as np
 from deconfound.diagnostics.maps import linear_map
 from deconfound.diagnostics.permuting import p_value, residual, shuffles, unit_of
 from deconfound.diagnostics.probes import percentiles, usable
-from deconfound.evaluation.weighted import Weighted
+from deconfound.scoring.weights import Weighted
 from deconfound.statistics.interval import resample
 
 FEWEST_OF_ENVIRONMENT = 5

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import torch
+
+from deconfound.data.quantile_edges import quantile_edges
 
 Unit = Literal["rows", "rows in groups", "groups"]
 MOST_BINS = 10
@@ -24,7 +27,7 @@ def label_bins(target: np.ndarray, classify: bool, environments: int) -> np.ndar
     bins = int(np.clip(len(target) // (ROWS_PER_CELL * max(1, environments)), 1, MOST_BINS))
     if len(target) == 0:
         return np.zeros(0, dtype=np.int64)
-    edges = np.unique(np.quantile(target, np.arange(1, bins) / bins))
+    edges = np.unique(quantile_edges(torch.from_numpy(target.astype(np.float64)), bins).numpy())
     return np.searchsorted(edges, target, side="right")
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from deconfound.diagnostics.maps import kernel_map, linear_map
-from deconfound.evaluation.weighted import Weighted
+from deconfound.metrics.r2 import R2
+from deconfound.scoring.weights import Weighted
 from deconfound.statistics.interval import resample
 
 Kind = Literal["linear", "kernel"]
@@ -57,7 +58,7 @@ class Probed:
         """The score as a function of (R, N) row weights."""
         if self.classify:
             return balanced_accuracy(self.hits, self.truth)
-        return r2(self.hits, self.truth)
+        return R2().weighted(self.hits, self.truth)
 
 
 def balanced_accuracy(hits: np.ndarray, truth: np.ndarray) -> Weighted:
@@ -68,18 +69,6 @@ def balanced_accuracy(hits: np.ndarray, truth: np.ndarray) -> Weighted:
         size = weights @ member
         shares = np.divide(weights @ (member * hits[:, None]), size, out=np.full_like(size, np.nan), where=size > 0)
         return shares.mean(axis=1)
-
-    return value
-
-
-def r2(predicted: np.ndarray, truth: np.ndarray) -> Weighted:
-    """(R, N) weights → (R,) 1 − weighted squared error / weighted variance."""
-    error, y = np.square(truth - predicted), truth - truth.mean()
-
-    def value(weights: np.ndarray) -> np.ndarray:
-        total = weights.sum(axis=1)
-        spread = weights @ y**2 - (weights @ y) ** 2 / total
-        return np.divide(spread - weights @ error, spread, out=np.full_like(spread, np.nan), where=spread > 0)
 
     return value
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from deconfound.diagnostics.maps import kernel_map, linear_map
 from deconfound.errors import DataError
+from deconfound.metrics.r2 import R2
 
 MOST_ROWS = 4000
 """Rows that are used, drawn by the seed; more cost time and change little."""
@@ -82,9 +83,9 @@ def _r2(x: np.ndarray, targets: np.ndarray, fit: np.ndarray, held: np.ndarray) -
 
     y = linear_map(targets[fit])(targets)
     model = RidgeCV(alphas=ALPHAS, alpha_per_target=True).fit(x[fit], y[fit])
-    error = np.square(y[held] - model.predict(x[held]).reshape(len(held), -1)).sum(axis=0)
-    spread = np.square(y[held] - y[held].mean(axis=0)).sum(axis=0)
-    return np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.nan)
+    predicted = model.predict(x[held]).reshape(len(held), -1)
+    scores = [R2().value(*columns) for columns in zip(predicted.T, y[held].T, strict=True)]
+    return np.array([np.nan if score is None else score for score in scores])
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -1,8 +1,8 @@
 """Evaluation: scenarios → predictions that are kept → records. The one place that asks a dataset for test rows.
 
-The damage of a row follows from the scenario's name, the severity, the repeat, the seed of the evaluation and the place
-of the row among the scenario's rows; neither the method nor its other modalities nor the device enters. So two methods
-meet exactly the same damage, and their predictions can be compared row by row.
+The corruption of a row depends on the scenario's name, the severity, the repeat, the seed of the evaluation and the
+position of the row among the scenario's rows. It does not depend on the method or the device. So all methods are tested
+on exactly the same corrupted rows, and their predictions can be compared row by row.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
-from deconfound.evaluation.metrics import protocol_of
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
 from deconfound.nn.layers import in_eval_mode
-from deconfound.registry import get_class, validate_arguments
+from deconfound.protocol import protocol_of
+from deconfound.registry import build
 
 if TYPE_CHECKING:
     from deconfound.method import Method
 
 CHUNK = 256
-"""Rows that are damaged from one generator and predicted at once; another number is another draw of the damage."""
+"""Rows that are corrupted by one generator and predicted at once; another number gives another draw of the corruption."""
 
 
 @contextmanager
 def evaluating(method: Method, device: str | torch.device = "cpu") -> Iterator[None]:
-    """The method in eval mode on a device and without gradients; afterwards it is as it was."""
+    """Put the method in eval mode on a device, without gradients; restore its mode and device afterwards."""
     home = next((parameter.device for parameter in method.parameters()), None)
     with in_eval_mode(method), torch.no_grad():
         method.to(device)
@@ -57,30 +57,32 @@ def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:
     Raises:
         RunError: the method gave another shape.
     """
-    return _array(method, method(batch), batch, task)
+    return _checked_array(method, method(batch), batch, task)
 
 
-def _answers(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
-    """The prediction under "", and the method's variants: (B, outputs) each."""
-    others = {name: _array(method, output, batch, task) for name, output in method.variants(batch).items()}
-    return {"": outputs(method, batch, task), **others}
+def _all_outputs(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
+    """Variant → (B, outputs); the method's own prediction has the key ""."""
+    variants = {name: _checked_array(method, output, batch, task) for name, output in method.variants(batch).items()}
+    return {"": outputs(method, batch, task), **variants}
 
 
-def _array(method: Method, given: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
+def _checked_array(method: Method, output: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
     expected = (len(batch), task.outputs)
-    if given.shape != expected:
-        raise RunError(f"{type(method).__name__} gave {tuple(given.shape)} outputs; this task expects {expected}")
-    return given.float().cpu().numpy()
+    if output.shape != expected:
+        raise RunError(f"{type(method).__name__} gave {tuple(output.shape)} outputs; this task expects {expected}")
+    return output.float().cpu().numpy()
 
 
 def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
     """Refuse outputs that are not finite.
 
     Args:
-        wrong: (N,) bool, the rows with such an output.
+        wrong: (N,) bool, True for the rows with such an output.
+        ids: (N,) ids of the rows, for the message.
+        what: the model, for the message.
 
     Raises:
-        RunError: there is one.
+        RunError: a row has such an output.
     """
     if wrong.any():
         raise RunError(
@@ -92,11 +94,12 @@ def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) 
 def predict_scenario(
     method: Method, dataset: Dataset, scenario: Scenario, *, device: str | torch.device = "cpu", seed: int = 0
 ) -> Predictions:
-    """What the method says about the scenario's rows, its variants too.
+    """Predict the scenario's rows with the method and its variants.
 
     Args:
         dataset: with the modalities that the method knows; its training rows give the scale of noise.
-        seed: of the damage.
+        device: device that the method runs on.
+        seed: seed of the corruption.
 
     Raises:
         SpecError: an unknown modality, corruption, argument, or a severity out of range.
@@ -106,28 +109,28 @@ def predict_scenario(
     rows, corruption = _rows(dataset, scenario), _corruption(scenario)
     if corruption is not None:
         corruption = corruption.fitted(dataset)
-    away = [name for name in dataset.signals if scenario.present and name not in scenario.present]
+    absent = [name for name in dataset.signals if scenario.present and name not in scenario.present]
     shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
-    kept: dict[str, np.ndarray] = {}
+    output_by_variant: dict[str, np.ndarray] = {}
     draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
     with evaluating(method, device):
         for start in range(0, len(rows), CHUNK):
-            batch = dataset.batch(rows[start : start + CHUNK]).without(*away)
+            batch = dataset.batch(rows[start : start + CHUNK]).without(*absent)
             for (v, severity), repeat in draws:
                 generator = seeded(scenario.name, severity, repeat, seed, start)
-                damaged = corruption(batch, severity, generator) if corruption else batch
-                for name, output in _answers(method, damaged.to(device), dataset.task).items():
-                    if name not in kept:
-                        kept[name] = np.empty(shape, dtype=np.float32)
-                    kept[name][v, repeat, start : start + CHUNK] = output
+                corrupted = corruption(batch, severity, generator) if corruption else batch
+                for name, output in _all_outputs(method, corrupted.to(device), dataset.task).items():
+                    if name not in output_by_variant:
+                        output_by_variant[name] = np.empty(shape, dtype=np.float32)
+                    output_by_variant[name][v, repeat, start : start + CHUNK] = output
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
-    for output in kept.values():
+    for output in output_by_variant.values():
         wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
         check_finite(wrong, ids, f"{type(method).__name__}, scenario {scenario.name!r}")
     target = dataset.target[rows].numpy()
-    about = (scenario.name, definition(scenario), scenario.split, scenario.clean, seed)
-    severities, output = np.asarray(scenario.severities, np.float64), kept.pop("")
-    return Predictions(*about, severities, rows.numpy(), ids, target, output, kept)
+    question = (scenario.name, definition(scenario), scenario.split, scenario.clean, seed)
+    severities, output = np.asarray(scenario.severities, np.float64), output_by_variant.pop("")
+    return Predictions(*question, severities, rows.numpy(), ids, target, output, output_by_variant)
 
 
 def evaluate_method(
@@ -141,53 +144,53 @@ def evaluate_method(
     seed: int,
     progress: bool = False,
     device: str | torch.device = "cpu",
-    damage_seed: int = 0,
+    corruption_seed: int = 0,
 ) -> list[Record]:
     """Predict, keep and measure all scenarios in a run directory.
 
     Each scenario leaves `predictions/NAME.npz`, and its lines replace those of the same name in `records.jsonl`; the
-    lines of other scenarios stay. Predictions are made once: where they are kept already, only the metrics are computed
-    again. Files are replaced whole after every scenario: an interrupted evaluation can be repeated.
+    lines of other scenarios stay. Predictions are made once: where they exist already, only the metrics are computed
+    again. Each file is replaced as a whole after every scenario, so an interrupted evaluation can be repeated.
 
-    What the method's variants say is kept in the same file of predictions. Their lines are in `variants.jsonl`, under the
-    method "METHOD [VARIANT]", so that a selection by records never meets them.
+    The predictions of the method's variants are kept in the same file. Their lines are in `variants.jsonl`, under the
+    method "METHOD [VARIANT]", so that a selection by records never sees them.
 
     Args:
         out: the run directory.
-        seed: of the training, for the records.
-        progress: say on standard error which scenario is at work.
-        damage_seed: equal for all runs that are to be compared.
+        run, method_name, seed: name of the run, name of the method and seed of the training, for the records.
+        progress: print the current scenario on standard error.
+        corruption_seed: seed of the corruption, equal for all runs that are to be compared.
 
     Returns:
         The records of these scenarios, those of the variants after the method's own.
 
     Raises:
         SpecError, DataError, RunError: as `predict_scenario`; names, rows and corruptions are checked before any work.
-        RunError: kept predictions answer another question under the same name.
+        RunError: the kept predictions are those of another scenario with the same name.
     """
     protocol_of(dataset.task.protocol, dataset.task.kind)
     names = [scenario.name for scenario in scenarios]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise SpecError(f"two scenarios are called {twice[0]!r}; give each its own name")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise SpecError(f"two scenarios are called {repeated[0]!r}; give each its own name")
     for scenario in scenarios:
         _rows(dataset, scenario)
         _corruption(scenario)
-    identity, records, others = Identity(run, method_name, seed), [], []
+    identity, records, variant_records = Identity(run, method_name, seed), [], []
     for number, scenario in enumerate(scenarios, start=1):
         if progress:
             print(f"evaluating {number}/{len(scenarios)}: {scenario.name}", file=sys.stderr, flush=True)
-        predictions = kept_predictions(out, scenario, damage_seed)
+        predictions = kept_predictions(out, scenario, corruption_seed)
         if predictions is None:
-            predictions = predict_scenario(method, dataset, scenario, device=device, seed=damage_seed)
+            predictions = predict_scenario(method, dataset, scenario, device=device, seed=corruption_seed)
             save_predictions(predictions_path(out, scenario), predictions)
         records += _write(out / "records.jsonl", records_of(predictions, dataset, identity))
         for name in predictions.variants:
             variant = replace(identity, method=f"{method_name} [{name}]")
-            others += records_of(predictions.of(name), dataset, variant)
+            variant_records += records_of(predictions.of(name), dataset, variant)
         if predictions.variants:
-            _write(out / VARIANTS, [record for record in others if record.scenario == scenario.name])
-    return records + others
+            _write(out / VARIANTS, [record for record in variant_records if record.scenario == scenario.name])
+    return records + variant_records
 
 
 def _write(path: Path, fresh: list[Record]) -> list[Record]:
@@ -200,8 +203,8 @@ def predictions_path(out: Path, scenario: Scenario) -> Path:
     return out / "predictions" / f"{file_stem(scenario.name)}.npz"
 
 
-def kept_predictions(out: Path, scenario: Scenario, damage_seed: int = 0) -> Predictions | None:
-    """The predictions of an earlier evaluation, None if there are none.
+def kept_predictions(out: Path, scenario: Scenario, corruption_seed: int = 0) -> Predictions | None:
+    """The predictions of an earlier evaluation, None without one.
 
     Raises:
         RunError: they are damaged, or of another scenario of the same name.
@@ -210,13 +213,13 @@ def kept_predictions(out: Path, scenario: Scenario, damage_seed: int = 0) -> Pre
     if not path.is_file():
         return None
     kept = load_predictions(path)
-    if (kept.definition, kept.seed) != (definition(scenario), damage_seed):
+    if (kept.definition, kept.seed) != (definition(scenario), corruption_seed):
         raise RunError(f"{out} keeps predictions of another scenario {scenario.name!r}; give this one another name")
     return kept
 
 
 def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
-    """(N,) int64 rows of a scenario, after a look at the modalities that it names."""
+    """(N,) int64 rows of a scenario, after a check of the modalities that it names."""
     for name in scenario.present:
         if name not in dataset.signals:
             hint = did_you_mean(name, dataset.signals)
@@ -232,7 +235,7 @@ def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
 
 
 def _corruption(scenario: Scenario) -> Corruption | None:
-    given = scenario.corruption
-    if isinstance(given, str):
-        return get_class("corruptions", given)(**validate_arguments("corruptions", given, scenario.arguments))
-    return given
+    corruption = scenario.corruption
+    if isinstance(corruption, str):
+        return build("corruptions", corruption, **scenario.arguments)
+    return corruption

@@ -1,4 +1,4 @@
-"""`Predictions`: what a method said about every row of a scenario, kept so that any metric can be recomputed."""
+"""`Predictions`: the outputs of a method for every row of a scenario, kept so that any metric can be recomputed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Predictions:
     """V severities × R repeats × N rows of outputs.
 
     Args:
-        scenario: its name.
-        definition: all of the scenario as text; equal texts ask the same question.
-        split: that the rows are from.
-        clean: True if the rows were neither damaged nor robbed of a modality.
-        seed: of the damage.
+        scenario: name of the scenario.
+        definition: the whole scenario as text; equal texts mean equal scenarios.
+        split: split that the rows are from.
+        clean: True if the rows were not corrupted and kept all their modalities.
+        seed: seed of the corruption.
         severities: (V,) float64.
         rows: (N,) int64 row numbers in the dataset.
         ids: (N,) text.
@@ -57,7 +57,7 @@ class Predictions:
             raise RunError(f"the outputs of the variant {wrong[0]!r} are {self.variants[wrong[0]].shape}, not {shape}")
 
     def of(self, variant: str) -> Predictions:
-        """What a variant says about the same rows; "" for the prediction itself.
+        """The predictions of a variant for the same rows; "" for the method's own.
 
         Raises:
             RunError: there is no such variant.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deconfound.errors import RunError
-from deconfound.evaluation.metrics import Protocol, Score, protocol_of
 from deconfound.io.files import atomic_write
+from deconfound.metric import Score
+from deconfound.protocol import Protocol, protocol_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,16 +34,16 @@ class Record:
         run: name of the run.
         method: name of the method.
         dataset: name of the corpus.
-        seed: of the training.
+        seed: seed of the training.
         scenario: such as "test-flip" or "gaussian".
-        split: the split that the rows are from.
-        severity: of the corruption, 0 for none.
-        repeat: number of the draw of the damage, from 0.
+        split: split that the rows are from.
+        severity: severity of the corruption, 0 for none.
+        repeat: number of the draw of the corruption, from 0.
         group: "all", one environment ("speaker=anna"), or "worst(speaker)", the worst of these by this metric.
-        protocol: that defines the metric.
+        protocol: name of the protocol that defines the metric.
         metric: such as "mae".
-        value: shares and target units; None where the metric is undefined on these rows.
-        n: rows that the value is about.
+        value: in shares or target units; None where the metric is undefined on these rows.
+        n: number of rows that enter the value.
     """
 
     run: str
@@ -62,7 +63,7 @@ class Record:
 
 _FIELDS = tuple(field.name for field in fields(Record))
 _NUMBER = (int, float)
-_KINDS: dict[str, tuple[type, ...]] = {
+_TYPES: dict[str, tuple[type, ...]] = {
     "seed": (int,),
     "severity": _NUMBER,
     "repeat": (int,),
@@ -83,7 +84,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> None:
 
 
 def read_records(path: str | Path) -> list[Record]:
-    """Read JSON lines; a file that is not there holds no record.
+    """Read JSON lines; a missing file holds no record.
 
     Raises:
         RunError: the file cannot be read or a line is not a record.
@@ -97,22 +98,22 @@ def read_records(path: str | Path) -> list[Record]:
     return [_record(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _record(line: bytes, place: str) -> Record:
+def _record(line: bytes, location: str) -> Record:
     try:
-        given: Any = json.loads(line)
-        if not isinstance(given, dict) or set(given) != set(_FIELDS):
-            raise ValueError("other fields than a record has")
+        values: Any = json.loads(line)
+        if not isinstance(values, dict) or set(values) != set(_FIELDS):
+            raise ValueError("its fields are not those of a record")
         for name in _FIELDS:
-            _check(name, given[name])
-        return Record(**given)
+            _check(name, values[name])
+        return Record(**values)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{place} is not a record ({error}); remove the file and evaluate the run again") from error
+        raise RunError(f"{location} is not a record ({error}); remove the file and evaluate the run again") from error
 
 
 def _check(name: str, value: object) -> None:
-    wanted = _KINDS.get(name, (str,))
+    types = _TYPES.get(name, (str,))
     finite = not isinstance(value, float) or math.isfinite(value)
-    if not isinstance(value, wanted) or isinstance(value, bool) or not finite:
+    if not isinstance(value, types) or isinstance(value, bool) or not finite:
         raise ValueError(f"{name} is {value!r}")
 
 
@@ -132,12 +133,12 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose predictions these are.
+    """The run that made some predictions.
 
     Args:
         run: name of the run.
         method: name of the method.
-        seed: of the training.
+        seed: seed of the training.
     """
 
     run: str
@@ -146,11 +147,11 @@ class Identity:
 
 
 def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:
-    """Every metric of the task's protocol at every severity and repeat; of clean rows also per environment and worst.
+    """Every metric of the task's protocol at every severity and repeat; for clean rows also by environment and the worst one.
 
     Raises:
         DataError: the task's protocol does not exist or judges another kind of task.
-        RunError: the predictions are of other rows than the dataset's.
+        RunError: the predictions do not belong to the rows of the dataset.
     """
     _check_rows(predictions, dataset)
     protocol = protocol_of(dataset.task.protocol, dataset.task.kind)
@@ -188,15 +189,15 @@ def _check_rows(predictions: Predictions, dataset: Dataset) -> None:
     fits = fits and np.array_equal(dataset.target.numpy()[rows], predictions.target)
     if not fits or predictions.output.shape[3] != dataset.task.outputs:
         raise RunError(
-            f"the predictions of scenario {predictions.scenario!r} are of other rows or labels than "
-            f"{dataset.name!r} has; delete the run's folder 'predictions' and evaluate it again"
+            f"the predictions of scenario {predictions.scenario!r} do not belong to the rows or labels of "
+            f"{dataset.name!r}; delete the run's folder 'predictions' and evaluate it again"
         )
 
 
 def _by_group(
     output: np.ndarray, predictions: Predictions, dataset: Dataset, protocol: Protocol
 ) -> dict[str, dict[str, Score]]:
-    """Group name → scores: one per environment among the rows, then the worst of these metric by metric."""
+    """Group name → scores: one group per environment among the rows, then the worst environment of each metric."""
     numbers, labels = dataset.groups(*dataset.environment)
     group = numbers.numpy()[predictions.rows]
     scores = {
@@ -204,7 +205,7 @@ def _by_group(
         for number in np.unique(group).tolist()
     }
     first = next(iter(scores.values()))
-    worst = {metric: _worst([each[metric] for each in scores.values()], protocol, metric) for metric in first}
+    worst = {metric: _worst([by_metric[metric] for by_metric in scores.values()], protocol, metric) for metric in first}
     return scores | {f"worst({', '.join(dataset.environment)})": worst}
 
 

@@ -1,4 +1,4 @@
-"""`Scenario`: which rows, damaged how, how strongly, how often."""
+"""`Scenario`: which rows are evaluated, under which corruption, at which severities, how often."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One question about a trained method: these rows, under this damage.
+    """One test of a trained method: these rows, under this corruption.
 
     Args:
-        name: under which predictions and records are kept.
-        split: the rows come from this split,
-        where: and of them only those whose metadata columns equal the given value or one of the given list of values.
-        corruption: None for undamaged rows, the name of a registered corruption, or a `Corruption`.
-        arguments: of the named corruption.
-        severities: each is evaluated; (0.0,) without a corruption.
-        repeats: draws of the damage per severity; severity 0 is drawn as often, so that all have one shape.
-        present: the modalities that are there, the others are absent in every row; empty for all.
+        name: predictions and records are kept under this name.
+        split: split that the rows are from.
+        where: column → value or list of values; only rows whose metadata agree are kept.
+        corruption: None for the rows as they are, the name of a registered corruption, or a `Corruption`.
+        arguments: arguments of a corruption that is given by name.
+        severities: severities to evaluate; (0.0,) without a corruption.
+        repeats: draws of the corruption per severity; severity 0 is drawn as often, so that all have one shape.
+        present: modalities that are present, the others are absent in every row; empty for all.
 
     Raises:
-        SpecError: what does not go together.
+        SpecError: arguments that contradict each other or are out of range.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Scenario:
 
 
 def definition(scenario: Scenario) -> str:
-    """All of a scenario as text; equal texts ask the same question."""
+    """The whole scenario as text; equal texts mean equal scenarios."""
     corruption = scenario.corruption
     if isinstance(corruption, str):
         corruption = f"{corruption} {validate_arguments('corruptions', corruption, scenario.arguments)}"
@@ -79,15 +79,16 @@ def definition(scenario: Scenario) -> str:
 
 
 def default_scenarios(dataset: Dataset) -> list[Scenario]:
-    """What is evaluated unless a specification says otherwise.
+    """The scenarios that are evaluated unless a specification names others.
 
     - "valid" and every test split as they are, under the split's own name;
     - on the in-distribution split, else on the first test split, else on "valid": "gaussian" noise of 0.25, 0.5, 1 and 2
       training standard deviations (where there are training rows); where there is a sequence, "drop-frames" with
-      probability 0.1 to 0.9; each three times;
-    - there too "present=text+audio" for each proper subset of up to four modalities; of more, each alone, each missing.
+      probability 0.1 to 0.9; three draws each;
+    - on the same split "present=text+audio" for every proper subset of up to four modalities; of more than four, for each
+      modality alone and each one missing.
     """
-    split = _damaged_split(dataset)
+    split = _corrupted_split(dataset)
     scenarios = [Scenario(name, name) for name in dataset.splits if name != "train"]
     modalities = dataset.modalities
     if "train" in dataset.splits and any(modality.kind != "tokens" for modality in modalities.values()):
@@ -104,13 +105,13 @@ def default_scenarios(dataset: Dataset) -> list[Scenario]:
     return scenarios
 
 
-def _damaged_split(dataset: Dataset) -> str:
+def _corrupted_split(dataset: Dataset) -> str:
     tests = dataset.test_splits
-    found = in_distribution(tests) or next((name for name in (*tests, "valid") if name in dataset.splits), None)
-    if found is None:
-        has = ", ".join(dataset.splits)
-        raise SpecError(f"{dataset.name} has only the split {has}; evaluation needs 'valid' or a test split")
-    return found
+    split = in_distribution(tests) or next((name for name in (*tests, "valid") if name in dataset.splits), None)
+    if split is None:
+        available = ", ".join(dataset.splits)
+        raise SpecError(f"{dataset.name} has only the split {available}; evaluation needs 'valid' or a test split")
+    return split
 
 
 class _Table(BaseModel):
@@ -145,23 +146,23 @@ def scenario_from(table: Mapping[str, Any]) -> Scenario:
     """
     what = f"scenario {table['name']!r}" if isinstance(table.get("name"), str) else "a scenario"
     try:
-        given = _Table(**table)
+        parsed = _Table(**table)
     except ValidationError as error:
         raise SpecError(f"{what}: {explain(error, _Table)}") from error
-    if given.corruption is not None:
-        if given.corruption not in names("corruptions"):
-            hint = did_you_mean(given.corruption, names("corruptions"))
-            raise SpecError(f"{what}: there is no corruption {given.corruption!r}{hint}")
-        validate_arguments("corruptions", given.corruption, given.arguments)
-    values = given.model_dump()
-    return Scenario(**values | {"severities": tuple(given.severities), "present": tuple(given.present)})
+    if parsed.corruption is not None:
+        if parsed.corruption not in names("corruptions"):
+            hint = did_you_mean(parsed.corruption, names("corruptions"))
+            raise SpecError(f"{what}: there is no corruption {parsed.corruption!r}{hint}")
+        validate_arguments("corruptions", parsed.corruption, parsed.arguments)
+    values = parsed.model_dump()
+    return Scenario(**values | {"severities": tuple(parsed.severities), "present": tuple(parsed.present)})
 
 
 def read_scenarios(path: str | Path) -> list[Scenario]:
-    """The `[[scenario]]` tables of a TOML file, see `scenario_from`.
+    """Read the `[[scenario]]` tables of a TOML file, see `scenario_from`.
 
     Raises:
-        SpecError: the file cannot be read, is not TOML, holds anything else, or what `scenario_from` refuses.
+        SpecError: the file cannot be read, is not TOML or holds anything else; as `scenario_from`.
     """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -170,11 +171,11 @@ def read_scenarios(path: str | Path) -> list[Scenario]:
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{path} is not TOML: {error}") from error
     other = [key for key in tables if key != "scenario"]
-    found = tables.get("scenario")
-    if other or not isinstance(found, list) or not all(isinstance(table, dict) for table in found) or not found:
-        held = f"the key {other[0]!r}" if other else "no such table"
-        raise SpecError(f"{path} holds {held}; a file of scenarios is made of [[scenario]] tables alone")
+    rows = tables.get("scenario")
+    if other or not isinstance(rows, list) or not all(isinstance(table, dict) for table in rows) or not rows:
+        content = f"the key {other[0]!r}" if other else "no such table"
+        raise SpecError(f"{path} holds {content}; a file of scenarios is made of [[scenario]] tables alone")
     try:
-        return [scenario_from(table) for table in found]
+        return [scenario_from(table) for table in rows]
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error

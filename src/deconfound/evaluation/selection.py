@@ -1,4 +1,4 @@
-"""Choosing one configuration of a method from records that are there already; a pure step after training.
+"""Choosing one configuration of a method from existing records: a pure step after training.
 
 A configuration is a set of hyper-parameters; its seeds are judged together. The rules, all on the primary metric of the
 task's protocol:
@@ -6,8 +6,8 @@ task's protocol:
 - "valid": the mean over seeds on the validation rows;
 - "worst-group": the mean over seeds of the worst environment among the validation rows;
 - "leave-one-environment-out": the mean over environments, each left out of training and judged by itself;
-- "worst-left-out-environment": the worst of these. The mean hides it where most environments resemble each other, and then
-  prefers configurations that lean on what these have in common;
+- "worst-left-out-environment": the worst of these. Where most environments resemble each other, the mean hides the worst
+  one and prefers configurations that rely on what the others have in common;
 - "oracle": the mean over seeds and out-of-distribution test splits (the in-distribution one where there is no other).
   It peeks at the test rows: it bounds what selection could gain and is no result.
 
@@ -23,8 +23,8 @@ from statistics import fmean
 
 from deconfound.data.splits import DEVELOPMENT, LEFT_OUT, in_distribution
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.evaluation.metrics import PROTOCOLS, Protocol
 from deconfound.evaluation.records import Record
+from deconfound.protocol import Protocol, get_protocol
 
 RULES = ("valid", "worst-group", *LEFT_OUT, "oracle")
 
@@ -34,10 +34,10 @@ class Candidate:
     """One run that selection may look at.
 
     Args:
-        config: what the seeds of one configuration share.
+        config: identifier that the seeds of one configuration share.
         key: the configuration for a reader, such as "cmir: invariance=0.3".
-        seed: of the training.
-        records: of the validation rows; for "oracle" also of the test rows. Empty if the run failed.
+        seed: seed of the training.
+        records: records of the validation rows; for "oracle" also of the test rows. Empty if the run failed.
         left_out: the environment that the run was validated on, None for the dataset's own validation rows.
     """
 
@@ -50,12 +50,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranked:
-    """One configuration and what the rule makes of it.
+    """One configuration and its score under the rule.
 
     Args:
-        score: mean of the metric; None if it cannot be chosen.
-        seeds: that the score is about.
-        reason: why there is no score, "" where there is one.
+        score: mean of the metric; None if the configuration cannot be chosen.
+        seeds: seeds that enter the score.
+        reason: why the score is None, "" otherwise.
     """
 
     config: str
@@ -67,15 +67,15 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Selection:
-    """The outcome.
+    """The result of a selection.
 
     Args:
-        rule: how it was chosen.
-        protocol: that defines the metric, "" if there is no record at all.
-        metric: that was compared.
-        higher_is_better: of the metric.
-        chosen: the configuration, None if none can be chosen.
-        ranking: all configurations in the order in which they were given.
+        rule: one of `RULES`.
+        protocol: name of the protocol that defines the metric, "" without any record.
+        metric: the metric that was compared.
+        higher_is_better: False if the metric is an error.
+        chosen: the chosen configuration, None if none can be chosen.
+        ranking: all configurations in the order of the candidates.
     """
 
     rule: str
@@ -105,7 +105,7 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
     if rule not in RULES:
         raise SpecError(f"there is no rule of selection {rule!r}{did_you_mean(rule, RULES)}")
     if not candidates:
-        raise SpecError("there is nothing to select from; give one or more candidates")
+        raise SpecError("there are no candidates to select from; give one or more")
     _refuse_test_rows(candidates, rule)
     kinds = {(record.dataset, record.protocol) for candidate in candidates for record in candidate.records}
     if len(kinds) > 1:
@@ -119,9 +119,9 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
         nothing = tuple(Ranked(config, keys[config], None, (), "no finished run") for config in order)
         return Selection(rule, "", "", False, None, nothing)
     ((_, name),) = kinds
-    protocol = PROTOCOLS[name]
-    wanted = {(run.left_out, run.seed) for found in runs.values() for run in found.values()}
-    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), wanted, rule, protocol) for config in order)
+    protocol = get_protocol(name)
+    expected = {(run.left_out, run.seed) for configuration in runs.values() for run in configuration.values()}
+    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), expected, rule, protocol) for config in order)
     higher = protocol.metrics[protocol.primary].higher_is_better
     scored = [(ranked.score, ranked.config) for ranked in ranking if ranked.score is not None]
     sign = -1 if higher else 1
@@ -144,41 +144,41 @@ def _refuse_test_rows(candidates: Sequence[Candidate], rule: str) -> None:
 
 
 def _by_config(candidates: Sequence[Candidate]) -> dict[str, Runs]:
-    found: dict[str, dict[tuple[str | None, int], Candidate]] = {}
+    by_config: dict[str, dict[tuple[str | None, int], Candidate]] = {}
     for candidate in candidates:
-        runs = found.setdefault(candidate.config, {})
-        place = candidate.left_out, candidate.seed
-        if place in runs:
+        runs = by_config.setdefault(candidate.config, {})
+        key = candidate.left_out, candidate.seed
+        if key in runs:
             raise SpecError(f"two candidates are {candidate.key!r} with seed {candidate.seed}; give each once")
-        runs[place] = candidate
-    return dict(found)
+        runs[key] = candidate
+    return dict(by_config)
 
 
 def _ranked(
-    config: str, key: str, runs: Runs, wanted: set[tuple[str | None, int]], rule: str, protocol: Protocol
+    config: str, key: str, runs: Runs, expected: set[tuple[str | None, int]], rule: str, protocol: Protocol
 ) -> Ranked:
     metric, higher = protocol.primary, protocol.metrics[protocol.primary].higher_is_better
     seeds = tuple(sorted({seed for _, seed in runs}))
     values: dict[str | None, list[float]] = {}
-    for place in sorted(wanted, key=lambda each: (each[0] or "", each[1])):
-        environment, seed = place
+    for environment, seed in sorted(expected, key=lambda run: (run[0] or "", run[1])):
         what = f"seed {seed}" + (f" without {environment}" if environment else "")
-        if place not in runs or not runs[place].records:
+        run = runs.get((environment, seed))
+        if run is None or not run.records:
             return Ranked(config, key, None, seeds, f"{what} is not finished")
-        found = _values(runs[place].records, rule, metric)
-        if not found:
+        measured = _values(run.records, rule, metric)
+        if not measured:
             return Ranked(config, key, None, seeds, f"{what} has no record of {metric} that the rule needs")
-        if any(value is None for value in found):
+        if any(value is None for value in measured):
             return Ranked(config, key, None, seeds, f"{metric} of {what} is undefined")
-        values.setdefault(environment, []).append(fmean(value for value in found if value is not None))
-    means = [fmean(each) for each in values.values()]
+        values.setdefault(environment, []).append(fmean(value for value in measured if value is not None))
+    means = [fmean(of_environment) for of_environment in values.values()]
     if rule == "worst-left-out-environment":
         return Ranked(config, key, min(means) if higher else max(means), seeds)
     return Ranked(config, key, fmean(means), seeds)
 
 
 def _values(records: Sequence[Record], rule: str, metric: str) -> list[float | None]:
-    """What the rule averages within one run."""
+    """The values that the rule averages within one run."""
     clean = [r for r in records if r.scenario == r.split and r.severity == 0 and r.metric == metric]
     if rule != "oracle":
         worst = rule == "worst-group"

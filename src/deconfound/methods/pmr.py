@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.quantile_edges import quantile_edges
 from deconfound.data.signal import Batch
 from deconfound.method import Loss, Method
 from deconfound.nn.backbone import Backbone
@@ -83,8 +84,8 @@ class PMR(Method):
     def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if len(self.edges):
             rows = development.rows("train")
-            shares = torch.arange(1, len(self.edges) + 1, dtype=torch.float64) / (len(self.edges) + 1)
-            self.edges.copy_(torch.quantile(development.target[rows.start : rows.stop].double(), shares))
+            targets = development.target[rows.start : rows.stop].double()
+            self.edges.copy_(quantile_edges(targets, len(self.edges) + 1))
         found = survey(self.backbone, development)
         labels = self.labels(found.target)
         for name, part in zip(self.backbone.widths, self._parts(), strict=True):

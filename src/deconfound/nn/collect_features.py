@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from deconfound.data.dataset import Dataset, evenly_spaced
+from deconfound.data.quantile_edges import quantile_edges
 from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError
@@ -127,8 +128,7 @@ def label_bins(task: Task, target: Tensor, count: int = 4, among: Tensor | None 
     if task.kind == "classification":
         return target
     known = target if among is None else among
-    edges = torch.quantile(known.double(), torch.arange(1, count, device=known.device).double() / count)
-    return torch.bucketize(target.double(), edges)
+    return torch.bucketize(target.double(), quantile_edges(known.double(), count))
 
 
 def environment_bins(task: Task, target: Tensor, env: Tensor, count: int = 4) -> Tensor:

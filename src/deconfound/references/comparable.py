@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deconfound.errors import SpecError
-from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.protocol import get_protocol
 from deconfound.references.published import FOREIGN, Reference, dataset_name
 
 if TYPE_CHECKING:
@@ -24,16 +24,17 @@ def comparable(
     splits: Mapping[str, int],
     inputs: Mapping[str, int],
 ) -> tuple[bool, str]:
-    """Compare what a number is about with what ours is about. What the source does not state does not match.
+    """Compare the conditions of a published number with ours. What the source does not state does not match.
 
     Args:
+        reference: the published number.
         dataset: our name of the corpus.
-        protocol: that our records carry.
-        splits: split → rows of our data; the test part is "test" or "test-iid".
+        protocol: the protocol of our records.
+        splits: split → rows of our data; the test split is "test" or "test-iid".
         inputs: modality → features per step, as `inputs_of` gives them.
 
     Returns:
-        True and "", or False and all the reasons in one line.
+        True and "", or False and all reasons in one line.
     """
     if reference.printed == "":
         return False, reference.note
@@ -68,7 +69,7 @@ def _about_value(reference: Reference) -> list[str]:
 
 
 def _about_protocol(reference: Reference, protocol: str) -> list[str]:
-    if reference.metric not in PROTOCOLS[reference.protocol].metrics:
+    if reference.metric not in get_protocol(reference.protocol).metrics:
         return [f"it is {FOREIGN[reference.metric]}"]
     if reference.protocol != protocol:
         return [f"its protocol is {reference.protocol}, ours {protocol}"]
@@ -79,18 +80,20 @@ def _about_split(reference: Reference, splits: Mapping[str, int]) -> list[str]:
     ours = dict(splits)
     if "test" not in ours and "test-iid" in ours:
         ours["test"] = ours["test-iid"]
-    known = [name for name in _SPLITS if name in reference.split]
-    there, here = ([str(rows.get(name, "none")) for name in known] for rows in (reference.split, ours))
-    if there != here:
-        return [f"its {'/'.join(known)} splits have {'/'.join(there)} rows, ours {'/'.join(here)}"]
-    return [] if known == list(_SPLITS) else ["the sizes of its splits are not all recorded"]
+    stated = [name for name in _SPLITS if name in reference.split]
+    published, own = ([str(rows.get(name, "none")) for name in stated] for rows in (reference.split, ours))
+    if published != own:
+        return [f"its {'/'.join(stated)} splits have {'/'.join(published)} rows, ours {'/'.join(own)}"]
+    return [] if stated == list(_SPLITS) else ["the sizes of its splits are not all recorded"]
 
 
 def _about_inputs(reference: Reference, inputs: Mapping[str, int]) -> list[str]:
     if not reference.widths:
-        told = f" ({reference.inputs or reference.backbone})" if reference.inputs or reference.backbone else ""
-        return [f"the features it used are not recorded{told}"]
+        stated = f" ({reference.inputs or reference.backbone})" if reference.inputs or reference.backbone else ""
+        return [f"the features it used are not recorded{stated}"]
     if dict(reference.widths) == dict(inputs):
         return []
-    there, here = (", ".join(f"{name} {width}" for name, width in each.items()) for each in (reference.widths, inputs))
-    return [f"its inputs are {there} features ({reference.inputs}), ours {here}"]
+    published, own = (
+        ", ".join(f"{name} {width}" for name, width in widths.items()) for widths in (reference.widths, inputs)
+    )
+    return [f"its inputs are {published} features ({reference.inputs}), ours {own}"]

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.evaluation.metrics import PROTOCOLS
+from deconfound.protocol import get_protocol
+from deconfound.registry import names
 
 FOREIGN: Mapping[str, str] = {
     "acc-2": "an accuracy of two classes, without saying whether labels of 0 count",
@@ -22,7 +23,7 @@ FOREIGN: Mapping[str, str] = {
     "binary-f1": "the F1 of the positive class",
     "conflict-auroc": "the AUROC of finding rows whose modalities conflict",
 }
-"""Metrics that a source prints and no protocol of ours measures."""
+"""Metrics that sources print and that none of our protocols measures."""
 
 Unit = Literal["percent", "hundredths", "label", "share", "points"]
 _HUNDREDFOLD = ("percent", "hundredths")
@@ -34,19 +35,21 @@ class Reference:
 
     Args:
         dataset: our name of the corpus.
-        method: as the source calls it, with what tells namesakes apart.
+        method: the name that the source uses, with an addition where two methods share a name.
         protocol: our protocol that measures the same; `protocol_stated` is False where that is likely but not stated.
-        metric: of that protocol, or a key of `FOREIGN`; "" where the source gives no number at all.
+        metric: metric of that protocol, or a key of `FOREIGN`; "" where the source gives no number at all.
         value: shares and label units; None for a range, a difference or no number.
-        printed: the number as it is printed, "" where there is none; unit: how it is printed, see `published.toml`.
+        printed: the number as it is printed, "" without a number.
+        unit: unit in which it is printed, see `published.toml`.
         low, high: ends of a printed range; equal to `value` where that is known, None without a number.
         deviation: the printed standard deviation.
-        source, citation: key of the source and where to find it; runs: what it says about seeds.
-        condition: under which it was measured, "" for the whole clean test part with all modalities.
-        backbone, inputs: of the model, as far as stated.
+        source, citation: key of the source and where to find it.
+        runs: what the source says about seeds.
+        condition: condition of the measurement, "" for the whole clean test split with all modalities.
+        backbone, inputs: backbone and inputs of the model, as far as stated.
         widths: modality → features per step, empty where not stated.
         split: "train", "valid", "test" → rows, as far as stated.
-        note: what a reader must know.
+        note: a remark for the reader.
     """
 
     dataset: str
@@ -72,7 +75,7 @@ class Reference:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What may occur once: two sources, conditions or backbones are two references."""
+        """Identity of a reference: numbers of two sources, conditions or backbones are two references."""
         about = (self.dataset, self.protocol, self.method, self.metric, self.condition, self.backbone)
         return (self.source, *about)
 
@@ -147,12 +150,12 @@ def _file() -> _File:
 @cache
 def published() -> tuple[Reference, ...]:
     """All references, in the order of the file; each `Reference.key` occurs once."""
-    found = [reference for block in _file().table for reference in _of_block(block)]
-    found += [_nothing(absent, name) for absent in _file().absent for name in absent.datasets]
-    keys = [reference.key for reference in found]
-    twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
-    assert not twice, f"published.toml says twice: {sorted(twice)}"
-    return tuple(found)
+    references = [reference for block in _file().table for reference in _of_block(block)]
+    references += [_without_number(absent, name) for absent in _file().absent for name in absent.datasets]
+    keys = [reference.key for reference in references]
+    repeated = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
+    assert not repeated, f"published.toml holds twice: {sorted(repeated)}"
+    return tuple(references)
 
 
 def corpora() -> Mapping[str, Corpus]:
@@ -164,14 +167,14 @@ def dataset_name(name: str) -> str:
     """Our name of a dataset from one of its names, in any case.
 
     Raises:
-        SpecError: no publication here is on it.
+        SpecError: no publication here reports the dataset.
     """
-    given = name.lower()
+    lowered = name.lower()
     for own, corpus in corpora().items():
-        if given in (own, *corpus.aliases):
+        if lowered in (own, *corpus.aliases):
             return own
     aliases = [alias for own, corpus in corpora().items() for alias in (own, *corpus.aliases)]
-    hint = "; HFM is Twitter sarcasm, not Hateful Memes" if "hateful" in given else did_you_mean(name, aliases)
+    hint = "; HFM is Twitter sarcasm, not Hateful Memes" if "hateful" in lowered else did_you_mean(name, aliases)
     raise SpecError(f"there are no published numbers on {name!r}{hint}")
 
 
@@ -181,28 +184,29 @@ def select_references(
     """The references of a dataset, of methods whose name contains a text in any case, and of a protocol.
 
     Raises:
-        SpecError: a dataset, method or protocol that does not occur.
+        SpecError: a dataset, method or protocol without a reference.
     """
-    found = list(published())
+    references = list(published())
     if dataset is not None:
         own = dataset_name(dataset)
-        found = [reference for reference in found if reference.dataset == own]
+        references = [reference for reference in references if reference.dataset == own]
     if protocol is not None:
-        if protocol not in PROTOCOLS:
-            raise SpecError(f"there is no protocol {protocol!r}{did_you_mean(protocol, PROTOCOLS)}")
-        found = [reference for reference in found if reference.protocol == protocol]
+        known_protocols = names("protocols")
+        if protocol not in known_protocols:
+            raise SpecError(f"there is no protocol {protocol!r}{did_you_mean(protocol, known_protocols)}")
+        references = [reference for reference in references if reference.protocol == protocol]
     if method is not None:
-        known = sorted({reference.method for reference in found})
-        found = [reference for reference in found if method.lower() in reference.method.lower()]
-        if not found:
+        known = sorted({reference.method for reference in references})
+        references = [reference for reference in references if method.lower() in reference.method.lower()]
+        if not references:
             raise SpecError(f"no reference here is of a method {method!r}{did_you_mean(method, known)}")
-    return found
+    return references
 
 
 def _of_block(block: _Block) -> Iterator[Reference]:
     source, corpus = _file().source[block.source], _file().dataset[block.dataset]
     for metric, _ in block.columns:
-        known = metric in PROTOCOLS[block.protocol].metrics or metric in FOREIGN
+        known = metric in get_protocol(block.protocol).metrics or metric in FOREIGN
         assert known, f"{block.source}: {block.protocol} has no {metric!r}"
     shared = Reference(
         block.dataset,
@@ -227,7 +231,7 @@ def _of_block(block: _Block) -> Iterator[Reference]:
             yield replace(shared, method=method, metric=metric, printed=printed, unit=unit, **numbers)
 
 
-def _nothing(absent: _Absent, dataset: str) -> Reference:
+def _without_number(absent: _Absent, dataset: str) -> Reference:
     source, corpus = _file().source[absent.source], _file().dataset[dataset]
     return Reference(
         dataset, absent.method, absent.source, source.citation, runs=source.runs, split=corpus.split, note=absent.note
@@ -250,7 +254,7 @@ def read_number(printed: str, unit: Unit) -> tuple[float | None, float | None, f
         return None, None, None, None
     assert not sign, f"published.toml: {printed!r} has a sign"
     scale = Decimal(100 if unit in _HUNDREDFOLD else 1)
-    low, high, deviation = (None if each is None else float(Decimal(each) / scale) for each in (first, last, spread))
+    low, high, deviation = (None if text is None else float(Decimal(text) / scale) for text in (first, last, spread))
     return (low if high is None else None), low, (low if high is None else high), deviation
 
 

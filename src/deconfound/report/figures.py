@@ -21,7 +21,8 @@ from deconfound.report.chart import (
 from deconfound.report.conditions import Condition, places, shown_groups
 from deconfound.report.tables import MAX_GROUPS
 from deconfound.results.compare import PRESENT, Row, Section
-from deconfound.results.spread import Interval, mean_interval, over_repeats, paired_interval, spread
+from deconfound.results.spread import over_repeats, spread
+from deconfound.statistics.student import Interval, mean_interval, paired_interval
 
 INTERVAL = "95 % t-interval of the mean over seeds"
 MEASURED = ("mean", "sd", "low", "high", "n")

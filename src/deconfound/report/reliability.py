@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from deconfound.evaluation.calibration import BINS, Reliability, ece, reliability
 from deconfound.evaluation.predictions import Predictions, load_predictions
 from deconfound.io.files import file_stem
+from deconfound.metrics.ece import ECE
 from deconfound.report.chart import Figure, base_chart, color, declare, shape
 from deconfound.report.tables import Line, ScenarioColumn, Table, decimals, row_note, spread_cell
 from deconfound.results.compare import Row, Section
 from deconfound.results.run_result import Run
 from deconfound.results.spread import spread
+from deconfound.scoring.calibration import BINS, Reliability, reliability
 
 
 def kept(run: Run, split: str) -> Predictions | None:
@@ -75,7 +76,7 @@ def _errors(section: Section, found: Binned) -> Table:
 def _binned(row: Row, split: str) -> BySeed:
     predicted = [kept(run, split) for run in row.runs]
     known = [(p.output[0, 0], p.target) for p in predicted if p is not None and p.output.shape[3] > 1]
-    return [(reliability(logits, target), ece(logits, target)) for logits, target in known]
+    return [(reliability(logits, target), ECE().value(logits, target)) for logits, target in known]
 
 
 def _lines(label: str, split: str, by_seed: BySeed) -> list[tuple[Any, ...]]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deconfound.results.compare import PRESENT, Row, Section
-from deconfound.results.spread import Interval, Spread, paired_interval, spread
+from deconfound.results.spread import Spread, spread
+from deconfound.statistics.student import Interval, paired_interval
 
 ABSENT = "—"
 UNDEFINED = "undefined"

@@ -9,8 +9,9 @@ from functools import cached_property
 
 from deconfound.data.splits import DEVELOPMENT, in_distribution
 from deconfound.errors import RunError, did_you_mean
-from deconfound.evaluation.metrics import PROTOCOLS, Protocol
 from deconfound.evaluation.records import Record
+from deconfound.protocol import Protocol, get_protocol
+from deconfound.registry import names
 from deconfound.results.run_result import Run
 from deconfound.results.spread import spread
 
@@ -211,20 +212,21 @@ def _brief(value: str) -> str:
 
 def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]], trials: tuple[Run, ...]) -> Section:
     dataset, checksum, name = key
-    if name not in PROTOCOLS:
-        raise RunError(f"the records of {dataset} use the protocol {name!r}{did_you_mean(name, PROTOCOLS)}")
+    if name not in (known := names("protocols")):
+        raise RunError(f"the records of {dataset} use the protocol {name!r}{did_you_mean(name, known)}")
+    protocol = get_protocol(name)
     present = [runs for group in alike if (runs := tuple(run for run in group if key in _section_keys(run)))]
     labels = _labels([runs[0] for runs in present])
     rows = _reference_first([Row(label, runs) for label, runs in zip(labels, present, strict=True)])
-    index = _index(key, rows, PROTOCOLS[name])
+    index = _index(key, rows, protocol)
     measured = {place[5] for place in index}
     splits = _test_splits(rows, index)
     return Section(
         dataset=dataset,
         checksum=checksum,
-        protocol=PROTOCOLS[name],
+        protocol=protocol,
         rows=rows,
-        metrics=tuple(dict.fromkeys(m for m in (PROTOCOLS[name].primary, *PROTOCOLS[name].metrics) if m in measured)),
+        metrics=tuple(dict.fromkeys(m for m in (protocol.primary, *protocol.metrics) if m in measured)),
         splits=splits,
         in_split=in_distribution(splits) if checksum else None,
         index=index,

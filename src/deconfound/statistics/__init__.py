@@ -1,6 +1,6 @@
 """Statistics of results over seeds, rows, methods and datasets: pure functions of arrays."""
 
-from deconfound.evaluation.weighted import FORMS, Weighted, weighted
+from deconfound.scoring.weights import Weighted
 from deconfound.statistics.curves import area_weights, auilc, relative_robustness
 from deconfound.statistics.interval import Estimate, estimate, resample
 from deconfound.statistics.paired import CORRECTIONS, Correction, corrected, sign_flip, smallest_p, wilcoxon
@@ -8,7 +8,6 @@ from deconfound.statistics.ranks import Friedman, average_ranks, cliques, critic
 
 __all__ = [
     "CORRECTIONS",
-    "FORMS",
     "Correction",
     "Estimate",
     "Friedman",
@@ -26,6 +25,5 @@ __all__ = [
     "resample",
     "sign_flip",
     "smallest_p",
-    "weighted",
     "wilcoxon",
 ]

@@ -28,7 +28,7 @@ def auilc(severities: Sequence[float], values: Sequence[float]) -> float:
     The literature takes it over the rates 0, 0.1, … 1 of missing frames, where it is a mean of the metric.
 
     Raises:
-        DataError: as `area_weights`, or as many values as severities are not given.
+        DataError: as `area_weights`, or a number of values that is not that of the severities.
     """
     weights, heights = area_weights(severities), np.asarray(values, dtype=np.float64)
     if heights.shape != weights.shape:
@@ -39,6 +39,7 @@ def auilc(severities: Sequence[float], values: Sequence[float]) -> float:
 def relative_robustness(severities: Sequence[float], values: Sequence[float]) -> float:
     """`auilc` over the range of severities: the mean height of the curve, in units of the metric.
 
-    Comparable between methods under the same severities; severity 0 belongs to them. Better as the metric is.
+    Comparable between methods under the same severities, which should include 0. It is better in the direction of the
+    metric.
     """
     return auilc(severities, values) / (severities[-1] - severities[0])

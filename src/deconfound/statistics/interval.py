@@ -1,18 +1,19 @@
-"""Intervals and tests for a mean over seeds, with the chance of the rows and the chance of the training both in them.
+"""Intervals and tests for a mean over seeds that cover the variation of the rows and of the training.
 
 A metric is measured once per seed, on the same test rows for all. Its mean over n seeds varies for two reasons: other
-seeds would train other models, and other rows would ask other questions. The half width of the interval is
+seeds would train other models, and other test rows would give other values. The half width of the interval is
 
     √(t²(n − 1) · V_seeds + t²(G − 1) · V_rows),    V_rows = max(0, V_both − V_meet)
 
-    V_seeds  s² / n, s² the sample variance of the n values: what drawing n − 1 of n seeds gives in the limit
-    V_both   variance of the mean over the bootstrap of rows, G − 1 of G clusters drawn
-    V_meet   the part of V_both that V_seeds holds already, a seed answering these rows otherwise than the others do: the
-             variance under the bootstrap of a seed's distance from the mean, / n
+    V_seeds  s² / n, with s² the sample variance of the n values: the limit of drawing n − 1 of n seeds
+    V_both   variance of the mean under the bootstrap of rows, which draws G − 1 of G clusters
+    V_meet   the part of V_both that V_seeds contains already, as a seed's model may suit these rows by luck: the
+             bootstrap variance of a seed's distance from the mean, over n
 
-with Student's quantiles t. It covers at least what it says whatever the shares of the two (Banerjee 1960); with one share
-alone it is the usual t-interval. Neither of the usual ways does: percentiles of a joint bootstrap of 3 seeds cover 72 %
-instead of 95 %, and Satterthwaite's degrees of freedom fail in the tails that corrections for many methods ask for.
+with Student's quantiles t. The interval covers at least its nominal level, whatever the two variances are (Banerjee
+1960); where one of them is 0 it is the usual t-interval. The usual alternatives do not: percentiles of a joint bootstrap
+of 3 seeds cover 72 % instead of 95 %, and Satterthwaite's degrees of freedom fail in the tails that corrections for many
+methods need.
 
 Source: Banerjee, Sankhya 22, 1960, for the quantiles; Rao and Wu, JASA 83, 1988, for n − 1 draws; Owen, The pigeonhole
 bootstrap, 2007, for crossed factors.
@@ -28,11 +29,12 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import DataError
-from deconfound.evaluation.weighted import Weighted
+from deconfound.scoring.weights import Weighted
+from deconfound.statistics.student import t_quantile
 
 Unit = Literal["rows and seeds", "seeds", "rows", "none"]
 _CELLS = 4_000_000
-"""Row weights that are held at once: 32 MB."""
+"""Row weights that are in memory at once: 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Estimate:
     """A mean over seeds, or a mean difference.
 
     Args:
-        mean: over seeds.
-        error: its standard error; None, like the rest, where there is one seed and no resamples.
+        mean: mean over seeds.
+        error: its standard error; None, like the following three, for one seed without resamples.
         low, high: ends of the interval.
-        p: two-sided p-value of a mean of 0; at most 1 − the level where the interval leaves 0 out.
+        p: two-sided p-value of a mean of 0; at most 1 − level where the interval excludes 0.
         seeds: n.
-        unit: what the interval accounts for; "rows" is of these trained models alone.
+        unit: sources of variation that the interval covers; with "rows" it holds for these trained models alone.
     """
 
     mean: float
@@ -66,22 +68,23 @@ def resample(
         metrics: S weighted metrics of the same N rows.
         clusters: (N,) numbers 0 … G − 1; rows of one cluster (a video, a speaker) are drawn together. `arange(N)` draws
             rows singly.
-        resamples: R.
+        resamples: R, 2 or more.
+        generator: draws the clusters.
 
     Returns:
         (S, R), NaN where a metric is undefined; all NaN for a single cluster.
     """
     if resamples < 2 or clusters.ndim != 1:
         raise DataError(f"a bootstrap needs two or more resamples and (N,) clusters; got {resamples}, {clusters.shape}")
-    count = int(clusters.max(initial=-1)) + 1
+    cluster_count = int(clusters.max(initial=-1)) + 1
     values = np.full((len(metrics), resamples), np.nan)
-    if count < 2:
+    if cluster_count < 2:
         return values
     step = max(1, _CELLS // max(1, len(clusters)))
-    share = np.full(count, 1 / count)
+    share = np.full(cluster_count, 1 / cluster_count)
     for start in range(0, resamples, step):
         stop = min(resamples, start + step)
-        weights = generator.multinomial(count - 1, share, size=stop - start)[:, clusters].astype(np.float64)
+        weights = generator.multinomial(cluster_count - 1, share, size=stop - start)[:, clusters].astype(np.float64)
         for number, metric in enumerate(metrics):
             values[number, start:stop] = metric(weights)
     return values
@@ -93,14 +96,14 @@ def estimate(
     """Interval and test of a mean over seeds.
 
     Args:
-        values: (n,) one per seed, or paired differences.
-        resampled: (n, R) the same under R resamples of rows; None if the rows are not at hand. Resamples with a NaN are
-            left out; with more than half of them gone, all are.
-        clusters: G of the resamples.
-        level: of the interval, in (0, 1).
+        values: (n,) values, one per seed, or paired differences.
+        resampled: (n, R) the same under R resamples of rows; None without resamples. Resamples with a NaN are left out;
+            if these are more than half, all resamples are left out.
+        clusters: G, the number of clusters that were resampled.
+        level: level of the interval, in (0, 1).
 
     Raises:
-        DataError: no value, or one that is not finite.
+        DataError: no value, or a value that is not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
@@ -115,8 +118,8 @@ def estimate(
     over_rows = float(usable.mean(axis=0).var(ddof=1))
     if seeds == 1:
         return _banerjee(mean, [(over_rows, clusters - 1)], level, seeds, "rows")
-    apart = usable - usable.mean(axis=0)
-    meet = float(apart.var(axis=1, ddof=1).sum()) / (seeds - 1) / seeds
+    from_mean = usable - usable.mean(axis=0)
+    meet = float(from_mean.var(axis=1, ddof=1).sum()) / (seeds - 1) / seeds
     parts = [(over_seeds, seeds - 1), (max(0.0, over_rows - meet), clusters - 1)]
     return _banerjee(mean, parts, level, seeds, "rows and seeds")
 
@@ -129,16 +132,14 @@ def _usable(resampled: np.ndarray | None) -> np.ndarray | None:
 
 
 def _banerjee(mean: float, parts: Sequence[tuple[float, int]], level: float, seeds: int, unit: Unit) -> Estimate:
-    """From independent variances, each with its degrees of freedom."""
+    """An estimate from independent (variance, degrees of freedom)."""
     half = _half_width(parts, 1 - level)
     error = math.sqrt(sum(variance for variance, _ in parts))
     return Estimate(mean, error, mean - half, mean + half, _p_value(mean, parts), seeds, unit)
 
 
 def _half_width(parts: Sequence[tuple[float, int]], alpha: float) -> float:
-    from scipy.special import stdtrit  # scipy.stats.t.ppf, a hundred times faster
-
-    return math.sqrt(sum(variance * float(stdtrit(freedom, alpha / 2)) ** 2 for variance, freedom in parts))
+    return math.sqrt(sum(variance * t_quantile(freedom, alpha) ** 2 for variance, freedom in parts))
 
 
 def _p_value(mean: float, parts: Sequence[tuple[float, int]]) -> float:

@@ -12,21 +12,22 @@ from deconfound.errors import DataError
 Correction = Literal["holm", "benjamini-hochberg", "bonferroni", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("holm", "benjamini-hochberg", "bonferroni", "none")
 EXACT = 16
-"""Up to so many differences every one of the 2ⁿ sign patterns is taken."""
+"""Largest number of differences for which all 2ⁿ sign patterns are taken."""
 
 
 def sign_flip(differences: np.ndarray, generator: np.random.Generator | None = None, resamples: int = 9999) -> float:
     """Two-sided p-value of the paired permutation test on the mean.
 
-    Under the null each difference is as likely with the other sign. The unit is what the differences are of: over seeds,
-    n seeds give at best 2 / 2ⁿ.
+    Under the null hypothesis each difference is as likely with the other sign. With n seeds the smallest p-value is
+    2 / 2ⁿ.
 
     Args:
         differences: (n,) ours − theirs, one per seed.
-        generator: draws sign patterns where there are more than `EXACT` differences.
+        generator: draws sign patterns for more than `EXACT` differences.
+        resamples: number of sign patterns that are drawn.
 
     Raises:
-        DataError: no difference, or too many for an exact test and no generator.
+        DataError: no difference, or more than `EXACT` of them without a generator.
 
     Source: Fisher 1935; the drawn test counts the observed pattern, (b + 1) / (m + 1), as Phipson and Smyth 2010.
     """
@@ -38,15 +39,15 @@ def sign_flip(differences: np.ndarray, generator: np.random.Generator | None = N
         bits = (np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1
         return float(np.mean(np.abs((1 - 2 * bits) @ values) >= observed))
     if generator is None:
-        raise DataError(f"{len(values)} differences have too many sign patterns to take them all; give a generator")
+        raise DataError(f"{len(values)} differences have too many sign patterns for an exact test; give a generator")
     signs = 1 - 2 * generator.integers(0, 2, size=(resamples, len(values)))
     return float((np.sum(np.abs(signs @ values) >= observed) + 1) / (resamples + 1))
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test; differences of 0 are left out, 1.0 if all are.
+    """Two-sided p-value of Wilcoxon's signed-rank test; differences of 0 are left out, and 1.0 if all are 0.
 
-    Exact without ties up to 50 differences, as `scipy.stats.wilcoxon`; with n seeds at best 2 / 2ⁿ.
+    Exact without ties up to 50 differences, as `scipy.stats.wilcoxon`; with n seeds the smallest p-value is 2 / 2ⁿ.
     """
     values = np.asarray(differences, dtype=np.float64)
     values = values[values != 0]
@@ -63,7 +64,7 @@ def smallest_p(seeds: int) -> float:
 
 
 def corrected(p: Sequence[float | None], how: Correction = "holm") -> list[float | None]:
-    """Adjusted p-values, to be compared with the level itself; None stays None and does not count as a comparison.
+    """Adjusted p-values, to be compared with the level itself; None stays None and is not counted as a comparison.
 
     "holm" bounds the chance of any false claim under every dependence; "benjamini-hochberg" the expected share of false
     claims among all claims, for independent or positively dependent tests, as those against one baseline are.
@@ -71,12 +72,12 @@ def corrected(p: Sequence[float | None], how: Correction = "holm") -> list[float
     Raises:
         DataError: a p-value outside [0, 1], or an unknown correction.
     """
-    known = np.asarray([value for value in p if value is not None], dtype=np.float64)
+    defined = np.asarray([value for value in p if value is not None], dtype=np.float64)
     if how not in CORRECTIONS:
         raise DataError(f"there is no correction {how!r}; choose one of: {', '.join(CORRECTIONS)}")
-    if not ((known >= 0) & (known <= 1)).all():
-        raise DataError(f"p-values lie in [0, 1]; got {known.tolist()}")
-    adjusted = iter(_adjust(known, how).tolist() if len(known) else [])
+    if not ((defined >= 0) & (defined <= 1)).all():
+        raise DataError(f"p-values lie in [0, 1]; got {defined.tolist()}")
+    adjusted = iter(_adjust(defined, how).tolist() if len(defined) else [])
     return [None if value is None else next(adjusted) for value in p]
 
 

@@ -1,6 +1,6 @@
-"""Which modality carries the prediction: measured on rows that were not trained on, with intervals.
+"""Which modality carries the prediction, measured on held-out rows with intervals.
 
-Everything is made of row scores: 1 for a right class and 0 for a wrong one, or minus the absolute error of a regression,
+Everything is computed from row scores: 1 for a right class and 0 for a wrong one, or minus the absolute error of a regression,
 so that a mean of them is the accuracy or −MAE. Three views:
 
 - each modality by itself, and whether the best is better than the others by more than chance (`verdict`);
@@ -19,13 +19,14 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import DataError
-from deconfound.statistics import Weighted, estimate, resample
+from deconfound.scoring.weights import Weighted, weighted_mean
+from deconfound.statistics.interval import estimate, resample
 
 Kind = Literal["regression", "classification"]
 Subset = frozenset[str]
 BALANCED = "balanced"
 APART = 0.5
-"""Standard deviations of the labels by which two predictions of a regression must differ to count as a disagreement."""
+"""Two predictions of a regression disagree if they differ by more than this many standard deviations of the labels."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class Standing:
     """One modality.
 
     Args:
-        score: mean row score; low, high: its 95 % interval over rows, None for a single row or cluster.
-        gap: score of the best modality minus this one; gap_low, gap_high: its paired interval. 0 for the best.
+        score: mean row score.
+        low, high: 95 % interval of the score over rows, None for a single row or cluster.
+        gap: score of the best modality minus this one, 0 for the best.
+        gap_low, gap_high: paired 95 % interval of the gap.
     """
 
     modality: str
@@ -51,8 +54,8 @@ class Predominance:
     """Which modality predominates.
 
     Args:
-        standings: best first.
-        leaders: the best, and those whose gap to it the rows cannot tell from 0.
+        standings: the modalities, best first.
+        leaders: the best modality, and those whose gap to it is not significantly above 0.
     """
 
     standings: tuple[Standing, ...]
@@ -69,10 +72,10 @@ class Conflict:
     """Two modalities where they disagree.
 
     Args:
-        rows: in which they do.
-        share: of all rows.
-        wins, losses: rows in which `first`, `second` is right (of a regression: nearer to the label).
-        neither: rows in which both are wrong (of a regression: equally far).
+        rows: number of rows in which the two disagree.
+        share: their share of all rows.
+        wins, losses: rows in which `first`, `second` is right (for a regression: nearer to the label).
+        neither: rows in which both are wrong (for a regression: equally far from the label).
     """
 
     first: str
@@ -109,8 +112,9 @@ def verdict(
 
     Args:
         scores: modality → (N,) row scores.
-        clusters: (N,) numbers of rows that belong together (a speaker); rows are drawn singly without.
-        resamples: of the rows; seed: of these.
+        clusters: (N,) cluster numbers, for rows that belong together (a speaker); None draws rows singly.
+        resamples: number of resamples of the rows.
+        seed: seed of the resamples.
 
     Raises:
         DataError: no modality, or no row.
@@ -136,31 +140,38 @@ def mean_intervals(
     """95 % intervals of the means of several (N,) values of the same rows, all under the same resamples.
 
     Args:
-        clusters: (N,) numbers of rows that are drawn together; singly without.
+        values: arrays of (N,), one per mean.
+        clusters: (N,) cluster numbers of rows that are drawn together; None draws rows singly.
+        resamples: number of resamples of the rows.
+        seed: seed of the resamples.
 
     Returns:
-        ends, None where there is a single row or cluster.
+        Both ends of each interval, None for a single row or cluster.
     """
     together = np.arange(len(values[0])) if clusters is None else np.unique(clusters, return_inverse=True)[1]
-    means: list[Weighted] = [lambda weights, each=each: weights @ each / weights.sum(axis=1) for each in values]
+    means: list[Weighted] = [weighted_mean(row_values) for row_values in values]
     drawn = resample(means, together, resamples, np.random.default_rng(seed))
     count = int(together.max()) + 1
-    found = [estimate(np.array([v.mean()]), row[None], count) for v, row in zip(values, drawn, strict=True)]
-    return [(each.low, each.high) for each in found]
+    estimates = [
+        estimate(np.array([row_values.mean()]), resampled[None], count)
+        for row_values, resampled in zip(values, drawn, strict=True)
+    ]
+    return [(mean.low, mean.high) for mean in estimates]
 
 
 def conflicts(outputs: Mapping[str, np.ndarray], target: np.ndarray, kind: Kind) -> list[Conflict]:
     """Every ordered pair of modalities where their predictions disagree.
 
-    Classes disagree if they differ; predictions of a regression if they lie more than half a standard deviation of the
-    labels apart.
+    Two classifications disagree if the classes differ, two predictions of a regression if they differ by more than half a
+    standard deviation of the labels.
 
     Args:
-        outputs: modality → (N, outputs), each predicted from that modality alone.
-        target: (N,).
+        outputs: modality → (N, outputs), predicted from that modality alone.
+        target: (N,) labels.
+        kind: kind of the task.
     """
     scores = {name: row_scores(output, target, kind) for name, output in outputs.items()}
-    found = []
+    disagreements = []
     for first, second in permutations(outputs, 2):
         a, b = outputs[first], outputs[second]
         if kind == "classification":
@@ -169,13 +180,14 @@ def conflicts(outputs: Mapping[str, np.ndarray], target: np.ndarray, kind: Kind)
             differ = np.abs(a[:, 0] - b[:, 0]) > APART * target.std()
         gap = (scores[first] - scores[second])[differ]
         wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
-        found.append(Conflict(first, second, len(gap), float(differ.mean()), wins, losses, len(gap) - wins - losses))
-    return found
+        neither = len(gap) - wins - losses
+        disagreements.append(Conflict(first, second, len(gap), float(differ.mean()), wins, losses, neither))
+    return disagreements
 
 
 def subsets(names: Sequence[str]) -> list[Subset]:
     """All 2^M subsets, the empty one first, by size."""
-    return [frozenset(each) for size in range(len(names) + 1) for each in combinations(names, size)]
+    return [frozenset(chosen) for size in range(len(names) + 1) for chosen in combinations(names, size)]
 
 
 def shapley(scores: Mapping[Subset, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -184,36 +196,39 @@ def shapley(scores: Mapping[Subset, np.ndarray], names: Sequence[str]) -> dict[s
         φ_m = Σ_{S ∌ m} |S|! (M − |S| − 1)! / M! · (v(S ∪ m) − v(S))
 
     Args:
-        scores: every subset of the names → (N,) row scores with these modalities present, others absent.
+        scores: every subset of the names → (N,) row scores v with only these modalities present.
+        names: the M modalities.
 
     Returns:
-        modality → (N,); they sum to v(all) − v(none) in every row.
+        modality → (N,) values; their sum over the modalities is v(all) − v(none) in every row.
 
     Raises:
         DataError: a subset is missing.
     """
-    missing = [each for each in subsets(names) if each not in scores]
+    missing = [subset for subset in subsets(names) if subset not in scores]
     if missing:
         raise DataError(f"a Shapley value needs all {2 ** len(names)} subsets; {sorted(missing[0])} is missing")
     count = len(names)
-    found = {}
+    values = {}
     for name in names:
         total = np.zeros(len(scores[frozenset()]))
         for subset in subsets([other for other in names if other != name]):
             weight = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
             total = total + weight * (scores[subset | {name}] - scores[subset])
-        found[name] = total
-    return found
+        values[name] = total
+    return values
 
 
 def by_group(values: Mapping[str, np.ndarray], group: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
     """Group → modality → mean of (N,) values over the rows of the group; groups without a row are left out.
 
     Args:
-        group: (N,) numbers of the rows' groups; labels: their names.
+        values: modality → (N,) values.
+        group: (N,) group number of each row.
+        labels: names of the groups.
     """
     return {
-        label: {name: float(each[group == number].mean()) for name, each in values.items()}
+        label: {name: float(row_values[group == number].mean()) for name, row_values in values.items()}
         for number, label in enumerate(labels)
         if (group == number).any()
     }
@@ -222,22 +237,24 @@ def by_group(values: Mapping[str, np.ndarray], group: np.ndarray, labels: Sequen
 def linear_outputs(
     features: np.ndarray, target: np.ndarray, others: np.ndarray, kind: Kind, classes: int, penalty: float = 1e-2
 ) -> np.ndarray:
-    """What a ridge regression on standardised features says of other rows; of classes, on their indicators.
+    """Predict other rows by ridge regression on standardised features; classes are regressed as indicators.
 
     Args:
-        features: (N, D) of the rows it is fitted on; target: (N,) of these.
-        others: (R, D).
+        features: (N, D) features of the rows that the regression is fitted on.
+        target: (N,) labels of these rows.
+        others: (R, D) features of the rows to predict.
+        kind: kind of the task.
         classes: C, 1 for a regression.
-        penalty: per row, in units of the standardised features.
+        penalty: ridge penalty per row, in units of the standardised features.
 
     Returns:
-        (R, C) scores of the classes, or (R, 1) predictions.
+        (R, C) class scores, or (R, 1) predictions.
     """
     mean, spread = features.mean(axis=0), features.std(axis=0)
     scale = np.where(spread > 1e-12 * np.maximum(1, np.abs(mean)), spread, 1)
     x, new = (features - mean) / scale, (others - mean) / scale
-    wanted = np.eye(classes)[target.astype(np.int64)] if kind == "classification" else target[:, None]
-    wanted = wanted.astype(np.float64)
+    indicators = np.eye(classes)[target.astype(np.int64)] if kind == "classification" else target[:, None]
+    response = indicators.astype(np.float64)
     gram = x.T @ x + penalty * len(x) * np.eye(x.shape[1])
-    middle = wanted.mean(axis=0)
-    return new @ np.linalg.solve(gram, x.T @ (wanted - middle)) + middle
+    intercept = response.mean(axis=0)
+    return new @ np.linalg.solve(gram, x.T @ (response - intercept)) + intercept

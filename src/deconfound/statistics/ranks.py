@@ -34,7 +34,7 @@ def ranks(values: np.ndarray, *, higher_is_better: bool) -> np.ndarray:
         values: (D, A), all finite. Each row is one dataset, or one dataset and metric.
 
     Raises:
-        DataError: another shape, or a value that is missing: a method without a value has no rank.
+        DataError: another shape, or a missing value: a method without a value has no rank.
     """
     from scipy.stats import rankdata
 
@@ -50,13 +50,13 @@ def average_ranks(values: np.ndarray, *, higher_is_better: bool) -> np.ndarray:
 
 
 def friedman(ranked: np.ndarray) -> Friedman:
-    """Test of the null that all methods rank alike.
+    """Friedman's test of the null hypothesis that all methods rank alike.
 
     Args:
         ranked: (D, A) ranks, D ≥ 2 datasets and A ≥ 3 methods.
 
     Raises:
-        DataError: too few of either.
+        DataError: too few datasets or methods.
     """
     from scipy.stats import chi2
     from scipy.stats import f as fisher
@@ -76,7 +76,9 @@ def friedman(ranked: np.ndarray) -> Friedman:
 
 
 def critical_difference(methods: int, datasets: int, alpha: float = 0.05) -> float:
-    """Nemenyi: average ranks that lie further apart differ, with all pairs corrected for; q √(A (A + 1) / (6 D)).
+    """Nemenyi's critical difference q √(A (A + 1) / (6 D)): average ranks that differ by more differ significantly.
+
+    The quantile q corrects for the comparison of all pairs.
 
     Raises:
         DataError: fewer than 2 methods or no dataset.
@@ -96,17 +98,17 @@ def cliques(average: np.ndarray, difference: float) -> list[tuple[int, ...]]:
         average: (A,) average ranks.
 
     Returns:
-        positions in `average`, each set by rank, sets of two or more.
+        Sets of two or more positions in `average`, each in the order of rank.
     """
     order = np.argsort(average, kind="stable")
-    found: list[tuple[int, ...]] = []
+    sets: list[tuple[int, ...]] = []
     last = -1
     for start in range(len(order)):
         stop = int(np.flatnonzero(average[order] <= average[order[start]] + difference)[-1])
         if stop > max(start, last):
-            found.append(tuple(order[start : stop + 1].tolist()))
+            sets.append(tuple(order[start : stop + 1].tolist()))
             last = stop
-    return found
+    return sets
 
 
 def _shape(ranked: np.ndarray) -> tuple[int, int]:

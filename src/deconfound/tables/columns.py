@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.evaluation.calibration import CALIBRATION
-from deconfound.evaluation.metrics import Metric, Protocol
+from deconfound.metric import Measure
 from deconfound.results.compare import Section
 from deconfound.statistics import area_weights
 
@@ -39,7 +38,7 @@ class MetricColumn:
     scenario: str
     split: str
     metric: str
-    measure: Metric
+    measure: Measure
     group: str
     pieces: tuple[Component, ...]
     note: str = ""
@@ -61,7 +60,7 @@ def choose_columns(
     """
     found = _scenarios(section)
     wanted = list(scenarios) or [split for split in section.splits if split in found]
-    measures = measures_of(section.protocol)
+    measures = section.protocol.measurable
     columns = [
         column
         for metric in (metrics or [section.protocol.primary])
@@ -72,19 +71,13 @@ def choose_columns(
     return tuple(columns)
 
 
-def measures_of(protocol: Protocol) -> dict[str, Metric]:
-    """Metrics that a table can show: the protocol's and, of classifiers, those of calibration."""
-    more = CALIBRATION if protocol.kind == "classification" else {}
-    return {**protocol.metrics, **more}
-
-
 def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: Sequence[str], group: str) -> None:
     """Refuse what none of the sections has.
 
     Raises:
         SpecError: a metric, scenario, severity or group that is nowhere.
     """
-    known = {name for section in sections for name in measures_of(section.protocol)}
+    known = {name for section in sections for name in section.protocol.measurable}
     for metric in metrics:
         if metric not in known:
             raise SpecError(f"no protocol of these runs has a metric {metric!r}{did_you_mean(metric, known)}")
@@ -111,7 +104,7 @@ def _rows(section: Section, scenario: str) -> int:
 
 
 def _column(
-    section: Section, found: Mapping[str, str], scenario: str, metric: str, measure: Metric, group: str
+    section: Section, found: Mapping[str, str], scenario: str, metric: str, measure: Measure, group: str
 ) -> MetricColumn | None:
     pieces, note = _pieces(section, found, scenario)
     if not pieces:

@@ -14,7 +14,7 @@ from deconfound.io.files import file_stem
 from deconfound.results.compare import Row, Section
 from deconfound.results.run_result import Run
 from deconfound.results.spread import mean_or_none
-from deconfound.statistics import FORMS, Weighted, resample, weighted
+from deconfound.statistics import Weighted, resample
 from deconfound.tables.columns import MetricColumn
 
 Seed = tuple[str, int]
@@ -70,7 +70,7 @@ def measure(section: Section, column: MetricColumn, resamples: int, seed: int, c
     if kept is None:
         return ColumnValues(_recorded(section, column), {}, 0, 0, "", "no predictions are kept")
     first = next(iter(kept.values()))[column.pieces[0].scenario]
-    forms = {owner: _forms(section, column, parts) for owner, parts in kept.items()}
+    forms = {owner: _forms(column, parts) for owner, parts in kept.items()}
     point = {owner: _combine(column, parts, np.ones((1, len(first.rows)))) for owner, parts in forms.items()}
     values = _checked(section, column, {owner: float(value[0]) for owner, value in point.items()})
     if resamples == 0 or column.group != "all":
@@ -145,9 +145,8 @@ def _check_alike(kept: Mapping[Seed, Mapping[str, Predictions]], scenarios: Sequ
             )
 
 
-def _forms(section: Section, column: MetricColumn, parts: Mapping[str, Predictions]) -> list[tuple[float, Weighted]]:
+def _forms(column: MetricColumn, parts: Mapping[str, Predictions]) -> list[tuple[float, Weighted]]:
     """(weight, weighted metric) of every piece and repeat."""
-    form = FORMS.get(section.protocol.name, {}).get(column.metric)
     found: list[tuple[float, Weighted]] = []
     for piece in column.pieces:
         kept = parts[piece.scenario]
@@ -155,9 +154,7 @@ def _forms(section: Section, column: MetricColumn, parts: Mapping[str, Predictio
         if len(at) != 1:
             raise RunError(f"the predictions of {piece.scenario!r} lack severity {piece.severity:g}; evaluate again")
         repeats = kept.output[at[0]]  # (repeats, N, outputs)
-        found += [
-            (piece.weight / len(repeats), weighted(column.measure, form, output, kept.target)) for output in repeats
-        ]
+        found += [(piece.weight / len(repeats), column.measure.weighted(output, kept.target)) for output in repeats]
     return found
 
 

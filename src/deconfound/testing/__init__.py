@@ -7,6 +7,14 @@ from deconfound.testing.augmentation import check_augmentation
 from deconfound.testing.corruption import check_corruption
 from deconfound.testing.dataset import check_dataset
 from deconfound.testing.method import check_method
+from deconfound.testing.metric import check_metric
 from deconfound.testing.penalty import check_penalty
 
-__all__ = ["check_augmentation", "check_corruption", "check_dataset", "check_method", "check_penalty"]
+__all__ = [
+    "check_augmentation",
+    "check_corruption",
+    "check_dataset",
+    "check_method",
+    "check_metric",
+    "check_penalty",
+]

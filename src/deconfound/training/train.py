@@ -27,12 +27,12 @@ from torch import nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
-from deconfound.evaluation.metrics import protocol_of
 from deconfound.evaluation.records import VARIANTS
 from deconfound.io.files import atomic_write
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
 from deconfound.nn.standardise import training_scale
+from deconfound.protocol import protocol_of
 from deconfound.runs.checkpoint import SafeCheckpointIO, read_checkpoint
 from deconfound.runs.run import Run, apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec, TrainSpec
