@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from deconfound.corruption import Corruption, seeded
 from deconfound.data.dataset import Dataset
@@ -28,49 +28,33 @@ from deconfound.evaluation.predictions import Predictions, load_predictions, sav
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
-from deconfound.nn.layers import in_eval_mode
+from deconfound.nn.outputs import CHUNK, batches_of, collect_outputs, evaluating
 from deconfound.registry import get_class, validate_arguments
 
 if TYPE_CHECKING:
     from deconfound.method import Method
 
-CHUNK = 256
-"""Rows that are damaged from one generator and predicted at once; another number is another draw of the damage."""
 
-
-@contextmanager
-def evaluating(method: Method, device: str | torch.device = "cpu") -> Iterator[None]:
-    """The method in eval mode on a device and without gradients; afterwards it is as it was."""
-    home = next((parameter.device for parameter in method.parameters()), None)
-    with in_eval_mode(method), torch.no_grad():
-        method.to(device)
-        try:
-            yield
-        finally:
-            if home is not None:
-                method.to(home)
-
-
-def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:
-    """(B, outputs) float32 predictions or logits of one batch.
+def predictions_of(method: Method, batch: Batch, task: Task) -> Tensor:
+    """(B, outputs) float32 predictions or logits of one batch, on its device.
 
     Raises:
         RunError: the method gave another shape.
     """
-    return _array(method, method(batch), batch, task)
+    return _checked(method, method(batch), batch, task)
 
 
-def _answers(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
+def _all_predictions(method: Method, batch: Batch, task: Task) -> dict[str, Tensor]:
     """The prediction under "", and the method's variants: (B, outputs) each."""
-    others = {name: _array(method, output, batch, task) for name, output in method.variants(batch).items()}
-    return {"": outputs(method, batch, task), **others}
+    variants = {name: _checked(method, output, batch, task) for name, output in method.variants(batch).items()}
+    return {"": predictions_of(method, batch, task), **variants}
 
 
-def _array(method: Method, given: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
+def _checked(method: Method, output: Tensor, batch: Batch, task: Task) -> Tensor:
     expected = (len(batch), task.outputs)
-    if given.shape != expected:
-        raise RunError(f"{type(method).__name__} gave {tuple(given.shape)} outputs; this task expects {expected}")
-    return given.float().cpu().numpy()
+    if output.shape != expected:
+        raise RunError(f"{type(method).__name__} gave {tuple(output.shape)} outputs; this task expects {expected}")
+    return output.float()
 
 
 def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
@@ -110,16 +94,20 @@ def predict_scenario(
     shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
     kept: dict[str, np.ndarray] = {}
     draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
+
+    def corrupted(severity: float, repeat: int) -> Iterator[Batch]:
+        for number, batch in enumerate(batches_of(dataset, rows, CHUNK)):
+            generator = seeded(scenario.name, severity, repeat, seed, number * CHUNK)
+            present = batch.without(*away)
+            yield corruption(present, severity, generator) if corruption else present
+
     with evaluating(method, device):
-        for start in range(0, len(rows), CHUNK):
-            batch = dataset.batch(rows[start : start + CHUNK]).without(*away)
-            for (v, severity), repeat in draws:
-                generator = seeded(scenario.name, severity, repeat, seed, start)
-                damaged = corruption(batch, severity, generator) if corruption else batch
-                for name, output in _answers(method, damaged.to(device), dataset.task).items():
-                    if name not in kept:
-                        kept[name] = np.empty(shape, dtype=np.float32)
-                    kept[name][v, repeat, start : start + CHUNK] = output
+        for (v, severity), repeat in draws:
+            outputs = collect_outputs(
+                method, corrupted(severity, repeat), lambda batch: _all_predictions(method, batch, dataset.task)
+            )
+            for name, output in outputs.items():
+                kept.setdefault(name, np.empty(shape, dtype=np.float32))[v, repeat] = output.numpy()
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
     for output in kept.values():
         wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))
