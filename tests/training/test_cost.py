@@ -13,7 +13,7 @@ from torch import nn
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import RunError
 from deconfound.nn.encoders.transformer import Transformer
-from deconfound.runs.run import build_method
+from deconfound.runs.build import build_method
 from deconfound.training import cost
 from deconfound.training.cost import Cost, forward_flops, measure_cost, read_cost, step_times
 from deconfound.training.train import train_run

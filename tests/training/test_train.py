@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from deconfound.api import fit
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
-from deconfound.runs import checkpoint
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.runs.csv_log import HEADER, read_curves
 from deconfound.runs.run import Run
+from deconfound.training import checkpoint_io
 from deconfound.training.csv_logger import CurveLog
 from deconfound.training.train import train_run
 from support.small import FAST, small_data, small_run, small_spec, tiny
@@ -195,7 +197,7 @@ def test_a_seed_replaced_in_a_copy_is_checked(tmp_path):
 
 
 def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
-    out, seen, write = tmp_path / "r", [], checkpoint.write_checkpoint
+    out, seen, write = tmp_path / "r", [], checkpoint_io.write_checkpoint
 
     def spy(tree, path):
         if path.name.startswith("last"):
@@ -203,7 +205,7 @@ def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
             seen.append({"risk", "total", "learning_rate"} <= terms)
         return write(tree, path)
 
-    monkeypatch.setattr(checkpoint, "write_checkpoint", spy)
+    monkeypatch.setattr(checkpoint_io, "write_checkpoint", spy)
     small_run(out)
     assert seen == [True] * FAST["epochs"]
 
@@ -291,3 +293,17 @@ def test_the_curve_log_drops_what_will_be_trained_again(tmp_path):
 
 def test_a_specification_needs_no_data_until_it_trains():
     assert small_spec(data={}).data.store is None
+
+
+def test_the_validation_risk_is_a_mean_over_rows_not_over_batches(tmp_path):
+    """600 validation rows are predicted in batches of unequal size, and the last rows are by far the worst."""
+    rows = torch.randn(680, 1, 3, generator=torch.Generator().manual_seed(0))
+    target = rows[:, 0, 0] + torch.cat([torch.zeros(80 + 590), torch.full((10,), 50.0)])
+    split = ["train"] * 80 + ["valid"] * 590 + ["valid"] * 10
+    audio = Signal(rows, torch.ones(680, 1, dtype=torch.bool))
+    data = Dataset.build("uneven", Task.regression(), {"audio": audio}, target, {"id": list(range(680))}, split)
+    run = train_run(small_spec(data={}), tmp_path / "r", dataset=data, progress=False)
+    with torch.no_grad():
+        validation = data.batch("valid")
+        risk = data.task.risk(run.method()(validation), validation.target).mean()
+    assert run.done["best_risk"] == pytest.approx(float(risk), rel=1e-5)

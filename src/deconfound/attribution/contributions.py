@@ -103,15 +103,16 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
     Raises:
         DataError: fewer than two modalities, or no such column.
     """
-    from deconfound.evaluation.evaluate import CHUNK, evaluating, outputs
+    from deconfound.evaluation.evaluate import predictions_of
+    from deconfound.nn.outputs import batches_of, collect_outputs
 
     data = _comparable(dataset, group)
 
     def predict(present: Subset, rows: torch.Tensor) -> np.ndarray:
         gone = [modality for modality in data.signals if modality not in present]
-        with evaluating(method):
-            parts = [outputs(method, data.batch(part).without(*gone), data.task) for part in rows.split(CHUNK)]
-        return np.concatenate(parts)
+        batches = (batch.without(*gone) for batch in batches_of(data, rows))
+        outputs = collect_outputs(method, batches, lambda batch: {"": predictions_of(method, batch, data.task)})
+        return outputs[""].numpy()
 
     train = evenly_spaced(data.rows("train"), MOST_ROWS)
     alone = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from deconfound.data.signal import Signal
+from deconfound.data.signal import Batch, Signal
 from deconfound.statistics.predominance import row_scores
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
         JSON values: "measure" ("accuracy" or "-mae"), "rows", "score" with nothing masked, and "losses": modality → list of
         {"first", "last" (numbers of the features, inclusive), "loss" (score without masking − with it)}.
     """
-    from deconfound.evaluation.evaluate import evaluating
+    from deconfound.nn.outputs import evaluating
 
     data = dataset.development()
     rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
@@ -62,11 +63,15 @@ def _masked(signal: Signal, features: torch.Tensor, mean: torch.Tensor) -> Signa
 
 
 def _outputs(method: Method, data: Dataset, rows: torch.Tensor, signals: dict[str, Signal]) -> np.ndarray:
-    from deconfound.evaluation.evaluate import CHUNK, outputs
+    """(R, outputs) predictions of the rows, some modalities replaced by `signals` of R rows."""
+    from deconfound.evaluation.evaluate import predictions_of
+    from deconfound.nn.outputs import batches_of, collect_outputs
 
-    found = []
-    for start in range(0, len(rows), CHUNK):
-        part = torch.arange(start, min(start + CHUNK, len(rows)))
-        changed = {name: signal.select(part) for name, signal in signals.items()}
-        found.append(outputs(method, data.batch(rows[part]).with_signals(changed), data.task))
-    return np.concatenate(found)
+    def replaced() -> Iterator[Batch]:
+        start = 0
+        for batch in batches_of(data, rows):
+            part = torch.arange(start, start + len(batch))
+            yield batch.with_signals({name: signal.select(part) for name, signal in signals.items()})
+            start += len(batch)
+
+    return collect_outputs(method, replaced(), lambda batch: {"": predictions_of(method, batch, data.task)})[""].numpy()

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
+from deconfound.evaluation.evaluate import check_finite, predictions_of
 from deconfound.method import Representations
+from deconfound.nn.outputs import batches_of, collect_outputs
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
+    from deconfound.data.signal import Batch
     from deconfound.method import Method
 
 ALL = "all"
@@ -78,17 +80,18 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
     """
     span = dataset.rows(split)
     cut = slice(span.start, span.stop)
-    found: list[tuple[Representations, torch.Tensor, torch.Tensor, float | None]] = []
-    with evaluating(method, device):
-        for start in range(span.start, span.stop, CHUNK):
-            batch = dataset.batch(range(start, min(span.stop, start + CHUNK))).to(device)
-            output = torch.from_numpy(outputs(method, batch, dataset.task))
-            parts = method.representations(batch)
-            risk = dataset.task.risk(output, batch.target.cpu())
-            found.append((parts, output, risk, _rest(method, parts, batch.present, output)))
-    joined = Representations(*(_joined([getattr(f[0], side) for f in found]) for side in ("predictive", "spurious")))
-    output = torch.cat([f[1] for f in found]).numpy()
-    rests = [f[3] for f in found if f[3] is not None]
+
+    def look(batch: Batch) -> dict[str, torch.Tensor]:
+        output, parts = predictions_of(method, batch, dataset.task), method.representations(batch)
+        rest = _rest(method, parts, batch.present, output)
+        sides = {"predictive": parts.predictive, "spurious": parts.spurious}
+        named = {f"{side}/{name}": values for side, part in sides.items() for name, values in part.items()}
+        return {"output": output, **named} | ({} if rest is None else {"rest": rest})
+
+    rows = collect_outputs(method, batches_of(dataset, span), look, device=device, home=False)
+    joined = Representations(*(_side(rows, side) for side in ("predictive", "spurious")))
+    predicted = rows["output"].cpu()
+    output, risks = predicted.numpy(), dataset.task.risk(predicted, dataset.target[cut])
     group, names = dataset.groups(*dataset.environment)
     numbers, env = np.unique(group[cut].numpy(), return_inverse=True)
     observed = Observed(
@@ -97,12 +100,12 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
         present={name: signal.present[cut].numpy() for name, signal in dataset.signals.items()},
         target=dataset.target[cut].numpy().astype(np.int64 if dataset.task.kind == "classification" else np.float64),
         classify=dataset.task.kind == "classification",
-        risks=torch.cat([f[2] for f in found]).double().numpy(),
+        risks=risks.double().numpy(),
         env=env,
         environments=[names[number] for number in numbers.tolist()],
         groups=dataset.groups(*dataset.group)[0][cut].numpy() if dataset.group else None,
         latents={name: values[cut].double().numpy() for name, values in dataset.latents.items()},
-        rest=max(rests) if len(rests) == len(found) else None,
+        rest=float(rows["rest"].max()) if "rest" in rows else None,
     )
     ids = dataset.columns["id"].values[cut].astype(str)
     wrong = ~np.isfinite(output).all(axis=1)
@@ -112,20 +115,20 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
     return observed, joined
 
 
-def _joined(parts: list[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def _side(rows: Mapping[str, torch.Tensor], side: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(f"{side}/"): values for name, values in rows.items() if name.startswith(f"{side}/")}
 
 
 def _rest(
     method: Method, parts: Representations, present: Mapping[str, torch.Tensor], output: torch.Tensor
-) -> float | None:
-    """How far the prediction is from the head on the predictive parts; None if they are not what the head takes."""
+) -> torch.Tensor | None:
+    """(B,) distance of the prediction from the head on the predictive parts; None if the head does not take them."""
     backbone = method.backbone
     widths = {name: values.shape[1] for name, values in parts.predictive.items()}
     if widths != dict(backbone.widths):
         return None
-    alone = backbone.predict(parts.predictive, present).float().cpu()
-    return float((alone - output).abs().max()) if alone.shape == output.shape else None
+    alone = backbone.predict(parts.predictive, present).float()
+    return (alone - output).abs().amax(dim=1) if alone.shape == output.shape else None
 
 
 def _filled(values: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from deconfound.corruption import Corruption, seeded
 from deconfound.data.dataset import Dataset
@@ -27,50 +27,34 @@ from deconfound.evaluation.predictions import Predictions, load_predictions, sav
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
-from deconfound.nn.layers import in_eval_mode
+from deconfound.nn.outputs import CHUNK, batches_of, collect_outputs, evaluating
 from deconfound.protocol import protocol_of
 from deconfound.registry import build
 
 if TYPE_CHECKING:
     from deconfound.method import Method
 
-CHUNK = 256
-"""Rows that are corrupted by one generator and predicted at once; another number gives another draw of the corruption."""
 
-
-@contextmanager
-def evaluating(method: Method, device: str | torch.device = "cpu") -> Iterator[None]:
-    """Put the method in eval mode on a device, without gradients; restore its mode and device afterwards."""
-    home = next((parameter.device for parameter in method.parameters()), None)
-    with in_eval_mode(method), torch.no_grad():
-        method.to(device)
-        try:
-            yield
-        finally:
-            if home is not None:
-                method.to(home)
-
-
-def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:
-    """(B, outputs) float32 predictions or logits of one batch.
+def predictions_of(method: Method, batch: Batch, task: Task) -> Tensor:
+    """(B, outputs) float32 predictions or logits of one batch, on its device.
 
     Raises:
         RunError: the method gave another shape.
     """
-    return _checked_array(method, method(batch), batch, task)
+    return _checked(method, method(batch), batch, task)
 
 
-def _all_outputs(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
+def _all_predictions(method: Method, batch: Batch, task: Task) -> dict[str, Tensor]:
     """Variant → (B, outputs); the method's own prediction has the key ""."""
-    variants = {name: _checked_array(method, output, batch, task) for name, output in method.variants(batch).items()}
-    return {"": outputs(method, batch, task), **variants}
+    variants = {name: _checked(method, output, batch, task) for name, output in method.variants(batch).items()}
+    return {"": predictions_of(method, batch, task), **variants}
 
 
-def _checked_array(method: Method, output: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
+def _checked(method: Method, output: Tensor, batch: Batch, task: Task) -> Tensor:
     expected = (len(batch), task.outputs)
     if output.shape != expected:
         raise RunError(f"{type(method).__name__} gave {tuple(output.shape)} outputs; this task expects {expected}")
-    return output.float().cpu().numpy()
+    return output.float()
 
 
 def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
@@ -113,16 +97,20 @@ def predict_scenario(
     shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
     output_by_variant: dict[str, np.ndarray] = {}
     draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
+
+    def corrupted(severity: float, repeat: int) -> Iterator[Batch]:
+        for number, batch in enumerate(batches_of(dataset, rows, CHUNK)):
+            generator = seeded(scenario.name, severity, repeat, seed, number * CHUNK)
+            present = batch.without(*absent)
+            yield corruption(present, severity, generator) if corruption else present
+
     with evaluating(method, device):
-        for start in range(0, len(rows), CHUNK):
-            batch = dataset.batch(rows[start : start + CHUNK]).without(*absent)
-            for (v, severity), repeat in draws:
-                generator = seeded(scenario.name, severity, repeat, seed, start)
-                corrupted = corruption(batch, severity, generator) if corruption else batch
-                for name, output in _all_outputs(method, corrupted.to(device), dataset.task).items():
-                    if name not in output_by_variant:
-                        output_by_variant[name] = np.empty(shape, dtype=np.float32)
-                    output_by_variant[name][v, repeat, start : start + CHUNK] = output
+        for (v, severity), repeat in draws:
+            outputs = collect_outputs(
+                method, corrupted(severity, repeat), lambda batch: _all_predictions(method, batch, dataset.task)
+            )
+            for name, output in outputs.items():
+                output_by_variant.setdefault(name, np.empty(shape, dtype=np.float32))[v, repeat] = output.numpy()
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
     for output in output_by_variant.values():
         wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))

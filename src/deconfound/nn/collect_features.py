@@ -17,7 +17,7 @@ from deconfound.data.task import Task
 from deconfound.errors import DataError
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.directions import Directions, without_shifts
-from deconfound.nn.layers import in_eval_mode
+from deconfound.nn.outputs import batches_of, collect_outputs
 
 MOST_ROWS = 4096
 """Training rows that are looked at, evenly spaced; more cost time and change little."""
@@ -60,16 +60,19 @@ def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") 
         "encoders": lambda batch: backbone.encode_signals(backbone.standardise(batch)),
         "inputs": lambda batch: pooled(batch, backbone),
     }[of]
-    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
-    with in_eval_mode(backbone):
-        batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
-        found = [look(batch) for batch in batches]
-    return Survey(
-        {name: torch.cat([each[name] for each in found]) for name in found[0]},
-        {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
-        torch.cat([batch.target for batch in batches]),
-        torch.cat([batch.env for batch in batches]),
-    )
+
+    def seen(batch: Batch) -> dict[str, Tensor]:
+        features = {f"features/{name}": values for name, values in look(batch).items()}
+        present = {f"present/{name}": batch.present[name] for name in backbone.modalities}
+        return {**features, **present, "target": batch.target, "env": batch.env}
+
+    batches = batches_of(development, training_rows(development), _CHUNK)
+    rows = collect_outputs(backbone, batches, seen, home=False)
+    parts = {
+        part: {name.removeprefix(f"{part}/"): values for name, values in rows.items() if name.startswith(f"{part}/")}
+        for part in ("features", "present")
+    }
+    return Survey(parts["features"], parts["present"], rows["target"], rows["env"])
 
 
 def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:

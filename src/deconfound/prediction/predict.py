@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ import torch
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
-from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
+from deconfound.evaluation.evaluate import check_finite, predictions_of
 from deconfound.io.files import atomic_write
+from deconfound.nn.outputs import CHUNK, collect_outputs
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
 if TYPE_CHECKING:
@@ -48,14 +50,15 @@ def predict_rows(
         DataError: what `deconfound.prediction.rows.conform` refuses.
         RunError: the method gave an output that is not finite, or of another shape than the task's.
     """
-    output = np.empty((len(ids), task.outputs), dtype=np.float32)
-    with evaluating(method, device):
+
+    def batches() -> Iterator[Batch]:
         for start in range(0, len(ids), CHUNK):
             part = slice(start, start + CHUNK)
-            names = ids[part]
             cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
-            batch = _unlabelled(conform(cut, modalities, names), task)
-            output[part] = outputs(method, batch.to(device), task)
+            yield _unlabelled(conform(cut, modalities, ids[part]), task)
+
+    look = partial(_prediction, method, task)
+    output = collect_outputs(method, batches(), look, device=device)["output"].numpy()
     check_finite(np.asarray(~np.isfinite(output).all(axis=1)), ids, type(method).__name__)
     return output
 
@@ -114,6 +117,10 @@ def predict_file(
         return answer(sys.stdout)
     with atomic_write(out) as file:
         return answer(file)
+
+
+def _prediction(method: Method, task: Task, batch: Batch) -> dict[str, torch.Tensor]:
+    return {"output": predictions_of(method, batch, task)}
 
 
 def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:

@@ -12,15 +12,16 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
+from deconfound.io.threads import cpu_threads
 from deconfound.sweeps.jobs import Outcome, Work, evaluation_mark, job_id
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run_job(work: Work) -> Outcome:
                 return Outcome(work.job.id, work.stage, "busy", f"another process works in {folder}")
             (folder / "error.json").unlink(missing_ok=True)
             try:
-                with _threads(work.threads):
+                with cpu_threads(work.threads):
                     (_train if work.stage == "train" else _evaluate)(work, folder)
             except Exception as error:
                 return note_failure(work, error)
@@ -59,7 +60,7 @@ def note_failure(work: Work, error: Exception) -> Outcome:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with suppress(RunError):  # a disk that made the job fail may have no room for the reason; the outcome tells it
-        _write_json(Path(work.folder) / "error.json", about)
+        write_json(Path(work.folder) / "error.json", about)
     return Outcome(work.job.id, work.stage, "failed", message)
 
 
@@ -93,7 +94,7 @@ def _evaluate(work: Work, folder: Path) -> None:
 
     wanted = None if work.scenarios is None else [scenario_from(table) for table in work.scenarios]
     Run.open(folder).evaluate(wanted, dataset=_checked(work))
-    _write_json(folder / "evaluated.json", evaluation_mark(work.scenarios))
+    write_json(folder / "evaluated.json", evaluation_mark(work.scenarios))
 
 
 def _spec(work: Work, folder: Path) -> Spec:
@@ -119,7 +120,7 @@ def _checked(work: Work) -> Dataset:
 @lru_cache(maxsize=2)
 def shared_data(source: str) -> Dataset:
     """The dataset of a JSON {"store", "synthetic"}, kept in memory for the next job of this process."""
-    from deconfound.runs.run import load_data
+    from deconfound.runs.build import load_data
     from deconfound.runs.spec import DataSpec
 
     return load_data(DataSpec(**json.loads(source)))
@@ -140,23 +141,6 @@ def _holding(folder: Path, patience: float) -> Iterator[bool]:
                     return
                 time.sleep(0.05)
         yield True
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with atomic_write(path) as file:
-        json.dump(values, file, indent=1)
 
 
 def without_slurm() -> None:

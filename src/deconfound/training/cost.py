@@ -176,7 +176,7 @@ def _in_a_process(folder: Path, steps: int) -> Cost:
 def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, nn.Module] | None, steps: int) -> Cost:
     import torch
 
-    from deconfound.runs.run import apply_data_spec, build_method, load_data
+    from deconfound.runs.build import apply_data_spec, build_method, load_data
 
     train, threads = run.spec.train, torch.get_num_threads()
     # no checksum of all rows: reading them would count as memory, and only their form matters here

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import platform
 import shutil
 import signal
@@ -28,24 +27,26 @@ from torch import nn
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import VARIANTS
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
 from deconfound.io.lock import exclusive_lock
+from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
 from deconfound.nn.standardise import training_scale
 from deconfound.protocol import protocol_of
-from deconfound.runs.checkpoint import SafeCheckpointIO, read_checkpoint
-from deconfound.runs.run import Run, apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
+from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CurveLog
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
 from deconfound.training.trainer import (
     SafeCheckpoint,
     make_trainer,
+    process_rank,
     quiet_lightning,
-    rank,
     standard_callbacks,
-    thread_count,
 )
 
 WAIT = 60.0
@@ -85,48 +86,55 @@ def train_run(
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     whole = dataset if dataset is not None else load_data(spec.data)
     development = apply_data_spec(whole, spec.data).development()
-    first = _take_place(out, spec.train) == 0
-    if first and not (out / "spec.json").is_file():
-        _rehearse(spec, development, encoders)
-    _claim(out, spec)
-    with exclusive_lock(out) if first else nullcontext():
-        _prepare(out, spec, whole, development)
-        run = Run.open(out)
-        if run.done is None:
-            with quiet_lightning(), thread_count(spec.train.threads), torch.random.fork_rng():
-                torch.manual_seed(derive_seed(spec.seed, -1))
-                method = build_method(spec, development.modalities, development.task, encoders, run.environments)
+    is_first = _join_processes(out, spec.train) == 0
+    _check_folder(out, spec)
+    with quiet_lightning(), cpu_threads(spec.train.threads), torch.random.fork_rng():
+        method = None
+        if not (out / "done.json").is_file():
+            torch.manual_seed(derive_seed(spec.seed, -1))
+            method = _fresh_method(spec, development, encoders, check=is_first and not (out / "spec.json").is_file())
+        _make_folder(out)
+        with exclusive_lock(out) if is_first else nullcontext():
+            _write_beginning(out, spec, whole, development)
+            run = Run.open(out)
+            if run.done is None:
+                assert method is not None, "an unfinished run has its method"
                 method.backbone.set_scale(training_scale(development))
-                shown = sys.stdout.isatty() if progress is None else progress
-                _fit(run, method, development, loggers, callbacks, shown)
+                show_progress = sys.stdout.isatty() if progress is None else progress
+                _fit(run, method, development, loggers, callbacks, show_progress)
     return run
 
 
-def _take_place(out: Path, train: TrainSpec) -> int:
+def _join_processes(out: Path, train: TrainSpec) -> int:
     """Number of this process among those that train the run; all but the first wait until the first has begun it."""
-    if (train.processes > 1 or rank() > 0) and not (out / "done.json").is_file():
+    if (train.processes > 1 or process_rank() > 0) and not (out / "done.json").is_file():
         with quiet_lightning():
             make_trainer(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     until = time.monotonic() + WAIT
-    while rank() > 0 and not (out / "spec.json").is_file():
+    while process_rank() > 0 and not (out / "spec.json").is_file():
         if time.monotonic() > until:
             raise RunError(
-                f"process {rank()} of {train.processes} waited {WAIT:g} s for the first one to begin {out}; see what that "
-                "one reports, and that all nodes share the folder"
+                f"process {process_rank()} of {train.processes} waited {WAIT:g} s for the first one to begin {out}; see "
+                "what that one reports, and that all nodes share the folder"
             )
         time.sleep(0.05)
-    return rank()
+    return process_rank()
 
 
-def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None) -> None:
-    """Build once what training needs, so that a mistake is told before a folder is bound to it."""
-    train = spec.train
-    protocol_of(development.task.protocol, development.task.kind)
-    with quiet_lightning(), torch.random.fork_rng():
-        count = len(development.groups(*development.environment)[1])
-        build_method(spec, development.modalities, development.task, encoders, count).check(development)
-        make_trainer(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    rows = len(development.splits["train"])
+def _fresh_method(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None, *, check: bool) -> Method:
+    """The method with its initial weights; with `check`, what training needs is tried before anything is written."""
+    if check:
+        protocol_of(development.task.protocol, development.task.kind)
+    environments = len(development.groups(*development.environment)[1])
+    method = build_method(spec, development.modalities, development.task, encoders, environments)
+    if check:
+        method.check(development)
+        make_trainer(spec.train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        _check_rows(len(development.splits["train"]), spec.train)
+    return method
+
+
+def _check_rows(rows: int, train: TrainSpec) -> None:
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(
             f"train.devices = {train.devices}, nodes = {train.nodes}: {rows} training rows in batches of "
@@ -134,23 +142,31 @@ def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module
         )
 
 
-def _claim(out: Path, spec: Spec) -> None:
-    """Make the directory, or make sure that it is this specification's."""
+def _check_folder(out: Path, spec: Spec) -> None:
+    """Refuse a folder that holds something else than this specification's run."""
     if (out / "spec.json").is_file():
         difference = Run.open(out).spec.difference(spec)
         if difference:
             raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
         return
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        strangers = [entry.name for entry in out.iterdir() if entry.name != "environment.json" and entry.name[0] != "."]
+        others = [entry.name for entry in out.iterdir() if entry.name != "environment.json" and entry.name[0] != "."]
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
-    if strangers:
-        raise RunError(f"{out} is not empty and not a run (it holds {strangers[0]!r}); choose another folder")
+    if others:
+        raise RunError(f"{out} is not empty and not a run (it holds {others[0]!r}); choose another folder")
 
 
-def _prepare(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> None:
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
+
+
+def _write_beginning(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> None:
     """Write what is known before training, the specification last; or check that the data are still the same."""
     if (out / "spec.json").is_file():
         if Run.open(out).environment["data"]["checksum"] != whole.checksum:
@@ -172,13 +188,8 @@ def _prepare(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Non
             "task": asdict(whole.task),
         },
     }
-    _write_json(out / "environment.json", environment)
-    _write_json(out / "spec.json", spec.dump())
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with atomic_write(path) as file:
-        json.dump(values, file, indent=1)
+    write_json(out / "environment.json", environment)
+    write_json(out / "spec.json", spec.dump())
 
 
 def _git_state() -> dict[str, Any] | None:
@@ -229,7 +240,7 @@ def _fit(
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from error
-    if rank() == 0:
+    if process_rank() == 0:
         seconds = time.monotonic() - began
         run.validate(run.kept(whole.cpu()), data)
         _finish(run, trainer, seconds, whole)
@@ -250,4 +261,4 @@ def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }
-    _write_json(run.path / "done.json", done)
+    write_json(run.path / "done.json", done)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer
@@ -60,7 +59,7 @@ def make_trainer(train: TrainSpec, **given: Any) -> Trainer:
     return trainer
 
 
-def rank() -> int:
+def process_rank() -> int:
     """Number of this process among those that train one run together, from 0; of several, known once there is an engine."""
     return int(getattr(rank_zero_only, "rank", 0))
 
@@ -74,9 +73,9 @@ def _strategy(train: TrainSpec) -> str | Strategy:
 
 
 def _check_processes(train: TrainSpec, begun: int) -> None:
-    if begun == train.processes and (begun > 1 or rank() == 0):
+    if begun == train.processes and (begun > 1 or process_rank() == 0):
         return
-    found = f"{begun} in all" if begun != train.processes else f"this one beside it, number {rank()}"
+    found = f"{begun} in all" if begun != train.processes else f"this one beside it, number {process_rank()}"
     raise SpecError(
         f"train.devices = {train.devices} and train.nodes = {train.nodes} ask for {train.processes} processes, and the "
         f"batch system began {found}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
@@ -125,14 +124,3 @@ def quiet_lightning() -> Iterator[None]:
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def thread_count(count: int | None) -> Iterator[None]:
-    """PyTorch's CPU threads inside the block; None leaves them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

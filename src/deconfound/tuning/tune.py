@@ -20,8 +20,9 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
+from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_curves
-from deconfound.runs.run import Run, apply_data_spec, build_method, load_data
+from deconfound.runs.run import Run
 from deconfound.training.learner import SELECTION
 from deconfound.training.train import train_run
 from deconfound.tuning.result import summary, write_best
