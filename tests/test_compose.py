@@ -87,12 +87,12 @@ def test_batches_of_several_environments_are_asked_for_where_there_is_a_penalty(
 
 def test_training_rows_of_one_environment_are_refused() -> None:
     composed = joined(erm())
-    composed.check(tiny().development())
+    composed.hooks.check(tiny().development())
     alone = tiny(metadata={"id": list(range(12)), "speaker": ["a"] * 4 + ["b"] * 8})
     with pytest.raises(DataError, match="vrex: the training rows of tiny are of one environment; name columns") as told:
-        composed.check(alone.development())
+        composed.hooks.check(alone.development())
     assert "\n" not in str(told.value)
-    RegularizedMethod(erm(), {}, {}).check(alone.development())
+    RegularizedMethod(erm(), {}, {}).hooks.check(alone.development())
 
 
 def test_a_batch_of_one_environment_has_no_penalty_and_says_so_once(recwarn) -> None:

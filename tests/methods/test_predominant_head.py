@@ -93,7 +93,7 @@ def test_the_best_modality_by_validation_is_chosen_once(informative: str) -> Non
     method = PredominantHead(Backbone.build(MODALITIES, data.task, hidden=16, dropout=0.0), warmup=2)
     optimiser = torch.optim.Adam(method.parameters(), lr=0.01)
     for epoch in range(3):
-        method.on_epoch_start(epoch, data, generator())
+        method.hooks.on_epoch_start(epoch, data, generator())
         assert bool(method.share.any()) == (epoch == 2)
         for step in range(20):
             optimiser.zero_grad()
@@ -111,7 +111,7 @@ def test_the_best_modality_by_validation_is_chosen_once(informative: str) -> Non
     with torch.no_grad():
         for parameter in method.heads.parameters():
             parameter.zero_()
-    method.on_epoch_start(3, data, generator())
+    method.hooks.on_epoch_start(3, data, generator())
     assert torch.equal(method.share, kept)
 
 

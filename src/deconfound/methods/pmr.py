@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.collect_features import survey
+from deconfound.nn.collect_features import collect_features
 from deconfound.objectives.modulation import slow_and_fast
 from deconfound.objectives.prototypes import class_means, prototype_logits
 from deconfound.objectives.rows import row_mean
@@ -30,11 +30,11 @@ class _Prototypes(nn.Module):
         self.register_buffer("mean", torch.zeros(classes, width))
         self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
 
-    def update(self, mean: Tensor, seen: Tensor, momentum: float) -> None:
-        """Classes that were known keep the share `momentum` of what they were."""
+    def update(self, mean: Tensor, present: Tensor, momentum: float) -> None:
+        """Take in new means of the present classes; a known class keeps the share `momentum` of its old mean."""
         share = momentum * self.known.to(mean.dtype).unsqueeze(1)
-        self.mean.copy_(torch.where(seen.unsqueeze(1), share * self.mean + (1 - share) * mean, self.mean))
-        self.known.copy_(self.known | seen)
+        self.mean.copy_(torch.where(present.unsqueeze(1), share * self.mean + (1 - share) * mean, self.mean))
+        self.known.copy_(self.known | present)
 
 
 class PMR(Method):
@@ -65,7 +65,7 @@ class PMR(Method):
         entropy_until: Annotated[float, Field(ge=0, le=1, description="share of the steps with the entropy")] = 0.2,
         bins: Annotated[int, Field(ge=2, description="classes that a regression is cut into")] = 5,
     ) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_prototypes))
         self.alpha, self.momentum, self.until = alpha, momentum, until
         self.entropy, self.entropy_until = entropy, entropy_until
         task = backbone.task
@@ -80,16 +80,16 @@ class PMR(Method):
         """(B,) int64 class, or interval of the target of a regression."""
         return torch.bucketize(target.float(), self.edges) if len(self.edges) else target
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+    def _update_prototypes(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if len(self.edges):
-            rows = development.rows("train")
+            train = development.rows("train")
             shares = torch.arange(1, len(self.edges) + 1, dtype=torch.float64) / (len(self.edges) + 1)
-            self.edges.copy_(torch.quantile(development.target[rows.start : rows.stop].double(), shares))
-        found = survey(self.backbone, development)
-        labels = self.labels(found.target)
+            self.edges.copy_(torch.quantile(development.target[train.start : train.stop].double(), shares))
+        rows = collect_features(self.backbone, development)
+        labels = self.labels(rows.target)
         for name, part in zip(self.backbone.widths, self._parts(), strict=True):
-            mean, seen = class_means(found.features[name], found.present[name], labels, len(part.known))
-            part.update(mean, seen, self.momentum)
+            mean, present = class_means(rows.features[name], rows.present[name], labels, len(part.known))
+            part.update(mean, present, self.momentum)
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, prototypes (coefficients applied), entropy (of the fast modalities, minus it
@@ -102,7 +102,7 @@ class PMR(Method):
         logits = [prototype_logits(features[n], p.mean, p.known) for n, p in zip(features, self._parts(), strict=True)]
         known = torch.stack([part.known[labels] & (part.known.sum() > 1) for part in self._parts()])
         counted = torch.stack([batch.present[name] for name in features]) & known  # (M, B)
-        spread = torch.stack([each.log_softmax(1) for each in logits])  # (M, B, C)
+        spread = torch.stack([modality.log_softmax(1) for modality in logits])  # (M, B, C)
         truth = spread[:, torch.arange(len(labels)), labels].masked_fill(~counted, 0)
         scores = row_mean(truth.detach().exp(), counted)
         slow, fast = slow_and_fast(scores, counted.any(1))

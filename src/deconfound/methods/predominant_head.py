@@ -15,7 +15,7 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import average, risks_of_each
@@ -45,7 +45,7 @@ class PredominantHead(Method):
         warmup: Annotated[int, Field(ge=0, description="epochs before auto decides")] = 3,
         weight: Annotated[float, Field(gt=0, description="of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
     ) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._choose))
         names = list(backbone.widths)
         self.automatic = predominant == "auto" and predominant not in names
         if not self.automatic and predominant not in names:
@@ -86,7 +86,7 @@ class PredominantHead(Method):
             monitors = {f"predominant/{name}": value for name, value in chosen.items()}
         return Loss(total, terms, task.risk(output, target), features, output, monitors)
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+    def _choose(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if not self.automatic or epoch < self.warmup or bool(self.share.any()):
             return
         rows = development.rows("valid")

@@ -123,7 +123,7 @@ class Predominant(nn.Module):
         features, target = backbone.encode(batch), batch.target.cpu().numpy()
         scores = {}
         for subset in subsets(self.names):
-            present = {n: there & (n in subset) for n, there in batch.present.items()}
+            present = {n: rows & (n in subset) for n, rows in batch.present.items()}
             kept = {n: values * present[n].unsqueeze(1) for n, values in features.items()}
             output = backbone.predict(kept, present).float().cpu().numpy()
             scores[subset] = row_scores(output, target, backbone.task.kind)

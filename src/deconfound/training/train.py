@@ -124,7 +124,7 @@ def _rehearse(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module
     protocol_of(development.task.protocol, development.task.kind)
     with quiet_lightning(), torch.random.fork_rng():
         count = len(development.groups(*development.environment)[1])
-        build_method(spec, development.modalities, development.task, encoders, count).check(development)
+        build_method(spec, development.modalities, development.task, encoders, count).hooks.check(development)
         make_trainer(train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     rows = len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
@@ -246,7 +246,7 @@ def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
         "steps": trainer.global_step,
         "best_epoch": kept["epoch"],
         "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": list(method.summary_lines()),
+        "notes": list(method.hooks.summary_lines()),
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }
