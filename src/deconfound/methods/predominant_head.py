@@ -72,8 +72,10 @@ class PredominantHead(Method):
         features = self.backbone.encode(batch)
         fused = self.backbone.predict(features, batch.present)
         chosen = dict(zip(self.heads.names, self.share, strict=True))
-        seen = {name: chosen[name] * features[name] + ((1 - chosen[name]) * features[name]).detach() for name in chosen}
-        single = self.heads(seen)
+        inputs = {
+            name: chosen[name] * features[name] + ((1 - chosen[name]) * features[name]).detach() for name in chosen
+        }
+        single = self.heads(inputs)
         output = self._both(fused, single, batch)
         target, task = batch.target, self.backbone.task
         risks = row_mean(risks_of_each(self.backbone.task, single, target), self.heads.presence(batch.present))
@@ -90,10 +92,10 @@ class PredominantHead(Method):
         if not self.automatic or epoch < self.warmup or bool(self.share.any()):
             return
         rows = development.rows("valid")
-        found = mean_risks(
+        risks = mean_risks(
             self,
             lambda batch: self.heads(self.backbone.encode(batch)),
             development,
             torch.arange(rows.start, rows.stop),
         )
-        self.share.copy_(torch.nn.functional.one_hot(found.argmin(), len(found)))
+        self.share.copy_(torch.nn.functional.one_hot(risks.argmin(), len(risks)))

@@ -73,12 +73,12 @@ def collect_features(backbone: Backbone, development: Dataset, of: FeatureSource
 
 def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
     """Modality → (B, D) mean of the standardised input over the steps that exist; modalities of tokens are left out."""
-    kept = {}
+    means = {}
     for name, signal in backbone.standardise(batch).items():
         if backbone.modalities[name].kind != "tokens":
             steps = signal.mask.sum(1, keepdim=True).clamp(min=1)
-            kept[name] = signal.values.flatten(2).sum(1) / steps  # values are 0 where the mask is False
-    return kept
+            means[name] = signal.values.flatten(2).sum(1) / steps  # values are 0 where the mask is False
+    return means
 
 
 ShiftKind = Annotated[

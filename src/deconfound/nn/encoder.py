@@ -10,7 +10,7 @@ from deconfound.data.task import Modality
 
 
 class Encoder(nn.Module, ABC):
-    """Base of the encoders that a specification can name. A subclass takes (modality, width) and keyword-only knobs.
+    """Base of the encoders that a specification can name. A subclass takes (modality, width) and hyper-parameters as keywords.
 
     Any `nn.Module` with this `forward` serves as an encoder when passed in Python.
 

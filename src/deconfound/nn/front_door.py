@@ -62,7 +62,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Averaging:
-    """How x' is averaged out.
+    """How the average over x' is taken.
 
     Args:
         weights: of the draws under `mc-cond` and `nwgm`: "uniform", or "similar" to the row's own a.
@@ -85,7 +85,7 @@ class FrontDoor(nn.Module):
         hidden: width of the hidden layers.
         outputs: of the task.
         form: "full" f(z, x', a), one MLP; "additive" f1(z, a) + f2(x', a).
-        plug: f1 is `direct`, and f2 fits what it leaves; else f1 has its own parameters that learn with f2.
+        plug: f1 is `direct`, and f2 fits its residual; else f1 has its own parameters that learn with f2.
         centres: K of the dictionary, 0 without.
     """
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Fusion(nn.Module, ABC):
-    """Base of all fusions. A subclass takes (widths, outputs) and keyword-only knobs, and sets `width`.
+    """Base of all fusions. A subclass takes (widths, outputs) and keyword-only hyper-parameters, and sets `width`.
 
     Args:
         widths: modality name → H_m, the width of its features.

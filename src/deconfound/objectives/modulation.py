@@ -1,4 +1,4 @@
-"""Which modalities are ahead of the others, and how much their gradients are slowed."""
+"""Coefficients of gradient modulation: which modalities lead, and how much their gradients are scaled down."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def score_ratio(scores: Tensor, present: Tensor) -> Tensor:
     Returns:
         (M,) non-negative; 1 for an absent modality and for one without a rival.
     """
-    kept = scores * present
-    others = (kept.sum() - kept) / (present.sum() - present.to(kept.dtype)).clamp(min=1)
-    return torch.where(present & (others > 0), kept / others.clamp(min=torch.finfo(kept.dtype).tiny), 1)
+    counted = scores * present
+    others = (counted.sum() - counted) / (present.sum() - present.to(counted.dtype)).clamp(min=1)
+    return torch.where(present & (others > 0), counted / others.clamp(min=torch.finfo(counted.dtype).tiny), 1)
 
 
 def modulation(scores: Tensor, present: Tensor, alpha: float) -> Tensor:
