@@ -33,8 +33,8 @@ def erm() -> ERM:
     return ERM(Backbone.build(DATA.modalities, DATA.task, hidden=4, dropout=0.0))
 
 
-def joined(method: Method, *augmentations: Augmentation, **knobs: float) -> RegularizedMethod:
-    penalty = VREx(method.backbone, 2, **knobs)
+def joined(method: Method, *augmentations: Augmentation, **hyperparameters: float) -> RegularizedMethod:
+    penalty = VREx(method.backbone, 2, **hyperparameters)
     return RegularizedMethod(method, {"vrex": penalty}, {str(n): a for n, a in enumerate(augmentations)})
 
 

@@ -69,9 +69,9 @@ def test_laws_of_a_classification(method: str) -> None:
     check_method(get_class("methods", method), task=Task.classification(("a", "b", "c")))
 
 
-@pytest.mark.parametrize("knobs", CMIR, ids=str)
-def test_laws_of_every_choice_of_cmir(knobs: dict[str, object]) -> None:
-    check_method(lambda backbone: build("methods", "cmir", backbone, **knobs), modalities=SEQUENCE)
+@pytest.mark.parametrize("hyperparameters", CMIR, ids=str)
+def test_laws_of_every_choice_of_cmir(hyperparameters: dict[str, object]) -> None:
+    check_method(lambda backbone: build("methods", "cmir", backbone, **hyperparameters), modalities=SEQUENCE)
 
 
 @pytest.mark.parametrize("decorrelate", ["orth", "xcov", "hsic", "club"])

@@ -1,4 +1,4 @@
-"""CmIR's loss against a plain second implementation, its knobs, and what inference leaves out."""
+"""CmIR's loss against a plain second implementation, its hyper-parameters, and what inference leaves out."""
 
 import pytest
 import torch

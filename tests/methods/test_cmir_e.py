@@ -29,8 +29,8 @@ TINY = {"rows": 160, "modalities": 2, "features": 4, "noise": 0.1, "nonlinearity
 TRAIN = {"epochs": 2, "batch_size": 40, "accelerator": "cpu", "threads": 1, "keep": "last"}
 
 
-def spec(method: str | dict[str, Any] = "cmir-e", train: dict[str, Any] | None = None, **knobs: Any) -> Spec:
-    data = {"synthetic": {**TINY, "rho": [0.95, -0.95], **knobs}}
+def spec(method: str | dict[str, Any] = "cmir-e", train: dict[str, Any] | None = None, **hyperparameters: Any) -> Spec:
+    data = {"synthetic": {**TINY, "rho": [0.95, -0.95], **hyperparameters}}
     return Spec.of({"method": method, "data": data, "backbone": {"hidden": 4}, "train": {**TRAIN, **(train or {})}})
 
 

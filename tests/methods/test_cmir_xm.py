@@ -21,8 +21,8 @@ SHARED = {"rows": 160, "modalities": 2, "features": 4, "nonlinearity": 0.0, "sha
 PRIVATE = {**SHARED, "shared": 0.0, "spurious_modalities": 2}
 
 
-def data(knobs: dict[str, Any] = SHARED) -> Dataset:
-    return synthetic(**knobs).development()
+def data(hyperparameters: dict[str, Any] = SHARED) -> Dataset:
+    return synthetic(**hyperparameters).development()
 
 
 def built(development: Dataset, method: str = "cmir-xm", **arguments: Any) -> Any:

@@ -18,9 +18,9 @@ MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (
 TASK = Task.classification(("no", "yes"))
 
 
-def make(**knobs: Any) -> GradientBlending:
+def make(**hyperparameters: Any) -> GradientBlending:
     torch.manual_seed(0)
-    return GradientBlending(Backbone.build(MODALITIES, TASK, hidden=32, dropout=0.0), **knobs)
+    return GradientBlending(Backbone.build(MODALITIES, TASK, hidden=32, dropout=0.0), **hyperparameters)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -67,7 +67,7 @@ def test_auto_takes_the_prediction_with_the_lowest_validation_risk() -> None:
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
-    knobs = {
+    hyperparameters = {
         "name": "imml",
         "warmup": 1,
         "predict": "auto",
@@ -76,14 +76,14 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
         "centres": 4,
         "hidden": 8,
     }
-    spec = small_spec(method=knobs)
+    spec = small_spec(method=hyperparameters)
 
     class Kill(Callback):
         def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
             if trainer.current_epoch == 2:
                 raise KeyError("killed")
 
-    whole = small_run(tmp_path / "whole", method=knobs)
+    whole = small_run(tmp_path / "whole", method=hyperparameters)
     with pytest.raises(KeyError):
         train_run(spec, tmp_path / "cut", callbacks=[Kill()], progress=False)
     again = train_run(spec, tmp_path / "cut", progress=False)

@@ -21,10 +21,12 @@ def modalities(*names: str) -> dict[str, Modality]:
     return {name: Modality(name, 1, (4,)) for name in names}
 
 
-def make(names: tuple[str, ...] = ("text", "audio"), task: Task = CLASSES, **knobs: Any) -> tuple[OGMGE, Batch]:
+def make(
+    names: tuple[str, ...] = ("text", "audio"), task: Task = CLASSES, **hyperparameters: Any
+) -> tuple[OGMGE, Batch]:
     torch.manual_seed(0)
     backbone = Backbone.build(modalities(*names), task, hidden=8, dropout=0.0, fusion="late")
-    return OGMGE(backbone, **knobs), random_batch(modalities(*names), task, 12, generator(1), holes=False)
+    return OGMGE(backbone, **hyperparameters), random_batch(modalities(*names), task, 12, generator(1), holes=False)
 
 
 def generator(seed: int = 0) -> torch.Generator:

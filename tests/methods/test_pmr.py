@@ -40,9 +40,9 @@ def rows(task: Task = CLASSES, count: int = 90) -> Dataset:
     return Dataset.build("rows", task, signals, target, {"id": [str(i) for i in range(count)]}, split)
 
 
-def make(task: Task = CLASSES, **knobs: Any) -> PMR:
+def make(task: Task = CLASSES, **hyperparameters: Any) -> PMR:
     torch.manual_seed(0)
-    return PMR(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **knobs)
+    return PMR(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **hyperparameters)
 
 
 def means(method: PMR, data: Dataset, name: str, c: int) -> torch.Tensor:

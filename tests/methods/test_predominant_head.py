@@ -18,9 +18,9 @@ MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (
 CLASSES = Task.classification(("a", "b", "c"))
 
 
-def make(task: Task = CLASSES, **knobs: Any) -> tuple[PredominantHead, Batch]:
+def make(task: Task = CLASSES, **hyperparameters: Any) -> tuple[PredominantHead, Batch]:
     torch.manual_seed(0)
-    method = PredominantHead(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **knobs)
+    method = PredominantHead(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **hyperparameters)
     return method, random_batch(MODALITIES, task, 9, torch.Generator().manual_seed(1))
 
 
