@@ -80,8 +80,8 @@ class CmIR(MethodWrapper):
         source: Annotated[
             Source,
             Field(
-                description="of environments: noise in all directions (the paper), noise along the directions that move "
-                "with the data's environments at a fixed label, or the data's environments themselves"
+                description="source of environments: noise in all directions (the paper), noise along the directions that "
+                "move with the data's environments at a fixed label, or the data's environments themselves"
             ),
         ] = "virtual",
         dim: Dim = 8,

@@ -69,7 +69,7 @@ class IMML(Method):
         backbone: Backbone,
         *,
         alignment: Annotated[
-            Alignment, Field(description="what is aligned: rows of one label, a row with itself, or half each")
+            Alignment, Field(description="rows that are aligned: those of one label, a row with itself, or half each")
         ] = "label",
         temperature: Annotated[float, Field(gt=0, description="τ of the alignment"), Search(0.05, 1, log=True)] = 0.2,
         gamma_dk: Annotated[float, Field(ge=0, description="γ1: alignment"), Search(0.01, 10, log=True)] = 1.0,
@@ -80,9 +80,9 @@ class IMML(Method):
         ] = "mc-product",
         form: Annotated[Form, Field(description="f(z, x', a), or f1(z, a) + f2(x', a)")] = "full",
         weights: Annotated[
-            Weights, Field(description="of the draws under mc-cond and nwgm: equal, or by the likeness of a")
+            Weights, Field(description="weights of the draws under mc-cond and nwgm: equal, or by the similarity of a")
         ] = "uniform",
-        likeness: Annotated[float, Field(gt=0, description="temperature of that likeness")] = 0.2,
+        likeness: Annotated[float, Field(gt=0, description="temperature of that similarity")] = 0.2,
         training: Annotated[
             Literal["e2e", "plug"],
             Field(description="all gradients flow, or z learns by alignment alone and f on what is detached"),

@@ -38,9 +38,12 @@ class OGMGE(Method):
         self,
         backbone: Backbone,
         *,
-        alpha: Annotated[float, Field(gt=0, description="α: how strongly"), Search(0.05, 2, log=True)] = 0.3,
+        alpha: Annotated[
+            float, Field(gt=0, description="α: strength of the modulation"), Search(0.05, 2, log=True)
+        ] = 0.3,
         noise: Annotated[
-            float, Field(ge=0, description="in standard deviations of each parameter's gradient; 0 is OGM without GE")
+            float,
+            Field(ge=0, description="standard deviations of each parameter's gradient; 0 is OGM without GE"),
         ] = 1.0,
         until: Annotated[float, Field(ge=0, le=1, description="share of the steps that are modulated")] = 0.5,
     ) -> None:

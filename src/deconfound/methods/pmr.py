@@ -55,12 +55,12 @@ class PMR(Method):
         backbone: Backbone,
         *,
         alpha: Annotated[
-            float, Field(ge=0, description="α: of the slow modalities' prototypes"), Search(0.1, 10, True)
+            float, Field(ge=0, description="α: weight of the slow modalities' prototypes"), Search(0.1, 10, True)
         ] = 1.0,
         momentum: Annotated[float, Field(ge=0, lt=1, description="share of the old prototypes that is kept")] = 0.2,
         until: Annotated[float, Field(ge=0, le=1, description="share of the steps with prototype terms")] = 0.67,
         entropy: Annotated[
-            float, Field(ge=0, description="μ: of the fast modalities' entropy"), Search(0.01, 1, True)
+            float, Field(ge=0, description="μ: weight of the fast modalities' entropy"), Search(0.01, 1, True)
         ] = 0.1,
         entropy_until: Annotated[float, Field(ge=0, le=1, description="share of the steps with the entropy")] = 0.2,
         bins: Annotated[int, Field(ge=2, description="classes that a regression is cut into")] = 5,

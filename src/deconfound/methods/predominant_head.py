@@ -43,7 +43,7 @@ class PredominantHead(Method):
         *,
         predominant: Annotated[str, Field(description="a modality, or auto: the best by validation risk")] = "auto",
         warmup: Annotated[int, Field(ge=0, description="epochs before auto decides")] = 3,
-        weight: Annotated[float, Field(gt=0, description="of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
+        weight: Annotated[float, Field(gt=0, description="weight of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
     ) -> None:
         super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._choose))
         names = list(backbone.widths)

@@ -33,7 +33,7 @@ class QualityAwareFusion(Method):
         *,
         rank: Annotated[float, Field(ge=0, description="λ of the rank terms"), Search(0.01, 10, log=True)] = 1.0,
         unimodal: Annotated[
-            float, Field(gt=0, description="of the modalities' own risks"), Search(0.1, 10, True)
+            float, Field(gt=0, description="weight of the modalities' own risks"), Search(0.1, 10, True)
         ] = 1.0,
         margin: Annotated[
             Literal["tolerated", "enforced"],

@@ -31,7 +31,7 @@ class EnvironmentNoise:
         float, Field(ge=0, description="α1: noise of environment e is e·α1 of the scale"), Search(0.03, 1, log=True)
     ] = 0.2
     directed_strength: Annotated[
-        float, Field(ge=0, description="α_s, as α1 but for noise along those directions"), Search(0.3, 5, log=True)
+        float, Field(ge=0, description="α_s: as α1, for noise along unstable directions"), Search(0.3, 5, log=True)
     ] = 2.0
     movement: ShiftKind = "means"
     noise_at: Annotated[
@@ -63,7 +63,7 @@ class ViewUse:
     distance: Annotated[
         Distance,
         Field(
-            description="of two environments, between the invariant parts or (kl) between the predictions made from "
+            description="distance of two environments: between the invariant parts or (kl) between the predictions made from "
             "them: the divergence of class probabilities, for numbers the squared difference"
         ),
     ] = "l1"
@@ -83,7 +83,7 @@ class ViewUse:
 
 @dataclass(frozen=True)
 class Decorrelation:
-    """What it means that invariant and spurious part share nothing."""
+    """The measure of what invariant and spurious part share."""
 
     decorrelate: Annotated[
         Decorrelate,
@@ -103,8 +103,12 @@ class TermWeights:
     decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05
     reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.5
     ramp: Annotated[float, Field(ge=0, le=1, description="share of the steps over which λ1 grows from 0")] = 0.2
-    decorrelation_ramp: Annotated[float, Field(ge=0, le=1, description="as ramp, of λ2")] = 0.0
-    reconstruction_ramp: Annotated[float, Field(ge=0, le=1, description="as ramp, of λ3")] = 0.0
+    decorrelation_ramp: Annotated[
+        float, Field(ge=0, le=1, description="share of the steps over which λ2 grows from 0")
+    ] = 0.0
+    reconstruction_ramp: Annotated[
+        float, Field(ge=0, le=1, description="share of the steps over which λ3 grows from 0")
+    ] = 0.0
 
     @property
     def schedules(self) -> dict[str, tuple[float, float]]:

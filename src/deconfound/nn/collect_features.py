@@ -83,7 +83,9 @@ def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
 
 ShiftKind = Annotated[
     Literal["means", "slopes"],
-    Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
+    Field(
+        description="movement of the means at a fixed label, or of their slope on the label, for causes that shift too"
+    ),
 ]
 
 

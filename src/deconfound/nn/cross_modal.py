@@ -19,7 +19,7 @@ from deconfound.objectives.canonical import FEWEST, label_columns, residual_corr
 class CrossModal(nn.Module):
     """InfoNCE between the invariant parts of the pairs of modalities that share something beyond the label.
 
-    What such an alignment keeps is the content that modalities share. That is the causal part if causes are shared and
+    Such an alignment keeps the content that modalities share. That is the causal part if causes are shared and
     shortcuts are private to one modality, and the wrong part otherwise. So a pair is aligned only if its canonical
     correlation, after the label and the environment are regressed out, reaches `needed` on held-out training rows.
 

@@ -46,9 +46,9 @@ def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
 def without_shifts(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
     """(N, D) features minus the shift of their environment, b_e of E[x | k, e] ≈ a_k + b_e by least squares over the cells.
 
-    What is left to move at a fixed label is the slope of the features on the label. A cause whose law shifts moves its
-    centre and keeps its slope; a shortcut whose tie to the label changes moves its slope. An environment that lacks a label
-    is placed by those it shares with others.
+    The movement that remains at a fixed label is that of the slope of the features on the label. A cause whose distribution
+    shifts moves its centre and keeps its slope; a shortcut whose relation to the label changes moves its slope. An
+    environment that lacks a label is placed by the labels that it shares with others.
     """
     if len(features) == 0:
         return features

@@ -16,7 +16,7 @@ class Fusion(nn.Module, ABC):
         outputs: the width of the task's output, for fusions of predictions.
 
     Attributes:
-        width: of what `forward` returns.
+        width: width of the output of `forward`.
         predicts: True if `forward` returns the task's output itself, so that no head follows.
     """
 
