@@ -1,5 +1,6 @@
 """Penalties and augmentations on a method: what is added to its loss, when, and what is said when nothing can be."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -78,6 +79,19 @@ def test_it_predicts_as_the_method_itself() -> None:
     parts = composed.representations(BATCH)
     assert torch.equal(parts.spurious["text"], method.representations(BATCH).spurious["text"])
     assert composed.backbone is method.backbone
+
+
+def test_a_copy_has_hooks_and_backbone_of_its_own() -> None:
+    method = joined(CmIR(Backbone.build(DATA.modalities, DATA.task, hidden=4)))
+    other = deepcopy(method)
+    assert other.backbone is other.inner.backbone
+    assert other.backbone is not method.backbone
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    assert not any(values.any() for values in other.representations(BATCH).predictive.values())
+    assert any(values.any() for values in method.representations(BATCH).predictive.values())
+    assert not any(name.startswith("backbone.") for name in method.state_dict()), "the inner method holds it"
 
 
 def test_batches_of_several_environments_are_asked_for_where_there_is_a_penalty() -> None:

@@ -78,7 +78,8 @@ class MethodHooks:
     """The optional parts of a method, as functions; each default does nothing.
 
     A method passes its own to the constructor of `Method`. A method around another one takes the hooks of the inner method
-    and replaces some of them (`dataclasses.replace`). So no implemented method of a class is ever overridden.
+    and replaces some of them (`dataclasses.replace`). So no implemented method of a class is ever overridden. Pass bound
+    methods, not lambdas: only these follow a copy of the method.
 
     Args:
         check: called with the training and validation rows before anything is written; raises `DataError` where the method

@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from deconfound.cli import app
+from deconfound.cli.app import app
 from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic

@@ -25,7 +25,6 @@ from torch import Tensor
 from deconfound.compose import MethodWrapper, loss_of_views
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
-from deconfound.errors import SpecError
 from deconfound.method import Loss, Representations
 from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
@@ -92,8 +91,6 @@ class CmIR(MethodWrapper):
         weights: Annotated[TermWeights, Flat()] = TermWeights(),
         agreement: Annotated[Agreement, Flat()] = Agreement(),
     ) -> None:
-        if backbone.after is not None:
-            raise SpecError("cmir splits what encoders make and cannot split again what a method around it has split")
         refuse_contradictions(source, noise, views)
         inner_method = make_inner(inner, invariant_backbone(backbone, dim, hidden, source, noise, views))
         hooks = replace(

@@ -158,8 +158,13 @@ def invariant_backbone(
     Args:
         dim: width of each part, per modality.
         hidden: width of the hidden layers.
+
+    Raises:
+        SpecError: the backbone has splitters already.
     """
-    made = backbone.resized(dict.fromkeys(backbone.widths, dim))
+    if backbone.after is not None:
+        raise SpecError("cmir splits features of encoders and cannot split again the parts of a method around it")
+    invariant = backbone.resized(dict.fromkeys(backbone.widths, dim))
     site: dict[str, Any] = {
         "noise_at": noise.noise_at,
         "noise_scale": noise.noise_scale,
@@ -167,5 +172,5 @@ def invariant_backbone(
         "along": noise.along(source) if noise.noise_at == "features" else None,
     }
     groups = by_width(backbone.widths).items()
-    made.after = Invariant([DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups])
-    return made
+    invariant.after = Invariant([DisentanglerGroup(names, width, dim, hidden, **site) for width, names in groups])
+    return invariant
