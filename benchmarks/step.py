@@ -92,7 +92,7 @@ class Stepper:
         made = build_method(spec_of(method, encoder, data), data.modalities, data.task, environments=environments)
         self.batch = data.batch(torch.arange(BATCH)).to(device)
         self.method: Method = made.to(device).train()
-        self.method.on_epoch_start(0, data.development(), torch.Generator().manual_seed(0))
+        self.method.hooks.on_epoch_start(0, data.development(), torch.Generator().manual_seed(0))
         self.optimiser = torch.optim.AdamW(self.method.parameters())
         self.generator = torch.Generator(device).manual_seed(0)
         self.loss = torch.compile(self.method.loss) if compiled else self.method.loss
@@ -101,7 +101,7 @@ class Stepper:
         for _ in range(steps):
             self.optimiser.zero_grad()
             self.loss(self.batch, 0.5, self.generator).total.backward()
-            self.method.after_backward(self.generator)
+            self.method.hooks.after_backward(self.generator)
             torch.nn.utils.clip_grad_norm_(self.method.parameters(), 1.0)
             self.optimiser.step()
         if self.batch.ids.is_cuda:

@@ -1,5 +1,6 @@
 """Penalties and augmentations on a method: what is added to its loss, when, and what is said when nothing can be."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -33,8 +34,8 @@ def erm() -> ERM:
     return ERM(Backbone.build(DATA.modalities, DATA.task, hidden=4, dropout=0.0))
 
 
-def joined(method: Method, *augmentations: Augmentation, **knobs: float) -> RegularizedMethod:
-    penalty = VREx(method.backbone, 2, **knobs)
+def joined(method: Method, *augmentations: Augmentation, **hyperparameters: float) -> RegularizedMethod:
+    penalty = VREx(method.backbone, 2, **hyperparameters)
     return RegularizedMethod(method, {"vrex": penalty}, {str(n): a for n, a in enumerate(augmentations)})
 
 
@@ -80,6 +81,19 @@ def test_it_predicts_as_the_method_itself() -> None:
     assert composed.backbone is method.backbone
 
 
+def test_a_copy_has_hooks_and_backbone_of_its_own() -> None:
+    method = joined(CmIR(Backbone.build(DATA.modalities, DATA.task, hidden=4)))
+    other = deepcopy(method)
+    assert other.backbone is other.inner.backbone
+    assert other.backbone is not method.backbone
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    assert not any(values.any() for values in other.representations(BATCH).predictive.values())
+    assert any(values.any() for values in method.representations(BATCH).predictive.values())
+    assert not any(name.startswith("backbone.") for name in method.state_dict()), "the inner method holds it"
+
+
 def test_batches_of_several_environments_are_asked_for_where_there_is_a_penalty() -> None:
     assert joined(erm()).needs_environments
     assert not RegularizedMethod(erm(), {}, {"twice": Twice(0.5, 1.0)}).needs_environments
@@ -87,12 +101,12 @@ def test_batches_of_several_environments_are_asked_for_where_there_is_a_penalty(
 
 def test_training_rows_of_one_environment_are_refused() -> None:
     composed = joined(erm())
-    composed.check(tiny().development())
+    composed.hooks.check(tiny().development())
     alone = tiny(metadata={"id": list(range(12)), "speaker": ["a"] * 4 + ["b"] * 8})
     with pytest.raises(DataError, match="vrex: the training rows of tiny are of one environment; name columns") as told:
-        composed.check(alone.development())
+        composed.hooks.check(alone.development())
     assert "\n" not in str(told.value)
-    RegularizedMethod(erm(), {}, {}).check(alone.development())
+    RegularizedMethod(erm(), {}, {}).hooks.check(alone.development())
 
 
 def test_a_batch_of_one_environment_has_no_penalty_and_says_so_once(recwarn) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deconfound.datasets.synthetic import synthetic
     from deconfound.diagnostics.diagnose import diagnose
     from deconfound.evaluation.scenario import Scenario, default_scenarios
-    from deconfound.method import Loss, Method
+    from deconfound.method import Loss, Method, MethodHooks
     from deconfound.nn.backbone import Backbone
     from deconfound.penalty import Penalty
     from deconfound.report import build_report
@@ -42,6 +42,7 @@ _HOME = {
     "Dataset": "deconfound.data.dataset",
     "Loss": "deconfound.method",
     "Method": "deconfound.method",
+    "MethodHooks": "deconfound.method",
     "Modality": "deconfound.data.task",
     "Penalty": "deconfound.penalty",
     "Run": "deconfound.runs.run",
@@ -71,6 +72,7 @@ __all__ = [
     "Dataset",
     "Loss",
     "Method",
+    "MethodHooks",
     "Modality",
     "Penalty",
     "RegularizedMethod",

@@ -1,30 +1,42 @@
-"""`Augmentation`: a change of the training batches that any method can be given."""
+"""`Augmentation`: a change of the training batches that joins any method."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar, final
 
 import torch
 
 from deconfound.data.signal import Batch
+from deconfound.errors import SpecError
 from deconfound.nn.backbone import Backbone
 
 
 class Augmentation(ABC):
     """Base of all augmentations; the arguments of a subclass are keywords. It has no parameters and no state."""
 
-    def check(self, backbone: Backbone) -> None:  # noqa: B027 (most can change any input)
+    takes_tokens: ClassVar[bool] = True
+    """Whether batches may hold a modality of tokens."""
+
+    @final
+    def check(self, backbone: Backbone) -> None:
         """Called once when the method is built.
 
         Raises:
-            SpecError: a modality of the backbone that it cannot change.
+            SpecError: a modality of the backbone holds tokens, which this augmentation cannot change.
         """
+        tokens = [name for name, modality in backbone.modalities.items() if modality.kind == "tokens"]
+        if tokens and not self.takes_tokens:
+            raise SpecError(
+                f"{type(self).__name__} cannot change the tokens of {tokens[0]}; leave it out, or leave that modality out "
+                "with data.modalities"
+            )
 
     @abstractmethod
     def __call__(self, batch: Batch, backbone: Backbone, generator: torch.Generator) -> list[tuple[float, Batch]]:
-        """Weighted batches of B rows in the order of the given ones, whose losses are added; the weights sum to 1.
+        """Weighted batches of B rows in the same order, whose losses are added; the weights sum to 1.
 
         Args:
-            backbone: of the method; knows the scale of the training rows.
+            backbone: that of the method; it knows the scale of the training rows.
             generator: the only source of randomness.
         """

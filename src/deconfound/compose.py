@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,7 @@ from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import DataError
-from deconfound.method import Loss, Method, Representations
-from deconfound.nn.backbone import Backbone
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.layers import module_key
 from deconfound.penalty import Penalty, several_environments
 
@@ -23,52 +23,29 @@ class PenaltyWarning(RuntimeWarning):
 
 
 class MethodWrapper(Method):
-    """Base of methods around another one, `inner`, which predicts and is told what happens in training."""
+    """Base of methods around another one, `inner`, which predicts and whose hooks are called.
 
-    def __init__(self, inner: Method) -> None:
-        nn.Module.__init__(self)  # not that of Method: the backbone would stand twice in every checkpoint
+    Args:
+        inner: the method inside.
+        hooks: those of the inner method unless given; a wrapper with hooks of its own calls the inner ones in them.
+        needs_environments: as for `Method`; true anyway where the inner method needs them.
+    """
+
+    def __init__(self, inner: Method, *, hooks: MethodHooks | None = None, needs_environments: bool = False) -> None:
+        nn.Module.__init__(self)  # `Method` would register the backbone a second time
         self.inner = inner
-
-    @property
-    def backbone(self) -> Backbone:  # type: ignore[override]
-        return self.inner.backbone
-
-    @property
-    def needs_environments(self) -> bool:  # type: ignore[override]
-        return self.inner.needs_environments
-
-    def check(self, development: Dataset) -> None:
-        self.inner.check(development)
+        object.__setattr__(self, "backbone", inner.backbone)  # unregistered, or each checkpoint would hold it twice
+        self.hooks = inner.hooks if hooks is None else hooks
+        self.needs_environments = needs_environments or inner.needs_environments
 
     def forward(self, batch: Batch) -> Tensor:
         return self.inner(batch)
 
-    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
-        return self.inner.variants(batch)
-
-    def representations(self, batch: Batch) -> Representations:
-        return self.inner.representations(batch)
-
-    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
-        return self.inner.reconstruct(parts)
-
-    def summary_lines(self) -> tuple[str, ...]:
-        return self.inner.summary_lines()
-
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
-        self.inner.on_epoch_start(epoch, development, generator)
-
-    def on_validation_start(self, development: Dataset) -> None:
-        self.inner.on_validation_start(development)
-
-    def after_backward(self, generator: torch.Generator) -> None:
-        self.inner.after_backward(generator)
-
 
 class RegularizedMethod(MethodWrapper):
-    """Predicts as `inner`; its loss is the inner one on augmented batches plus the weighted penalties.
+    """Predicts as `inner`; its loss is that of `inner` on augmented batches plus the weighted penalties.
 
-    A batch with rows of one environment alone has no penalty: a `PenaltyWarning` says so once, and the monitor
+    A batch with rows of a single environment has no penalty: a `PenaltyWarning` says so once, and the monitor
     "NAME/computed" is the share of batches that had one. Batches made for a method with penalties hold several.
 
     Raises:
@@ -78,7 +55,8 @@ class RegularizedMethod(MethodWrapper):
     def __init__(
         self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
     ) -> None:
-        super().__init__(inner)
+        hooks = replace(inner.hooks, check=self._check)
+        super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
         self._names = tuple(penalties)
         self.augmentations = tuple(augmentations.values())
@@ -86,17 +64,13 @@ class RegularizedMethod(MethodWrapper):
             augmentation.check(inner.backbone)
         self._warned = False
 
-    @property
-    def needs_environments(self) -> bool:  # type: ignore[override]
-        return bool(self._names) or super().needs_environments
-
-    def check(self, development: Dataset) -> None:
-        """As the inner method.
+    def _check(self, development: Dataset) -> None:
+        """Check the rows as the inner method does, and that penalties have several environments to compare.
 
         Raises:
-            DataError: penalties, and the training rows are of one environment.
+            DataError: there are penalties, and the training rows come from one environment.
         """
-        super().check(development)
+        self.inner.hooks.check(development)
         rows = development.rows("train")
         if self._names and not several_environments(development.env[rows.start : rows.stop]):
             raise DataError(
@@ -105,16 +79,16 @@ class RegularizedMethod(MethodWrapper):
             )
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
-        """As `Method.loss`, with a term per penalty. Features, risks and output are of the augmented rows."""
+        """As `Method.loss`, with a term per penalty. Features, risks and output belong to the augmented rows."""
         weighted = [(1.0, batch)]
-        for change in self.augmentations:
-            weighted = [(w * v, b) for w, each in weighted for v, b in change(each, self.backbone, generator)]
-        loss = loss_of_each(self.inner, weighted, progress, generator)
+        for augment in self.augmentations:
+            weighted = [(w * v, b) for w, view in weighted for v, b in augment(view, self.backbone, generator)]
+        loss = loss_of_views(self.inner, weighted, progress, generator)
         return self._penalised(loss, weighted[0][1], progress) if self._names else loss
 
     def _penalised(self, loss: Loss, batch: Batch, progress: float) -> Loss:
-        several = several_environments(batch.env)
-        if not several and self.training and not self._warned:
+        comparable = several_environments(batch.env)
+        if not comparable and self.training and not self._warned:
             self._warned = True
             warnings.warn(
                 f"a batch holds one environment only, so {', '.join(self._names)} had nothing to compare; "
@@ -125,10 +99,10 @@ class RegularizedMethod(MethodWrapper):
         total, terms, monitors = loss.total, dict(loss.terms), dict(loss.monitors)
         for name, penalty in zip(self._names, self.penalties.values(), strict=True):
             assert isinstance(penalty, Penalty)
-            value = penalty(loss, batch) if several else zero_touching_parameters(penalty, loss)
+            value = penalty(loss, batch) if comparable else zero_touching_parameters(penalty, loss)
             total = total + penalty.current_weight(progress) * value
             terms[name] = value
-            monitors[f"{name}/computed"] = loss.total.new_tensor(float(several))
+            monitors[f"{name}/computed"] = loss.total.new_tensor(float(comparable))
         return Loss(total, terms, loss.risks, loss.features, loss.output, monitors)
 
 
@@ -139,20 +113,20 @@ class Preset(MethodWrapper):
         return self.inner.loss(batch, progress, generator)
 
 
-def loss_of_each(
+def loss_of_views(
     method: Method, weighted: Sequence[tuple[float, Batch]], progress: float, generator: torch.Generator
 ) -> Loss:
     """Σ w · loss of several views of the same rows, as `weighted_sum`."""
     state = generator.get_state()
     losses = []
-    for weight, batch in weighted:  # the same noise for each, or their weighted sum would not be one loss
+    for weight, batch in weighted:  # all views get the same noise, or their weighted sum would not be one loss
         generator.set_state(state)
         losses.append((weight, method.loss(batch, progress, generator)))
     return weighted_sum(losses)
 
 
 def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
-    """Σ w · loss, term by term; features and output are those of the first."""
+    """Σ w · loss, term by term, with features and output of the first."""
     first = losses[0][1]
     if len(losses) == 1:
         return first
@@ -162,10 +136,10 @@ def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
 
     terms = {name: total([loss.terms[name] for _, loss in losses]) for name in first.terms}
     monitors = {name: total([loss.monitors[name] for _, loss in losses]) for name in first.monitors}
-    both = total([loss.total for _, loss in losses]), terms, total([loss.risks for _, loss in losses])
-    return Loss(*both, first.features, first.output, monitors)
+    weighted_total, risks = total([loss.total for _, loss in losses]), total([loss.risks for _, loss in losses])
+    return Loss(weighted_total, terms, risks, first.features, first.output, monitors)
 
 
 def zero_touching_parameters(penalty: Penalty, loss: Loss) -> Tensor:
-    """() zero that every parameter of the penalty takes part in, so that processes which train together agree."""
+    """() zero that depends on every parameter of the penalty: processes that train together need a gradient for each."""
     return sum((p.sum() * 0 for p in penalty.parameters()), loss.total.new_zeros(()))

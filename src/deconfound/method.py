@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,14 @@ from deconfound.nn.backbone import Backbone
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """What one batch costs.
+    """The loss of one batch, with its terms.
 
     Args:
         total: () the sum that is minimised, weights applied.
         terms: name → () each term before its weight.
         risks: (B,) per-row risk of the prediction, for environment penalties and group reports.
         features: modality → (B, D) the representations that predict, 0 where the modality is absent, for penalties.
-        output: (B, outputs) predictions or logits of the rows, of the first view where a method predicts several.
+        output: (B, outputs) predictions or logits of the rows, from the first view where a method predicts several.
         monitors: name → () quantities to log that are not minimised.
     """
 
@@ -38,15 +38,76 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class Representations:
-    """What a method makes of each modality, for diagnostics.
+    """A method's representations of each modality, for diagnostics.
 
     Args:
-        predictive: modality → (B, D) what the prediction is made from; the invariant part of a method that splits.
-        spurious: modality → (B, D) the part that is kept from predicting; empty for methods that do not split.
+        predictive: modality → (B, D) the representation that predicts; the invariant part of a method that splits.
+        spurious: modality → (B, D) the part that does not predict; empty for methods that do not split.
     """
 
     predictive: Mapping[str, Tensor]
     spurious: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def _accept(development: Dataset) -> None: ...
+
+
+def _keep_going(epoch: int, development: Dataset, generator: torch.Generator) -> None: ...
+
+
+def _keep_prediction(development: Dataset) -> None: ...
+
+
+def _keep_gradients(generator: torch.Generator) -> None: ...
+
+
+def _no_lines() -> tuple[str, ...]:
+    return ()
+
+
+def _no_variants(batch: Batch) -> Mapping[str, Tensor]:
+    return {}
+
+
+def _no_decoder(parts: Representations) -> Mapping[str, Tensor] | None:
+    return None
+
+
+@dataclass(frozen=True)
+class MethodHooks:
+    """The optional parts of a method, as functions; each default does nothing.
+
+    A method passes its own to the constructor of `Method`. A method around another one takes the hooks of the inner method
+    and replaces some of them (`dataclasses.replace`). So no implemented method of a class is ever overridden. Pass bound
+    methods, not lambdas: only these follow a copy of the method.
+
+    Args:
+        check: called with the training and validation rows before anything is written; raises `DataError` where the method
+            cannot be trained on these rows.
+        on_epoch_start: called with the epoch (from 0), the training and validation rows (on the CPU) and the only source of
+            randomness before each epoch, to compute something from many rows. Keep the result in buffers.
+        on_validation_start: called with the training and validation rows before the validation rows are predicted at the
+            end of an epoch, in eval mode and without gradients. It decides something on these rows, such as which of several
+            predictions to give. Keep the result in buffers.
+        after_backward: called with the only source of randomness when the gradients of a step are computed, before they are
+            clipped; may change them.
+        summary_lines: sentences about what the method measured and decided; kept with the run and printed.
+        variants: batch → name → (B, outputs) other predictions of the same model, see `Method.variants`.
+        representations: batch → `Representations`; None for the features of the backbone.
+        reconstruct: representations → modality → (B, H), see `Method.reconstruct`.
+    """
+
+    check: Callable[[Dataset], None] = _accept
+    on_epoch_start: Callable[[int, Dataset, torch.Generator], None] = _keep_going
+    on_validation_start: Callable[[Dataset], None] = _keep_prediction
+    after_backward: Callable[[torch.Generator], None] = _keep_gradients
+    summary_lines: Callable[[], tuple[str, ...]] = _no_lines
+    variants: Callable[[Batch], Mapping[str, Tensor]] = _no_variants
+    representations: Callable[[Batch], Representations] | None = None
+    reconstruct: Callable[[Representations], Mapping[str, Tensor] | None] = _no_decoder
+
+
+NO_HOOKS = MethodHooks()
 
 
 class Method(nn.Module, ABC):
@@ -54,17 +115,21 @@ class Method(nn.Module, ABC):
 
     Hyper-parameters are annotated `Annotated[float, Field(ge=0, description="..."), Search(0.01, 10, log=True)]`; that one
     annotation validates specifications, fills `deconfound show NAME` and gives a tuner its range.
+
+    Args:
+        backbone: its `widths` are those of `Loss.features`.
+        hooks: what the method does beside `forward` and `loss`.
+        needs_environments: whether batches must hold rows of several environments, as the data declare them.
     """
 
-    needs_environments: ClassVar[bool] = False
-    """Whether batches must hold rows of several environments, as the data declare them."""
-
     backbone: Backbone
-    """Its `widths` are those of `Loss.features`."""
+    hooks: MethodHooks
+    needs_environments: bool
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, *, hooks: MethodHooks = NO_HOOKS, needs_environments: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
+        self.hooks, self.needs_environments = hooks, needs_environments
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -79,46 +144,21 @@ class Method(nn.Module, ABC):
             generator: the only source of randomness beside dropout.
         """
 
+    @final
     def variants(self, batch: Batch) -> Mapping[str, Tensor]:
         """Name → (B, outputs): other predictions of the same model, under the laws of `forward`.
 
         An evaluation keeps and measures them beside the prediction, as the method "METHOD [NAME]".
         """
-        return {}
+        return self.hooks.variants(batch)
 
+    @final
     def representations(self, batch: Batch) -> Representations:
-        """What the prediction is made from; methods that split the features return both parts."""
-        return Representations(self.backbone.encode(batch))
+        """The representations that predict; methods that split the features return both parts."""
+        own = self.hooks.representations
+        return Representations(self.backbone.encode(batch)) if own is None else own(batch)
 
+    @final
     def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
-        """Modality → (B, H) features that both parts stand for together, in standard deviations; None without a decoder."""
-        return None
-
-    def check(self, development: Dataset) -> None:
-        """Called once before anything is written.
-
-        Raises:
-            DataError: this method cannot be trained on these rows.
-        """
-
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
-        """Called before each epoch, for what follows from many rows at once. What it keeps belongs in buffers.
-
-        Args:
-            epoch: from 0.
-            development: training and validation rows, on the CPU; test rows are not in it.
-            generator: the only source of randomness.
-        """
-
-    def on_validation_start(self, development: Dataset) -> None:
-        """Called before the validation rows are predicted at the end of an epoch, in eval mode and without gradients.
-
-        For what is decided on these rows, such as which of several predictions to give. It belongs in buffers.
-        """
-
-    def summary_lines(self) -> tuple[str, ...]:
-        """Sentences about what the method found in the data and decided by itself; kept with the run and printed."""
-        return ()
-
-    def after_backward(self, generator: torch.Generator) -> None:
-        """Called when the gradients of a step are there, before they are clipped; may change them."""
+        """Modality → (B, H) features decoded from both parts, in standard deviations; None without a decoder."""
+        return self.hooks.reconstruct(parts)

@@ -18,18 +18,17 @@ Ramp = Annotated[float, Field(ge=0, le=1, description="share of the steps over w
 
 
 def warm_up(progress: float, ramp: float) -> float:
-    """Share in [0, 1] of its weight that a term has at this share of the steps; it grows linearly over the ramp."""
+    """Factor in [0, 1] of a term's weight at this share of the steps; it grows linearly over the ramp."""
     return min(1.0, progress / ramp) if ramp > 0 else 1.0
 
 
 class Penalty(nn.Module, ABC):
     """Base of all penalties. A subclass takes the method's backbone and E first and its arguments as keywords.
 
-    What is added to the loss is `weight` times what `forward` returns; the weight grows linearly over the first `ramp`
-    of the steps.
+    The loss grows by `weight` times the value of `forward`; the weight grows linearly over the first `ramp` of the steps.
 
     Args:
-        backbone: of the method that it joins; `widths` are those of `Loss.features`.
+        backbone: that of the method; its `widths` are those of `Loss.features`.
         environments: E, the number of environments of the training and validation rows.
         weight: λ.
         ramp: share of all steps in [0, 1].
@@ -42,16 +41,16 @@ class Penalty(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        """() the penalty before its weight, of a batch with rows of two environments or more."""
+        """() the penalty before its weight, for a batch with rows of at least two environments."""
 
     def side_by_side(self, loss: Loss, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The features of all modalities of `batch`, ΣD wide, in the order of `widths`.
+        """The features of all modalities side by side, in the order of `widths`.
 
         Returns:
-            (B, ΣD), 0 where the modality is absent; and (B, ΣD) bool: where it is present.
+            (B, ΣD) features, 0 where the modality is absent; and (B, ΣD) bool, True where it is present.
         """
-        here = [batch.present[name].unsqueeze(1).expand(-1, width) for name, width in self.widths.items()]
-        values, present = torch.cat([loss.features[name] for name in self.widths], 1), torch.cat(here, 1)
+        presence = [batch.present[name].unsqueeze(1).expand(-1, width) for name, width in self.widths.items()]
+        values, present = torch.cat([loss.features[name] for name in self.widths], 1), torch.cat(presence, 1)
         return values.masked_fill(~present, 0), present
 
     def current_weight(self, progress: float) -> float:
@@ -62,15 +61,21 @@ class Penalty(nn.Module, ABC):
         return super().__call__(loss, batch)
 
 
-def make_penalties(given: Mapping[str, Mapping[str, Any]], backbone: Backbone, environments: int) -> dict[str, Penalty]:
-    """Name → penalty with these arguments.
+def make_penalties(
+    tables: Mapping[str, Mapping[str, Any]], backbone: Backbone, environments: int
+) -> dict[str, Penalty]:
+    """Name → penalty.
+
+    Args:
+        tables: name → arguments.
+        backbone, environments: as for `Penalty`.
 
     Raises:
         SpecError: an unknown name or argument.
     """
     from deconfound.registry import build
 
-    return {name: build("penalties", name, backbone, environments, **knobs) for name, knobs in given.items()}
+    return {name: build("penalties", name, backbone, environments, **table) for name, table in tables.items()}
 
 
 def several_environments(env: Tensor) -> bool:

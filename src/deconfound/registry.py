@@ -6,9 +6,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
@@ -30,6 +31,14 @@ KINDS: dict[str, tuple[str, str]] = {
 
 _PARENTS = {"encoders": "deconfound.nn", "fusions": "deconfound.nn", "readers": "deconfound.datasets"}
 """Kind → package that holds the package of its components; "deconfound" for the others."""
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Marks a keyword-only argument that groups others: `noise: Annotated[EnvironmentNoise, Flat()]`.
+
+    The type is a frozen dataclass. Users type its fields as arguments of the component; `build` puts them together.
+    """
 
 
 def singular(kind: str) -> str:
@@ -87,14 +96,39 @@ def _load_external(kind: str, name: str) -> type[Any]:
 @cache  # creating a model takes milliseconds, and a large sweep needs it thousands of times
 def arguments(component: type[Any]) -> type[BaseModel]:
     """A model of the keyword-only constructor arguments: their types, ranges, defaults and descriptions."""
-    signature = inspect.signature(component, eval_str=True)
-    fields: dict[str, Any] = {
-        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    schema: dict[str, Any] = {}
+    for name, parameter in _keywords(component).items():
+        optional = parameter.default is not parameter.empty
+        group = _group(parameter)
+        if group is None:
+            schema[name] = (parameter.annotation, parameter.default if optional else ...)
+            continue
+        hints, defaults = get_type_hints(group, include_extras=True), parameter.default if optional else group()
+        schema |= {field.name: (hints[field.name], getattr(defaults, field.name)) for field in fields(group)}
     config = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, protected_namespaces=())
-    return create_model(component.__name__, __config__=config, **fields)
+    return create_model(component.__name__, __config__=config, **schema)
+
+
+def _keywords(component: type[Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(component, eval_str=True).parameters
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def _group(parameter: inspect.Parameter) -> type[Any] | None:
+    """The dataclass of an argument that groups others."""
+    kind, *metadata = get_args(parameter.annotation) or (None,)
+    if not any(isinstance(item, Flat) for item in metadata):
+        return None
+    assert inspect.isclass(kind), f"{parameter.name}: only a dataclass can be flat, not {kind}"
+    assert is_dataclass(kind), f"{parameter.name}: only a dataclass can be flat, not {kind}"
+    return kind
+
+
+@cache
+def _groups(component: type[Any]) -> dict[str, type[Any]]:
+    """Argument that groups others → its dataclass."""
+    groups = {name: _group(parameter) for name, parameter in _keywords(component).items()}
+    return {name: group for name, group in groups.items() if group is not None}
 
 
 def validate_arguments(kind: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,10 +166,13 @@ def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
     return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def build(kind: str, name: str, /, *positional: Any, **values: Any) -> Any:
-    """Construct a component by name with checked arguments.
+def build(kind: str, name: str, /, *positional: Any, **flat: Any) -> Any:
+    """Construct a component by name from checked arguments, all of them flat.
 
     Raises:
         SpecError: as `get_class` and `validate_arguments`.
     """
-    return get_class(kind, name)(*positional, **validate_arguments(kind, name, values))
+    component, values = get_class(kind, name), validate_arguments(kind, name, flat)
+    for argument, group in _groups(component).items():
+        values[argument] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+    return component(*positional, **values)

@@ -61,7 +61,7 @@ def test_tokens_are_refused_before_training() -> None:
     encoder = torch.nn.Sequential()
     encoder.forward = lambda values, mask: torch.zeros(len(values), 3)  # type: ignore[method-assign]
     backbone = Backbone.build({"words": words}, Task.regression(), encoders={"words": encoder})
-    with pytest.raises(SpecError, match="mixup cannot mix the tokens of words; leave it out"):
+    with pytest.raises(SpecError, match="Mixup cannot change the tokens of words; leave it out"):
         RegularizedMethod(ERM(backbone), {}, {"mixup": Mixup()})
 
 

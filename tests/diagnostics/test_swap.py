@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deconfound.data.task import Modality, Task
 from deconfound.diagnostics.swap import decoded, partners
-from deconfound.method import Method, Representations
+from deconfound.method import Method, MethodHooks, Representations
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.erm import ERM
 from deconfound.nn.backbone import Backbone
@@ -35,7 +35,11 @@ def test_partners_are_others_of_the_right_environment(env: list[int], same: bool
 class Sum(ERM):
     """Decodes 2 · predictive + 0.5 · spurious."""
 
-    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor]:
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+        self.hooks = MethodHooks(reconstruct=self._decode)
+
+    def _decode(self, parts: Representations) -> Mapping[str, Tensor]:
         return {name: 2 * parts.predictive[name] + 0.5 * parts.spurious[name] for name in parts.predictive}
 
 
@@ -62,7 +66,7 @@ def test_cmir_rebuilds_what_its_loss_rebuilds() -> None:
     rebuilt = method.reconstruct(parts)
     assert rebuilt is not None
     assert {name: tuple(values.shape) for name, values in rebuilt.items()} == {"a": (5, 6), "b": (5, 6)}
-    group = method._groups()[0]
+    group = method.splitter.members()[0]
     stacked = group.split.decoder(group.stack(parts.predictive), group.stack(parts.spurious))
     for number, name in enumerate(group.names):
         assert torch.equal(rebuilt[name], stacked[number])

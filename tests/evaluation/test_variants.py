@@ -18,6 +18,7 @@ from deconfound.evaluation.evaluate import evaluate_method, predict_scenario
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import Record, read_records
 from deconfound.evaluation.scenario import Scenario
+from deconfound.method import MethodHooks
 from support.toy import Toy, rows
 
 NOISE = Scenario("noise", "test-iid", corruption="gaussian", severities=(0.0, 1.0), repeats=2)
@@ -26,8 +27,12 @@ NOISE = Scenario("noise", "test-iid", corruption="gaussian", severities=(0.0, 1.
 class Several(Toy):
     """A method with two further predictions."""
 
-    def variants(self, batch: Batch) -> dict[str, Tensor]:
-        output = super().forward(batch)
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks = MethodHooks(variants=self._scaled)
+
+    def _scaled(self, batch: Batch) -> dict[str, Tensor]:
+        output = self(batch)
         return {"double": 2 * output, "zero": 0 * output}
 
 
@@ -67,15 +72,10 @@ def test_variants_are_computed_from_what_was_kept_and_replaced_scenario_by_scena
 
 
 def test_a_variant_of_another_shape_or_not_finite_is_refused() -> None:
-    class Wide(Toy):
-        def variants(self, batch: Batch) -> dict[str, Tensor]:
-            return {"wide": torch.zeros(len(batch), 3)}
-
-    class Infinite(Toy):
-        def variants(self, batch: Batch) -> dict[str, Tensor]:
-            return {"far": torch.full((len(batch), 1), torch.inf)}
-
-    with pytest.raises(RunError, match=r"Wide gave \(10, 3\) outputs; this task expects \(10, 1\)"):
-        predict_scenario(Wide(), rows(), Scenario("test-iid", "test-iid"))
+    wide, infinite = Toy(), Toy()
+    wide.hooks = MethodHooks(variants=lambda batch: {"wide": torch.zeros(len(batch), 3)})
+    infinite.hooks = MethodHooks(variants=lambda batch: {"far": torch.full((len(batch), 1), torch.inf)})
+    with pytest.raises(RunError, match=r"Toy gave \(10, 3\) outputs; this task expects \(10, 1\)"):
+        predict_scenario(wide, rows(), Scenario("test-iid", "test-iid"))
     with pytest.raises(RunError, match="NaN or infinite"):
-        predict_scenario(Infinite(), rows(), Scenario("test-iid", "test-iid"))
+        predict_scenario(infinite, rows(), Scenario("test-iid", "test-iid"))

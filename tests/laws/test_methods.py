@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from deconfound.data.task import Modality, Task
+from deconfound.method import MethodHooks
 from deconfound.methods.erm import ERM
-from deconfound.registry import get_class, names
+from deconfound.registry import build, get_class, names
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES
 
@@ -68,16 +69,16 @@ def test_laws_of_a_classification(method: str) -> None:
     check_method(get_class("methods", method), task=Task.classification(("a", "b", "c")))
 
 
-@pytest.mark.parametrize("knobs", CMIR, ids=str)
-def test_laws_of_every_choice_of_cmir(knobs: dict[str, object]) -> None:
-    check_method(lambda backbone: get_class("methods", "cmir")(backbone, **knobs), modalities=SEQUENCE)
+@pytest.mark.parametrize("hyperparameters", CMIR, ids=str)
+def test_laws_of_every_choice_of_cmir(hyperparameters: dict[str, object]) -> None:
+    check_method(lambda backbone: build("methods", "cmir", backbone, **hyperparameters), modalities=SEQUENCE)
 
 
 @pytest.mark.parametrize("decorrelate", ["orth", "xcov", "hsic", "club"])
 @pytest.mark.parametrize("distance", ["l1", "l2", "cosine", "kl"])
 def test_laws_of_cmir_in_a_classification(distance: str, decorrelate: str) -> None:
     def make(backbone):
-        return get_class("methods", "cmir")(backbone, distance=distance, decorrelate=decorrelate)
+        return build("methods", "cmir", backbone, distance=distance, decorrelate=decorrelate)
 
     check_method(make, modalities=SEQUENCE, task=Task.classification(("a", "b", "c")))
 
@@ -166,14 +167,19 @@ class Flat(ERM):
 
 
 class MixingVariant(ERM):
-    def variants(self, batch):
+    def __init__(self, backbone) -> None:
+        super().__init__(backbone)
+        self.hooks = MethodHooks(variants=self._centred)
+
+    def _centred(self, batch):
         output = self(batch)
         return {"centred": output - output.mean(0)}
 
 
 class CheatingVariant(ERM):
-    def variants(self, batch):
-        return {"right": batch.target.unsqueeze(1)}
+    def __init__(self, backbone) -> None:
+        super().__init__(backbone)
+        self.hooks = MethodHooks(variants=lambda batch: {"right": batch.target.unsqueeze(1)})
 
 
 class Twice(ERM):

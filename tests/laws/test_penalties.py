@@ -37,7 +37,7 @@ def test_laws_hold_with_images(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "knobs"),
+    ("name", "hyperparameters"),
     [
         ("irm", {"estimate": "all"}),
         ("moments", {"estimate": "all"}),
@@ -46,8 +46,10 @@ def test_laws_hold_with_images(name: str) -> None:
         ("dann", {"depth": 3}),
     ],
 )
-def test_laws_of_every_choice(name: str, knobs: dict[str, object]) -> None:
-    check_penalty(lambda backbone, count: get_class("penalties", name)(backbone, count, **knobs), modalities=TWO)
+def test_laws_of_every_choice(name: str, hyperparameters: dict[str, object]) -> None:
+    check_penalty(
+        lambda backbone, count: get_class("penalties", name)(backbone, count, **hyperparameters), modalities=TWO
+    )
 
 
 class Broken(Penalty):

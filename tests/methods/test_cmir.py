@@ -1,4 +1,4 @@
-"""CmIR's loss against a plain second implementation, its knobs, and what inference leaves out."""
+"""CmIR's loss against a plain second implementation, its hyper-parameters, and what inference leaves out."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_the_loss_equals_a_plain_implementation(encoder: str) -> None:
     features, draw = method.backbone.encode_signals(method.backbone.standardise(batch)), generator()
     total = {"invariance": 0.0, "decorrelation": 0.0, "reconstruction": 0.0}
     clean: dict[str, Tensor] = {}
-    for part in method.groups:
+    for part in method.splitter.groups:
         noise = torch.randn(len(part.names), 3 * len(batch), features[part.names[0]].shape[1], generator=draw)
         for group, name in enumerate(part.names):
             plain, h, here = Plain(part.split, group), features[name], batch.present[name]
@@ -151,7 +151,7 @@ def test_the_scale_of_features_changes_nothing_but_absolute_noise() -> None:
         for factor in (1.0, 10.0):
             method, batch = make(noise_scale=scale, backbone={"encoders": dict.fromkeys(MODALITIES, "pool")})
             with torch.no_grad():
-                for group in method.groups:
+                for group in method.splitter.groups:
                     group.split.trunk.layer.weight.div_(factor)
             signals = {n: Signal(s.values * factor, s.mask) for n, s in batch.signals.items()}
             loss[scale, factor] = method.loss(batch.with_signals(signals), 0.5, generator()).terms["invariance"].item()
@@ -162,7 +162,7 @@ def test_the_scale_of_features_changes_nothing_but_absolute_noise() -> None:
 def test_the_target_of_the_reconstruction_has_no_gradient_to_the_encoder_through_itself() -> None:
     method, batch = make(invariance=0.0, decorrelation=0.0)
     with torch.no_grad():
-        method.groups[0].split.trunk.layer.weight.zero_()
+        method.splitter.groups[0].split.trunk.layer.weight.zero_()
     loss = method.loss(batch, 0.5, generator())
     loss.terms["reconstruction"].backward()
     gradients = [p.grad for p in method.backbone.encoders.parameters() if p.grad is not None]
@@ -179,7 +179,7 @@ def test_monitors_the_spread_and_warns_of_a_collapse() -> None:
     part = loss.features["text"][batch.present["text"]]
     torch.testing.assert_close(loss.monitors["spread/text"], part.std(0, correction=0).mean().detach())
     with torch.no_grad():
-        method.groups[0].split.invariant.weight.mul_(1e-4)
+        method.splitter.groups[0].split.invariant.weight.mul_(1e-4)
 
     def many_steps() -> None:
         for step in range(60):

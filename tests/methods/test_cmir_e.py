@@ -17,6 +17,7 @@ from deconfound.methods.cmir import CmIR
 from deconfound.methods.cmir_e import CmIRE
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
+from deconfound.registry import build
 from deconfound.runs.csv_log import read_curves
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
@@ -28,16 +29,16 @@ TINY = {"rows": 160, "modalities": 2, "features": 4, "noise": 0.1, "nonlinearity
 TRAIN = {"epochs": 2, "batch_size": 40, "accelerator": "cpu", "threads": 1, "keep": "last"}
 
 
-def spec(method: str | dict[str, Any] = "cmir-e", train: dict[str, Any] | None = None, **knobs: Any) -> Spec:
-    data = {"synthetic": {**TINY, "rho": [0.95, -0.95], **knobs}}
+def spec(method: str | dict[str, Any] = "cmir-e", train: dict[str, Any] | None = None, **hyperparameters: Any) -> Spec:
+    data = {"synthetic": {**TINY, "rho": [0.95, -0.95], **hyperparameters}}
     return Spec.of({"method": method, "data": data, "backbone": {"hidden": 4}, "train": {**TRAIN, **(train or {})}})
 
 
-def built(data: Dataset, method: type[CmIR] | type[CmIRE], **knobs: Any) -> CmIR | CmIRE:
+def built(data: Dataset, method: str, **arguments: Any) -> CmIR | CmIRE:
     torch.manual_seed(0)
     backbone = Backbone.build(data.modalities, data.task, hidden=4, dropout=0.0)
     backbone.set_scale(training_scale(data))
-    return method(backbone, **knobs)
+    return build("methods", method, backbone, **arguments)
 
 
 def inner(method: CmIR | CmIRE) -> CmIR:
@@ -53,9 +54,9 @@ def test_noise_follows_the_shortcut_and_not_the_causes(noise_at: str, movement: 
     """Linear mixing: the strongest direction of the first modality is a column of the mixing that carries S."""
     data = synthetic(**TINY, rho=(0.95, -0.95), spurious=1, causal=1).development()
     whole = synthetic(**TINY, rho=(0.95, -0.95), spurious=1, causal=1)
-    method = built(data, CmIRE, noise_at=noise_at, movement=movement, strength=0.0)
-    method.on_epoch_start(0, data, generator())
-    assert "at a fixed label" in method.summary_lines()[0]
+    method = built(data, "cmir-e", noise_at=noise_at, movement=movement, strength=0.0)
+    method.hooks.on_epoch_start(0, data, generator())
+    assert "at a fixed label" in method.hooks.summary_lines()[0]
     if noise_at == "features":
         return
     raw = inner(method).raw
@@ -86,19 +87,19 @@ def test_one_environment_or_too_few_rows_are_refused_before_anything_is_written(
 def test_the_hidden_layer_has_no_directions() -> None:
     data = synthetic(**TINY).development()
     with pytest.raises(SpecError, match="directions of features and of inputs"):
-        built(data, CmIR, source="directed", noise_at="hidden")
+        built(data, "cmir", source="directed", noise_at="hidden")
 
 
 @pytest.mark.parametrize("noise_at", ["raw", "features"])
 def test_where_nothing_moves_the_noise_is_that_of_virtual_environments(noise_at: str) -> None:
     data = synthetic(**{**TINY, "modalities": 1}).development()
     batch = data.batch("train")
-    directed = built(data, CmIRE, noise_at=noise_at, vrex=0.0)
+    directed = built(data, "cmir-e", noise_at=noise_at, vrex=0.0)
     chosen = {"dim": 64, "environments": 2, "strength": 0.1, "predict_on": "noisy", "noise_at": noise_at}
     chosen |= {"invariance": 0.3, "decorrelation": 0.05, "reconstruction": 0.3}
-    virtual = built(data, CmIR, **chosen)
+    virtual = built(data, "cmir", **chosen)
     inner(directed).load_state_dict(virtual.state_dict(), strict=False)
-    assert "the noise is that of plain cmir" in directed.summary_lines()[0]
+    assert "the noise is that of plain cmir" in directed.hooks.summary_lines()[0]
     ours, plain = (method.loss(batch, 0.5, generator()) for method in (directed, virtual))
     for name, value in plain.terms.items():
         torch.testing.assert_close(ours.terms[name], value)

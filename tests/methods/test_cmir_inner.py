@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DataError, SpecError
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.imml import IMML
 from deconfound.methods.qmf import QualityAwareFusion
 from deconfound.nn.backbone import Backbone
 from deconfound.penalty import warm_up
-from deconfound.registry import names
+from deconfound.registry import build, names
 from deconfound.runs.spec import Spec
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES as EXAMPLES
@@ -39,11 +40,11 @@ def test_laws_with_every_method_inside(inner: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"noise_at": "raw", "predict_on": "both"}, {"predict_on": "noisy"}, {"alignment": 1.0}]
+    "arguments", [{"noise_at": "raw", "predict_on": "both"}, {"predict_on": "noisy"}, {"alignment": 1.0}]
 )
 @pytest.mark.parametrize("inner", ["imml", PLUG, "predominant-head"], ids=str)
-def test_laws_with_noisy_views(inner: Any, knobs: dict[str, Any]) -> None:
-    check_method(lambda backbone: CmIR(backbone, inner=inner, **knobs), modalities=SEQUENCE)
+def test_laws_with_noisy_views(inner: Any, arguments: dict[str, Any]) -> None:
+    check_method(lambda backbone: build("methods", "cmir", backbone, inner=inner, **arguments), modalities=SEQUENCE)
 
 
 @pytest.mark.parametrize("inner", INNER)
@@ -75,7 +76,13 @@ class Watching(Method):
     """Plain, and keeps the batches that it is given."""
 
     def __init__(self, backbone: Backbone) -> None:
-        super().__init__(backbone)
+        hooks = MethodHooks(
+            on_epoch_start=lambda epoch, development, generator: self.called.append("epoch"),
+            on_validation_start=lambda development: self.called.append("validation"),
+            after_backward=lambda generator: self.called.append("backward"),
+            summary_lines=lambda: ("watched",),
+        )
+        super().__init__(backbone, hooks=hooks)
         self.seen: list[Batch] = []
         self.called: list[str] = []
 
@@ -88,53 +95,53 @@ class Watching(Method):
         risks = self.backbone.task.risk(output, batch.target)
         return Loss(risks.mean(), {"prediction": risks.mean()}, risks, self.backbone.encode(batch), output)
 
-    def on_epoch_start(self, epoch: int, development: Any, generator: torch.Generator) -> None:
-        self.called.append("epoch")
 
-    def on_validation_start(self, development: Any) -> None:
-        self.called.append("validation")
+def comparing(backbone: Backbone) -> Method:
+    """A method that needs several environments and refuses any data."""
 
-    def after_backward(self, generator: torch.Generator) -> None:
-        self.called.append("backward")
-
-    def summary_lines(self) -> tuple[str, ...]:
-        return ("watched",)
-
-
-class Comparing(Watching):
-    needs_environments = True
-
-    def check(self, development: Any) -> None:
+    def refuse(development: Any) -> None:
         raise DataError("no second environment")
+
+    method = Watching(backbone)
+    method.needs_environments, method.hooks = True, MethodHooks(check=refuse)
+    return method
+
+
+def put_inside(monkeypatch: pytest.MonkeyPatch, make_method: Callable[[Backbone], Method]) -> None:
+    monkeypatch.setattr("deconfound.methods.cmir.make_inner", lambda choice, backbone: make_method(backbone))
 
 
 @pytest.mark.parametrize("predict_on", ["clean", "noisy", "both"])
 @pytest.mark.parametrize("noise_at", ["features", "raw"])
-def test_a_plain_method_inside_costs_what_the_head_does(predict_on: str, noise_at: str) -> None:
-    knobs: dict[str, Any] = {"predict_on": predict_on, "noise_at": noise_at, "environments": 2}
-    expected, batch = make(**knobs)
-    found, _ = make(**knobs)
-    found.inner = Watching(found.backbone)
-    losses = [method.loss(batch, 0.3, generator()) for method in (expected, found)]
+def test_a_plain_method_inside_costs_what_the_head_does(
+    predict_on: str, noise_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"predict_on": predict_on, "noise_at": noise_at, "environments": 2}
+    expected, batch = make(**arguments)
+    put_inside(monkeypatch, Watching)
+    watched, _ = make(**arguments)
+    assert isinstance(watched.inner, Watching)
+    losses = [method.loss(batch, 0.3, generator()) for method in (expected, watched)]
     for name in ("total", "risks", "output", "features"):
         torch.testing.assert_close(getattr(losses[1], name), getattr(losses[0], name))
-    views = found.inner.seen
+    views = watched.inner.seen
     assert len(views) == {"clean": 1, "noisy": 2, "both": 3}[predict_on]
-    clean = found.backbone.standardise(batch)["text"].values
+    clean = watched.backbone.standardise(batch)["text"].values
     for number, view in enumerate(views):
-        moved = not torch.equal(found.backbone.standardise(view)["text"].values, clean)
+        moved = not torch.equal(watched.backbone.standardise(view)["text"].values, clean)
         assert moved == (noise_at == "raw" and not (predict_on != "noisy" and number == 0))
 
 
-def test_the_hooks_reach_the_inner_method() -> None:
+def test_the_hooks_reach_the_inner_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_inside(monkeypatch, Watching)
     method, _ = make()
-    method.inner = watching = Watching(method.backbone)
+    assert isinstance(method.inner, Watching)
     data = synthetic(rows=40).development()
-    method.on_epoch_start(0, data, generator())
-    method.on_validation_start(data)
-    method.after_backward(generator())
-    assert watching.called == ["epoch", "validation", "backward"]
-    assert method.summary_lines() == ("watched",)
+    method.hooks.on_epoch_start(0, data, generator())
+    method.hooks.on_validation_start(data)
+    method.hooks.after_backward(generator())
+    assert method.inner.called == ["epoch", "validation", "backward"]
+    assert method.hooks.summary_lines() == ("watched",)
 
 
 def test_a_fusion_of_its_own_takes_the_place_of_the_heads() -> None:
@@ -150,7 +157,7 @@ def test_imml_inside_has_its_predictions_and_its_predominant_modality() -> None:
     assert isinstance(method.inner, IMML)
     assert method.inner.backbone.widths == dict.fromkeys(("text", "audio", "face"), 8)
     assert set(method.eval().variants(batch)) == {"task", "avg", "z-only"}
-    assert "audio is predominant" in method.summary_lines()[0]
+    assert "audio is predominant" in method.hooks.summary_lines()[0]
 
 
 def test_the_specification_holds_all_arguments_and_the_title_names_both() -> None:
@@ -174,13 +181,14 @@ def test_a_wrong_inner_method_is_refused_in_the_specification(inner: Any, messag
         Spec.of({"method": {"name": "cmir", "inner": inner}})
 
 
-def test_what_the_inner_method_needs_and_refuses_is_told() -> None:
+def test_what_the_inner_method_needs_and_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, _ = make()
+    assert not plain.needs_environments
+    put_inside(monkeypatch, comparing)
     method, _ = make()
-    assert not method.needs_environments
-    method.inner = Comparing(method.backbone)
     assert method.needs_environments
     with pytest.raises(DataError, match="no second environment"):
-        method.check(tiny().development())
+        method.hooks.check(tiny().development())
 
 
 def test_parts_are_not_split_again() -> None:

@@ -16,13 +16,14 @@ from deconfound.nn.backbone import Backbone
 from deconfound.nn.club import Club
 from deconfound.objectives.decorrelation import cross_correlation
 from deconfound.objectives.dependence import normalised_hsic
+from deconfound.registry import build
 from support.cmir_small import MODALITIES, TASK, Plain, calls_of, generator, make
 
 
 def views_of(method: CmIR, batch: Batch, strengths: list[int]) -> list[dict[str, Tensor]]:
     """Invariant parts of each modality under noise of each strength, drawn as `loss` draws them in eval mode."""
     features, draw, parts = method.backbone.encode_signals(method.backbone.standardise(batch)), generator(), {}
-    for group in method.groups:
+    for group in method.splitter.groups:
         width = features[group.names[0]].shape[1]
         noise = torch.randn(len(group.names), len(strengths) * len(batch), width, generator=draw)
         for place, name in enumerate(group.names):
@@ -92,7 +93,7 @@ def test_the_network_of_club_is_trained_by_its_likelihood_alone() -> None:
     expected = loss.terms["prediction"] + 0.05 * loss.terms["decorrelation"] + loss.terms["surprise"]
     torch.testing.assert_close(loss.total, expected)
     assert method.club is not None
-    inner, outer = list(method.club.parameters()), list(method.groups.parameters())
+    inner, outer = list(method.club.parameters()), list(method.splitter.groups.parameters())
     of_bound = torch.autograd.grad(loss.terms["decorrelation"], inner, retain_graph=True, allow_unused=True)
     of_surprise = torch.autograd.grad(loss.terms["surprise"], outer, retain_graph=True, allow_unused=True)
     assert {*of_bound, *of_surprise} == {None}
@@ -107,8 +108,8 @@ def same_latent_in_other_columns(decorrelate: str) -> tuple[CmIR, Batch]:
     torch.manual_seed(0)
     modalities = {"text": MODALITIES["text"]}
     backbone = Backbone.build(modalities, TASK, encoders={"text": "pool"}, dropout=0.0, hidden=8)
-    method = CmIR(backbone, dim=2, hidden=8, decorrelate=decorrelate, environments=1)
-    split = method.groups[0].split
+    method = build("methods", "cmir", backbone, dim=2, hidden=8, decorrelate=decorrelate, environments=1)
+    split = method.splitter.groups[0].split
     with torch.no_grad():
         for part, here in ((split.invariant, 0), (split.spurious, 1)):
             part.weight[..., here], part.bias[..., here] = split.invariant.weight[..., 0], 0
@@ -136,9 +137,9 @@ def test_orthogonal_rows_do_not_separate() -> None:
 def test_the_other_measures_separate_what_orthogonal_rows_share(choice: str) -> None:
     method, batch = same_latent_in_other_columns(choice)
     with torch.no_grad():  # off the maximum, where a measure is flat
-        method.groups[0].split.spurious.weight.add_(0.02 * torch.randn(1, 8, 2))
+        method.splitter.groups[0].split.spurious.weight.add_(0.02 * torch.randn(1, 8, 2))
     assert shared(method, batch) > 0.6
-    optimiser = torch.optim.Adam(method.groups[0].split.parameters(), lr=0.01)
+    optimiser = torch.optim.Adam(method.splitter.groups[0].split.parameters(), lr=0.01)
     own = torch.optim.Adam(method.club.parameters() if method.club else [torch.zeros(1)], lr=0.03)
     for step in range(150):
         terms = method.loss(batch, 0.9, generator(step)).terms

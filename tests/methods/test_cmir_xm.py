@@ -9,10 +9,10 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.synthetic import synthetic
-from deconfound.methods.cmir import CmIR
 from deconfound.methods.cmir_xm import CmIRXM
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
+from deconfound.registry import build
 from deconfound.runs.spec import Spec
 from support.cmir_small import generator
 from support.killing import killed_and_resumed
@@ -21,26 +21,26 @@ SHARED = {"rows": 160, "modalities": 2, "features": 4, "nonlinearity": 0.0, "sha
 PRIVATE = {**SHARED, "shared": 0.0, "spurious_modalities": 2}
 
 
-def data(knobs: dict[str, Any] = SHARED) -> Dataset:
-    return synthetic(**knobs).development()
+def data(hyperparameters: dict[str, Any] = SHARED) -> Dataset:
+    return synthetic(**hyperparameters).development()
 
 
-def built(found: Dataset, method: Any = CmIRXM, **knobs: Any) -> Any:
+def built(development: Dataset, method: str = "cmir-xm", **arguments: Any) -> Any:
     torch.manual_seed(0)
-    backbone = Backbone.build(found.modalities, found.task, hidden=4, dropout=0.0)
-    backbone.set_scale(training_scale(found))
-    return method(backbone, **knobs)
+    backbone = Backbone.build(development.modalities, development.task, hidden=4, dropout=0.0)
+    backbone.set_scale(training_scale(development))
+    return build("methods", method, backbone, **arguments)
 
 
 def test_shared_causes_are_aligned_and_the_prediction_trains_its_head_alone() -> None:
     found = data()
     method = built(found, invariance=0.0, decorrelation=0.0, reconstruction=0.0)
-    method.on_epoch_start(0, found, generator())
-    assert "pairs from 0.5 are aligned" in method.summary_lines()[0]
+    method.hooks.on_epoch_start(0, found, generator())
+    assert "pairs from 0.5 are aligned" in method.hooks.summary_lines()[0]
     loss = method.loss(found.batch("train"), 0.5, generator())
     torch.testing.assert_close(loss.total, loss.terms["prediction"] + loss.terms["alignment"])
     inner = method.inner
-    own = [*inner.backbone.encoders.parameters(), *inner.groups.parameters()]
+    own = [*inner.backbone.encoders.parameters(), *inner.splitter.groups.parameters()]
     of_prediction = torch.autograd.grad(loss.terms["prediction"], own, retain_graph=True, allow_unused=True)
     assert {*of_prediction} == {None}
     of_alignment = torch.autograd.grad(loss.terms["alignment"], own, retain_graph=True, allow_unused=True)
@@ -52,7 +52,7 @@ def test_shared_causes_are_aligned_and_the_prediction_trains_its_head_alone() ->
 def test_training_brings_the_parts_of_a_row_together() -> None:
     found = data()
     method = built(found)
-    method.on_epoch_start(0, found, generator())
+    method.hooks.on_epoch_start(0, found, generator())
     optimiser = torch.optim.Adam(method.parameters(), lr=0.03)
     batch, costs = found.batch("train"), []
     for step in range(60):
@@ -67,9 +67,9 @@ def test_training_brings_the_parts_of_a_row_together() -> None:
 
 def test_private_causes_fall_back_to_plain_cmir() -> None:
     found = data(PRIVATE)
-    method, plain = built(found), built(found, CmIR)
-    method.on_epoch_start(0, found, generator())
-    assert "nothing is aligned and the method is plain cmir" in method.summary_lines()[0]
+    method, plain = built(found), built(found, "cmir")
+    method.hooks.on_epoch_start(0, found, generator())
+    assert "nothing is aligned and the method is plain cmir" in method.hooks.summary_lines()[0]
     method.inner.load_state_dict(plain.state_dict(), strict=False)
     ours, theirs = (m.loss(found.batch("train"), 0.5, generator()) for m in (method, plain))
     assert ours.terms["alignment"].item() == 0

@@ -18,9 +18,9 @@ MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (
 TASK = Task.classification(("no", "yes"))
 
 
-def make(**knobs: Any) -> GradientBlending:
+def make(**hyperparameters: Any) -> GradientBlending:
     torch.manual_seed(0)
-    return GradientBlending(Backbone.build(MODALITIES, TASK, hidden=32, dropout=0.0), **knobs)
+    return GradientBlending(Backbone.build(MODALITIES, TASK, hidden=32, dropout=0.0), **hyperparameters)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -80,7 +80,7 @@ def test_the_weights_follow_the_risks_on_training_and_validation_rows(when: str,
     for epoch in range(6):
         kept = method.weights.clone()
         now = torch.stack([risks(method, data.batch(split)) for split in ("train", "valid")])
-        method.on_epoch_start(epoch, data, generator())
+        method.hooks.on_epoch_start(epoch, data, generator())
         assert method.training
         if epoch in estimates:
             torch.testing.assert_close(method.weights, 0.7 * blend_weights(before, now) + 0.1)
@@ -92,9 +92,9 @@ def test_the_weights_follow_the_risks_on_training_and_validation_rows(when: str,
 
 def test_a_modality_that_is_memorised_loses_its_weight() -> None:
     method, data = make(every=1), rows()
-    method.on_epoch_start(0, data, generator())
+    method.hooks.on_epoch_start(0, data, generator())
     step(method, data, 15)
-    method.on_epoch_start(1, data, generator())
+    method.hooks.on_epoch_start(1, data, generator())
     fused, text, audio = method.weights.tolist()
     assert text > 0.5
     assert audio < 0.04  # what is dealt equally
@@ -104,5 +104,5 @@ def test_a_modality_that_is_memorised_loses_its_weight() -> None:
     step(method, data, 3)
     step(other, data, 3)
     for network in (method, other):
-        network.on_epoch_start(2, data, generator())
+        network.hooks.on_epoch_start(2, data, generator())
     torch.testing.assert_close(method.weights, other.weights)

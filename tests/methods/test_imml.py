@@ -29,14 +29,14 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def make(
-    task: Task = CLASSES, rows: int = 8, modalities: dict[str, Modality] = MODALITIES, **knobs: Any
+    task: Task = CLASSES, rows: int = 8, modalities: dict[str, Modality] = MODALITIES, **hyperparameters: Any
 ) -> tuple[IMML, Batch]:
     torch.manual_seed(0)
-    method = IMML(Backbone.build(modalities, task, hidden=8, dropout=0.0), **{"dim": 6, "hidden": 8, **knobs})
+    method = IMML(Backbone.build(modalities, task, hidden=8, dropout=0.0), **{"dim": 6, "hidden": 8, **hyperparameters})
     return method, random_batch(modalities, task, rows, generator(1))
 
 
-KNOBS: list[dict[str, Any]] = [
+HYPERPARAMETERS: list[dict[str, Any]] = [
     *(
         {"head": head, "form": form}
         for head in ("mc-product", "mc-cond", "nwgm", "dictionary")
@@ -57,9 +57,9 @@ KNOBS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("knobs", KNOBS, ids=str)
-def test_laws_of_every_choice(knobs: dict[str, Any]) -> None:
-    check_method(lambda backbone: IMML(backbone, dim=4, hidden=6, **knobs), modalities=PAIR, task=CLASSES)
+@pytest.mark.parametrize("hyperparameters", HYPERPARAMETERS, ids=str)
+def test_laws_of_every_choice(hyperparameters: dict[str, Any]) -> None:
+    check_method(lambda backbone: IMML(backbone, dim=4, hidden=6, **hyperparameters), modalities=PAIR, task=CLASSES)
 
 
 class Plain:

@@ -23,7 +23,7 @@ def test_it_is_imml_with_its_arguments() -> None:
         loss = method.loss(batch, 0.5, torch.Generator().manual_seed(2))
         method.eval()
         found.append((loss.total, method(batch), method.variants(batch)))
-        assert "are balanced" in method.summary_lines()[0]
+        assert "are balanced" in method.hooks.summary_lines()[0]
     torch.testing.assert_close(found[0], found[1])
     assert set(found[0][2]) == {"task", "avg", "z-only"}
 

@@ -16,7 +16,7 @@ from deconfound.data.signal import Signal
 from deconfound.datasets.synthetic import synthetic
 from deconfound.methods.imml import CHECKLIST, IMML
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.interventions import ANSWERS
+from deconfound.nn.interventions import PREDICTIONS
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.training.train import train_run
 from support.small import small_run, small_spec
@@ -38,14 +38,14 @@ def test_after_the_warm_up_the_predominant_modality_is_measured_once() -> None:
     data = skewed()
     method = IMML(Backbone.build(data.modalities, data.task, hidden=8), warmup=2)
     for epoch in (0, 1):
-        method.on_epoch_start(epoch, data, generator())
+        method.hooks.on_epoch_start(epoch, data, generator())
         assert method.predominant.active == {"m1": 0.5, "m2": 0.5}
-        assert "before the warm-up was over" in method.summary_lines()[0]
-    method.on_epoch_start(2, data, generator())
+        assert "before the warm-up was over" in method.hooks.summary_lines()[0]
+    method.hooks.on_epoch_start(2, data, generator())
     assert method.predominant.active == {"m1": 1.0}
-    assert method.summary_lines()[0] == "m1 is predominant (measured on validation rows)"
+    assert method.hooks.summary_lines()[0] == "m1 is predominant (measured on validation rows)"
     turned = replace(data, signals={"m1": data.signals["m2"], "m2": data.signals["m1"]})
-    method.on_epoch_start(3, turned, generator())
+    method.hooks.on_epoch_start(3, turned, generator())
     assert method.predominant.active == {"m1": 1.0}
 
 
@@ -55,19 +55,19 @@ def test_auto_takes_the_prediction_with_the_lowest_validation_risk() -> None:
     method.loss(data.batch(range(64)), 0.0, generator())
     method.eval()
     with torch.no_grad():
-        method.on_validation_start(data)
+        method.hooks.on_validation_start(data)
         batch = data.batch("valid")
         risks = {
             name: data.task.risk(output, batch.target).mean().item() for name, output in method.variants(batch).items()
         }
-    assert set(risks) == set(ANSWERS)
+    assert set(risks) == set(PREDICTIONS)
     assert method.chosen == min(risks, key=lambda name: risks[name])
     torch.testing.assert_close(method(batch), method.variants(batch)[method.chosen])
-    assert any(method.chosen in note and "lowest validation risk" in note for note in method.summary_lines())
+    assert any(method.chosen in note and "lowest validation risk" in note for note in method.hooks.summary_lines())
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
-    knobs = {
+    hyperparameters = {
         "name": "imml",
         "warmup": 1,
         "predict": "auto",
@@ -76,14 +76,14 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
         "centres": 4,
         "hidden": 8,
     }
-    spec = small_spec(method=knobs)
+    spec = small_spec(method=hyperparameters)
 
     class Kill(Callback):
         def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
             if trainer.current_epoch == 2:
                 raise KeyError("killed")
 
-    whole = small_run(tmp_path / "whole", method=knobs)
+    whole = small_run(tmp_path / "whole", method=hyperparameters)
     with pytest.raises(KeyError):
         train_run(spec, tmp_path / "cut", callbacks=[Kill()], progress=False)
     again = train_run(spec, tmp_path / "cut", progress=False)
@@ -113,5 +113,5 @@ def test_where_the_task_predicts_the_rest_is_not_computed() -> None:
 def test_the_start_of_an_epoch_leaves_the_mode_as_it_was(training: bool) -> None:
     data = skewed(40)
     method = IMML(Backbone.build(data.modalities, data.task, hidden=8), warmup=0).train(training)
-    method.on_epoch_start(0, data, generator())
+    method.hooks.on_epoch_start(0, data, generator())
     assert {part.training for part in method.modules()} == {training}

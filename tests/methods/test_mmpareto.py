@@ -19,9 +19,9 @@ MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (
 CLASSES = Task.classification(("a", "b", "c"))
 
 
-def make(**knobs: Any) -> tuple[MMPareto, Batch]:
+def make(**hyperparameters: Any) -> tuple[MMPareto, Batch]:
     torch.manual_seed(0)
-    method = MMPareto(Backbone.build(MODALITIES, CLASSES, hidden=8, dropout=0.0), **knobs)
+    method = MMPareto(Backbone.build(MODALITIES, CLASSES, hidden=8, dropout=0.0), **hyperparameters)
     return method, random_batch(MODALITIES, CLASSES, 12, generator(1))
 
 

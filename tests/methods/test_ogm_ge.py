@@ -21,10 +21,12 @@ def modalities(*names: str) -> dict[str, Modality]:
     return {name: Modality(name, 1, (4,)) for name in names}
 
 
-def make(names: tuple[str, ...] = ("text", "audio"), task: Task = CLASSES, **knobs: Any) -> tuple[OGMGE, Batch]:
+def make(
+    names: tuple[str, ...] = ("text", "audio"), task: Task = CLASSES, **hyperparameters: Any
+) -> tuple[OGMGE, Batch]:
     torch.manual_seed(0)
     backbone = Backbone.build(modalities(*names), task, hidden=8, dropout=0.0, fusion="late")
-    return OGMGE(backbone, **knobs), random_batch(modalities(*names), task, 12, generator(1), holes=False)
+    return OGMGE(backbone, **hyperparameters), random_batch(modalities(*names), task, 12, generator(1), holes=False)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -66,7 +68,7 @@ def test_scores_and_gradients_follow_the_formulas_of_the_paper() -> None:
         assert loss.monitors[f"score/{name}"].item() == pytest.approx(expected, rel=1e-4)
     loss.total.backward()
     before = gradients(method)
-    method.after_backward(generator())
+    method.hooks.after_backward(generator())
     ahead, behind = sorted(scores, key=lambda name: -scores[name])
     slowed = 1 - math.tanh(0.4 * scores[ahead] / scores[behind])
     for name, gradient in gradients(method).items():
@@ -88,7 +90,7 @@ def test_the_noise_has_the_spread_of_each_gradient_and_comes_from_the_generator(
         loss = method.loss(batch, 0.0, generator())
         loss.total.backward()
         before = gradients(method)
-        method.after_backward(generator(seed))
+        method.hooks.after_backward(generator(seed))
         for name, gradient in gradients(method).items():
             factor = loss.monitors[f"coefficient/{name.split('.')[0]}"]
             found.setdefault(name, []).append(gradient - factor * before[name])
@@ -98,7 +100,7 @@ def test_the_noise_has_the_spread_of_each_gradient_and_comes_from_the_generator(
     method.zero_grad()
     method.loss(batch, 0.0, generator()).total.backward()
     before = gradients(method)
-    method.after_backward(generator(199))
+    method.hooks.after_backward(generator(199))
     for name, values in found.items():
         factor = loss.monitors[f"coefficient/{name.split('.')[0]}"]
         torch.testing.assert_close(gradients(method)[name] - factor * before[name], values[-1])
@@ -109,7 +111,7 @@ def test_after_its_share_of_the_steps_it_is_erm() -> None:
     loss = method.loss(batch, 0.5, generator())
     loss.total.backward()
     before = gradients(method)
-    method.after_backward(generator())
+    method.hooks.after_backward(generator())
     assert all(torch.equal(gradients(method)[name], before[name]) for name in before)
     assert loss.monitors["coefficient/text"].item() == 1
 
@@ -125,7 +127,7 @@ def test_the_dominant_modality_is_the_one_that_is_slowed(task: Task) -> None:
         optimiser.zero_grad()
         loss = method.loss(batch, step / 1000, generator(step))
         loss.total.backward()
-        method.after_backward(generator(step))
+        method.hooks.after_backward(generator(step))
         optimiser.step()
     fresh = random_batch(modalities("text", "audio"), task, 12, generator(5), holes=False)
     noise = Batch({**batch.signals, "audio": fresh.signals["audio"]}, target, batch.ids, batch.env)

@@ -40,9 +40,9 @@ def rows(task: Task = CLASSES, count: int = 90) -> Dataset:
     return Dataset.build("rows", task, signals, target, {"id": [str(i) for i in range(count)]}, split)
 
 
-def make(task: Task = CLASSES, **knobs: Any) -> PMR:
+def make(task: Task = CLASSES, **hyperparameters: Any) -> PMR:
     torch.manual_seed(0)
-    return PMR(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **knobs)
+    return PMR(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **hyperparameters)
 
 
 def means(method: PMR, data: Dataset, name: str, c: int) -> torch.Tensor:
@@ -54,7 +54,7 @@ def means(method: PMR, data: Dataset, name: str, c: int) -> torch.Tensor:
 
 def test_prototypes_are_class_means_with_momentum() -> None:
     method, data = make(momentum=0.3), rows()
-    method.on_epoch_start(0, data, generator())
+    method.hooks.on_epoch_start(0, data, generator())
     first = {(name, c): means(method, data, name, c) for name in MODALITIES for c in range(3)}
     for k, name in enumerate(MODALITIES):
         for c in range(3):
@@ -62,7 +62,7 @@ def test_prototypes_are_class_means_with_momentum() -> None:
     with torch.no_grad():
         for parameter in method.backbone.encoders.parameters():
             parameter.mul_(1.3)
-    method.on_epoch_start(1, data, generator())
+    method.hooks.on_epoch_start(1, data, generator())
     for k, name in enumerate(MODALITIES):
         for c in range(3):
             expected = 0.3 * first[name, c] + 0.7 * means(method, data, name, c)
@@ -72,7 +72,7 @@ def test_prototypes_are_class_means_with_momentum() -> None:
 @pytest.mark.parametrize("progress", [0.1, 0.4, 0.9])
 def test_the_loss_follows_the_formulas_of_the_paper(progress: float) -> None:
     method, data = make(alpha=0.8, entropy=0.2), rows()
-    method.on_epoch_start(0, data, generator())
+    method.hooks.on_epoch_start(0, data, generator())
     batch = data.batch(range(0, 20))
     features = method.backbone.encode(batch)
     score, risk, entropy = {}, {}, {}
@@ -100,7 +100,7 @@ def test_the_slow_modality_gets_the_prototype_term_alone(task: Task) -> None:
     method, data = make(task), rows(task)
     optimiser = torch.optim.Adam(method.parameters(), lr=0.01)
     for epoch in range(8):
-        method.on_epoch_start(epoch, data, generator())
+        method.hooks.on_epoch_start(epoch, data, generator())
         for _ in range(5):
             optimiser.zero_grad()
             loss = method.loss(data.batch("train"), 0.4, generator())
@@ -121,7 +121,7 @@ def test_the_slow_modality_gets_the_prototype_term_alone(task: Task) -> None:
 
 def test_a_regression_is_cut_into_equally_likely_intervals() -> None:
     method, data = make(Task.regression(), bins=4), rows(Task.regression())
-    method.on_epoch_start(0, data, generator())
+    method.hooks.on_epoch_start(0, data, generator())
     counts = torch.bincount(method.labels(data.batch("train").target), minlength=4)
     assert counts.tolist() == [15, 15, 15, 15]
 

@@ -18,9 +18,9 @@ MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (
 CLASSES = Task.classification(("a", "b", "c"))
 
 
-def make(task: Task = CLASSES, **knobs: Any) -> tuple[PredominantHead, Batch]:
+def make(task: Task = CLASSES, **hyperparameters: Any) -> tuple[PredominantHead, Batch]:
     torch.manual_seed(0)
-    method = PredominantHead(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **knobs)
+    method = PredominantHead(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0), **hyperparameters)
     return method, random_batch(MODALITIES, task, 9, torch.Generator().manual_seed(1))
 
 
@@ -93,7 +93,7 @@ def test_the_best_modality_by_validation_is_chosen_once(informative: str) -> Non
     method = PredominantHead(Backbone.build(MODALITIES, data.task, hidden=16, dropout=0.0), warmup=2)
     optimiser = torch.optim.Adam(method.parameters(), lr=0.01)
     for epoch in range(3):
-        method.on_epoch_start(epoch, data, generator())
+        method.hooks.on_epoch_start(epoch, data, generator())
         assert bool(method.share.any()) == (epoch == 2)
         for step in range(20):
             optimiser.zero_grad()
@@ -111,7 +111,7 @@ def test_the_best_modality_by_validation_is_chosen_once(informative: str) -> Non
     with torch.no_grad():
         for parameter in method.heads.parameters():
             parameter.zero_()
-    method.on_epoch_start(3, data, generator())
+    method.hooks.on_epoch_start(3, data, generator())
     assert torch.equal(method.share, kept)
 
 

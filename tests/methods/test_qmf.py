@@ -23,10 +23,12 @@ CLASSES = Task.classification(("a", "b", "c"))
 
 
 def make(
-    task: Task = CLASSES, fusion: Any = "concat", count: int = 12, **knobs: Any
+    task: Task = CLASSES, fusion: Any = "concat", count: int = 12, **hyperparameters: Any
 ) -> tuple[QualityAwareFusion, Batch]:
     torch.manual_seed(0)
-    method = QualityAwareFusion(Backbone.build(MODALITIES, task, hidden=8, dropout=0.0, fusion=fusion), **knobs)
+    method = QualityAwareFusion(
+        Backbone.build(MODALITIES, task, hidden=8, dropout=0.0, fusion=fusion), **hyperparameters
+    )
     return method, random_batch(MODALITIES, task, count, generator(1))
 
 

@@ -11,9 +11,9 @@ from deconfound.nn.backbone import Backbone
 from deconfound.nn.collect_features import (
     MOST_ROWS,
     check_environments,
+    collect_features,
     directions_note,
     label_bins,
-    survey,
     training_rows,
 )
 from support.small import tiny
@@ -31,7 +31,7 @@ def test_it_is_what_the_encoders_make_of_the_training_rows_in_eval_mode() -> Non
     model.head.eval()
     modes = {name: part.training for name, part in model.named_modules()}
     state = torch.get_rng_state()
-    seen = survey(model, data)
+    seen = collect_features(model, data)
     assert {name: part.training for name, part in model.named_modules()} == modes
     assert torch.equal(state, torch.get_rng_state())
     batch = data.batch("train")
@@ -49,7 +49,7 @@ def test_inputs_are_the_mean_of_the_steps_that_exist() -> None:
     data = tiny(signals={**tiny().signals, "words": words})
     model = Backbone.build(data.only("text", "audio").modalities, data.task, hidden=4)
     model.set_scale({"text": (torch.tensor([1.0, 2.0]), torch.tensor([2.0, 0.5]))})
-    seen = survey(model, data.only("text", "audio"), of="inputs")
+    seen = collect_features(model, data.only("text", "audio"), of="inputs")
     signal = data.batch("train").signals["text"]
     for row, mask in enumerate(signal.mask):
         steps = (signal.values[row][mask] - torch.tensor([1.0, 2.0])) / torch.tensor([2.0, 0.5])

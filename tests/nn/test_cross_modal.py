@@ -18,8 +18,10 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def world(**knobs: Any) -> Dataset:
-    return synthetic(**{"rows": 200, "modalities": 2, "features": 4, "nonlinearity": 0.3, **knobs}).development()
+def world(**hyperparameters: Any) -> Dataset:
+    return synthetic(
+        **{"rows": 200, "modalities": 2, "features": 4, "nonlinearity": 0.3, **hyperparameters}
+    ).development()
 
 
 def measured(data: Dataset, needed: float = 0.5) -> CrossModal:

@@ -12,15 +12,19 @@ from deconfound.data.task import Modality, Task
 from deconfound.methods.cmir import CmIR
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.disentangle import Disentangler, StackedLinear
+from deconfound.registry import build
 from deconfound.testing.examples import random_batch
 
 MODALITIES = {"text": Modality("text", 1, (4,)), "audio": Modality("audio", 1, (3,)), "face": Modality("face", 1, (5,))}
 TASK = Task.regression()
 
 
-def make(rows: int = 8, backbone: dict[str, Any] | None = None, task: Task = TASK, **knobs: Any) -> tuple[CmIR, Batch]:
+def make(
+    rows: int = 8, backbone: dict[str, Any] | None = None, task: Task = TASK, **arguments: Any
+) -> tuple[CmIR, Batch]:
     torch.manual_seed(0)
-    method = CmIR(Backbone.build(MODALITIES, task, **{"hidden": 8, "dropout": 0.0, **(backbone or {})}), **knobs)
+    built = Backbone.build(MODALITIES, task, **{"hidden": 8, "dropout": 0.0, **(backbone or {})})
+    method = build("methods", "cmir", built, **arguments)
     return method, random_batch(MODALITIES, task, rows, torch.Generator().manual_seed(1))
 
 

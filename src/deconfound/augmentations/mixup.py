@@ -12,7 +12,6 @@ from torch import Tensor
 
 from deconfound.augmentation import Augmentation
 from deconfound.data.signal import Batch, Signal
-from deconfound.errors import SpecError
 from deconfound.nn.backbone import Backbone
 from deconfound.search import Search
 
@@ -25,6 +24,8 @@ class Mixup(Augmentation):
     the row that it is mostly made of. Penalties on predictions take the label of that row.
     """
 
+    takes_tokens = False  # they have no mean
+
     def __init__(
         self,
         *,
@@ -33,18 +34,6 @@ class Mixup(Augmentation):
         ] = 0.2,
     ) -> None:
         self.alpha = alpha
-
-    def check(self, backbone: Backbone) -> None:
-        """As `Augmentation.check`.
-
-        Raises:
-            SpecError: tokens, which have no mean.
-        """
-        tokens = [name for name, modality in backbone.modalities.items() if modality.kind == "tokens"]
-        if tokens:
-            raise SpecError(
-                f"mixup cannot mix the tokens of {tokens[0]}; leave it out, or leave that modality out with data.modalities"
-            )
 
     def __call__(self, batch: Batch, backbone: Backbone, generator: torch.Generator) -> list[tuple[float, Batch]]:
         source = {"generator": generator, "device": generator.device}
@@ -65,7 +54,7 @@ def mix_signals(signal: Signal, order: Tensor, share: float) -> Signal:
         share: in [0, 1].
     """
     other = signal.select(order)
-    ours, theirs = (each.mask.reshape(*each.mask.shape, *[1] * (each.values.ndim - 2)) for each in (signal, other))
+    ours, theirs = (s.mask.reshape(*s.mask.shape, *[1] * (s.values.ndim - 2)) for s in (signal, other))
     mean = share * signal.values + (1 - share) * other.values
     values = torch.where(ours & theirs, mean, torch.where(ours, signal.values, other.values))
     mask = signal.mask | other.mask

@@ -11,7 +11,8 @@ from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
 from deconfound.nested_method import Inner
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.collect_features import Movement
+from deconfound.nn.cmir_arguments import EnvironmentNoise, TermWeights, ViewUse
+from deconfound.nn.collect_features import ShiftKind
 from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.penalties.vrex import VREx
 from deconfound.search import Search
@@ -51,7 +52,7 @@ class CmIRE(Preset):
                 description="noise on the raw input, or on the features that are split: cheaper, for encoders that stay"
             ),
         ] = "raw",
-        movement: Movement = "slopes",
+        movement: ShiftKind = "slopes",
         invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.03, 3, log=True)] = 0.3,
         decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.3,
@@ -64,15 +65,16 @@ class CmIRE(Preset):
             source="directed",
             dim=dim,
             hidden=hidden,
-            environments=2,
-            strength=strength,
-            directed_strength=directed_strength,
-            noise_at=noise_at,
-            movement=movement,
-            predict_on="noisy",
-            invariance=invariance,
-            decorrelation=decorrelation,
-            reconstruction=reconstruction,
-            ramp=ramp,
+            noise=EnvironmentNoise(
+                environments=2,
+                strength=strength,
+                directed_strength=directed_strength,
+                noise_at=noise_at,
+                movement=movement,
+            ),
+            views=ViewUse(predict_on="noisy"),
+            weights=TermWeights(
+                invariance=invariance, decorrelation=decorrelation, reconstruction=reconstruction, ramp=ramp
+            ),
         )
         super().__init__(RegularizedMethod(split, {"vrex": VREx(split.backbone, 2, weight=vrex, ramp=ramp)}, {}))

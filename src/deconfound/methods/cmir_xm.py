@@ -11,6 +11,7 @@ from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
 from deconfound.nested_method import Inner
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.cmir_arguments import Agreement, EnvironmentNoise, TermWeights
 from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.search import Search
 
@@ -51,12 +52,8 @@ class CmIRXM(Preset):
                 inner=inner,
                 dim=dim,
                 hidden=hidden,
-                strength=strength,
-                invariance=invariance,
-                decorrelation=decorrelation,
-                reconstruction=reconstruction,
-                alignment=alignment,
-                temperature=temperature,
-                alignment_needs=alignment_needs,
+                noise=EnvironmentNoise(strength=strength),
+                weights=TermWeights(invariance=invariance, decorrelation=decorrelation, reconstruction=reconstruction),
+                agreement=Agreement(alignment=alignment, temperature=temperature, alignment_needs=alignment_needs),
             )
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.collect_features import training_rows
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
@@ -47,7 +47,7 @@ class GradientBlending(Method):
             Field(ge=0, le=1, description="share of the weight that is dealt equally; 1 is plain multi-task training"),
         ] = 0.1,
     ) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_weights))
         self.when, self.every, self.equal = when, every, equal
         self.heads = UnimodalHeads(backbone)
         count = 1 + len(self.heads.names)
@@ -73,12 +73,12 @@ class GradientBlending(Method):
         monitors = {f"weight/{name}": value.clone() for name, value in zip(names, self.weights, strict=True)}
         return Loss(total, terms, risks, features, output, monitors)
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+    def _update_weights(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if epoch % self.every or (self.when == "offline" and epoch > self.every):
             return
         valid = development.rows("valid")
         moments = [
-            mean_risks(self, self._each, development, rows)
+            mean_risks(self, self._outputs, development, rows)
             for rows in (training_rows(development), torch.arange(valid.start, valid.stop))
         ]
         now = torch.stack(moments).to(self.before)
@@ -86,7 +86,7 @@ class GradientBlending(Method):
             self.weights.copy_((1 - self.equal) * blend_weights(self.before, now) + self.equal / len(self.weights))
         self.before.copy_(now)
 
-    def _each(self, batch: Batch) -> Tensor:
+    def _outputs(self, batch: Batch) -> Tensor:
         """(1 + M, B, outputs): the fused prediction and those of the heads."""
         features = self.backbone.encode(batch)
         fused = self.backbone.predict(features, batch.present)

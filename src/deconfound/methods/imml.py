@@ -21,10 +21,10 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.method import Loss, Method, Representations
+from deconfound.method import Loss, Method, MethodHooks, Representations
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.front_door import Averaging, Form, Weights
-from deconfound.nn.interventions import ANSWERS, Answers, EncodedRows, Interventions
+from deconfound.nn.interventions import PREDICTIONS, EncodedRows, InterventionOutputs, Interventions
 from deconfound.nn.knowledge import DetachedEncoders, Knowledge
 from deconfound.nn.layers import in_eval_mode
 from deconfound.nn.predominant import Predominant
@@ -69,7 +69,7 @@ class IMML(Method):
         backbone: Backbone,
         *,
         alignment: Annotated[
-            Alignment, Field(description="what is aligned: rows of one label, a row with itself, or half each")
+            Alignment, Field(description="rows that are aligned: those of one label, a row with itself, or half each")
         ] = "label",
         temperature: Annotated[float, Field(gt=0, description="τ of the alignment"), Search(0.05, 1, log=True)] = 0.2,
         gamma_dk: Annotated[float, Field(ge=0, description="γ1: alignment"), Search(0.01, 10, log=True)] = 1.0,
@@ -80,9 +80,9 @@ class IMML(Method):
         ] = "mc-product",
         form: Annotated[Form, Field(description="f(z, x', a), or f1(z, a) + f2(x', a)")] = "full",
         weights: Annotated[
-            Weights, Field(description="of the draws under mc-cond and nwgm: equal, or by the likeness of a")
+            Weights, Field(description="weights of the draws under mc-cond and nwgm: equal, or by the similarity of a")
         ] = "uniform",
-        likeness: Annotated[float, Field(gt=0, description="temperature of that likeness")] = 0.2,
+        likeness: Annotated[float, Field(gt=0, description="temperature of that similarity")] = 0.2,
         training: Annotated[
             Literal["e2e", "plug"],
             Field(description="all gradients flow, or z learns by alignment alone and f on what is detached"),
@@ -107,7 +107,14 @@ class IMML(Method):
         ] = 64,
         hidden: Annotated[int, Field(ge=1, description="width of hidden layers")] = 64,
     ) -> None:
-        super().__init__(backbone)
+        hooks = MethodHooks(
+            on_epoch_start=self._measure,
+            on_validation_start=self._choose,
+            summary_lines=self._summary_lines,
+            variants=self._variants,
+            representations=self._representations,
+        )
+        super().__init__(backbone, hooks=hooks)
         names = list(backbone.modalities)
         if len(names) < 2:
             raise SpecError(f"imml needs two or more modalities, this data has only {names[0]!r}; train 'erm'")
@@ -131,30 +138,30 @@ class IMML(Method):
             sizes=(bank, draws, draws_eval, centres if head == "dictionary" else 0),
             mix=mix,
         )
-        self.register_buffer("choice", torch.tensor(0 if predict == "auto" else ANSWERS.index(predict)))
+        self.register_buffer("choice", torch.tensor(0 if predict == "auto" else PREDICTIONS.index(predict)))
 
     def forward(self, batch: Batch) -> Tensor:
         if self.chosen == "task":
             return self.backbone.predict(self.backbone.encode(batch), batch.present)
-        return self._answers(batch).answer(self.chosen, self.interventions.mix)
+        return self._outputs(batch).named(self.chosen, self.interventions.mix)
 
     @property
     def chosen(self) -> str:
         """The prediction that is the method's own: "task", "do", "avg" or "z-only"."""
-        return ANSWERS[int(self.choice)]
+        return PREDICTIONS[int(self.choice)]
 
-    def variants(self, batch: Batch) -> dict[str, Tensor]:
-        """The predictions that are not the method's own; all four where it chose by itself."""
-        found = self._answers(batch)
-        names = [name for name in ANSWERS if self.predict == "auto" or name != self.chosen]
-        return {name: found.answer(name, self.interventions.mix) for name in names}
+    def _variants(self, batch: Batch) -> dict[str, Tensor]:
+        """All predictions but the method's own; all four where it chose by itself."""
+        outputs = self._outputs(batch)
+        names = [name for name in PREDICTIONS if self.predict == "auto" or name != self.chosen]
+        return {name: outputs.named(name, self.interventions.mix) for name in names}
 
-    def representations(self, batch: Batch) -> Representations:
-        """z of what takes the predominant part and the features of the rest; the features alone where "task" predicts."""
-        seen = self._see(batch)
-        taking = () if self.chosen == "task" else self.predominant.active
-        parts = {name: seen.z[name] if name in taking else values for name, values in seen.features.items()}
-        return Representations({n: part.masked_fill(~seen.present[n].unsqueeze(1), 0) for n, part in parts.items()})
+    def _representations(self, batch: Batch) -> Representations:
+        """z of the predominant modalities and the features of the rest; only features where "task" predicts."""
+        rows = self._encode(batch)
+        predominant = () if self.chosen == "task" else self.predominant.active
+        parts = {name: rows.z[name] if name in predominant else values for name, values in rows.features.items()}
+        return Representations({n: part.masked_fill(~rows.present[n].unsqueeze(1), 0) for n, part in parts.items()})
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction (L_task), alignment (L_dk), front-door (L_fd, in plug training of f1 + f2)
@@ -163,72 +170,72 @@ class IMML(Method):
         Monitors: `fallback`; `predominant/MODALITY`, its share of the predominant part; `contribution/MODALITY`, its
         Shapley value for "task" on validation rows when the epoch began.
         """
-        seen, target, risk = self._see(batch), batch.target, self.backbone.task.risk
+        rows, target, risk = self._encode(batch), batch.target, self.backbone.task.risk
         if self.training:
-            self.interventions.remember(seen)
+            self.interventions.remember(rows)
         active = self.predominant.active
-        found = self.interventions(seen, active, generator if self.training else None, training=True)
-        prediction, output = risk(seen.task, target), found.answer(self.chosen, self.interventions.mix)
-        front = [share * row_mean(risk(each.do, target), each.there) for each, share in found.each(active)]
-        direct = [
-            share * row_mean(risk(each.direct, target), seen.present[each.name]) for each, share in found.each(active)
-        ]
+        outputs = self.interventions(rows, active, generator if self.training else None, training=True)
+        prediction, output = risk(rows.task, target), outputs.named(self.chosen, self.interventions.mix)
+        front, direct = [], []
+        for part, share in outputs.with_shares(active):
+            front.append(share * row_mean(risk(part.do, target), part.formed))
+            direct.append(share * row_mean(risk(part.direct, target), rows.present[part.name]))
         terms = {
             "prediction": prediction.mean(),
-            "alignment": self._alignment(seen, target, active),
+            "alignment": self._alignment(rows, target, active),
             "front-door": torch.stack(front).sum(),
             "direct": torch.stack(direct).sum(),
         }
         total = terms["prediction"] + self.gamma_dk * terms["alignment"]
         total = total + self.gamma_fd * terms["front-door"] + terms["direct"] + self.interventions.zero_loss(active)
-        risks = prediction if output is seen.task else risk(output, target)
-        monitors = {"fallback": 1 - found.formed.float().mean(), **self.predominant.monitors()}
-        return Loss(total, terms, risks, seen.features, output, monitors)
+        risks = prediction if output is rows.task else risk(output, target)
+        monitors = {"fallback": 1 - outputs.formed.float().mean(), **self.predominant.monitors()}
+        return Loss(total, terms, risks, rows.features, output, monitors)
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
-        """Measure contributions; after the warm-up decide which modality predominates; make the dictionary anew."""
+    def _measure(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        """Measure contributions, decide after the warm-up which modality predominates, and compute the dictionary."""
         with in_eval_mode(self):
             self.predominant.contribute(self.backbone, development)
             if epoch >= self.warmup and not bool(self.predominant.decided):
                 self.predominant.measure(self.backbone, development)
             self.interventions.summarise(generator)
 
-    def on_validation_start(self, development: Dataset) -> None:
-        """Where `predict` is "auto": take the prediction with the lowest mean risk on the validation rows."""
+    def _choose(self, development: Dataset) -> None:
+        """Choose the prediction with the lowest mean risk on the validation rows where `predict` is "auto"."""
         if self.predict != "auto":
             return
-        risks: dict[str, float] = dict.fromkeys(ANSWERS, 0.0)
+        risks: dict[str, float] = dict.fromkeys(PREDICTIONS, 0.0)
         for rows in evenly_spaced(development.rows("valid"), len(development)).split(512):
             batch = development.batch(rows).to(self.choice.device)
-            found = self._answers(batch)
-            for name in ANSWERS:
-                output = found.answer(name, self.interventions.mix)
+            outputs = self._outputs(batch)
+            for name in PREDICTIONS:
+                output = outputs.named(name, self.interventions.mix)
                 risks[name] += float(self.backbone.task.risk(output.float(), batch.target).sum())
-        self.choice.fill_(ANSWERS.index(min(ANSWERS, key=lambda name: risks[name])))
+        self.choice.fill_(PREDICTIONS.index(min(PREDICTIONS, key=lambda name: risks[name])))
 
-    def summary_lines(self) -> tuple[str, ...]:
+    def _summary_lines(self) -> tuple[str, ...]:
         active = self.predominant.active
-        who = f"{next(iter(active))} is predominant" if len(active) == 1 else f"{', '.join(active)} are balanced"
-        how = "as named"
+        role = f"{next(iter(active))} is predominant" if len(active) == 1 else f"{', '.join(active)} are balanced"
+        reason = "as named"
         if self.predominant.auto:
             measured, early = "measured on validation rows", "not measured: weights from before the warm-up was over"
-            how = measured if bool(self.predominant.decided) else early
+            reason = measured if bool(self.predominant.decided) else early
         auto = (f"'{self.chosen}' predicts: lowest validation risk of the four",) if self.predict == "auto" else ()
-        return (f"{who} ({how})", *auto, *CHECKLIST)
+        return (f"{role} ({reason})", *auto, *CHECKLIST)
 
-    def _see(self, batch: Batch) -> EncodedRows:
+    def _encode(self, batch: Batch) -> EncodedRows:
         features, present = self.backbone.encode(batch), batch.present
         z = self.knowledge(features if self.twins is None else self.twins(self.backbone.standardise(batch)))
         return EncodedRows(features, present, z, self.backbone.predict(features, present))
 
-    def _answers(self, batch: Batch) -> Answers:
-        return self.interventions(self._see(batch), self.predominant.active, None, training=False)
+    def _outputs(self, batch: Batch) -> InterventionOutputs:
+        return self.interventions(self._encode(batch), self.predominant.active, None, training=False)
 
-    def _alignment(self, seen: EncodedRows, target: Tensor, active: dict[str, float]) -> Tensor:
+    def _alignment(self, rows: EncodedRows, target: Tensor, active: dict[str, float]) -> Tensor:
         """Σ over pairs of modalities, each weighted by the shares of the two in the predominant part."""
-        pairs = [(a, b) for a, b in combinations(seen.z, 2) if a in active or b in active]
-        weight = seen.task.new_tensor([active.get(a, 0.0) + active.get(b, 0.0) for a, b in pairs])
-        first, second = (torch.stack([seen.z[pair[i]] for pair in pairs]) for i in (0, 1))
-        both = torch.stack([seen.present[a] & seen.present[b] for a, b in pairs])
-        found = alignment(first, second, target, both, kind=self.alignment, temperature=self.temperature)
-        return (weight * found).sum()
+        pairs = [(a, b) for a, b in combinations(rows.z, 2) if a in active or b in active]
+        weight = rows.task.new_tensor([active.get(a, 0.0) + active.get(b, 0.0) for a, b in pairs])
+        first, second = (torch.stack([rows.z[pair[i]] for pair in pairs]) for i in (0, 1))
+        both = torch.stack([rows.present[a] & rows.present[b] for a, b in pairs])
+        losses = alignment(first, second, target, both, kind=self.alignment, temperature=self.temperature)
+        return (weight * losses).sum()

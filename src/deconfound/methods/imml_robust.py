@@ -1,4 +1,4 @@
-"""`imml-robust`: `imml` with what held up under a shifted confounder in our prototypes.
+"""`imml-robust`: `imml` with the arguments that held up under a shifted confounder in our prototypes.
 
 z is learned by alignment across modalities, half of it of each row with itself and half of rows of one label, by encoders
 that no task gradient reaches; f is additive, fits what z leaves, and is averaged over x' with the row's own other modalities;
@@ -26,7 +26,7 @@ class IMMLRobust(Preset):
     "instance" depends less on the confounder where it is reversed, at twice the price in distribution.
 
     It gives up accuracy in distribution for less dependence on a confounder that reaches the label through the predominant
-    modality alone. `predict = "avg"` with `mix` is the slider between both. What the average means, and what it does not:
+    modality alone. `predict = "avg"` with `mix` interpolates between both. For the meaning of the average
     see `imml`.
     """
 
@@ -40,7 +40,7 @@ class IMMLRobust(Preset):
         ] = "both",
         temperature: Annotated[float, Field(gt=0, description="τ of the alignment"), Search(0.05, 1, log=True)] = 0.2,
         gamma_dk: Annotated[float, Field(ge=0, description="γ1: alignment"), Search(0.01, 10, log=True)] = 1.0,
-        gamma_fd: Annotated[float, Field(ge=0, description="γ2: what f2 fits"), Search(0.01, 10, log=True)] = 1.0,
+        gamma_fd: Annotated[float, Field(ge=0, description="γ2: loss of f2"), Search(0.01, 10, log=True)] = 1.0,
         predict: Annotated[
             Literal["task", "do", "avg", "z-only", "auto"],
             Field(description="the method's own prediction; auto: lowest validation risk"),

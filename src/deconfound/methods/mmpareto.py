@@ -69,11 +69,11 @@ class MMPareto(Method):
             name: [p for p in self.backbone.encoders[module_key(name)].parameters() if p.requires_grad]
             for name in self.backbone.modalities
         }
-        every = [parameter for own in encoders.values() for parameter in own]
-        if not every or not torch.is_grad_enabled():
+        parameters = [parameter for own in encoders.values() for parameter in own]
+        if not parameters or not torch.is_grad_enabled():
             return turn, cosines
         both = [
-            torch.autograd.grad(loss, every, retain_graph=True, allow_unused=True, materialize_grads=True)
+            torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
             for loss in (fused, single)
         ]
         start = 0
@@ -83,6 +83,6 @@ class MMPareto(Method):
                 start += len(own)
                 a, b, cosines[name] = pareto_coefficients(first, second, self.rescale)
                 for parameter, g, h in zip(own, first, second, strict=True):
-                    inner = (parameter * ((a - 1) * g + (b - 1) * h).detach()).sum()
-                    turn = turn + inner - inner.detach()
+                    product = (parameter * ((a - 1) * g + (b - 1) * h).detach()).sum()
+                    turn = turn + product - product.detach()
         return turn, cosines

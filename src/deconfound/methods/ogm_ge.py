@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
 from deconfound.nn.processes import common_generator, mean_over_processes, parted_like, whole
@@ -38,13 +38,16 @@ class OGMGE(Method):
         self,
         backbone: Backbone,
         *,
-        alpha: Annotated[float, Field(gt=0, description="α: how strongly"), Search(0.05, 2, log=True)] = 0.3,
+        alpha: Annotated[
+            float, Field(gt=0, description="α: strength of the modulation"), Search(0.05, 2, log=True)
+        ] = 0.3,
         noise: Annotated[
-            float, Field(ge=0, description="in standard deviations of each parameter's gradient; 0 is OGM without GE")
+            float,
+            Field(ge=0, description="standard deviations of each parameter's gradient; 0 is OGM without GE"),
         ] = 1.0,
         until: Annotated[float, Field(ge=0, le=1, description="share of the steps that are modulated")] = 0.5,
     ) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, hooks=MethodHooks(after_backward=self._modulate))
         self.alpha, self.noise, self.until = alpha, noise, until
         self._slowed: Tensor | None = None
 
@@ -56,9 +59,9 @@ class OGMGE(Method):
         features = self.backbone.encode(batch)
         output = self.backbone.predict(features, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
-        scores, there = self._scores(features, batch)
+        scores, present = self._scores(features, batch)
         active = progress < self.until
-        slowed = modulation(scores, there, self.alpha) if active else torch.ones_like(scores)
+        slowed = modulation(scores, present, self.alpha) if active else torch.ones_like(scores)
         self._slowed = slowed if active else None
         monitors = {f"score/{name}": value for name, value in zip(features, scores, strict=True)}
         monitors |= {f"coefficient/{name}": value for name, value in zip(features, slowed, strict=True)}
@@ -74,7 +77,7 @@ class OGMGE(Method):
         return mean_over_processes(row_mean(confidence, present)), mean_over_processes(present.any(1).float()) > 0
 
     @torch.no_grad()
-    def after_backward(self, generator: torch.Generator) -> None:
+    def _modulate(self, generator: torch.Generator) -> None:
         if self._slowed is None:
             return
         generator = common_generator(generator)

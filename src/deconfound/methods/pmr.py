@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from deconfound.data.dataset import Dataset
 from deconfound.data.quantile_edges import quantile_edges
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.collect_features import survey
+from deconfound.nn.collect_features import collect_features
 from deconfound.objectives.modulation import slow_and_fast
 from deconfound.objectives.prototypes import class_means, prototype_logits
 from deconfound.objectives.rows import row_mean
@@ -31,11 +31,11 @@ class _Prototypes(nn.Module):
         self.register_buffer("mean", torch.zeros(classes, width))
         self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
 
-    def update(self, mean: Tensor, seen: Tensor, momentum: float) -> None:
-        """Classes that were known keep the share `momentum` of what they were."""
+    def update(self, mean: Tensor, present: Tensor, momentum: float) -> None:
+        """Take in new means of the present classes; a known class keeps the share `momentum` of its old mean."""
         share = momentum * self.known.to(mean.dtype).unsqueeze(1)
-        self.mean.copy_(torch.where(seen.unsqueeze(1), share * self.mean + (1 - share) * mean, self.mean))
-        self.known.copy_(self.known | seen)
+        self.mean.copy_(torch.where(present.unsqueeze(1), share * self.mean + (1 - share) * mean, self.mean))
+        self.known.copy_(self.known | present)
 
 
 class PMR(Method):
@@ -56,17 +56,17 @@ class PMR(Method):
         backbone: Backbone,
         *,
         alpha: Annotated[
-            float, Field(ge=0, description="α: of the slow modalities' prototypes"), Search(0.1, 10, True)
+            float, Field(ge=0, description="α: weight of the slow modalities' prototypes"), Search(0.1, 10, True)
         ] = 1.0,
         momentum: Annotated[float, Field(ge=0, lt=1, description="share of the old prototypes that is kept")] = 0.2,
         until: Annotated[float, Field(ge=0, le=1, description="share of the steps with prototype terms")] = 0.67,
         entropy: Annotated[
-            float, Field(ge=0, description="μ: of the fast modalities' entropy"), Search(0.01, 1, True)
+            float, Field(ge=0, description="μ: weight of the fast modalities' entropy"), Search(0.01, 1, True)
         ] = 0.1,
         entropy_until: Annotated[float, Field(ge=0, le=1, description="share of the steps with the entropy")] = 0.2,
         bins: Annotated[int, Field(ge=2, description="classes that a regression is cut into")] = 5,
     ) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_prototypes))
         self.alpha, self.momentum, self.until = alpha, momentum, until
         self.entropy, self.entropy_until = entropy, entropy_until
         task = backbone.task
@@ -81,16 +81,16 @@ class PMR(Method):
         """(B,) int64 class, or interval of the target of a regression."""
         return torch.bucketize(target.float(), self.edges) if len(self.edges) else target
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+    def _update_prototypes(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if len(self.edges):
-            rows = development.rows("train")
-            targets = development.target[rows.start : rows.stop].double()
+            train = development.rows("train")
+            targets = development.target[train.start : train.stop].double()
             self.edges.copy_(quantile_edges(targets, len(self.edges) + 1))
-        found = survey(self.backbone, development)
-        labels = self.labels(found.target)
+        rows = collect_features(self.backbone, development)
+        labels = self.labels(rows.target)
         for name, part in zip(self.backbone.widths, self._parts(), strict=True):
-            mean, seen = class_means(found.features[name], found.present[name], labels, len(part.known))
-            part.update(mean, seen, self.momentum)
+            mean, present = class_means(rows.features[name], rows.present[name], labels, len(part.known))
+            part.update(mean, present, self.momentum)
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, prototypes (coefficients applied), entropy (of the fast modalities, minus it
@@ -103,7 +103,7 @@ class PMR(Method):
         logits = [prototype_logits(features[n], p.mean, p.known) for n, p in zip(features, self._parts(), strict=True)]
         known = torch.stack([part.known[labels] & (part.known.sum() > 1) for part in self._parts()])
         counted = torch.stack([batch.present[name] for name in features]) & known  # (M, B)
-        spread = torch.stack([each.log_softmax(1) for each in logits])  # (M, B, C)
+        spread = torch.stack([modality.log_softmax(1) for modality in logits])  # (M, B, C)
         truth = spread[:, torch.arange(len(labels)), labels].masked_fill(~counted, 0)
         scores = row_mean(truth.detach().exp(), counted)
         slow, fast = slow_and_fast(scores, counted.any(1))

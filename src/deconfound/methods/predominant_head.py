@@ -15,7 +15,7 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import average, risks_of_each
@@ -43,9 +43,9 @@ class PredominantHead(Method):
         *,
         predominant: Annotated[str, Field(description="a modality, or auto: the best by validation risk")] = "auto",
         warmup: Annotated[int, Field(ge=0, description="epochs before auto decides")] = 3,
-        weight: Annotated[float, Field(gt=0, description="of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
+        weight: Annotated[float, Field(gt=0, description="weight of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
     ) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._choose))
         names = list(backbone.widths)
         self.automatic = predominant == "auto" and predominant not in names
         if not self.automatic and predominant not in names:
@@ -72,8 +72,10 @@ class PredominantHead(Method):
         features = self.backbone.encode(batch)
         fused = self.backbone.predict(features, batch.present)
         chosen = dict(zip(self.heads.names, self.share, strict=True))
-        seen = {name: chosen[name] * features[name] + ((1 - chosen[name]) * features[name]).detach() for name in chosen}
-        single = self.heads(seen)
+        inputs = {
+            name: chosen[name] * features[name] + ((1 - chosen[name]) * features[name]).detach() for name in chosen
+        }
+        single = self.heads(inputs)
         output = self._both(fused, single, batch)
         target, task = batch.target, self.backbone.task
         risks = row_mean(risks_of_each(self.backbone.task, single, target), self.heads.presence(batch.present))
@@ -86,14 +88,14 @@ class PredominantHead(Method):
             monitors = {f"predominant/{name}": value for name, value in chosen.items()}
         return Loss(total, terms, task.risk(output, target), features, output, monitors)
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+    def _choose(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if not self.automatic or epoch < self.warmup or bool(self.share.any()):
             return
         rows = development.rows("valid")
-        found = mean_risks(
+        risks = mean_risks(
             self,
             lambda batch: self.heads(self.backbone.encode(batch)),
             development,
             torch.arange(rows.start, rows.stop),
         )
-        self.share.copy_(torch.nn.functional.one_hot(found.argmin(), len(found)))
+        self.share.copy_(torch.nn.functional.one_hot(risks.argmin(), len(risks)))

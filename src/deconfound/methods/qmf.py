@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.fusions import qmf
 from deconfound.nn.history import LossHistory, rank_risk
@@ -33,7 +33,7 @@ class QualityAwareFusion(Method):
         *,
         rank: Annotated[float, Field(ge=0, description="λ of the rank terms"), Search(0.01, 10, log=True)] = 1.0,
         unimodal: Annotated[
-            float, Field(gt=0, description="of the modalities' own risks"), Search(0.1, 10, True)
+            float, Field(gt=0, description="weight of the modalities' own risks"), Search(0.1, 10, True)
         ] = 1.0,
         margin: Annotated[
             Literal["tolerated", "enforced"],
@@ -42,14 +42,15 @@ class QualityAwareFusion(Method):
             ),
         ] = "tolerated",
     ) -> None:
-        super().__init__(backbone.resized(backbone.widths, "qmf"))
+        hooks = MethodHooks(on_epoch_start=self._size_history)
+        super().__init__(backbone.resized(backbone.widths, "qmf"), hooks=hooks)
         self.rank, self.unimodal, self.margin = rank, unimodal, 1.0 if margin == "enforced" else -1.0
         self.history = LossHistory(len(backbone.widths))
 
     def forward(self, batch: Batch) -> Tensor:
         return self.backbone.predict(self.backbone.encode(batch), batch.present)
 
-    def on_epoch_start(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+    def _size_history(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         self.history.grow(development.rows("train").stop)
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:

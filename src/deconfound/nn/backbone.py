@@ -1,4 +1,4 @@
-"""`Backbone`: encoders, fusion and head. Every method wraps one, so that comparisons are of methods."""
+"""`Backbone`: encoders, fusion and head. Every method wraps one, so comparisons are between methods alone."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ class Backbone(nn.Module):
             SpecError: no modality, an unknown name, an argument out of range, tokens without a module, or a module of
                 another form.
         """
-        given = {"encoders": encoders, "fusion": fusion, "hidden": hidden, "depth": depth, "dropout": dropout}
+        options = {"encoders": encoders, "fusion": fusion, "hidden": hidden, "depth": depth, "dropout": dropout}
         schema = arguments(cast("type[Any]", cls.build))
         try:
-            schema(**given)
+            schema(**options)
         except ValidationError as error:
             raise SpecError(f"backbone: {explain(error, schema)}") from error
         if not modalities:
@@ -131,16 +131,16 @@ class Backbone(nn.Module):
     def resized(self, widths: Mapping[str, int], fusion: str | None = None) -> Backbone:
         """The same encoders and scales (shared, not copied) with a new fusion and head for features of other widths.
 
-        For methods that predict from something made of the features. `encode` returns what it did, so a method that wants
-        features of the new widths there sets `after`. A method with a fusion of its own names it; arguments that the
+        For methods that predict from transformed features. `encode` still returns the features of the encoders; a method
+        sets `after` to get features of the new widths from it. A method with a fusion of its own names it; arguments that the
         backbone was given for that fusion are kept.
         """
         recipe = self._recipe
         if fusion is not None and recipe.fusion.get("name") != fusion:
             recipe = replace(recipe, fusion={"name": fusion})
-        made = Backbone(self.modalities, self.encoders, self.scales, widths, recipe, self.encoded)
-        made.after = self.after
-        return made
+        resized = Backbone(self.modalities, self.encoders, self.scales, widths, recipe, self.encoded)
+        resized.after = self.after
+        return resized
 
     def new_head(self, width: int) -> nn.Module:
         """An MLP of the size of the head, from (..., width) to (..., outputs), with weights of its own."""
@@ -200,13 +200,14 @@ class Backbone(nn.Module):
         return self.head(self.fuse(features, present))
 
 
-def _component(kind: str, given: Mapping[str, Any], shared: Mapping[str, Any], *positional: Any) -> Any:
-    """A component of the registry with the given arguments and those of `shared` that it knows."""
-    if "name" not in given:
-        raise SpecError(f"{kind}: a table needs a 'name'; got {dict(given)}")
-    knobs = arguments(get_class(kind, given["name"])).model_fields
-    inherited = {key: value for key, value in shared.items() if key in knobs}
-    return build(kind, given["name"], *positional, **{**inherited, **{k: v for k, v in given.items() if k != "name"}})
+def _component(kind: str, choice: Mapping[str, Any], shared: Mapping[str, Any], *positional: Any) -> Any:
+    """A component of the registry with the chosen arguments and the `shared` ones that it accepts."""
+    if "name" not in choice:
+        raise SpecError(f"{kind}: a table needs a 'name'; got {dict(choice)}")
+    accepted = arguments(get_class(kind, choice["name"])).model_fields
+    inherited = {key: value for key, value in shared.items() if key in accepted}
+    own = {key: value for key, value in choice.items() if key != "name"}
+    return build(kind, choice["name"], *positional, **{**inherited, **own})
 
 
 def _encoder(
@@ -218,8 +219,8 @@ def _encoder(
         if modality.kind not in DEFAULT_ENCODERS:
             raise SpecError(f"{modality.name} holds tokens, which no encoder here reads; pass your own module for it")
         choice = DEFAULT_ENCODERS[modality.kind]
-    given = {"name": choice} if isinstance(choice, str) else choice
-    encoder = _component("encoders", given, shared, modality, hidden)
+    table = {"name": choice} if isinstance(choice, str) else choice
+    encoder = _component("encoders", table, shared, modality, hidden)
     return encoder, encoder.width
 
 

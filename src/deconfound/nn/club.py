@@ -30,26 +30,26 @@ class Club(nn.Module):
         self.first = StackedLinear(groups, dim, hidden)
         self.second = StackedLinear(groups, hidden, 2 * dim)
 
-    def forward(self, given: Tensor, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """How much `given` tells of `values`.
+    def forward(self, condition: Tensor, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """How much `condition` tells about `values`.
 
         Args:
-            given: (G, B, dim) z.
+            condition: (G, B, dim) z.
             values: (G, B, dim) s.
             present: (G, B) bool.
 
         Returns:
             (G,) the bound in nats per dimension, and (G,) −log q(s | z) per dimension, without its constant.
         """
-        given, values = standardised(given, present), standardised(values, present)
-        bound = club(values, *self._conditional(given, learn=False), present)
-        return bound, surprise(values.detach(), *self._conditional(given.detach(), learn=True), present)
+        condition, values = standardised(condition, present), standardised(values, present)
+        bound = club(values, *self._conditional(condition, learn=False), present)
+        return bound, surprise(values.detach(), *self._conditional(condition.detach(), learn=True), present)
 
-    def _conditional(self, given: Tensor, *, learn: bool) -> tuple[Tensor, Tensor]:
+    def _conditional(self, condition: Tensor, *, learn: bool) -> tuple[Tensor, Tensor]:
         """(G, B, dim) mean and log variance of q."""
         weights = [
             p if learn else p.detach() for layer in (self.first, self.second) for p in (layer.bias, layer.weight)
         ]
-        hidden = F.gelu(torch.baddbmm(weights[0], given, weights[1]))
+        hidden = F.gelu(torch.baddbmm(weights[0], condition, weights[1]))
         mean, spread = torch.baddbmm(weights[2], hidden, weights[3]).chunk(2, dim=2)
         return mean, BOUND * torch.tanh(spread / BOUND)

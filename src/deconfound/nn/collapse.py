@@ -1,4 +1,4 @@
-"""A watch on representations that shrink to a constant, the trivial answer to an invariance penalty."""
+"""A watch on representations that shrink to a constant, the trivial solution of an invariance penalty."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from deconfound.objectives.rows import row_moments
 
 EARLY = 10
-"""Training steps whose mean spread is the reference."""
+"""First training steps, whose mean spread is the reference."""
 
 EVERY = 20
-"""Training steps between two looks; each look waits for the device."""
+"""Training steps between two checks; each check waits for the device."""
 
 SHARE = 0.01
-"""Of its early spread below which a representation counts as collapsed."""
+"""Share of the early spread below which a representation counts as collapsed."""
 
 
 class CollapseWarning(RuntimeWarning):
@@ -39,8 +39,8 @@ class CollapseWatch(nn.Module):
         self.register_buffer("steps", torch.zeros(len(self.names)))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
         self.register_buffer("warned", torch.zeros((), dtype=torch.bool))
-        self._calls, self._warned = 0, False  # the same here, as reading a buffer waits for the device
-        self.register_load_state_dict_post_hook(_recall)
+        self._calls, self._warned = 0, False  # copies, since reading a buffer waits for the device
+        self.register_load_state_dict_post_hook(_restore)
 
     @torch.no_grad()
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
@@ -58,22 +58,22 @@ class CollapseWatch(nn.Module):
             self.calls.add_(1)
             self._calls += 1
             if self._calls % EVERY == 0 and not self._warned:
-                self._look(enough & (self.steps > EARLY) & (spread < SHARE * self.reference))
+                self._warn(enough & (self.steps > EARLY) & (spread < SHARE * self.reference))
         return spread
 
-    def _look(self, collapsed: Tensor) -> None:
-        gone = [name for name, flag in zip(self.names, collapsed.tolist(), strict=True) if flag]
-        if gone:
+    def _warn(self, collapsed: Tensor) -> None:
+        names = [name for name, flag in zip(self.names, collapsed.tolist(), strict=True) if flag]
+        if names:
             self._warned = True
             self.warned.fill_(True)
             warnings.warn(
-                f"the invariant representation of {', '.join(gone)} fell below {SHARE:.0%} of its early spread: "
+                f"the invariant representation of {', '.join(names)} fell below {SHARE:.0%} of its early spread: "
                 "lower 'invariance' or 'strength', or lengthen 'ramp'",
                 CollapseWarning,
                 stacklevel=3,
             )
 
 
-def _recall(watch: CollapseWatch, keys: object) -> None:
-    """What a checkpoint says, so that a resumed run looks and warns where an undisturbed one does."""
+def _restore(watch: CollapseWatch, keys: object) -> None:
+    """Restore the copies from a checkpoint, so that a resumed run checks and warns where an uninterrupted one does."""
     watch._calls, watch._warned = int(watch.calls), bool(watch.warned)

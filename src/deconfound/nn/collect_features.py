@@ -1,4 +1,4 @@
-"""What the encoders make of the training rows, for methods that learn something from all of them between epochs."""
+"""Features of the training rows, for methods that learn something from all of them between epochs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from deconfound.nn.directions import Directions, without_shifts
 from deconfound.nn.outputs import batches_of, collect_outputs
 
 MOST_ROWS = 4096
-"""Training rows that are looked at, evenly spaced; more cost time and change little."""
+"""Most training rows that are used, evenly spaced; more cost time and change little."""
 _CHUNK = 512
-Surveyed = Literal["features", "encoders", "inputs"]
+FeatureSource = Literal["features", "encoders", "inputs"]
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
-    """N training rows as the encoders see them at one moment.
+class TrainingFeatures:
+    """Features of N training rows at one moment of the training.
 
     Args:
         features: modality → (N, H), 0 where the modality is absent.
@@ -43,26 +43,26 @@ class Survey:
 
 
 def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
-    """(R,) int64 numbers of at most so many training rows, evenly spaced."""
+    """(R,) int64 numbers of training rows, at most `most` of them, evenly spaced."""
     return evenly_spaced(development.rows("train"), most)
 
 
 @torch.no_grad()
-def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") -> Survey:
-    """Look at training rows in eval mode, on the device of the backbone.
+def collect_features(backbone: Backbone, development: Dataset, of: FeatureSource = "features") -> TrainingFeatures:
+    """Features of training rows in eval mode, computed on the device of the backbone.
 
     Args:
-        of: what is kept of them: "features" of the backbone, what its "encoders" make, or the standardised "inputs", their
-            mean over steps, without tokens.
+        of: "features" of the backbone, the outputs of its "encoders", or the mean over steps of its standardised "inputs",
+            without tokens.
     """
-    look = {
+    compute = {
         "features": backbone.encode,
         "encoders": lambda batch: backbone.encode_signals(backbone.standardise(batch)),
         "inputs": lambda batch: pooled(batch, backbone),
     }[of]
 
     def seen(batch: Batch) -> dict[str, Tensor]:
-        features = {f"features/{name}": values for name, values in look(batch).items()}
+        features = {f"features/{name}": values for name, values in compute(batch).items()}
         present = {f"present/{name}": batch.present[name] for name in backbone.modalities}
         return {**features, **present, "target": batch.target, "env": batch.env}
 
@@ -72,52 +72,55 @@ def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") 
         part: {name.removeprefix(f"{part}/"): values for name, values in rows.items() if name.startswith(f"{part}/")}
         for part in ("features", "present")
     }
-    return Survey(parts["features"], parts["present"], rows["target"], rows["env"])
+    return TrainingFeatures(parts["features"], parts["present"], rows["target"], rows["env"])
 
 
 def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:
     """Modality → (B, D) mean of the standardised input over the steps that exist; modalities of tokens are left out."""
-    kept = {}
+    means = {}
     for name, signal in backbone.standardise(batch).items():
         if backbone.modalities[name].kind != "tokens":
             steps = signal.mask.sum(1, keepdim=True).clamp(min=1)
-            kept[name] = signal.values.flatten(2).sum(1) / steps  # values are 0 where the mask is False
-    return kept
+            means[name] = signal.values.flatten(2).sum(1) / steps  # values are 0 where the mask is False
+    return means
 
 
-Movement = Annotated[
+ShiftKind = Annotated[
     Literal["means", "slopes"],
-    Field(description="of the means at a fixed label, or of their slope on it: where causes shift too"),
+    Field(
+        description="movement of the means at a fixed label, or of their slope on the label, for causes that shift too"
+    ),
 ]
 
 
 def find_directions(
     groups: Sequence[tuple[Sequence[str], Directions]],
-    seen: Survey,
+    rows: TrainingFeatures,
     task: Task,
-    movement: Movement,
+    movement: ShiftKind,
     generator: torch.Generator,
 ) -> None:
     """Set the directions of the modalities of each group from the rows that have them.
 
     Args:
-        movement: of the means at a fixed label, or of what is left of them without the shift of the environment.
+        rows: features to search.
+        movement: "means" for movements of the means at a fixed label; "slopes" removes the shift of each environment first.
     """
     slopes = movement == "slopes"
-    bins = environment_bins(task, seen.target, seen.env) if slopes else label_bins(task, seen.target)
+    bins = environment_bins(task, rows.target, rows.env) if slopes else label_bins(task, rows.target)
     for names, directions in groups:
-        there = [seen.present[name] for name in names]
-        env, labels = [seen.env[rows] for rows in there], [bins[rows] for rows in there]
-        features = [seen.features[name][rows] for name, rows in zip(names, there, strict=True)]
+        present = [rows.present[name] for name in names]
+        env, labels = [rows.env[chosen] for chosen in present], [bins[chosen] for chosen in present]
+        features = [rows.features[name][chosen] for name, chosen in zip(names, present, strict=True)]
         if slopes:
-            features = [without_shifts(*each) for each in zip(features, env, labels, strict=True)]
+            features = [without_shifts(*modality) for modality in zip(features, env, labels, strict=True)]
         directions.find(features, env, labels, generator)
 
 
-def directions_note(found: Mapping[str, int]) -> str:
-    """How many directions structured noise follows, per modality."""
-    text = ", ".join(f"{name} {count}" for name, count in found.items())
-    if not any(found.values()):
+def directions_note(counts: Mapping[str, int]) -> str:
+    """A sentence that tells how many directions structured noise follows in each modality."""
+    text = ", ".join(f"{name} {count}" for name, count in counts.items())
+    if not any(counts.values()):
         return f"no direction moves with the environment beyond chance ({text}): the noise is that of plain cmir"
     return f"directions that move with the environment at a fixed label: {text}"
 
@@ -126,7 +129,7 @@ def label_bins(task: Task, target: Tensor, count: int = 4, among: Tensor | None 
     """(N,) int64 label of each row: its class, or its bin between `count` - 1 quantiles of the targets.
 
     Args:
-        among: (R,) targets whose quantiles these are; the same targets if left out.
+        among: (R,) targets that give the quantiles; the same targets if left out.
     """
     if task.kind == "classification":
         return target
@@ -135,17 +138,17 @@ def label_bins(task: Task, target: Tensor, count: int = 4, among: Tensor | None 
 
 
 def environment_bins(task: Task, target: Tensor, env: Tensor, count: int = 4) -> Tensor:
-    """As `label_bins`, with the quantiles of each environment's own targets."""
+    """As `label_bins`, but with the quantiles of the targets of each environment."""
     if task.kind == "classification":
         return target
     bins = torch.zeros_like(env)
-    for each in torch.unique(env):
-        bins[env == each] = label_bins(task, target[env == each], count)
+    for number in torch.unique(env):
+        bins[env == number] = label_bins(task, target[env == number], count)
     return bins
 
 
 def check_environments(development: Dataset, fewest: int = 3) -> None:
-    """Whether labels can be compared between the environments of the training rows.
+    """Check that labels can be compared between the environments of the training rows.
 
     Raises:
         DataError: one environment, or no label (class, or quarter of the targets) with `fewest` rows in two of them.

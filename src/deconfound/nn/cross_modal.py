@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.collect_features import survey
+from deconfound.nn.collect_features import collect_features
 from deconfound.objectives.alignment import instance_alignment
 from deconfound.objectives.canonical import FEWEST, label_columns, residual_correlation
 
@@ -19,7 +19,7 @@ from deconfound.objectives.canonical import FEWEST, label_columns, residual_corr
 class CrossModal(nn.Module):
     """InfoNCE between the invariant parts of the pairs of modalities that share something beyond the label.
 
-    What such an alignment keeps is the content that modalities share. That is the causal part if causes are shared and
+    Such an alignment keeps the content that modalities share. That is the causal part if causes are shared and
     shortcuts are private to one modality, and the wrong part otherwise. So a pair is aligned only if its canonical
     correlation, after the label and the environment are regressed out, reaches `needed` on held-out training rows.
 
@@ -51,16 +51,17 @@ class CrossModal(nn.Module):
 
         A pair with tokens, or with too few such rows, has no number and counts as 0.
         """
-        seen = survey(backbone, development, "inputs")
-        given = label_columns(seen.target, seen.env, backbone.task.kind == "classification")
-        found = []
+        rows = collect_features(backbone, development, "inputs")
+        label = label_columns(rows.target, rows.env, backbone.task.kind == "classification")
+        correlations = []
         for a, b in ((self.names[i], self.names[j]) for i, j in self.pairs):
-            both = seen.present[a] & seen.present[b]
-            if a not in seen.features or b not in seen.features or int(both.sum()) < FEWEST:
-                found.append(torch.nan)
+            both = rows.present[a] & rows.present[b]
+            if a not in rows.features or b not in rows.features or int(both.sum()) < FEWEST:
+                correlations.append(torch.nan)
                 continue
-            found.append(residual_correlation(seen.features[a][both], seen.features[b][both], given[both], generator))
-        self.correlation.copy_(torch.tensor(found))
+            first, second = rows.features[a][both], rows.features[b][both]
+            correlations.append(residual_correlation(first, second, label[both], generator))
+        self.correlation.copy_(torch.tensor(correlations))
         self.measured.fill_(True)
 
     def forward(self, parts: Tensor, present: Tensor) -> Tensor:
@@ -70,14 +71,14 @@ class CrossModal(nn.Module):
         return torch.stack(total).mean() if total else parts.new_zeros(())
 
     def summary_lines(self) -> tuple[str, ...]:
-        """What was measured and decided."""
+        """Sentences about the measured correlations and the decision."""
         if not self.measured:
             return ()
-        found = ", ".join(
+        pairs = ", ".join(
             f"{self.names[i]}-{self.names[j]} " + ("not measurable" if isnan(value) else f"{value:.2f}")
             for (i, j), value in zip(self.pairs, self.correlation.tolist(), strict=True)
         )
-        what = f"canonical correlation of modalities beyond label and environment: {found}"
+        result = f"canonical correlation of modalities beyond label and environment: {pairs}"
         if self.aligned:
-            return (f"{what}; pairs from {self.needed:g} are aligned",)
-        return (f"{what}; none reaches {self.needed:g}, so nothing is aligned and the method is plain cmir",)
+            return (f"{result}; pairs from {self.needed:g} are aligned",)
+        return (f"{result}; none reaches {self.needed:g}, so nothing is aligned and the method is plain cmir",)

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from deconfound.nn.standardise import safe_std
 
 RANK = 4
-"""Most directions that are kept per modality."""
+"""Most directions per modality."""
 PERMUTATIONS = 20
 """Random exchanges of environments whose largest movement is the noise floor."""
 FEWEST = 3
-"""Rows that a label in an environment needs to count."""
+"""Fewest rows of a label in an environment that count."""
 
 
 def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
@@ -46,9 +46,9 @@ def movements(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
 def without_shifts(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
     """(N, D) features minus the shift of their environment, b_e of E[x | k, e] ≈ a_k + b_e by least squares over the cells.
 
-    What is left to move at a fixed label is the slope of the features on the label. A cause whose law shifts moves its
-    centre and keeps its slope; a shortcut whose tie to the label changes moves its slope. An environment that lacks a label
-    is placed by those it shares with others.
+    The movement that remains at a fixed label is that of the slope of the features on the label. A cause whose distribution
+    shifts moves its centre and keeps its slope; a shortcut whose relation to the label changes moves its slope. An
+    environment that lacks a label is placed by the labels that it shares with others.
     """
     if len(features) == 0:
         return features
@@ -64,8 +64,8 @@ def without_shifts(features: Tensor, env: Tensor, bins: Tensor) -> Tensor:
 def unstable_directions(features: Tensor, env: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:
     """The directions of `movements` above the noise floor, the strongest with length 1.
 
-    The floor is the largest singular value in 20 random exchanges of the environments among rows of one label: what
-    sampling alone gives, whatever the correlations of the features. With singular values s_i and floor s_0, direction
+    The floor is the largest singular value in 20 random exchanges of the environments among rows of one label: the
+    effect of sampling alone, whatever the correlations of the features. With singular values s_i and floor s_0, direction
     v_i has length √(s_i² − s_0²) over that of the strongest.
 
     Args:
@@ -76,16 +76,16 @@ def unstable_directions(features: Tensor, env: Tensor, bins: Tensor, generator: 
     Returns:
         (D, 4) columns, 0 where there is no further direction.
     """
-    found = features.new_zeros(features.shape[1], RANK)
+    scaled = features.new_zeros(features.shape[1], RANK)
     rows = movements(features, env, bins)
     if len(rows) == 0:
-        return found
+        return scaled
     _, values, directions = torch.linalg.svd(rows, full_matrices=False)
     floor = max(_strongest(features, exchanged(env, bins, generator), bins) for _ in range(PERMUTATIONS))
     above = (values.square() - floor**2).clamp(min=0).sqrt()[:RANK]
     if above[0] > 0:
-        found[:, : len(above)] = directions[: len(above)].T * (above / above[0])
-    return found
+        scaled[:, : len(above)] = directions[: len(above)].T * (above / above[0])
+    return scaled
 
 
 def exchanged(env: Tensor, bins: Tensor, generator: torch.Generator) -> Tensor:
@@ -120,15 +120,15 @@ class Directions(nn.Module):
 
     def find(self, features: list[Tensor], env: list[Tensor], bins: list[Tensor], generator: torch.Generator) -> None:
         """Set them from many rows: per modality the (N, H) features of the rows that have it, and (N,) of these."""
-        found = []
+        factors = []
         for values, e, b in zip(features, env, bins, strict=True):
             if len(values) == 0:
-                found.append(torch.zeros_like(self.factor[0], dtype=torch.float64))
+                factors.append(torch.zeros_like(self.factor[0], dtype=torch.float64))
                 continue
             mean, std = values.double().mean(0), values.double().std(0, correction=0)
             std = safe_std(std, mean)
-            found.append(std.unsqueeze(1) * unstable_directions((values - mean) / std, e, b, generator))
-        self.factor.copy_(torch.stack(found))
+            factors.append(std.unsqueeze(1) * unstable_directions((values - mean) / std, e, b, generator))
+        self.factor.copy_(torch.stack(factors))
 
     @property
     def counts(self) -> list[int]:

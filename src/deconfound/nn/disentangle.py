@@ -1,8 +1,8 @@
-"""Splitting features into an invariant and a spurious part, for all modalities of one width in the same operations."""
+"""Splitters of features into an invariant and a spurious part; modalities of one width share their operations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Annotated, Literal
@@ -76,7 +76,7 @@ class Disentangler(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What G modalities are split into in training.
+    """The parts of G modalities in training.
 
     Args:
         invariant: (G, 1 + V, B, dim), the clean view first.
@@ -90,7 +90,7 @@ class Parts:
 
 
 class DisentanglerGroup(nn.Module):
-    """The modalities whose features have one width, with what is known of those features.
+    """The splitter of the modalities whose features have one width, with the running moments of these features.
 
     The features are reconstructed as running moments standardise them, and the target is detached: otherwise an encoder
     could lower the error by shrinking its features.
@@ -180,7 +180,7 @@ class DisentanglerGroup(nn.Module):
 
 
 class Invariant(nn.Module):
-    """{(B, H)} features of all modalities → {(B, dim)} invariant parts, and nothing else is computed.
+    """The splitters of all modalities: {(B, H)} features → {(B, dim)} invariant parts, and nothing else is computed.
 
     Args:
         groups: one for each width.
@@ -189,13 +189,43 @@ class Invariant(nn.Module):
     def __init__(self, groups: Sequence[DisentanglerGroup]) -> None:
         super().__init__()
         self.groups = nn.ModuleList(groups)
+        self.names = tuple(name for group in groups for name in group.names)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for group in self.groups:
-            assert isinstance(group, DisentanglerGroup)
-            found |= dict(zip(group.names, group.invariant(features), strict=True))
-        return found
+        return self._named(group.invariant(features) for group in self.members())
+
+    def members(self) -> list[DisentanglerGroup]:
+        """The groups, with their type."""
+        return [group for group in self.groups if isinstance(group, DisentanglerGroup)]
+
+    def views(
+        self, features: Mapping[str, Tensor], present: Tensor, strengths: Tensor, generator: torch.Generator
+    ) -> Parts:
+        """As `DisentanglerGroup.forward`, of all M modalities in the order of `names`."""
+        shares = present.split([len(group.names) for group in self.members()])
+        parts = [g(features, share, strengths, generator) for g, share in zip(self.members(), shares, strict=True)]
+        invariant, spurious = (
+            torch.cat([part.invariant for part in parts]),
+            torch.cat([part.spurious for part in parts]),
+        )
+        return Parts(invariant, spurious, torch.cat([part.error for part in parts]))
+
+    def both(self, features: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """{(B, H)} features → {(B, dim)} invariant and {(B, dim)} spurious parts."""
+        parts = [group.both(features) for group in self.members()]
+        return self._named(part[0] for part in parts), self._named(part[1] for part in parts)
+
+    def rebuilt(self, invariant: Mapping[str, Tensor], spurious: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{(B, dim)} parts → {(B, H)} features as running moments standardise them."""
+        return self._named(group.rebuilt(invariant, spurious) for group in self.members())
+
+    def directions(self) -> list[tuple[Sequence[str], Directions]]:
+        """The directions of structured noise with their modalities; none without such noise."""
+        return [(group.names, group.directions) for group in self.members() if group.directions is not None]
+
+    def _named(self, stacked: Iterable[Tensor]) -> dict[str, Tensor]:
+        """The rows of (G, ...) tensors, one of each group, by modality."""
+        return dict(zip(self.names, (values for part in stacked for values in part), strict=True))
 
 
 def by_width(widths: Mapping[str, int]) -> dict[int, list[str]]:

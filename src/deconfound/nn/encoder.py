@@ -10,13 +10,13 @@ from deconfound.data.task import Modality
 
 
 class Encoder(nn.Module, ABC):
-    """Base of the encoders that a specification can name. A subclass takes (modality, width) and keyword-only knobs.
+    """Base of all named encoders. A subclass takes (modality, width) and hyper-parameters as keywords.
 
     Any `nn.Module` with this `forward` serves as an encoder when passed in Python.
 
     Args:
-        modality: the form of what comes in.
-        width: H, the width of the features that come out.
+        modality: form of the input.
+        width: H, the width of the features.
     """
 
     def __init__(self, modality: Modality, width: int) -> None:

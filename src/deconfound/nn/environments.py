@@ -29,7 +29,7 @@ Visits = Annotated[
 ]
 
 WIDEST = 2048
-"""Most features whose whole covariance is kept and factorised in every step."""
+"""Most features with a full covariance, which is factorised in every step."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Te
 
 
 def noise_moments(scale: NoiseScale, groups: int, width: int) -> Moments | None:
-    """What must be known of G sets of D features to scale their noise; None for "absolute".
+    """Running moments of G sets of D features, to scale their noise; None for "absolute".
 
     Raises:
         SpecError: a covariance of more than 2048 features.
@@ -156,8 +156,8 @@ class RawNoise(nn.Module):
         self.names = tuple(sizes)
         directed = self.names if along else ()
         self.directions = nn.ModuleDict({module_key(name): Directions(1, sizes[name]) for name in directed})
-        made = {name: noise_moments(scale, 1, size) for name, size in sizes.items()}
-        self.moments = nn.ModuleDict({module_key(n): kept for n, kept in made.items() if kept is not None})
+        moments = {name: noise_moments(scale, 1, size) for name, size in sizes.items()}
+        self.moments = nn.ModuleDict({module_key(n): m for n, m in moments.items() if m is not None})
 
     def forward(
         self, signals: Mapping[str, Signal], strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
@@ -196,8 +196,8 @@ class RawNoise(nn.Module):
 
     def directed(self) -> list[tuple[str, Directions]]:
         """The modalities that have directions, with these; none without structured noise."""
-        found = dict(self.directions.items())
-        named = [(name, found[module_key(name)]) for name in self.names if module_key(name) in found]
+        by_key = dict(self.directions.items())
+        named = [(name, by_key[module_key(name)]) for name in self.names if module_key(name) in by_key]
         return [(name, directions) for name, directions in named if isinstance(directions, Directions)]
 
     def _moved(self, views: Tensor, key: str, strengths: Tensor, steps: int, generator: torch.Generator) -> Tensor:

@@ -62,7 +62,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Averaging:
-    """How x' is averaged out.
+    """How the average over x' is taken.
 
     Args:
         weights: of the draws under `mc-cond` and `nwgm`: "uniform", or "similar" to the row's own a.
@@ -85,7 +85,7 @@ class FrontDoor(nn.Module):
         hidden: width of the hidden layers.
         outputs: of the task.
         form: "full" f(z, x', a), one MLP; "additive" f1(z, a) + f2(x', a).
-        plug: f1 is `direct`, and f2 fits what it leaves; else f1 has its own parameters that learn with f2.
+        plug: f1 is `direct`, and f2 fits its residual; else f1 has its own parameters that learn with f2.
         centres: K of the dictionary, 0 without.
     """
 
@@ -138,21 +138,21 @@ class FrontDoor(nn.Module):
             some draw has it.
         """
         xs, valid = pool.features[self.name], pool.present[self.name]
-        there = present[self.name] & valid.any()
+        formed = present[self.name] & valid.any()
         if how.head == "mc-product":
             others = self.join(pool.features, pool.present)
-            return product(self.outcome, z, xs, others, uniform_weights(valid), how.classification), there
+            return product(self.outcome, z, xs, others, uniform_weights(valid), how.classification), formed
         a = self.join(features, present)
         if how.head == "dictionary":
             centres, mass = self._atoms(xs, valid)
-            return dictionary(self.outcome, z, a, centres, mass, how.classification), there
+            return dictionary(self.outcome, z, a, centres, mass, how.classification), formed
         omega = uniform_weights(valid)
         if how.weights == "similar":
             others = self.join(pool.features, pool.present)
             omega = similarity_weights(a.detach(), others.detach(), valid, how.temperature)
         if how.head == "nwgm":
-            return geometric(self.outcome, z, a, xs, omega), there
-        return conditional(self.outcome, z, a, xs, omega, how.classification), there
+            return geometric(self.outcome, z, a, xs, omega), formed
+        return conditional(self.outcome, z, a, xs, omega, how.classification), formed
 
     def _atoms(self, xs: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """The centres and their mass; the draws themselves until there are centres."""
@@ -161,7 +161,7 @@ class FrontDoor(nn.Module):
 
     @torch.no_grad()
     def summarise(self, features: Tensor, generator: torch.Generator) -> None:
-        """Make the centres anew from (N, H_p) features of earlier rows; fewer rows than centres leave some without mass."""
+        """Compute the centres from (N, H_p) features of earlier rows; fewer rows than centres leave some without mass."""
         if len(features) == 0:
             return
         centres, mass = k_means(features, len(self.mass), generator)

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 class Fusion(nn.Module, ABC):
-    """Base of all fusions. A subclass takes (widths, outputs) and keyword-only knobs, and sets `width`.
+    """Base of all fusions. A subclass takes (widths, outputs) and keyword-only hyper-parameters, and sets `width`.
 
     Args:
         widths: modality name → H_m, the width of its features.
         outputs: the width of the task's output, for fusions of predictions.
 
     Attributes:
-        width: of what `forward` returns.
+        width: width of the output of `forward`.
         predicts: True if `forward` returns the task's output itself, so that no head follows.
     """
 

@@ -1,4 +1,4 @@
-"""What training remembers of every row: the mean loss of each modality over the visits to the row."""
+"""Loss history of the training rows: the mean loss of each modality over the visits to a row."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LossHistory(nn.Module):
 
     @torch.no_grad()
     def forward(self, ids: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-        """Where each row stands after this batch; in training mode the table keeps it.
+        """Rank of each row by its mean loss after this batch; in training mode the table is updated.
 
         Args:
             ids: (B,) int64 row numbers; rows beyond the table have no history but this batch.
@@ -50,17 +50,17 @@ class LossHistory(nn.Module):
         """
         losses = losses.detach().to(self.total.dtype).masked_fill(~present, 0)
         known = ids < self.total.shape[1]
-        place, here = ids[known], present[:, known].to(self.total.dtype)
+        place, visits = ids[known], present[:, known].to(self.total.dtype)
         total = self.total.index_add(1, place, losses[:, known])
-        count = self.count.index_add(1, place, here)
+        count = self.count.index_add(1, place, visits)
         if self.training:
             self.total, self.count = total, count
         mean = losses.clone()
         mean[:, known] = total[:, place] / count[:, place].clamp(min=1)
-        every = torch.cat([total / count.clamp(min=1), mean], 1)
+        means = torch.cat([total / count.clamp(min=1), mean], 1)
         seen = torch.cat([count > 0, present], 1)
-        low = every.masked_fill(~seen, torch.inf).amin(1, keepdim=True)
-        high = every.masked_fill(~seen, -torch.inf).amax(1, keepdim=True)
+        low = means.masked_fill(~seen, torch.inf).amin(1, keepdim=True)
+        high = means.masked_fill(~seen, -torch.inf).amax(1, keepdim=True)
         spread = high - low
         return torch.where(spread > 0, (mean - low) / spread, 0).clamp(0, 1)
 
@@ -83,7 +83,7 @@ class LossHistory(nn.Module):
 
 @full_precision
 def rank_risk(confidence: Tensor, history: Tensor, present: Tensor, margin: float) -> Tensor:
-    """How far rows with a higher loss are from having a lower confidence (Zhang et al., ICML 2023).
+    """Hinge loss that asks rows with a higher loss for a lower confidence (Zhang et al., ICML 2023).
 
     Each row is compared with the next one of the batch: max(0, sign(κ_i - κ_j)(w_i - w_j) + margin · |κ_i - κ_j|).
 

@@ -1,4 +1,4 @@
-"""What a model with front-door heads says of rows: the task's own prediction, interventional ones, and their mixture."""
+"""Predictions of a model with front-door heads: the task's own, interventional ones, and their mixture."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from deconfound.nn.layers import module_key
 from deconfound.nn.memory import Memory
 from deconfound.objectives.front_door import blend, mixture
 
-ANSWERS = ("task", "do", "avg", "z-only")
+PREDICTIONS = ("task", "do", "avg", "z-only")
+"""Names of the predictions, see `InterventionOutputs.named`."""
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedRows:
-    """What is known of B rows.
+    """B rows after the encoders.
 
     Args:
         features: modality → (B, H_m), 0 where absent.
         present: modality → (B,) bool.
-        z: modality → (B, dim), without meaning where absent.
-        task: (B, outputs) the prediction of the wrapped fusion.
+        z: modality → (B, dim), meaningless where absent.
+        task: (B, outputs) prediction of the wrapped fusion.
     """
 
     features: Features
@@ -35,55 +36,58 @@ class EncodedRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Outputs:
-    """What one modality as the predominant one gives.
+class ModalityOutputs:
+    """Predictions with one modality as the predominant one.
 
     Args:
+        name: the modality.
         do, direct: (B, outputs).
-        there: (B,) bool, rows for which `do` can be formed.
+        formed: (B,) bool, rows for which `do` can be formed.
     """
 
     name: str
     do: Tensor
-    there: Tensor
+    formed: Tensor
     direct: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """The answers of all that take the predominant part, joined by their shares.
+class InterventionOutputs:
+    """Predictions of all modalities that act as predominant, joined by their shares.
 
     Args:
-        parts: one per modality that takes part.
+        parts: one per modality that acts as predominant.
+        task: (B, outputs) prediction of the wrapped fusion.
         do, direct: (B, outputs), the task's prediction where none can be formed.
         formed: (B,) bool, rows with an interventional prediction.
+        classification: whether the outputs are logits.
     """
 
-    parts: tuple[Outputs, ...]
+    parts: tuple[ModalityOutputs, ...]
     task: Tensor
     do: Tensor
     direct: Tensor
     formed: Tensor
     classification: bool
 
-    def answer(self, name: str, mix: float) -> Tensor:
-        """(B, outputs) logits or predictions of one of `ANSWERS`; `mix` is η of "avg"."""
+    def named(self, name: str, mix: float) -> Tensor:
+        """(B, outputs) logits or predictions of one of `PREDICTIONS`; `mix` is η of "avg"."""
         if name != "avg":
             return {"task": self.task, "do": self.do, "z-only": self.direct}[name]
         mixed = blend(self.task, self.do, mix, self.classification)
         return torch.where(self.formed.unsqueeze(1), mixed, self.task)
 
-    def each(self, shares: Mapping[str, float]) -> Iterator[tuple[Outputs, float]]:
+    def with_shares(self, shares: Mapping[str, float]) -> Iterator[tuple[ModalityOutputs, float]]:
         """Every part with its share."""
         return ((part, shares[part.name]) for part in self.parts)
 
 
 class Interventions(nn.Module):
-    """One front-door head per modality that may be predominant, and the bank they draw x' from.
+    """One front-door head per modality that may be predominant, and the bank from which they draw x'.
 
     In e2e training f sees draws and all gradients flow. In plug training everything that f sees is detached and x' is
-    the row's own: f1 fits the label from z and a, f2 what f1 leaves, and x' is averaged out at inference alone. f1 and f2
-    learn side by side, f2 always against the present f1, detached; where f1 has come to rest that is one after the other.
+    the row's own: f1 fits the label from z and a, f2 fits the residual of f1, and x' is averaged out at inference alone. f1
+    and f2 learn side by side, f2 always against the current f1, detached; once f1 is stable that equals one after the other.
 
     Args:
         names: modalities that may be predominant.
@@ -115,10 +119,10 @@ class Interventions(nn.Module):
         )
         self.bank = Memory(bank, sum(widths.values()), len(widths))
 
-    def remember(self, seen: EncodedRows) -> None:
+    def remember(self, rows: EncodedRows) -> None:
         """Push rows into the bank."""
-        joined = torch.cat([seen.features[name] for name in self.widths], 1)
-        self.bank.push(joined, torch.stack([seen.present[name] for name in self.widths], 1))
+        joined = torch.cat([rows.features[name] for name in self.widths], 1)
+        self.bank.push(joined, torch.stack([rows.present[name] for name in self.widths], 1))
 
     def pool(self, generator: torch.Generator | None, count: int) -> Pool:
         """Draws from the bank, see `Memory.draw`."""
@@ -130,39 +134,39 @@ class Interventions(nn.Module):
         return Pool(dict(zip(self.widths, parts, strict=True)), dict(zip(self.widths, present.unbind(1), strict=True)))
 
     def forward(
-        self, seen: EncodedRows, shares: Mapping[str, float], generator: torch.Generator | None, *, training: bool
-    ) -> Answers:
-        """Answer for B rows.
+        self, rows: EncodedRows, shares: Mapping[str, float], generator: torch.Generator | None, *, training: bool
+    ) -> InterventionOutputs:
+        """Predict B rows.
 
         Args:
-            shares: modality → share of the predominant part, of those that take part.
-            generator: of the draws; evenly spaced ones without.
-            training: as the loss wants it; in plug training without draws.
+            shares: modality that acts as predominant → its share.
+            generator: source of the draws; None for evenly spaced ones.
+            training: outputs for the loss; in plug training they need no draws.
         """
         count = self.draws_eval if generator is None else self.draws
         pool = None if training and self.plug else self.pool(generator, count)
-        parts = tuple(self._answer(self.doors[module_key(name)], seen, pool) for name in shares)
+        parts = tuple(self._outputs(self.doors[module_key(name)], rows, pool) for name in shares)
         weights = torch.stack(
-            [share * part.there.float() for part, share in zip(parts, shares.values(), strict=True)], 1
+            [share * part.formed.float() for part, share in zip(parts, shares.values(), strict=True)], 1
         )
-        own = torch.stack([share * seen.present[name].float() for name, share in shares.items()], 1)  # (B, parts)
-        do = self._joined([part.do for part in parts], weights, seen.task)
-        direct = self._joined([part.direct for part in parts], own, seen.task)
+        own = torch.stack([share * rows.present[name].float() for name, share in shares.items()], 1)  # (B, parts)
+        do = self._joined([part.do for part in parts], weights, rows.task)
+        direct = self._joined([part.direct for part in parts], own, rows.task)
         formed = weights.sum(1) > 0
-        return Answers(parts, seen.task, do, direct, formed, self.how.classification)
+        return InterventionOutputs(parts, rows.task, do, direct, formed, self.how.classification)
 
-    def _answer(self, door: nn.Module, seen: EncodedRows, pool: Pool | None) -> Outputs:
+    def _outputs(self, door: nn.Module, rows: EncodedRows, pool: Pool | None) -> ModalityOutputs:
         assert isinstance(door, FrontDoor)
-        still = {name: values.detach() for name, values in seen.features.items()}
-        z, name = seen.z[door.name], door.name
-        a = door.join(still, seen.present)
+        detached = {name: values.detach() for name, values in rows.features.items()}
+        z, name = rows.z[door.name], door.name
+        a = door.join(detached, rows.present)
         direct = door.direct(z.detach(), a)
         if pool is None:
-            return Outputs(name, door.outcome(z.detach(), still[name], a), seen.present[name], direct)
-        features = still if self.plug else seen.features
+            return ModalityOutputs(name, door.outcome(z.detach(), detached[name], a), rows.present[name], direct)
+        features = detached if self.plug else rows.features
         z = z.detach() if self.plug else z
-        do, there = door.average(z, features, seen.present, pool, self.how)
-        return Outputs(name, do, there, direct)
+        do, formed = door.average(z, features, rows.present, pool, self.how)
+        return ModalityOutputs(name, do, formed, direct)
 
     def _joined(self, outputs: list[Tensor], weights: Tensor, task: Tensor) -> Tensor:
         """(B, outputs) by (B, parts) weights; the task's prediction where all are 0."""
@@ -173,13 +177,13 @@ class Interventions(nn.Module):
         return torch.where(total > 0, joined, task)
 
     def zero_loss(self, shares: Mapping[str, float]) -> Tensor:
-        """() zero that the heads which take no part take part in, so that processes which train together agree."""
+        """() zero that depends on the idle heads: processes that train together need a gradient for each parameter."""
         idle = [door for name, door in self.doors.items() if name not in map(module_key, shares)]
         total = self.bank.values.new_zeros(())
         return sum((p.sum() * 0 for door in idle for p in door.parameters()), total)
 
     def summarise(self, generator: torch.Generator) -> None:
-        """Make the dictionaries anew from the bank, where heads have one."""
+        """Compute the dictionaries from the bank, for heads that have one."""
         values, present = self.bank.values, self.bank.present
         known = self._split(values, present)
         for door in self.doors.values():

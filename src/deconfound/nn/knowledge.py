@@ -42,15 +42,15 @@ class Knowledge(nn.Module):
         self.groups = nn.ModuleList([_Group(len(names), width, hidden, dim) for width, names in self.names.items()])
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """{(B, H_m)} → {(B, dim)}; the rows of an absent modality mean nothing."""
-        found: dict[str, Tensor] = {}
+        """{(B, H_m)} → {(B, dim)}; rows of an absent modality are meaningless."""
+        knowledge: dict[str, Tensor] = {}
         for names, group in zip(self.names.values(), self.groups, strict=True):
-            found |= dict(zip(names, group(torch.stack([features[name] for name in names])), strict=True))
-        return found
+            knowledge |= dict(zip(names, group(torch.stack([features[name] for name in names])), strict=True))
+        return knowledge
 
 
 class DetachedEncoders(nn.Module):
-    """A second set of encoders, copies of the first at the start, for representations that no task gradient may reach."""
+    """A second set of encoders, initially copies of the first, for representations without a gradient of the task."""
 
     def __init__(self, encoders: nn.ModuleDict) -> None:
         super().__init__()

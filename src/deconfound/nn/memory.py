@@ -1,4 +1,4 @@
-"""`Memory`: a bounded queue of what earlier rows looked like, the pool from which x' is drawn."""
+"""`Memory`: a bounded queue of features of earlier rows, the pool from which x' is drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Memory(nn.Module):
 
     Args:
         size: Q.
-        width: W, of all modalities' features side by side.
+        width: W, the width of all modalities' features side by side.
         modalities: M.
     """
 
@@ -42,7 +42,7 @@ class Memory(nn.Module):
         """J entries: at random with replacement, or evenly spaced without a generator.
 
         Returns:
-            (J, W) features and (J, M) bool presence; all absent while nothing was pushed.
+            (J, W) features and (J, M) bool presence; all absent as long as nothing was pushed.
         """
         device = self.values.device
         filled = self.pushed.clamp(max=self.size)

@@ -22,9 +22,9 @@ from deconfound.statistics.predominance import (
 )
 
 MOST_ROWS = 2048
-"""Rows of each split that are looked at, evenly spaced."""
+"""Most rows of each split that are used, evenly spaced."""
 MOST_MODALITIES = 5
-"""Above it no contributions are measured: they need every subset."""
+"""With more modalities no contributions are measured: they need every subset."""
 _CHUNK, _FEW = 512, 30
 
 
@@ -64,9 +64,9 @@ class Predominant(nn.Module):
         """() share of the predominant part and contribution of every modality, by name."""
         values = zip(self.names, self.share.unbind(), self.contribution.unbind(), strict=True)
         return {
-            f"{what}/{n}": v
+            f"{monitor}/{n}": v
             for n, *both in values
-            for what, v in zip(("predominant", "contribution"), both, strict=True)
+            for monitor, v in zip(("predominant", "contribution"), both, strict=True)
         }
 
     @torch.no_grad()
@@ -78,37 +78,37 @@ class Predominant(nn.Module):
         """
         task = backbone.task
         train, valid = (evenly_spaced(development.rows(split), MOST_ROWS) for split in ("train", "valid"))
-        seen, new = (features_of(backbone, development, rows, self.share.device) for rows in (train, valid))
+        known, new = (features_of(backbone, development, rows, self.share.device) for rows in (train, valid))
         y, y_new = development.target[train].numpy(), development.target[valid].numpy()
 
         def judged(
             fit: np.ndarray | slice, rows: Mapping[str, np.ndarray], target: np.ndarray
         ) -> dict[str, np.ndarray]:
-            heads = {n: linear_outputs(seen[n][fit], y[fit], rows[n], task.kind, task.outputs) for n in self.names}
+            heads = {n: linear_outputs(known[n][fit], y[fit], rows[n], task.kind, task.outputs) for n in self.names}
             return {name: row_scores(output, target, task.kind) for name, output in heads.items()}
 
         scores = judged(slice(None), new, y_new)
         clusters = development.groups(*development.group)[0][valid].numpy() if development.group else None
-        found = verdict(scores, clusters)
-        self.share.copy_(torch.tensor([float(name in found.leaders) / len(found.leaders) for name in self.names]))
+        result = verdict(scores, clusters)
+        self.share.copy_(torch.tensor([float(name in result.leaders) / len(result.leaders) for name in self.names]))
         self.decided.fill_(True)
         half = np.random.default_rng(0).permutation(len(y)) % 2 == 0
         folds = [
-            judged(half == part, {n: v[half != part] for n, v in seen.items()}, y[half != part]) for part in (0, 1)
+            judged(half == part, {n: v[half != part] for n, v in known.items()}, y[half != part]) for part in (0, 1)
         ]
         others = {"the training rows": verdict({n: np.concatenate([f[n] for f in folds]) for n in self.names})}
-        self._warn(found, others | _by_environment(scores, development, valid))
+        self._warn(result, others | _by_environment(scores, development, valid))
 
-    def _warn(self, found: Predominance, others: Mapping[str, Predominance]) -> None:
-        apart = [
+    def _warn(self, result: Predominance, others: Mapping[str, Predominance]) -> None:
+        conflicts = [
             f"{other.predominant} on {where}"
             for where, other in others.items()
-            if BALANCED not in (found.predominant, other.predominant) and other.predominant != found.predominant
+            if BALANCED not in (result.predominant, other.predominant) and other.predominant != result.predominant
         ]
-        if apart:
+        if conflicts:
             warnings.warn(
-                f"the predominant modality is {found.predominant} on the validation rows but {', '.join(apart)}; name one "
-                "with 'predominant' if you know better",
+                f"the predominant modality is {result.predominant} on the validation rows but "
+                f"{', '.join(conflicts)}; name one with 'predominant' if you know better",
                 PredominanceWarning,
                 stacklevel=3,
             )
@@ -123,9 +123,9 @@ class Predominant(nn.Module):
         features, target = backbone.encode(batch), batch.target.cpu().numpy()
         scores = {}
         for subset in subsets(self.names):
-            present = {n: there & (n in subset) for n, there in batch.present.items()}
-            kept = {n: values * present[n].unsqueeze(1) for n, values in features.items()}
-            output = backbone.predict(kept, present).float().cpu().numpy()
+            present = {n: rows & (n in subset) for n, rows in batch.present.items()}
+            shown = {n: values * present[n].unsqueeze(1) for n, values in features.items()}
+            output = backbone.predict(shown, present).float().cpu().numpy()
             scores[subset] = row_scores(output, target, backbone.task.kind)
         values = shapley(scores, self.names)
         self.contribution.copy_(torch.tensor([float(values[name].mean()) for name in self.names]))
@@ -145,7 +145,7 @@ def _by_environment(scores: Mapping[str, np.ndarray], development: Dataset, rows
         return {}
     number, labels = development.groups(*development.environment)
     env = number[rows].numpy()
-    wide = [each for each in np.unique(env).tolist() if (env == each).sum() >= _FEW]
+    wide = [e for e in np.unique(env).tolist() if (env == e).sum() >= _FEW]
     if len(wide) < 2:
         return {}
     return {labels[e]: verdict({name: values[env == e] for name, values in scores.items()}) for e in wide}

@@ -1,4 +1,4 @@
-"""What processes that train together must agree on when a method changes gradients after they were averaged."""
+"""Agreement between processes that train together, for methods that change gradients after they were averaged."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def scale_shape(modality: Modality) -> tuple[int, ...]:
 
 
 def safe_std(std: Tensor, mean: Tensor) -> Tensor:
-    """A standard deviation that can divide: 1 where the feature is constant up to rounding, so that it becomes 0."""
+    """A standard deviation safe to divide by: 1 where the feature is constant up to rounding, so that it becomes 0."""
     return torch.where(std > 1e-6 * mean.abs() + 1e-12, std, 1)
 
 
@@ -69,10 +69,10 @@ class Standardise(nn.Module):
     def forward(self, signal: Signal) -> Signal:
         """The same steps, standardised in the precision of the model; tokens pass unchanged."""
         values, mask = signal.values, signal.mask
-        gone = ~mask.reshape(*mask.shape, *[1] * (values.ndim - 2))
+        absent = ~mask.reshape(*mask.shape, *[1] * (values.ndim - 2))
         if self.modality.kind != "tokens":
             values = (values.to(self.mean.dtype) - self.mean) / self.std
-        return Signal(values.masked_fill(gone, 0), mask)
+        return Signal(values.masked_fill(absent, 0), mask)
 
 
 def training_scale(dataset: Dataset) -> dict[str, tuple[Tensor, Tensor]]:

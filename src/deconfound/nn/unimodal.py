@@ -39,20 +39,20 @@ class UnimodalHeads(nn.Module):
 
 
 def alone(backbone: Backbone, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-    """What fusion and head make of each modality when the others are absent.
+    """Predictions of fusion and head from each modality when the others are absent.
 
     Args:
         features: modality → (B, H_m).
         present: modality → (B,) bool.
 
     Returns:
-        (M, B, outputs) in the order of the backbone's modalities; where the modality is absent, the prediction from nothing.
+        (M, B, outputs) in the order of the backbone's modalities; where a modality is absent, the prediction without input.
     """
     names = list(features)
     count = len(names)
     only = {
-        name: torch.cat([there if m == n else torch.zeros_like(there) for m in range(count)])
-        for n, (name, there) in enumerate((name, present[name]) for name in names)
+        name: torch.cat([rows if m == n else torch.zeros_like(rows) for m in range(count)])
+        for n, (name, rows) in enumerate((name, present[name]) for name in names)
     }
     copies = {
         name: values.repeat(count, 1).masked_fill(~only[name].unsqueeze(1), 0) for name, values in features.items()

@@ -26,7 +26,7 @@ Alignment = Literal["label", "instance", "both"]
 
 NEAR = 0.25
 """σ of the soft positives of a regression, in standard deviations of the labels."""
-_NEVER = -1e9  # as a logit: no share of a softmax, and finite where nothing else is there
+_NEVER = -1e9  # as a logit: no share of a softmax, and finite where all others are absent
 
 
 def positives(target: Tensor, present: Tensor, kind: Alignment) -> Tensor:

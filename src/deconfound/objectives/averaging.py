@@ -1,4 +1,4 @@
-"""Averages of predictions as probabilities, and how probable a prediction makes the truth."""
+"""Averages of predictions, and the probability that a prediction gives to the truth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def risks_of_each(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
 
 
 def confidence_in_truth(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
-    """How much each prediction believes in the truth.
+    """Probability that each prediction gives to the truth.
 
     Args:
         outputs: (V, B, outputs).
@@ -39,7 +39,7 @@ def confidence_in_truth(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         (V, B) in [0, 1]: the probability of the true class; in a regression exp(-risk / s) with s the risk of the batch's
-        mean target, so that the scale of the target does not count. The second is our reading.
+        mean target, so that the scale of the target has no effect. The reading for regressions is ours.
     """
     risks = risks_of_each(task, outputs, target)
     if task.kind == "regression":

@@ -1,4 +1,4 @@
-"""How much each loss of a gradient blend weighs."""
+"""Weights of the losses in a gradient blend."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 FLOOR = 0.01
-"""Overfitting below this share of the validation loss counts as this much, or a loss that overfits by chance as little as
-nothing would have all the weight."""
+"""Lowest overfitting as a share of the validation loss. Without it, a loss that by chance does not overfit would have all the
+weight."""
 
 
 def blend_weights(start: Tensor, end: Tensor) -> Tensor:
     """Weights by the overfitting-to-generalisation ratio (Wang et al., CVPR 2020): w_k ∝ ΔG_k / ΔO_k².
 
     ΔG is how much the validation loss fell between two moments, ΔO how much the gap of validation and training loss grew.
-    A loss that did not generalise (ΔG ≤ 0) weighs nothing.
+    A loss that did not generalise (ΔG ≤ 0) has weight 0.
 
     Args:
         start, end: (2, V) training and validation loss of V predictions at both moments.

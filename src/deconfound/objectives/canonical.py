@@ -8,11 +8,11 @@ from torch import Tensor
 COMPONENTS = 20
 """Most principal components per modality."""
 FEWEST = 2 * COMPONENTS
-"""Rows below which nothing is measured."""
+"""Fewest rows for a measurement."""
 
 
-def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator: torch.Generator) -> float:
-    """The largest canonical correlation of two modalities after regressing out (N, G) columns, on rows it did not see.
+def residual_correlation(first: Tensor, second: Tensor, columns: Tensor, generator: torch.Generator) -> float:
+    """The largest canonical correlation of two modalities after regressing out (N, G) columns, on held-out rows.
 
     The columns are regressed out of all rows. Principal components (at most 20, at most one per 20 rows) are found, and
     the pair of directions with the largest correlation is fitted, on a random half of them; the correlation is that on
@@ -22,19 +22,19 @@ def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator
 
     Args:
         first: (N, D) features of one modality; second: (N, E) of another.
-        given: (N, G) columns that are regressed out, with a constant among them.
+        columns: (N, G) regressors, among them a constant.
         generator: decides the halves.
 
     Returns:
         in [-1, 1]; 0 with fewer than 40 rows or without residual.
     """
-    count = len(given)
+    count = len(columns)
     if count < FEWEST:
         return 0.0
     order = torch.randperm(count, generator=generator, device=generator.device).cpu()
     fit, held = order[: count // 2], order[count // 2 :]
     both = [values.cpu().double() for values in (first, second)]
-    left = [residual(values, given.cpu().double()) for values in both]
+    left = [residual(values, columns.cpu().double()) for values in both]
     parts = [_components(rest[fit], torch.linalg.matrix_norm(values)) for rest, values in zip(left, both, strict=True)]
     if min(directions.shape[1] for directions in parts) == 0:
         return 0.0
@@ -47,7 +47,7 @@ def residual_correlation(first: Tensor, second: Tensor, given: Tensor, generator
 
 
 def label_columns(target: Tensor, env: Tensor, classification: bool) -> Tensor:
-    """(N, G) what label and environment explain: a constant per (class, environment), or a cubic in y per environment."""
+    """(N, G) regressors for label and environment: a constant per (class, environment), or a cubic in y per environment."""
     if classification:
         _, cell = torch.unique(torch.stack([target, env], 1), dim=0, return_inverse=True)
         return torch.nn.functional.one_hot(cell).double()
@@ -59,19 +59,19 @@ def label_columns(target: Tensor, env: Tensor, classification: bool) -> Tensor:
     return (which.unsqueeze(2) * powers.unsqueeze(1)).flatten(1)
 
 
-def residual(values: Tensor, given: Tensor) -> Tensor:
-    """(N, D) what a regression of the values on the (N, G) columns leaves, on the CPU; the columns may be dependent.
+def residual(values: Tensor, columns: Tensor) -> Tensor:
+    """(N, D) residuals of a regression of the values on the (N, G) columns, on the CPU; the columns may be dependent.
 
     Fitted on all rows: rows whose class or environment is in one half alone would keep their label otherwise.
     """
-    return values - given @ torch.linalg.lstsq(given, values, driver="gelsd").solution
+    return values - columns @ torch.linalg.lstsq(columns, values, driver="gelsd").solution
 
 
 def _components(rest: Tensor, size: Tensor) -> Tensor:
     """(D, P) principal directions of (R, D) residuals that stand above rounding beside the norm () of the values."""
     most = max(1, min(COMPONENTS, len(rest) // 20, rest.shape[1]))
-    _, found, directions = torch.linalg.svd(rest - rest.mean(0), full_matrices=False)
-    return directions[:most][found[:most] > 1e-8 * size].T
+    _, strengths, directions = torch.linalg.svd(rest - rest.mean(0), full_matrices=False)
+    return directions[:most][strengths[:most] > 1e-8 * size].T
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""How far the representations of one label lie apart in different environments."""
+"""Distance between the representations of one label in different environments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much the invariant and the spurious part of one modality have in common, without a B × B matrix."""
+"""Dependence between the invariant and the spurious part of one modality, without a B × B matrix."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ def gaussian_kernel(values: Tensor, present: Tensor) -> Tensor:
     squares = norms.unsqueeze(-1) + norms.unsqueeze(-2) - 2 * centred @ centred.transpose(-2, -1)
     squares = squares.clamp(min=0)
     pairs = _pairs(present)
-    found = squares.detach().masked_fill(~pairs, torch.inf).flatten(-2).sort(-1).values
+    ordered = squares.detach().masked_fill(~pairs, torch.inf).flatten(-2).sort(-1).values
     count = pairs.sum((-2, -1))
-    median = found.gather(-1, ((count - 1) // 2).clamp(min=0).unsqueeze(-1))
+    median = ordered.gather(-1, ((count - 1) // 2).clamp(min=0).unsqueeze(-1))
     mean = (squares.detach() * pairs).sum((-2, -1)) / count.clamp(min=1)
     scale = torch.where((median > 0) & (median < torch.inf), median, mean.unsqueeze(-1))
     scale = torch.where(scale > 0, scale, 1).unsqueeze(-1)

@@ -91,9 +91,9 @@ def regression_moments(values: Tensor, present: Tensor, target: Tensor, env: Ten
     _, centred, variance = row_moments(target.to(values.dtype).unsqueeze(1), present)
     y = centred * _safe(variance).rsqrt()
     scale = _safe(row_moments(values, present)[2])  # (1, D)
-    found = [_lines(values, y, rows) for rows in _samples(members(env)[1] & present, halves)]
-    valid = torch.stack([valid for _, valid in found]).all(0)
-    first, second = found[0][0], found[-1][0]
+    lines = [_lines(values, y, rows) for rows in _samples(members(env)[1] & present, halves)]
+    valid = torch.stack([valid for _, valid in lines]).all(0)
+    first, second = lines[0][0], lines[-1][0]
     units = scale.sqrt(), scale.sqrt(), scale
     sums = [_mean(pair_distance(a / u, valid, b / u)) for a, b, u in zip(first, second, units, strict=True)]
     return torch.stack(sums).sum()
@@ -115,7 +115,7 @@ def class_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, 
     """How mean and variance of the features of a class differ between environments.
 
     In units of the standard deviation of z over all present rows. An environment with fewer than 2 present rows of a
-    class (with `halves`, in a half) is left out of that class, and a class that fewer than 2 environments tell is left out.
+    class (with `halves`, in a half) is left out of that class, and so is a class with fewer than 2 such environments.
 
     Args:
         values: (B, D); not read where `present` is False.
@@ -134,9 +134,11 @@ def class_moments(values: Tensor, present: Tensor, target: Tensor, env: Tensor, 
     scale = _safe(row_moments(values, present)[2])
     samples = _samples(cells, halves)
     valid = torch.stack([rows.sum(-1) > 1 for rows in samples]).all(0)[..., None, None]
-    found = [row_moments(values, rows) for rows in samples]  # (E', C, 1, D)
-    means, variances = [mean / scale.sqrt() for mean, _, _ in found], [variance / scale for _, _, variance in found]
-    return sum((_mean(pair_distance(told[0], valid, told[-1])) for told in (means, variances)), scale.new_zeros(()))
+    moments = [row_moments(values, rows) for rows in samples]  # (E', C, 1, D)
+    means, variances = [mean / scale.sqrt() for mean, _, _ in moments], [variance / scale for _, _, variance in moments]
+    return sum(
+        (_mean(pair_distance(moment[0], valid, moment[-1])) for moment in (means, variances)), scale.new_zeros(())
+    )
 
 
 def _samples(rows: Tensor, halves: bool) -> list[Tensor]:
@@ -145,11 +147,11 @@ def _samples(rows: Tensor, halves: bool) -> list[Tensor]:
     return [rows & odd, rows & ~odd] if halves else [rows]
 
 
-def _mean(found: tuple[Tensor, Tensor]) -> Tensor:
+def _mean(distances: tuple[Tensor, Tensor]) -> Tensor:
     """Mean of the distances that have a pair; 0 where none has."""
-    return row_mean(found[0].flatten(), found[1].flatten())
+    return row_mean(distances[0].flatten(), distances[1].flatten())
 
 
 def _safe(variance: Tensor) -> Tensor:
-    """A variance that can divide: 1 where a column is constant, which then differs by nothing."""
+    """A variance safe to divide by: 1 where a column is constant, whose differences are then 0."""
     return torch.where(variance > 1e-12, variance, 1)

@@ -32,7 +32,7 @@ def prototype_logits(features: Tensor, prototypes: Tensor, known: Tensor) -> Ten
     Args:
         features: (B, H).
         prototypes: (C, H).
-        known: (C,) bool; the others get the lowest number, so that a softmax gives them nothing.
+        known: (C,) bool; the others get the lowest number, so that their softmax is 0.
 
     Returns:
         (B, C).

@@ -1,4 +1,4 @@
-"""How much of a modality's features its representations keep."""
+"""Reconstruction error of a modality's features from its representations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from deconfound.objectives.rows import full_precision, row_mean
 def reconstruction(decoded: Tensor, target: Tensor, present: Tensor) -> Tensor:
     """Squared error, mean over dimensions and present rows: (*, B, D), (*, B, D) and (*, B) bool → (*).
 
-    On standardised targets 1 is what predicting the mean costs. 0 where no row is present.
+    On standardised targets, predicting the mean has error 1. 0 where no row is present.
     """
     return row_mean((decoded - target).square().mean(-1), present)

@@ -1,4 +1,4 @@
-"""Risks by environment and what is asked of them."""
+"""Mean risks of environments, and penalties on them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from deconfound.objectives.rows import full_precision, row_mean
 
 
 def members(env: Tensor) -> tuple[Tensor, Tensor]:
-    """The environments that occur, E' of them.
+    """The E' environments that occur in a batch, with their rows.
 
     Args:
         env: (B,) environment numbers.
 
     Returns:
-        (E',) their numbers in order, and (E', B) bool: which rows are theirs.
+        (E',) their numbers in order, and (E', B) bool: their rows.
     """
     numbers = torch.unique(env)
     return numbers, env == numbers.unsqueeze(1)
@@ -60,8 +60,8 @@ def group_risk(risks: Tensor, env: Tensor, log_share: Tensor) -> Tensor:
 def group_step(log_share: Tensor, risks: Tensor, env: Tensor, rate: float) -> Tensor:
     """One step of GroupDRO's adversary: q_e ∝ q_e exp(rate · R_e) (Sagawa et al., ICLR 2020, algorithm 1).
 
-    The environments of the batch share among themselves what they had together, so that one which is not in the batch
-    loses nothing. Where all are in the batch this is the published step.
+    The environments of the batch redistribute their total share among themselves, so an environment outside the batch keeps
+    its own. With all environments in the batch this is the published step.
 
     Args:
         log_share: (E,) logarithms of q.

@@ -14,15 +14,15 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def full_precision(objective: Callable[Concatenate[Tensor, _P], Tensor]) -> Callable[Concatenate[Tensor, _P], Tensor]:
-    """An objective that computes in float32 what it is given in half precision, also inside an autocast region.
+    """Decorator: compute in float32 from half-precision arguments, also inside an autocast region.
 
     Sums over many rows leave the range of float16 (B² for collinear rows) and the digits of bfloat16.
     """
 
     @wraps(objective)
     def computed(first: Tensor, *args: _P.args, **kwargs: _P.kwargs) -> Tensor:
-        given: tuple[Any, ...] = (first, *args)
-        wide = [a.float() if isinstance(a, Tensor) and a.dtype in _HALF else a for a in given]
+        operands: tuple[Any, ...] = (first, *args)
+        wide = [a.float() if isinstance(a, Tensor) and a.dtype in _HALF else a for a in operands]
         with torch.autocast(first.device.type, enabled=False):
             return cast("Callable[..., Tensor]", objective)(*wide, **kwargs)
 

@@ -1,4 +1,4 @@
-"""`coral`: mean and covariance of the features are to be equal in all environments (Sun & Saenko, 2016)."""
+"""`coral`: equal mean and covariance of the features in all environments (Sun & Saenko, 2016)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from deconfound.search import Search
 class CORAL(Penalty):
     """Squared differences of the means and of the covariances of the features, mean over the pairs of environments.
 
-    The features of all modalities side by side, so that what two modalities have in common is compared too; rows in which
-    a modality is absent do not count for it. It asks for equal features whatever the labels: where environments differ in
+    It compares the features of all modalities side by side, so covariances between modalities count too; rows in which a
+    modality is absent do not count for it. It asks for equal features whatever the labels: where environments differ in
     how the labels are distributed, that costs accuracy.
     """
 

@@ -1,4 +1,4 @@
-"""`dann`: the features are not to tell the environment (Ganin et al., JMLR 2016)."""
+"""`dann`: features from which the environment cannot be told (Ganin et al., JMLR 2016)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`irm`: one scale of the predictor is to be the best in all environments (Arjovsky et al., 2019)."""
+"""`irm`: one scale of the predictor is optimal in all environments (Arjovsky et al., 2019)."""
 
 from __future__ import annotations
 

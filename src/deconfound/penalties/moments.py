@@ -1,4 +1,4 @@
-"""`moments`: label-conditional moment matching. How features go with the label is to be equal in all environments."""
+"""`moments`: label-conditional moment matching. The relation of features to the label is the same in all environments."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Moments(Penalty):
     """Squared differences of the moments of the features given the label, mean over the pairs of environments.
 
     Regression: slope, intercept and residual variance of each feature on the label. Classification: its mean and variance
-    in each class. The mean over the modalities; rows in which a modality is absent do not count for it. In units of the
-    spread of each feature, so that no encoder can evade it by shrinking. Unlike `coral` and `dann` it allows
+    in each class. It is the mean over the modalities; rows in which a modality is absent do not count for it. Its unit is
+    the spread of each feature, so no encoder can evade it by shrinking. Unlike `coral` and `dann` it allows
     environments to differ in how the labels are distributed.
 
     With few rows per environment the square of a noisy difference is lowest for features that the label tells well,
@@ -45,9 +45,11 @@ class Moments(Penalty):
         self.halves = estimate == "halves"
 
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        return torch.stack([self._of(loss.features[name], batch.present[name], batch) for name in self.widths]).mean()
+        return torch.stack(
+            [self._modality(loss.features[name], batch.present[name], batch) for name in self.widths]
+        ).mean()
 
-    def _of(self, features: Tensor, present: Tensor, batch: Batch) -> Tensor:
+    def _modality(self, features: Tensor, present: Tensor, batch: Batch) -> Tensor:
         if self.task.kind == "classification":
             return class_moments(features, present, batch.target, batch.env, self.task.outputs, self.halves)
         return regression_moments(features, present, batch.target, batch.env, self.halves)

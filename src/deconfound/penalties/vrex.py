@@ -1,4 +1,4 @@
-"""`vrex`: the risks of all environments are to be equal (Krueger et al., ICML 2021)."""
+"""`vrex`: equal risks in all environments (Krueger et al., ICML 2021)."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def _check_one_environment(spec: Spec, whole: Dataset, out: str, rule: str) -> N
     with torch.random.fork_rng(devices=[]):
         method = build_method(spec, left.modalities, left.task)
     try:
-        method.check(left)
+        method.hooks.check(left)
     except DataError as error:
         raise DataError(
             f"{spec.title}: of two environments the rule {rule!r} leaves one to train on, and this method, or a penalty of "

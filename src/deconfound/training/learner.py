@@ -56,11 +56,11 @@ class Learner(LightningModule):
         place = (self.seed, self.current_epoch, -3)
         torch.manual_seed(derive_seed(*place, 0))
         generator = torch.Generator().manual_seed(derive_seed(*place, 1))
-        self.method.on_epoch_start(self.current_epoch, self.dataset, generator)
+        self.method.hooks.on_epoch_start(self.current_epoch, self.dataset, generator)
 
     def on_after_backward(self) -> None:
         assert self._random is not None, "there is no gradient without a training step"
-        self.method.after_backward(self._random)
+        self.method.hooks.after_backward(self._random)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         place = (self.seed, self.global_step, self.global_rank)
@@ -97,7 +97,7 @@ class Learner(LightningModule):
             logger.save()
 
     def on_validation_epoch_start(self) -> None:
-        self.method.on_validation_start(self.dataset)
+        self.method.hooks.on_validation_start(self.dataset)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._risk.append(self.dataset.task.risk(self.method(batch).float(), batch.target))

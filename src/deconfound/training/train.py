@@ -128,7 +128,7 @@ def _fresh_method(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Mo
     environments = len(development.groups(*development.environment)[1])
     method = build_method(spec, development.modalities, development.task, encoders, environments)
     if check:
-        method.check(development)
+        method.hooks.check(development)
         make_trainer(spec.train, logger=False, enable_checkpointing=False, enable_progress_bar=False)
         _check_rows(len(development.splits["train"]), spec.train)
     return method
@@ -257,7 +257,7 @@ def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
         "steps": trainer.global_step,
         "best_epoch": kept["epoch"],
         "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": list(method.summary_lines()),
+        "notes": list(method.hooks.summary_lines()),
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }

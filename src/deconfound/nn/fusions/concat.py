@@ -26,5 +26,5 @@ class Concat(Fusion):
 
     def forward(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         joined = torch.cat([features[name] for name in self.widths], dim=1)
-        there = torch.stack([present[name] for name in self.widths], dim=1)  # (B, M)
-        return torch.where(there.index_select(1, self.repeats), joined, self.absent.to(joined.dtype))
+        mask = torch.stack([present[name] for name in self.widths], dim=1)  # (B, M)
+        return torch.where(mask.index_select(1, self.repeats), joined, self.absent.to(joined.dtype))

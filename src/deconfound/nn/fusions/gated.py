@@ -31,8 +31,8 @@ class Gated(Fusion):
         self.values = nn.ModuleList([nn.Linear(width, hidden) for width in self.widths.values()])
 
     def forward(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        there = torch.stack([present[name] for name in self.widths], dim=1).unsqueeze(2)  # (B, M, 1)
-        masked = [features[name].masked_fill(~there[:, m], 0) for m, name in enumerate(self.widths)]
+        mask = torch.stack([present[name] for name in self.widths], dim=1).unsqueeze(2)  # (B, M, 1)
+        masked = [features[name].masked_fill(~mask[:, m], 0) for m, name in enumerate(self.widths)]
         gates = torch.sigmoid(self.gates(torch.cat(masked, dim=1))).unflatten(1, (len(masked), self.width))
         values = torch.stack([layer(h) for layer, h in zip(self.values, masked, strict=True)], dim=1)
-        return (gates * torch.tanh(values) * there).sum(1)
+        return (gates * torch.tanh(values) * mask).sum(1)

@@ -36,6 +36,6 @@ class Late(Fusion):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        there = torch.stack([present[name] for name in self.widths], dim=1).unsqueeze(2)  # (B, M, 1)
-        each = torch.stack([head(features[n]) for n, head in zip(self.widths, self.heads, strict=True)], dim=1)
-        return self.bias + each.masked_fill(~there, 0).sum(1) / there.sum(1).clamp(min=1)
+        mask = torch.stack([present[name] for name in self.widths], dim=1).unsqueeze(2)  # (B, M, 1)
+        predictions = torch.stack([head(features[n]) for n, head in zip(self.widths, self.heads, strict=True)], dim=1)
+        return self.bias + predictions.masked_fill(~mask, 0).sum(1) / mask.sum(1).clamp(min=1)

@@ -1,4 +1,4 @@
-"""`qmf`: each modality predicts by itself and is weighted by how sure it is (Zhang et al., ICML 2023)."""
+"""`qmf`: raw modality predicts by itself and is weighted by how sure it is (Zhang et al., ICML 2023)."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ class QMF(Fusion):
         hidden: Annotated[int, Field(ge=1, description="width of the hidden layers of f_m")] = 64,
         depth: Annotated[int, Field(ge=1, le=16, description="number of linear layers of f_m")] = 2,
         dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
-        temperature: Annotated[float, Field(gt=0, description="what the energy is divided by")] = 10.0,
+        temperature: Annotated[float, Field(gt=0, description="temperature divisor of the energy")] = 10.0,
     ) -> None:
         super().__init__(widths, outputs)
         self.width, self.temperature = outputs, temperature
-        each = outputs + (outputs == 1)
+        width_out = outputs + (outputs == 1)
         self.heads = nn.ModuleList(
-            [mlp(width, hidden, each, depth=depth, dropout=dropout) for width in self.widths.values()]
+            [mlp(width, hidden, width_out, depth=depth, dropout=dropout) for width in self.widths.values()]
         )
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def single(self, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """(M, B, outputs) prediction and (M, B) confidence of each modality, in the order of `widths`."""
-        each = torch.stack([head(features[n]) for n, head in zip(self.widths, self.heads, strict=True)])
+        """(M, B, outputs) prediction and (M, B) confidence of raw modality, in the order of `widths`."""
+        raw = torch.stack([head(features[n]) for n, head in zip(self.widths, self.heads, strict=True)])
         if self.outputs == 1:
-            return each[:, :, :1], each[:, :, 1]
-        return each, torch.logsumexp(each, 2) / self.temperature
+            return raw[:, :, :1], raw[:, :, 1]
+        return raw, torch.logsumexp(raw, 2) / self.temperature
 
     def join(self, single: Tensor, confidence: Tensor, present: Mapping[str, Tensor]) -> Tensor:
         """What `single` returns → (B, outputs)."""
-        there = torch.stack([present[name] for name in self.widths])  # (M, B)
+        mask = torch.stack([present[name] for name in self.widths])  # (M, B)
         if self.outputs == 1:
             lowest = torch.finfo(confidence.dtype).min
-            weight = torch.softmax(confidence.masked_fill(~there, lowest), 0)
+            weight = torch.softmax(confidence.masked_fill(~mask, lowest), 0)
         else:
             weight = confidence.detach()
-        return self.bias + (weight.masked_fill(~there, 0).unsqueeze(2) * single).sum(0)
+        return self.bias + (weight.masked_fill(~mask, 0).unsqueeze(2) * single).sum(0)
 
     def forward(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         return self.join(*self.single(features), present)
