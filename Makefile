@@ -1,5 +1,5 @@
 # make demo: venv, install, ERM and CmIR on synthetic data, report.   make test: the same, then the whole test suite.
-# make check: lint, types, documentation.   make benchmark CORPORA=DIR: every published table and the report page.
+# make check: lint, types, import contracts, documentation.   make benchmark CORPORA=DIR: every published table and the report page.
 # Recipes run again without network once installed.
 PYTHON ?= python3
 # Where the CPU build of PyTorch lives for machines whose own index has only CUDA builds.
@@ -22,6 +22,7 @@ check: .venv/.installed-check docs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m basedpyright
+	.venv/bin/lint-imports --no-logo --no-cache
 
 docs: .venv/.installed-check
 	$(PY) -m mkdocs build --strict --quiet

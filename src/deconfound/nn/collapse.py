@@ -74,6 +74,6 @@ class CollapseWatch(nn.Module):
             )
 
 
-def _recall(watch: CollapseWatch, keys: object) -> None:
+def _recall(watch: CollapseWatch, _keys: object) -> None:
     """What a checkpoint says, so that a resumed run looks and warns where an undisturbed one does."""
     watch._calls, watch._warned = int(watch.calls), bool(watch.warned)
