@@ -57,8 +57,8 @@ $(PY):
 	  { echo "deconfound needs Python 3.11 or newer; run 'make PYTHON=python3.12 ...'" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-# PyTorch first and by itself: its CPU build is not on every index, and a CUDA build would bring gigabytes. Where the CPU
-# build of the lowest version is not to be found, the pinned one takes its place.
+# PyTorch first and by itself: its CPU build is not on every index, and a CUDA build would bring gigabytes. If the CPU
+# build of the lowest version cannot be installed, the pinned version takes its place.
 $(VENV)/.installed: pyproject.toml constraints.txt $(CONSTRAINTS) | $(PY)
 	@for build in $(if $(filter constraints-min.txt,$(CONSTRAINTS)),'$(LOWEST_TORCH)') '-c constraints.txt torch'; do \
 	  $(INSTALL) --no-deps $$build 2>/dev/null && exit; \
