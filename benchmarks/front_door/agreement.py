@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from deconfound.causal import DiscreteSCM, Graph, assess, check_beta_front_door, random_graph
-from deconfound.causal.effects import OF_TREATMENT, evaluate
+from deconfound.causal.effects import TREATMENT_FORMULAS, evaluate
 
 EXACT = 1e-9
 REASONS = ("no effect", "fewer auxiliary")
@@ -56,7 +56,7 @@ def cases(graphs: int, models: int, seed: int) -> Iterator[Case]:
     generator = torch.Generator().manual_seed(seed)
     for number in range(graphs):
         graph = random_graph(generator, f"random {number}")
-        error = dict.fromkeys(OF_TREATMENT, 0.0)
+        error = dict.fromkeys(TREATMENT_FORMULAS, 0.0)
         for model in range(models):
             sizes = {"z": 3, **dict.fromkeys(graph.latent, 2 + model % 2)}
             drawn = DiscreteSCM.random(graph, generator, sizes)
@@ -104,7 +104,7 @@ def main() -> None:
     found = list(cases(given.graphs, given.models, given.seed))
     print("| formula | criterion holds | of these exact | criterion fails | of these exact all the same |")
     print("|---|--:|--:|--:|--:|")
-    for name in OF_TREATMENT:
+    for name in TREATMENT_FORMULAS:
         holds = [case.exact(name) for case in found if case.warranted[name]]
         fails = [case.exact(name) for case in found if not case.warranted[name]]
         print(f"| {name} | {len(holds)} | {sum(holds)} | {len(fails)} | {sum(fails)} |")

@@ -16,7 +16,7 @@ from deconfound.runs.spec import Spec
 from deconfound.training.train import train_run
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 
 def fit(

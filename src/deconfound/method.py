@@ -33,7 +33,7 @@ class Loss:
     risks: Tensor
     features: Mapping[str, Tensor]
     output: Tensor
-    monitors: Mapping[str, Tensor] = field(default_factory=dict)
+    monitors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Representations:
     """
 
     predictive: Mapping[str, Tensor]
-    spurious: Mapping[str, Tensor] = field(default_factory=dict)
+    spurious: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 def _accept(development: Dataset) -> None: ...

@@ -19,8 +19,8 @@ from deconfound.causal import (
     read_counts,
     support,
 )
-from deconfound.causal.effects import FORMULAS, OF_TREATMENT
-from deconfound.causal.support import FEW
+from deconfound.causal.effects import FORMULAS, TREATMENT_FORMULAS
+from deconfound.causal.support import MIN_ROWS
 from deconfound.errors import DataError
 
 G3 = EXAMPLES["g3"].graph
@@ -41,7 +41,7 @@ def test_values_are_the_formulas_of_the_counted_rows():
     counts = count_rows(rows, G3)
     assert counts.rows == counts.cells.sum() == 4000
     found = estimated(counts)
-    assert set(found.effects) == {*OF_TREATMENT, "beta-front-door-given"}
+    assert set(found.effects) == {*TREATMENT_FORMULAS, "beta-front-door-given"}
     for name, function in [
         ("naive", causal.naive),
         ("beta-front-door", causal.beta_front_door),
@@ -115,7 +115,7 @@ def test_cells_without_rows_are_named_and_weighed():
     assert plain.missing.max() < 1e-12
 
 
-@pytest.mark.parametrize("name", [*OF_TREATMENT, "beta-front-door-given"])
+@pytest.mark.parametrize("name", [*TREATMENT_FORMULAS, "beta-front-door-given"])
 def test_support_is_the_weight_that_each_cell_has(name):
     """Weights by differentiating: a formula is linear in its last factor."""
     _, rows = samples(60, seed=4)
@@ -129,7 +129,7 @@ def test_support_is_the_weight_that_each_cell_has(name):
         one[(0, *place)] = 1.0
         weight = causal.effects.evaluate(name, counts.cells, outcome=one)[..., 0]
         weight = weight if weight.ndim == 1 else weight @ (counts.cells.sum(axis=(0, 1, 2)) / 60)
-        few += weight * (0 < table[place] < FEW)
+        few += weight * (0 < table[place] < MIN_ROWS)
         none += weight * (table[place] == 0)
     np.testing.assert_allclose(found.thin, few, atol=1e-12)
     np.testing.assert_allclose(found.missing, none, atol=1e-12)
@@ -170,8 +170,8 @@ def table(**changed):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"z": [i / 7 for i in range(60)]}, "the column 'z' has 60 different values; at most 50 are taken: bin it"),
-        ({"z": [f"w{i}" for i in range(60)]}, "the column 'z' has 60 different .*: merge them into fewer"),
+        ({"z": [i / 7 for i in range(60)]}, "the column 'z' has 60 different values; at most 50 are allowed; bin it"),
+        ({"z": [f"w{i}" for i in range(60)]}, "the column 'z' has 60 different .*; merge them into fewer"),
         ({"x": ["a"] * 60}, "the column 'x' has the single value 'a'; a role needs two or more"),
         ({"a": ["p", None] * 30}, "row 2 has no value in the column 'a'"),
         ({"a": [0.5, float("nan")] * 30}, "row 2 has no value in the column 'a'"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deconfound.causal import EXAMPLES, FORMULAS, DiscreteSCM, assess, check_beta_front_door, random_graph
-from deconfound.causal.effects import OF_TREATMENT, evaluate
+from deconfound.causal.effects import TREATMENT_FORMULAS, evaluate
 
 EXACT = 1e-9
 
@@ -46,7 +46,7 @@ def test_what_a_graph_warrants_is_exact_on_it(name):
 
 def error_on(graph, generator, models=2):
     """Formula → largest error over random models; equation (1) as "given"."""
-    found = dict.fromkeys((*OF_TREATMENT, "given"), 0.0)
+    found = dict.fromkeys((*TREATMENT_FORMULAS, "given"), 0.0)
     for _ in range(models):
         model = DiscreteSCM.random(graph, generator, {"z": 3})
         p, truth = model.observed(), model.effect()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deconfound.causal import Graph, open_path, random_graph, separated
-from deconfound.causal.paths import MOST_PATHS, Path, directed_path, open_back_doors
+from deconfound.causal.paths import MAX_PATHS, Path, directed_path, open_back_doors
 
 
 def all_paths(digraph, source, target):
@@ -88,5 +88,5 @@ def test_directed_paths_avoid_nodes():
 def test_a_dense_graph_is_answered_soon():
     nodes = ["x", *(f"n{i}" for i in range(50)), "z", "y"]
     graph = Graph.of(*(f"{a} -> {b}" for a, b in combinations(nodes, 2)))
-    assert len(open_back_doors(graph.digraph, "z", "y", ())) == MOST_PATHS
+    assert len(open_back_doors(graph.digraph, "z", "y", ())) == MAX_PATHS
     assert open_path(graph.cut(out_of=["z"]), ["z"], ["y"], ["x"]) is not None

@@ -98,7 +98,7 @@ def test_tables_are_checked():
     scm = model("g3")
     for table, message in [
         (np.ones((2, 2)), r"the table of 'z' has shape \(2, 2\); expected"),
-        (np.ones((2, 2, 3)), "the table of 'z' holds no probabilities"),
+        (np.ones((2, 2, 3)), "the table of 'z' does not hold probabilities"),
     ]:
         with pytest.raises(SpecError, match=message):
             scm.with_table("z", table)

@@ -1,0 +1,1 @@
+"""Which modality a trained model leans on."""

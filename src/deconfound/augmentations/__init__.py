@@ -1,0 +1,1 @@
+"""Augmentations, one per file, found by name."""

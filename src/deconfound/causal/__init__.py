@@ -1,4 +1,4 @@
-"""The theory, executable: graphs with latent causes, front-door criteria, adjustment formulas, effects from rows.
+"""Causal theory that runs: graphs with latent causes, front-door criteria, adjustment formulas, effects from rows.
 
 from deconfound.causal import Graph, assess
 print(assess(Graph.read("g3.toml")).advice)
@@ -30,11 +30,11 @@ from deconfound.causal.effects import (
 )
 from deconfound.causal.estimate import Band, Effect, Effects, estimate_effects
 from deconfound.causal.examples import EXAMPLES, Example, random_graph
+from deconfound.causal.formatting import effects_json, effects_text
 from deconfound.causal.graph import Graph
 from deconfound.causal.paths import Path, open_path, separated
 from deconfound.causal.scm import DiscreteSCM
 from deconfound.causal.support import PositivityWarning, Support, support
-from deconfound.causal.view import effects_json, effects_text
 
 __all__ = [
     "EXAMPLES",

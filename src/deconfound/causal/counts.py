@@ -17,7 +17,7 @@ from deconfound.errors import DataError, did_you_mean
 MAX_LEVELS = 50
 MAX_CELLS = 100_000
 _MISSING = ("NAType", "NaTType")
-"""Pandas' marks of a missing value, which cannot be compared."""
+"""Types of pandas for a missing value, which has no equality."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Counts:
 
     Args:
         cells: (X, Z, Y, A) numbers of rows.
-        levels: the values along each axis, by the letter x, z, y or a, as text; of "a" the combinations that occur.
-        codes: (N,) place of each row in the flattened cells.
-        clusters: (N,) numbers 0 … G − 1 of rows that belong together, or None where each row stands alone.
+        levels: axis letter x, z, y or a → its values as text; for a, the combinations that occur.
+        codes: (N,) index of each row's cell in the flattened cells.
+        clusters: (N,) cluster of each row, 0 … G − 1, or None if rows are independent.
     """
 
     cells: np.ndarray
@@ -49,7 +49,7 @@ def count_rows(
 
     Args:
         samples: column → N values, texts or numbers; or (N, 3 + auxiliary) integers, the treatment, mediator, outcome
-            and auxiliary nodes in this order. Columns beyond the roles are left out.
+            and auxiliary nodes in this order. Other columns are ignored.
         clusters: the column whose equal values mark rows that belong together, such as a speaker.
 
     Raises:
@@ -60,26 +60,26 @@ def count_rows(
     names = (*roles.values(), *graph.auxiliary)
     columns = _named(samples, names)
     coded = {name: _levels(columns, name) for name in names}
-    together = None if clusters is None else np.unique(texts(_values(columns, clusters)), return_inverse=True)[1]
+    cluster_codes = None if clusters is None else np.unique(texts(_values(columns, clusters)), return_inverse=True)[1]
     lengths = {name: len(codes) for name, (_, codes) in coded.items()}
-    lengths |= {} if clusters is None or together is None else {clusters: len(together)}
+    lengths |= {} if clusters is None or cluster_codes is None else {clusters: len(cluster_codes)}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataError(f"the columns have different lengths: {told}; give one value per row")
+        listing = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"the columns have different lengths: {listing}; give one value per row")
     levels = {letter: coded[node][0] for letter, node in roles.items()}
     for letter, node in roles.items():
         if len(levels[letter]) < 2:
             raise DataError(f"the column {node!r} has the single value {levels[letter][0]!r}; a role needs two or more")
-    levels["a"], beside = _combinations(graph.auxiliary, coded, len(coded[graph.treatment][1]))
+    levels["a"], strata = _combinations(graph.auxiliary, coded, len(coded[graph.treatment][1]))
     shape = [len(levels[letter]) for letter in "xzya"]
     if math.prod(shape) > MAX_CELLS:
         raise DataError(
-            f"the roles have {'×'.join(map(str, shape))} combinations of values; at most {MAX_CELLS} are taken: "
+            f"the roles have {'×'.join(map(str, shape))} combinations of values; at most {MAX_CELLS} are allowed; "
             "merge rare values"
         )
-    codes = np.ravel_multi_index([*(coded[node][1] for node in roles.values()), beside], shape)
+    codes = np.ravel_multi_index([*(coded[node][1] for node in roles.values()), strata], shape)
     cells = np.bincount(codes, minlength=math.prod(shape)).reshape(shape)
-    return Counts(cells, levels, codes, together)
+    return Counts(cells, levels, codes, cluster_codes)
 
 
 def read_counts(path: str | Path, graph: Graph, clusters: str | None = None) -> Counts:
@@ -110,8 +110,7 @@ def _named(
 def _values(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> list[Any]:
     if name not in columns:
         raise DataError(f"the table has no column {name!r}{did_you_mean(name, [str(key) for key in columns])}")
-    found = columns[name]
-    values = [value.item() if isinstance(value, np.generic) else value for value in found]
+    values = [value.item() if isinstance(value, np.generic) else value for value in columns[name]]
     for row, value in enumerate(values, start=1):
         if value is None or type(value).__name__ in _MISSING or value == "" or value != value:
             raise DataError(
@@ -121,30 +120,32 @@ def _values(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> lis
 
 
 def _levels(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Sorted values of a column as text, and (N,) places among them."""
-    given = columns.get(name)
-    whole = isinstance(given, np.ndarray) and given.dtype.kind in "iu"
-    values = np.asarray(given) if whole else as_metadata(_values(columns, name))
+    """Sorted values of a column as text, and the (N,) index of each row's value."""
+    column = columns.get(name)
+    integers = isinstance(column, np.ndarray) and column.dtype.kind in "iu"
+    values = np.asarray(column) if integers else as_metadata(_values(columns, name))
     if not len(values):
         raise DataError("the table has no rows")
-    found, codes = np.unique(values, return_inverse=True)
-    if len(found) > MAX_LEVELS:
+    levels, codes = np.unique(values, return_inverse=True)
+    if len(levels) > MAX_LEVELS:
         advice = "bin it, for example into its quartiles" if values.dtype != object else "merge them into fewer"
         raise DataError(
-            f"the column {name!r} has {len(found)} different values; at most {MAX_LEVELS} are taken: {advice}"
+            f"the column {name!r} has {len(levels)} different values; at most {MAX_LEVELS} are allowed; {advice}"
         )
-    return tuple(texts(found.tolist())), codes
+    return tuple(texts(levels.tolist())), codes
 
 
 def _combinations(
     nodes: tuple[str, ...], coded: Mapping[str, tuple[tuple[str, ...], np.ndarray]], rows: int
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Labels of the combinations that occur, and (N,) places among them; one of them without auxiliary nodes."""
+    """Labels of the combinations that occur, and the (N,) index of each row's; one label without auxiliary nodes."""
     if not nodes:
         return ("",), np.zeros(rows, dtype=np.int64)
     labels, codes = [""], np.zeros(rows, dtype=np.int64)
     for node in nodes:
-        values, places = coded[node]
-        found, codes = np.unique(codes * len(values) + places, return_inverse=True)
-        labels = [f"{labels[k // len(values)]}, {node}={values[k % len(values)]}".removeprefix(", ") for k in found]
+        values, value_codes = coded[node]
+        combinations, codes = np.unique(codes * len(values) + value_codes, return_inverse=True)
+        labels = [
+            f"{labels[k // len(values)]}, {node}={values[k % len(values)]}".removeprefix(", ") for k in combinations
+        ]
     return tuple(labels), codes

@@ -1,11 +1,12 @@
 """Adjustment formulas on a table of joint probabilities.
 
 Every function takes p of shape (..., X, Z, Y, A): treatment, mediator, outcome, and the combinations of the auxiliary
-nodes (A = 1 without any). Leading axes are a batch. A formula is written as it is read: "a z|xa w|a y|zwa -> xy" is
+nodes (A = 1 without any). Leading axes are a batch. A formula is a string of factors: "a z|xa w|a y|zwa -> xy" is
 Σ_a P(a) Σ_z P(z|x,a) Σ_w P(w|a) P(y|z,w,a) with w a second value of the treatment.
 
-Cells that never occur have no P(y | ...). By default a result that gives them weight is NaN. With `partial=True` the
-formula runs over the cells that occur, with their weights scaled to one: a number, but for another question.
+P(y | ...) is undefined in cells that never occur. By default a result that gives them weight is NaN. With
+`partial=True` the formula runs over the cells that occur, with their weights scaled to one: that answers another
+question.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Formula:
-    """A sum of products of conditional probabilities, its last factor the outcome's.
+    """A sum of products of conditional probabilities; the last factor is that of the outcome.
 
     Args:
-        says: as in a paper.
-        factors: such as "z|xa"; w stands for a second value of x.
-        result: axes of the result; the outcome's is the last.
+        says: the formula as papers write it.
+        factors: conditional probabilities such as "z|xa"; w is a second value of x.
+        result: axes of the result, the outcome last.
     """
 
     says: str
@@ -56,15 +57,17 @@ FORMULAS: Mapping[str, Formula] = {
     "randomised-mediator": Formula("Σ_z P(z|x) Σ_x',a P(x',a) P(y|z,x',a)", ("z|x", "wa", "y|zwa"), "xy"),
     "joint-mediators": Formula("Σ_z,a P(z,a|x) Σ_x' P(x') P(y|z,x',a)", ("za|x", "w", "y|zwa"), "xy"),
 }
-OF_TREATMENT = ("naive", "back-door", "front-door", "beta-front-door", "joint-mediators", "randomised-mediator")
-"""The formulas that give (X, Y). The last one estimates something else than P(y | do(x))."""
+TREATMENT_FORMULAS = ("naive", "back-door", "front-door", "beta-front-door", "joint-mediators", "randomised-mediator")
+"""Formulas whose result is (X, Y). The last one estimates something other than P(y | do(x))."""
 
 
 def conditional(p: Array, factor: str) -> Array:
-    """Such as "z|xa": (..., Z, X, A) of P(z | x, a), 0 where (x, a) does not occur."""
-    head, _, given = factor.replace("w", "x").partition("|")
-    joint = np.einsum(f"...{_AXES}->...{head}{given}", p)
-    total = joint.sum(axis=tuple(range(joint.ndim - len(head + given), joint.ndim - len(given))), keepdims=True)
+    """A conditional probability: "z|xa" gives (..., Z, X, A) P(z | x, a), 0 where (x, a) does not occur."""
+    variables, _, conditions = factor.replace("w", "x").partition("|")
+    joint = np.einsum(f"...{_AXES}->...{variables}{conditions}", p)
+    total = joint.sum(
+        axis=tuple(range(joint.ndim - len(variables + conditions), joint.ndim - len(conditions))), keepdims=True
+    )
     return np.divide(joint, total, out=np.zeros_like(joint), where=total > 0)
 
 
@@ -76,7 +79,7 @@ def evaluate(name: str, p: Array, *, outcome: Array | None = None) -> Array:
         outcome: replaces the last factor.
 
     Raises:
-        DataError: p is no table of this shape, or has negative or undefined entries.
+        DataError: p has another shape, or negative or undefined entries.
     """
     p = np.asarray(p, dtype=np.float64)
     if p.ndim < 4 or not np.isfinite(p).all() or (p < 0).any() or (p.sum(axis=(-4, -3, -2, -1)) <= 0).any():
@@ -91,7 +94,7 @@ def evaluate(name: str, p: Array, *, outcome: Array | None = None) -> Array:
 
 
 def complete(result: Array, *, partial: bool = False) -> Array:
-    """A result whose lost mass is dealt with as the module says."""
+    """A result whose missing mass makes it NaN, or with `partial` scales it up to one."""
     mass = result.sum(axis=-1, keepdims=True)
     if partial:
         return np.divide(result, mass, out=np.full_like(result, np.nan), where=mass > _TINY)
@@ -139,9 +142,9 @@ def mediator_effect_plain(p: Array, *, partial: bool = False) -> Array:
 
 
 def randomised_mediator_effect(p: Array, *, partial: bool = False) -> Array:
-    """(..., X, Y) the product form: the outcome where Z is set to a draw from P(z | x), whatever the row's A is.
+    """(..., X, Y) the product form: the outcome where Z is set to a draw from P(z | x), independently of the row's A.
 
-    Exact for that where (3) is. It is not P(y | do(x)), unless Z does not depend on A given X, or in cases where that
+    Exact for that where (3) is. It is not P(y | do(x)), unless Z does not depend on A given X, or where that
     independence does no harm, such as A ⊥ X and no interaction of Z and A on the outcome.
 
     Source: the randomised interventional analogue of VanderWeele, Vansteelandt and Robins, Epidemiology 25, 2014.

@@ -1,12 +1,12 @@
-"""Effects from rows: every formula with bootstrap intervals, what the graph says of it, and on how many rows it rests.
+"""Effects from rows: every formula with bootstrap intervals, whether the graph warrants it, and its support in the rows.
 
-The mediator must be measured: a transcript of speech, the text read off an image, a rater's summary. One that a network
-computes from the treatment has no spread of its own, the formulas then rest on combinations that never occur, and what
-a formula returns is not the effect.
+The mediator must be measured: a transcript of speech, the text read off an image, a rater's summary. If a network
+computes the mediator from the treatment, the mediator has no variation of its own. The formulas then need combinations
+that never occur, and their result is not the effect.
 
-Intervals: Student's t with the standard deviation over resamples of N − 1 of N rows, or of G − 1 of G clusters, as
-`deconfound.statistics.estimate` has it, cut to what a probability can be. They hold the chance of the rows alone; a
-wrong graph is not in them, nor is what a formula leaves out for lack of rows.
+Intervals: Student's t with the standard deviation over resamples of N − 1 of N rows, or of G − 1 of G clusters, as in
+`deconfound.statistics.estimate`, clipped to the range of a probability. They cover sampling error alone: neither a wrong
+graph nor the cells that a formula leaves out for lack of rows.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from scipy.stats import t
 
 from deconfound.causal.advice import Assessment, assess
 from deconfound.causal.counts import Counts
-from deconfound.causal.effects import FORMULAS, OF_TREATMENT, complete, evaluate
+from deconfound.causal.effects import FORMULAS, TREATMENT_FORMULAS, complete, evaluate
 from deconfound.causal.graph import Graph
-from deconfound.causal.support import PositivityWarning, Support, computed, support, warning_text
+from deconfound.causal.support import PositivityWarning, Support, mediator_is_computed, support, warning_text
 from deconfound.errors import DataError
 
 _CELLS = 4_000_000
-"""Counts held at once: 32 MB."""
+"""Counts in memory at once: 32 MB."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """Numbers with their intervals, three arrays of one shape; NaN where nothing can be said."""
+    """Values with their intervals, three arrays of one shape; NaN where undefined."""
 
     values: np.ndarray
     low: np.ndarray
@@ -43,11 +43,11 @@ class Effect:
     """One formula on one table.
 
     Args:
-        formula: a name of `effects.FORMULAS`.
+        formula: a name in `effects.FORMULAS`.
         warranted: whether the graph makes it P(y | do(x)), or P(y | do(x), a).
         probabilities: (X, Y), or (X, A, Y) within each value of A.
-        differences: the same less the first value of the treatment.
-        support: on which rows it rests.
+        differences: probabilities less those of the first value of the treatment.
+        support: the weight that it gives to cells with few rows.
     """
 
     formula: str
@@ -62,8 +62,8 @@ class Effects:
     """All formulas on one table.
 
     Args:
-        effects: by name of the formula.
-        warnings: one line each.
+        effects: name of a formula → its effect.
+        warnings: lines about positivity.
     """
 
     graph: Graph
@@ -78,17 +78,17 @@ def estimate_effects(
 ) -> Effects:
     """Estimate the effect of the treatment by every formula.
 
-    Without auxiliary nodes those that are about them are left out. Cells without rows are left out of a formula and the
-    weights of the others scaled to one.
+    Formulas that use auxiliary nodes are left out if the graph has none. A formula leaves out cells without rows and
+    scales the weights of the others to one.
 
     Args:
         counts: from `count_rows` or `read_counts`, for the same graph.
-        resamples: of rows or clusters, 2 or more.
-        level: of the intervals, in (0, 1).
+        resamples: number of bootstrap samples of rows or clusters, 2 or more.
+        level: confidence level of the intervals, in (0, 1).
 
     Warns:
-        PositivityWarning: a formula that the graph warrants rests on combinations with few or no rows, or the mediator
-            is a function of the others.
+        PositivityWarning: a formula that the graph warrants gives weight to combinations with few or no rows, or the
+            mediator is a function of treatment and auxiliary nodes.
 
     Raises:
         DataError: fewer than two resamples, a level outside of (0, 1), or a single cluster.
@@ -99,22 +99,22 @@ def estimate_effects(
         raise DataError("intervals need two or more rows or clusters; got 1")
     assessment = assess(graph)
     warranted = {**assessment.exact, "beta-front-door-given": assessment.beta_front_door.holds}
-    names = [*OF_TREATMENT, "beta-front-door-given"] if graph.auxiliary else ["naive", "front-door"]
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    names = [*TREATMENT_FORMULAS, "beta-front-door-given"] if graph.auxiliary else ["naive", "front-door"]
+    resampled: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for cells in _resampled(counts, resamples, generator):
         for name in names:
-            drawn[name].append(_formula(name, cells))
+            resampled[name].append(_formula(name, cells))
     quantile = float(t.ppf((1 + level) / 2, _units(counts) - 1))
-    found = {}
+    effects = {}
     for name in names:
-        values, spread = _formula(name, counts.cells), np.concatenate(drawn[name])
-        levels = _band(values, spread, quantile, 0.0)
-        differences = _band(_less(values, name), _less(spread, name), quantile, -1.0)
-        found[name] = Effect(name, warranted[name], levels, differences, support(name, counts, graph))
-    told = _warnings(found, counts, graph)
-    for text in told:
+        values, draws = _formula(name, counts.cells), np.concatenate(resampled[name])
+        probabilities = _band(values, draws, quantile, 0.0)
+        differences = _band(_less(values, name), _less(draws, name), quantile, -1.0)
+        effects[name] = Effect(name, warranted[name], probabilities, differences, support(name, counts, graph))
+    texts = _warnings(effects, counts, graph)
+    for text in texts:
         warnings.warn(text, PositivityWarning, stacklevel=2)
-    return Effects(graph, assessment, counts, found, told)
+    return Effects(graph, assessment, counts, effects, texts)
 
 
 def _formula(name: str, cells: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def _less(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _resampled(counts: Counts, resamples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """(R', X, Z, Y, A) counts of some resamples at a time; cells are drawn where each row stands alone."""
+    """(R', X, Z, Y, A) counts of some resamples at a time; independent rows are drawn as cells."""
     shape, size = counts.cells.shape, counts.cells.size
     step = max(1, _CELLS // size)
     units = _units(counts)
@@ -145,27 +145,27 @@ def _units(counts: Counts) -> int:
     return counts.rows if counts.clusters is None else int(counts.clusters.max()) + 1
 
 
-def _band(values: np.ndarray, spread: np.ndarray, quantile: float, least: float) -> Band:
+def _band(values: np.ndarray, draws: np.ndarray, quantile: float, lowest: float) -> Band:
     """Intervals from (R, ...) resampled values; NaN where half of the resamples or more are undefined."""
-    defined = np.isfinite(spread)
+    defined = np.isfinite(draws)
     count = defined.sum(axis=0)
-    total = np.where(defined, spread, 0.0)
+    total = np.where(defined, draws, 0.0)
     mean = total.sum(axis=0) / np.maximum(count, 1)
-    square = (np.where(defined, spread - mean, 0.0) ** 2).sum(axis=0) / np.maximum(count - 1, 1)
-    half = np.where(count > max(1, len(spread) // 2), quantile * np.sqrt(square), np.nan)
-    return Band(values, np.clip(values - half, least, 1.0), np.clip(values + half, least, 1.0))
+    variance = (np.where(defined, draws - mean, 0.0) ** 2).sum(axis=0) / np.maximum(count - 1, 1)
+    half = np.where(count > max(1, len(draws) // 2), quantile * np.sqrt(variance), np.nan)
+    return Band(values, np.clip(values - half, lowest, 1.0), np.clip(values + half, lowest, 1.0))
 
 
-def _warnings(found: Mapping[str, Effect], counts: Counts, graph: Graph) -> tuple[str, ...]:
-    # (1) rests on the cells of (2) with the same weights
-    names = [name for name, effect in found.items() if effect.warranted and name != "beta-front-door-given"]
-    texts = [warning_text(name, found[name].support) for name in names]
-    told = [text for text in texts if text is not None]
-    if computed(counts):
+def _warnings(effects: Mapping[str, Effect], counts: Counts, graph: Graph) -> tuple[str, ...]:
+    # (1) is left out: it gives the cells of (2) the same weights
+    names = [name for name, effect in effects.items() if effect.warranted and name != "beta-front-door-given"]
+    candidates = [warning_text(name, effects[name].support) for name in names]
+    texts = [text for text in candidates if text is not None]
+    if mediator_is_computed(counts):
         causes = " and ".join((graph.treatment, *graph.auxiliary))
-        told.insert(
+        texts.insert(
             0,
             f"{graph.mediator} is a function of {causes} in these rows: no formula that goes through it estimates an "
             "effect; measure the mediator instead of computing it",
         )
-    return tuple(told)
+    return tuple(texts)

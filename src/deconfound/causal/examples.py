@@ -1,4 +1,4 @@
-"""Graphs on which the formulas differ, with what is exact on each, and graphs at random."""
+"""Graphs on which the formulas differ, each with the formulas that are exact on it, and random graphs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Example:
     """A graph and the formulas that are exact on it for all probabilities.
 
     Args:
-        about: one line.
-        exact: names of `effects.FORMULAS`; all others are wrong for generic probabilities.
+        about: the graph in one line.
+        exact: names in `effects.FORMULAS`; all others are wrong for generic probabilities.
     """
 
     graph: Graph
@@ -61,38 +61,38 @@ _LIST = (
     _example("g10", "g2 with X -> Y", "mediator", "a -> z", "a -> y", "x -> y"),
 )
 EXAMPLES: Mapping[str, Example] = {example.graph.name: example for example in _LIST}
-"""g1 to g10: U confounds X and Y, Z mediates, A stands beside."""
+"""g1 to g10: U confounds X and Y, Z mediates, and A is auxiliary."""
 
 
 def random_graph(generator: Generator, name: str = "random") -> Graph:
     """A graph over X, Z, Y, one or two auxiliary nodes and up to three latent ones.
 
-    Observed nodes stand in a random order that has X before Z before Y four times out of five. Each pair in this order
+    Observed nodes have a random order, with X before Z before Y four times out of five. Each pair in this order
     is an edge with a probability that is drawn per graph; X -> Z and Z -> Y are edges with 9 in 10, X -> Y with 1 in 5.
     Each latent node causes two or three of the observed ones.
     """
     import torch
 
-    def chance(share: float) -> bool:
-        return float(torch.rand((), generator=generator)) < share
+    def chance(probability: float) -> bool:
+        return float(torch.rand((), generator=generator)) < probability
 
     auxiliary = ["a", "b"][: 1 + chance(0.4)]
     observed = ["x", "z", "y", *auxiliary]
     order = [observed[i] for i in torch.randperm(len(observed), generator=generator).tolist()]
     if not chance(0.2):
-        inner = iter("xzy")
-        order = [next(inner) if node in "xzy" else node for node in order]
+        core = iter("xzy")
+        order = [next(core) if node in "xzy" else node for node in order]
     density = 0.1 + 0.6 * float(torch.rand((), generator=generator))
     special = {("x", "z"): 0.9, ("z", "y"): 0.9, ("x", "y"): 0.2}
     edges = [
-        f"{one} -> {two}"
-        for place, one in enumerate(order)
-        for two in order[place + 1 :]
-        if chance(special.get((one, two), density))
+        f"{cause} -> {effect}"
+        for i, cause in enumerate(order)
+        for effect in order[i + 1 :]
+        if chance(special.get((cause, effect), density))
     ]
     latent = ["u", "v", "w"][: int(torch.randint(4, (), generator=generator))]
-    for hidden in latent:
+    for cause in latent:
         count = 2 + chance(0.25)
         effects = torch.randperm(len(observed), generator=generator)[:count].tolist()
-        edges += [f"{hidden} -> {observed[i]}" for i in effects]
+        edges += [f"{cause} -> {observed[i]}" for i in effects]
     return Graph.of(*edges, auxiliary=auxiliary, latent=latent, name=name)

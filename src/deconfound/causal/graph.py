@@ -5,14 +5,14 @@ A file looks like this:
 ```toml
 name = "g3"                       # optional
 observed = ["x", "z", "y", "a"]
-latent = ["u"]                    # optional: causes nobody measured
+latent = ["u"]                    # optional: unmeasured causes
 edges = ["u -> x -> z -> y", "u -> y", "u -> a -> z", "a -> y"]
 
 [roles]
 treatment = "x"
 mediator = "z"
 outcome = "y"
-auxiliary = ["a"]                 # optional; none is the plain front-door
+auxiliary = ["a"]                 # optional; without it: the plain front-door
 ```
 """
 
@@ -42,20 +42,20 @@ MAX_NAME = 40
 
 @dataclass(frozen=True)
 class Graph:
-    """A directed acyclic graph, checked when it is made.
+    """A directed acyclic graph, checked when it is created.
 
     Args:
-        observed: names of the measured nodes, among them all roles.
+        observed: names of the measured nodes, including all roles.
         edges: (cause, effect) pairs.
-        treatment: X, whose effect is asked for.
-        mediator: Z, through which it is thought to act.
+        treatment: X, the cause whose effect is wanted.
+        mediator: Z, through which X is assumed to act.
         outcome: Y.
-        auxiliary: A, none or more nodes that are adjusted for.
+        auxiliary: A, zero or more nodes to adjust for.
         latent: names of the nodes that are not measured.
-        name: for messages and pictures.
+        name: title in messages and drawings.
 
     Raises:
-        SpecError: an unknown node, a name twice, a self-loop, an edge twice, a cycle, or roles that overlap or are
+        SpecError: an unknown node, a duplicate name, a self-loop, a duplicate edge, a cycle, or roles that overlap or are
             latent.
     """
 
@@ -79,25 +79,25 @@ class Graph:
                     )
             if edge[0] == edge[1]:
                 raise SpecError(f"the edge {_arrow(edge)} is a loop; a node cannot cause itself")
-        double = _double(self.edges)
-        if double:
-            raise SpecError(f"the edge {_arrow(double)} is given twice; keep one")
+        duplicate = _duplicate(self.edges)
+        if duplicate:
+            raise SpecError(f"the edge {_arrow(duplicate)} is given twice; keep one")
         self._check_roles()
         self._check_cycle()
 
     def _check_roles(self) -> None:
         single = {"treatment": self.treatment, "mediator": self.mediator, "outcome": self.outcome}
-        given = [*single.items(), *(("auxiliary", node) for node in self.auxiliary)]
-        for role, node in given:
+        roles = [*single.items(), *(("auxiliary", node) for node in self.auxiliary)]
+        for role, node in roles:
             if node in self.latent:
                 raise SpecError(f"the {role} {_short(node)!r} is latent; a role needs an observed node")
             if node not in self.observed:
                 hint = did_you_mean(node, self.observed)
-                raise SpecError(f"the {role} {_short(node)!r} is no observed node{hint}")
-        double = _double([node for _, node in given])
-        if double:
-            roles = " and ".join(role for role, node in given if node == double)
-            raise SpecError(f"the node {double!r} is {roles}; each role needs a node of its own")
+                raise SpecError(f"the {role} {_short(node)!r} is not an observed node{hint}")
+        duplicate = _duplicate([node for _, node in roles])
+        if duplicate:
+            its_roles = " and ".join(role for role, node in roles if node == duplicate)
+            raise SpecError(f"the node {duplicate!r} is {its_roles}; each role needs a node of its own")
 
     def _check_cycle(self) -> None:
         import networkx as nx
@@ -107,20 +107,20 @@ class Graph:
         except nx.NetworkXNoCycle:
             return
         nodes = [edge[0] for edge in cycle] + [cycle[0][0]]
-        raise SpecError(f"the edges form a cycle, {' -> '.join(nodes)}; remove one: a causal graph has none")
+        raise SpecError(f"the edges form a cycle, {' -> '.join(nodes)}; remove one edge: a causal graph has no cycle")
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """Observed, then latent."""
+        """Observed nodes, then latent nodes."""
         return (*self.observed, *self.latent)
 
     @cached_property
     def digraph(self) -> nx.DiGraph:
-        """The same as networkx has it; do not change it."""
+        """The graph as a networkx object, which must not be changed."""
         return self.cut()
 
     def cut(self, *, into: Collection[str] = (), out_of: Collection[str] = ()) -> nx.DiGraph:
-        """A copy without the edges into some nodes and out of others: G with bars over and under, as Pearl writes."""
+        """A copy without the edges into some nodes and out of others: Pearl's G with bars over and under."""
         import networkx as nx
 
         digraph = nx.DiGraph()
@@ -129,7 +129,7 @@ class Graph:
         return digraph
 
     def descendants(self, node: str) -> frozenset[str]:
-        """Nodes that a directed path leads to, without the node itself."""
+        """Nodes that a directed path reaches, without the node itself."""
         import networkx as nx
 
         return frozenset(nx.descendants(self.digraph, node))
@@ -145,94 +145,92 @@ class Graph:
         latent: Sequence[str] = (),
         name: str = "graph",
     ) -> Graph:
-        """From chains such as "u -> x -> z"; every node that is not latent is observed.
+        """Build a graph from chains such as "u -> x -> z"; every node that is not latent is observed.
 
         Raises:
-            SpecError: a chain without an arrow, or what the constructor refuses.
+            SpecError: a chain without an arrow, or an invalid graph.
         """
-        edges = edges_of(chains)
+        edges = parse_chains(chains)
         roles = (treatment, mediator, outcome, *auxiliary)
         observed = dict.fromkeys([*roles, *(node for edge in edges for node in edge)])
-        kept = tuple(node for node in observed if node not in latent)
-        return cls(kept, edges, treatment, mediator, outcome, tuple(auxiliary), tuple(latent), name)
+        measured = tuple(node for node in observed if node not in latent)
+        return cls(measured, edges, treatment, mediator, outcome, tuple(auxiliary), tuple(latent), name)
 
     @classmethod
     def read(cls, path: str | Path) -> Graph:
-        """Read a file as the module shows it.
+        """Read a file in the format that the module shows.
 
         Raises:
-            SpecError: no such file, not TOML, a key missing or unknown, or what the constructor refuses.
+            SpecError: no such file, not TOML, a missing or unknown key, or an invalid graph.
         """
         path = Path(path)
         values = read_toml(path, "graph")
         try:
-            form = _GraphForm(**values)
-            roles = form.roles
+            content = _GraphFile(**values)
+            roles = content.roles
             return cls(
-                tuple(form.observed),
-                edges_of(form.edges),
+                tuple(content.observed),
+                parse_chains(content.edges),
                 roles.treatment,
                 roles.mediator,
                 roles.outcome,
                 tuple(roles.auxiliary),
-                tuple(form.latent),
-                form.name or path.stem,
+                tuple(content.latent),
+                content.name or path.stem,
             )
         except (ValidationError, TypeError) as error:
-            told = explain(error, _GraphForm) if isinstance(error, ValidationError) else str(error)
-            raise SpecError(f"{path}: {told[:300]}; a graph has observed, latent, edges and [roles]") from error
+            message = explain(error, _GraphFile) if isinstance(error, ValidationError) else str(error)
+            raise SpecError(f"{path}: {message[:300]}; a graph has observed, latent, edges and [roles]") from error
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
 
 
-class _Form(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _RolesForm(_Form):
+class _Roles(_StrictModel):
     treatment: str
     mediator: str
     outcome: str
     auxiliary: list[str] = []
 
 
-class _GraphForm(_Form):
+class _GraphFile(_StrictModel):
     observed: list[str]
     edges: list[str]
-    roles: _RolesForm
+    roles: _Roles
     latent: list[str] = []
     name: str = ""
 
 
-def edges_of(chains: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(cause, effect) pairs of chains such as "u -> x -> z".
+def parse_chains(chains: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(cause, effect) pairs from chains such as "u -> x -> z".
 
     Raises:
-        SpecError: a chain without an arrow, with one to the left, or with an empty name.
+        SpecError: a chain without an arrow, with an arrow to the left, or with an empty name.
     """
     edges = []
     for chain in chains:
         nodes = [node.strip() for node in chain.split("->")]
         if len(nodes) < 2 or not all(nodes) or "<-" in chain:
-            raise SpecError(f"{_short(chain)!r} is no edge; write 'cause -> effect', or a chain 'a -> b -> c'")
+            raise SpecError(f"{_short(chain)!r} is not an edge; write 'cause -> effect', or a chain 'a -> b -> c'")
         edges += pairwise(nodes)
     return tuple(edges)
 
 
 def _check_names(nodes: Sequence[str]) -> None:
     if len(nodes) > MAX_NODES:
-        raise SpecError(f"the graph has {len(nodes)} nodes; at most {MAX_NODES} are taken")
+        raise SpecError(f"the graph has {len(nodes)} nodes; at most {MAX_NODES} are allowed")
     for node in nodes:
         if not node.strip() or len(node) > MAX_NAME or not node.isprintable() or "->" in node:
-            raise SpecError(
-                f"{_short(node)!r} is no name of a node; write 1 to {MAX_NAME} printable characters, no '->'"
-            )
-    double = _double(nodes)
-    if double:
-        raise SpecError(f"the node {double!r} is given twice; keep one, observed or latent")
+            raise SpecError(f"{_short(node)!r} is not a node name; write 1 to {MAX_NAME} printable characters, no '->'")
+    duplicate = _duplicate(nodes)
+    if duplicate:
+        raise SpecError(f"the node {duplicate!r} is given twice; keep one, observed or latent")
 
 
-def _double(values: Iterable[_T]) -> _T | None:
+def _duplicate(values: Iterable[_T]) -> _T | None:
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 

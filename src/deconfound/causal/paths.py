@@ -1,7 +1,7 @@
-"""Which paths of a graph carry association, and which node blocks them.
+"""Which paths in a graph carry association, and which nodes block them.
 
 A path is open given a set S when no non-collider on it is in S and every collider on it is in S or has a descendant
-there.
+in S.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import networkx as nx
 
-MOST_PATHS = 50
-"""That are listed; the shortest first."""
-_MOST_STEPS = 50_000
+MAX_PATHS = 50
+"""Number of paths that are listed, the shortest first."""
+_MAX_STEPS = 50_000
 _State = tuple[str, bool | None]
 """A node, and whether it was reached along an arrow (True), against one (False), or began the walk."""
 
@@ -53,30 +53,32 @@ class Path:
         return tuple((a, b) if forward else (b, a) for a, b, forward in steps)
 
 
-def separated(digraph: nx.DiGraph, source: Collection[str], target: Collection[str], given: Collection[str]) -> bool:
-    """d-separation of two sets of nodes given a third. Of no nodes beyond the given ones: True."""
+def separated(
+    digraph: nx.DiGraph, source: Collection[str], target: Collection[str], conditioning: Collection[str]
+) -> bool:
+    """Whether a set d-separates two others; True if one of them has no nodes beyond that set."""
     import networkx as nx
 
-    left, right, condition = set(source) - set(given), set(target) - set(given), set(given)
+    left, right, condition = set(source) - set(conditioning), set(target) - set(conditioning), set(conditioning)
     if not left or not right:
         return True
     return nx.is_d_separator(digraph, left, right, condition)
 
 
 def open_path(
-    digraph: nx.DiGraph, source: Collection[str], target: Collection[str], given: Collection[str]
+    digraph: nx.DiGraph, source: Collection[str], target: Collection[str], conditioning: Collection[str]
 ) -> Path | None:
     """A shortest walk that carries association from one set to the other, its loops cut out; None if there is none.
 
-    Walks are followed as (node, came along an arrow); a collider lets through if it is an ancestor of `given`. Cutting
+    Walks are followed as (node, came along an arrow); a collider lets through if it is an ancestor of `conditioning`. Cutting
     a loop out keeps a walk open: a node that becomes a collider by the cut has an arrow out of it into the loop, which
-    ends at a collider that is its descendant, so it is an ancestor of `given` too.
+    ends at a collider that is its descendant, so it is an ancestor of `conditioning` too.
 
     Source: Shachter, Bayes-ball, UAI 1998; Geiger, Verma and Pearl, Networks 20, 1990.
     """
     import networkx as nx
 
-    condition, goal = set(given), set(target) - set(given)
+    condition, goal = set(conditioning), set(target) - set(conditioning)
     opening = condition.union(*(nx.ancestors(digraph, node) for node in condition))
     queue: deque[_State] = deque((node, None) for node in sorted(set(source) - condition))
     before: dict[_State, _State | None] = dict.fromkeys(queue)
@@ -94,27 +96,27 @@ def open_path(
     return None
 
 
-def open_back_doors(digraph: nx.DiGraph, source: str, target: str, given: Collection[str]) -> tuple[Path, ...]:
-    """Paths that begin with an arrow into `source` and are open given a set: the shortest, at most `MOST_PATHS`."""
+def open_back_doors(digraph: nx.DiGraph, source: str, target: str, conditioning: Collection[str]) -> tuple[Path, ...]:
+    """Paths that begin with an arrow into `source` and are open given a set: the shortest, at most `MAX_PATHS`."""
     import networkx as nx
 
-    condition = set(given)
+    condition = set(conditioning)
     opening = condition.union(*(nx.ancestors(digraph, node) for node in condition))
-    found: list[Path] = []
+    paths: list[Path] = []
     queue = deque([Path((source, parent), (False,)) for parent in sorted(digraph.predecessors(source))])
-    for _ in range(_MOST_STEPS):
-        if not queue or len(found) == MOST_PATHS:
+    for _ in range(_MAX_STEPS):
+        if not queue or len(paths) == MAX_PATHS:
             break
         path = queue.popleft()
         node, arrived = path.nodes[-1], path.forward[-1]
         if node == target:
-            found.append(path)
+            paths.append(path)
             continue
         for step, forward in _neighbours(digraph, node):
             passes = node in opening if arrived and not forward else node not in condition
             if passes and step not in path.nodes:
                 queue.append(Path((*path.nodes, step), (*path.forward, forward)))
-    return tuple(found)
+    return tuple(paths)
 
 
 def directed_path(
@@ -126,16 +128,16 @@ def directed_path(
     allowed = digraph.subgraph(set(digraph) - set(avoid))
     if source not in allowed:
         return None
-    ways = nx.single_source_shortest_path(allowed, source)
-    reached = sorted((len(ways[node]), node) for node in targets if node in ways and node != source)
+    shortest = nx.single_source_shortest_path(allowed, source)
+    reached = sorted((len(shortest[node]), node) for node in targets if node in shortest and node != source)
     if not reached:
         return None
-    nodes = tuple(ways[reached[0][1]])
+    nodes = tuple(shortest[reached[0][1]])
     return Path(nodes, (True,) * (len(nodes) - 1))
 
 
 def _neighbours(digraph: nx.DiGraph, node: str) -> Iterator[tuple[str, bool]]:
-    """Each neighbour, and whether the arrow points to it."""
+    """Every neighbour, and whether the arrow points to it."""
     yield from ((step, False) for step in sorted(digraph.predecessors(node)))
     yield from ((step, True) for step in sorted(digraph.successors(node)))
 
@@ -149,8 +151,8 @@ def _without_loops(state: _State, before: dict[_State, _State | None]) -> Path:
     forward: list[bool] = []
     for node, arrived in walk:
         if node in nodes:
-            place = nodes.index(node)
-            del nodes[place + 1 :], forward[place:]
+            first = nodes.index(node)
+            del nodes[first + 1 :], forward[first:]
             continue
         if nodes:
             forward.append(bool(arrived))

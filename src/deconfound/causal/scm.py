@@ -1,4 +1,4 @@
-"""Discrete structural causal models: the truth against which every formula is held, by exact enumeration."""
+"""Discrete structural causal models: exact enumeration gives the truth for every formula."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ class DiscreteSCM:
     """A graph with one conditional probability table per node.
 
     Args:
-        graph: latent nodes included.
-        tables: node → probabilities with axes (parents in the order of `graph.nodes`, node), summing to 1 over the
-            last.
+        graph: the graph, latent nodes included.
+        tables: node → probabilities with axes (parents in the order of `graph.nodes`, node); they sum to 1 over the
+            last axis.
 
     Raises:
-        SpecError: a table missing, of another shape, not summing to 1, or more than `MAX_CELLS` joint values.
+        SpecError: a missing table, one of another shape or whose rows do not sum to 1, or more than `MAX_CELLS` joint
+            values.
     """
 
     graph: Graph
@@ -47,7 +48,7 @@ class DiscreteSCM:
                     f"the table of {node!r} has shape {table.shape}; expected {shape}: parents, then itself"
                 )
             if (table < 0).any() or not np.allclose(table.sum(axis=-1), 1):
-                raise SpecError(f"the table of {node!r} holds no probabilities; each row must sum to 1")
+                raise SpecError(f"the table of {node!r} does not hold probabilities; every row must sum to 1")
         if math.prod(sizes.values()) > MAX_CELLS:
             raise SpecError(
                 f"the model has {math.prod(sizes.values())} joint values; at most {MAX_CELLS} are enumerated"
@@ -55,17 +56,17 @@ class DiscreteSCM:
 
     @classmethod
     def random(cls, graph: Graph, generator: Generator, sizes: Mapping[str, int] | None = None) -> DiscreteSCM:
-        """Tables drawn at random, each row from a flat Dirichlet mixed with a tenth of the uniform distribution.
+        """Draw random tables, each row from a flat Dirichlet mixed with a tenth of the uniform distribution.
 
         Args:
-            sizes: node → number of values, at least 2; 2 for nodes that are left out.
+            sizes: node → number of values, at least 2; 2 for nodes that are not listed.
         """
         import torch
 
-        known = {node: (sizes or {}).get(node, 2) for node in graph.nodes}
+        node_sizes = {node: (sizes or {}).get(node, 2) for node in graph.nodes}
         tables = {}
         for node in graph.nodes:
-            shape = [known[name] for name in (*_parents(graph, node), node)]
+            shape = [node_sizes[name] for name in (*_parents(graph, node), node)]
             drawn = torch.empty(shape, dtype=torch.float64).exponential_(generator=generator)
             tables[node] = (0.9 * drawn / drawn.sum(dim=-1, keepdim=True) + 0.1 / shape[-1]).numpy()
         return cls(graph, tables)
@@ -76,19 +77,19 @@ class DiscreteSCM:
         return {node: self.tables[node].shape[-1] for node in self.graph.nodes}
 
     def parents(self, node: str) -> tuple[str, ...]:
-        """Causes of a node in the order of its table's axes."""
+        """Causes of a node, in the order of the axes of its table."""
         return _parents(self.graph, node)
 
     def with_table(self, node: str, table: np.ndarray) -> DiscreteSCM:
-        """A copy in which a node has another table."""
+        """A copy with another table for one node."""
         return replace(self, tables={**self.tables, node: table})
 
     def joint(self, do: str | None = None) -> np.ndarray:
         """Probability of every combination of values, one axis per node in the order of `graph.nodes`.
 
         Args:
-            do: a node that is set instead of caused: along its axis lie the distributions under each of its values, so
-                the whole sums to its number of values.
+            do: a node that an intervention sets. Its axis then runs over the distributions under each of its values,
+                so the whole sums to its number of values.
         """
         nodes = self.graph.nodes
         product = np.ones([1] * len(nodes))
@@ -101,28 +102,28 @@ class DiscreteSCM:
         return np.broadcast_to(product, [self.sizes[node] for node in nodes])
 
     def observed(self, do: str | None = None) -> np.ndarray:
-        """(X, Z, Y, A) joint probabilities of the roles, all else summed out; A of combinations of values."""
+        """(X, Z, Y, A) joint probabilities of the roles; A runs over combinations of auxiliary values."""
         graph = self.graph
         roles = (graph.treatment, graph.mediator, graph.outcome, *graph.auxiliary)
-        numbers = [graph.nodes.index(role) for role in roles]
-        kept = np.einsum(self.joint(do), list(range(len(graph.nodes))), numbers)
-        return kept.reshape(*kept.shape[:3], -1)
+        axes = [graph.nodes.index(role) for role in roles]
+        marginal = np.einsum(self.joint(do), list(range(len(graph.nodes))), axes)
+        return marginal.reshape(*marginal.shape[:3], -1)
 
     def effect(self) -> np.ndarray:
-        """(X, Y) the truth P(y | do(x))."""
+        """(X, Y) true P(y | do(x))."""
         return self.observed(self.graph.treatment).sum(axis=(1, 3))
 
     def effect_given(self) -> np.ndarray:
-        """(X, A, Y) the truth P(y | do(x), a), a as it is after x was set."""
-        under = self.observed(self.graph.treatment).sum(axis=1).transpose(0, 2, 1)
-        return under / under.sum(axis=2, keepdims=True)
+        """(X, A, Y) true P(y | do(x), a), with the value of a after x was set."""
+        joint = self.observed(self.graph.treatment).sum(axis=1).transpose(0, 2, 1)
+        return joint / joint.sum(axis=2, keepdims=True)
 
     def mediator_effect(self) -> np.ndarray:
-        """(Z, Y) the truth P(y | do(z))."""
+        """(Z, Y) true P(y | do(z))."""
         return self.observed(self.graph.mediator).sum(axis=(0, 3))
 
     def randomised_effect(self) -> np.ndarray:
-        """(X, Y) the truth Σ_z P(z | x) P(y | do(z)): Z is set to a draw from P(z | x), whatever the row's A is."""
+        """(X, Y) true Σ_z P(z | x) P(y | do(z)): Z is set to a draw from P(z | x), independently of the row's A."""
         return conditional(self.observed(), "z|x").T @ self.mediator_effect()
 
     def sample(self, rows: int, generator: Generator) -> np.ndarray:

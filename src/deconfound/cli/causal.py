@@ -47,9 +47,9 @@ def check(
 
     Example: deconfound causal check g3.toml --svg g3.svg
     """
-    from deconfound.causal.advice import as_json as json_of
-    from deconfound.causal.advice import as_text, assess
+    from deconfound.causal.advice import assess
     from deconfound.causal.draw import draw
+    from deconfound.causal.formatting import assessment_json, assessment_text
     from deconfound.causal.graph import Graph
     from deconfound.io.files import atomic_write
 
@@ -58,7 +58,9 @@ def check(
     if svg is not None:
         with atomic_write(svg) as file:
             file.write(draw(causal_graph, assessment.beta_front_door))
-    print(json.dumps(json_of(causal_graph, assessment)) if as_json else as_text(causal_graph, assessment))
+    print(
+        json.dumps(assessment_json(causal_graph, assessment)) if as_json else assessment_text(causal_graph, assessment)
+    )
 
 
 @app.command()
@@ -85,9 +87,9 @@ def estimate(
 
     from deconfound.causal.counts import read_counts
     from deconfound.causal.estimate import estimate_effects
+    from deconfound.causal.formatting import effects_json, effects_text
     from deconfound.causal.graph import Graph
     from deconfound.causal.support import PositivityWarning
-    from deconfound.causal.view import effects_json, effects_text
 
     causal_graph = Graph.read(graph)
     counts = read_counts(table, causal_graph, clusters)

@@ -1,0 +1,1 @@
+"""Corruptions, one per file, found by name."""

@@ -1,0 +1,1 @@
+"""Signals, tasks and datasets, and their store on disk."""

@@ -118,12 +118,11 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same rows on a device; `non_blocking` as in `Tensor.to`."""
-        move = {"device": device, "non_blocking": non_blocking}
         return Batch(
-            {name: signal.to(**move) for name, signal in self.signals.items()},
-            self.target.to(**move),
-            self.ids.to(**move),
-            self.env.to(**move),
+            {name: signal.to(device, non_blocking) for name, signal in self.signals.items()},
+            self.target.to(device, non_blocking=non_blocking),
+            self.ids.to(device, non_blocking=non_blocking),
+            self.env.to(device, non_blocking=non_blocking),
         )
 
 

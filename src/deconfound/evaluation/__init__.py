@@ -1,0 +1,1 @@
+"""Scenarios, the predictions they lead to, and the records computed from them."""

@@ -1,0 +1,1 @@
+"""Parts of a network that have parameters, and the statistics that training keeps about them."""

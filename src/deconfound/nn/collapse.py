@@ -74,6 +74,6 @@ class CollapseWatch(nn.Module):
             )
 
 
-def _restore(watch: CollapseWatch, keys: object) -> None:
+def _restore(watch: CollapseWatch, _keys: object) -> None:
     """Restore the copies from a checkpoint, so that a resumed run checks and warns where an uninterrupted one does."""
     watch._calls, watch._warned = int(watch.calls), bool(watch.warned)

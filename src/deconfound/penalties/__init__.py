@@ -1,0 +1,1 @@
+"""Penalties over environments, one per file, found by name."""

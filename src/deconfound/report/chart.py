@@ -73,10 +73,12 @@ def short(value: Any) -> Any:
 
 
 def labels_of(section: Section) -> list[str]:
+    """Labels of the rows, in the order of the table."""
     return [row.label for row in section.rows]
 
 
 def repeat(values: Sequence[str], names: Sequence[str]) -> list[str]:
+    """One value per name; the values start again when they run out."""
     return [values[i % len(values)] for i in range(len(names))]
 
 
@@ -88,6 +90,7 @@ def base_chart(*, needs: str = "mean") -> alt.Chart:
 
 
 def color(section: Section, **options: Any) -> alt.Color:
+    """One colour per method."""
     import altair as alt
 
     labels = labels_of(section)
@@ -95,6 +98,7 @@ def color(section: Section, **options: Any) -> alt.Color:
 
 
 def shape(section: Section) -> alt.Shape:
+    """One shape per method."""
     import altair as alt
 
     labels = labels_of(section)
@@ -109,6 +113,7 @@ def x_of(field: str) -> alt.X:
 
 
 def y_of(field: str) -> alt.Y:
+    """A measured quantity on the vertical axis."""
     import altair as alt
 
     return alt.Y(field, title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))

@@ -1,0 +1,1 @@
+"""Evaluated runs gathered for reports and tables."""

@@ -162,6 +162,7 @@ def _refuse(constant: str) -> Any:
 
 
 def read_object(path: Path, absent: str = "give a run directory that 'deconfound train' made") -> dict[str, Any]:
+    """The JSON object in a file."""
     try:
         value = strict_json(_read(path, absent))
     except RunError:
@@ -231,18 +232,21 @@ def _modality(name: str, form: Mapping[str, Any]) -> str:
 
 
 def text_of(value: Any) -> str:
+    """The value, if it is text."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40} is not text")
     return value
 
 
 def number_of(value: Any) -> float:
+    """The value, if it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{value!r:.40} is not a finite number")
     return float(value)
 
 
 def whole_of(value: Any) -> int:
+    """The value, if it is a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r:.40} is not a whole number")
     return value

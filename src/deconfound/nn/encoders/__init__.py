@@ -1,0 +1,1 @@
+"""Encoders, one per file, found by name."""

@@ -1,0 +1,1 @@
+"""Fusions, one per file, found by name."""
