@@ -9,7 +9,7 @@ import typer
 
 from deconfound.cli import sweep as cli_sweep
 from deconfound.errors import RunError, SpecError
-from deconfound.sweeps.jobs import trained
+from deconfound.sweeps.jobs import is_trained
 
 TEXT = """
 seeds = 1
@@ -54,7 +54,7 @@ def test_jobs_are_printed_as_commands_done_one_by_one_and_then_finished(spec, tm
     for command in commands:
         assert command[:-1] == ["deconfound", "sweep", str(spec), "--out", str(out), "--job"]
     run(*commands[0][1:])
-    assert trained(out / "runs" / commands[0][-1])
+    assert is_trained(out / "runs" / commands[0][-1])
     run("sweep", "--print", spec, "--out", out, "--json")
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])) == 1
     run("sweep", "--out", out, spec)

@@ -82,7 +82,7 @@ def test_looking_at_a_lock_writes_nothing_and_does_not_disturb_another_look(tmp_
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RunError, match="cannot write .*file: .*; choose a folder you may write to"):
+    with pytest.raises(RunError, match=r"cannot write .*file: .*; choose a folder you may write to"):
         exclusive_lock(tmp_path / "file").__enter__()
 
 
