@@ -65,11 +65,11 @@ def _no_lines() -> tuple[str, ...]:
     return ()
 
 
-def _no_variants(batch: Batch) -> Mapping[str, Tensor]:
+def _no_variants(_batch: Batch) -> Mapping[str, Tensor]:
     return {}
 
 
-def _no_decoder(parts: Representations) -> Mapping[str, Tensor] | None:
+def _no_decoder(_parts: Representations) -> Mapping[str, Tensor] | None:
     return None
 
 

@@ -9,7 +9,7 @@ import typer
 
 from deconfound.cli import sweep as cli_sweep
 from deconfound.errors import RunError, SpecError
-from deconfound.sweeps.jobs import trained
+from deconfound.sweeps.jobs import is_trained
 
 TEXT = """
 seeds = 1
@@ -54,7 +54,7 @@ def test_jobs_are_printed_as_commands_done_one_by_one_and_then_finished(spec, tm
     for command in commands:
         assert command[:-1] == ["deconfound", "sweep", str(spec), "--out", str(out), "--job"]
     run(*commands[0][1:])
-    assert trained(out / "runs" / commands[0][-1])
+    assert is_trained(out / "runs" / commands[0][-1])
     run("sweep", "--print", spec, "--out", out, "--json")
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])) == 1
     run("sweep", "--out", out, spec)
@@ -81,7 +81,7 @@ def test_of_two_stages_the_first_is_printed_and_the_second_announced(spec, tmp_p
     run("sweep", spec, "--out", tmp_path / "out", "--print")
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 4
-    assert told.err == "these 4 judge the draws; once they are done, --print lists 4 more, of the chosen draws\n"
+    assert told.err == "these 4 jobs judge the draws; once they are done, --print lists 4 more, for the chosen draws\n"
 
 
 def test_what_could_not_be_finished_is_an_error_after_the_result(spec, tmp_path, monkeypatch, capsys):
@@ -101,7 +101,7 @@ def test_what_could_not_be_finished_is_an_error_after_the_result(spec, tmp_path,
 def test_executors_are_checked_before_any_training(spec, tmp_path):
     with pytest.raises(SpecError, match="no executor 'slurm'"):
         run("sweep", spec, "--out", tmp_path / "out", "--executor", "slurm")
-    with pytest.raises(SpecError, match="choose 'processes'"):
+    with pytest.raises(SpecError, match="needs the executor 'processes'"):
         run("sweep", spec, "--out", tmp_path / "out", "--workers", 4)
     assert not (tmp_path / "out" / "runs").exists()
 

@@ -8,15 +8,15 @@ from deconfound.data.store import save
 from deconfound.errors import RunError, SpecError
 from deconfound.sweeps import execute as performing
 from deconfound.sweeps.execute import is_transient, run_job, shared_data, without_slurm
-from deconfound.sweeps.jobs import Job, Work, evaluated, failure, job_id, job_state, trained
+from deconfound.sweeps.jobs import Job, WorkItem, is_evaluated, is_trained, job_id, job_state, read_error
 from support.small import small_data, small_spec
 
 
-def work(folder: Path, stage: str = "train", **changes) -> Work:
+def work(folder: Path, stage: str = "train", **changes) -> WorkItem:
     spec = small_spec(**changes.pop("spec", {"train": {"epochs": 2, "batch_size": 16, "accelerator": "cpu"}})).dump()
     checksum = changes.pop("checksum", small_data().checksum)
     job = Job(job_id(spec, checksum), "toy", "erm", 0, spec["seed"], None, checksum, spec)
-    return Work(job, str(folder), stage, **changes)  # type: ignore[arg-type]
+    return WorkItem(job, str(folder), stage, **changes)  # type: ignore[arg-type]
 
 
 def test_the_name_follows_from_the_specification_and_the_data_not_from_their_place():
@@ -34,23 +34,23 @@ def test_work_crosses_to_another_process_as_one_line(tmp_path):
     for scenarios in (None, ({"name": "a", "split": "valid"},)):
         given = work(tmp_path, scenarios=scenarios, threads=3)
         assert "\n" not in given.to_json()
-        assert Work.of_json(given.to_json()) == given
+        assert WorkItem.from_json(given.to_json()) == given
 
 
 def test_a_job_goes_from_planned_to_evaluated_and_leaves_what_is_finished_alone(tmp_path):
     folder = tmp_path / "r"
     assert job_state(folder) == "planned"
-    assert run_job(work(folder)).ended == "done"
+    assert run_job(work(folder)).state == "done"
     assert job_state(folder) == "done"
-    assert trained(folder)
+    assert is_trained(folder)
     before = (folder / "done.json").stat().st_mtime_ns
-    assert run_job(work(folder)).ended == "done"
+    assert run_job(work(folder)).state == "done"
     assert (folder / "done.json").stat().st_mtime_ns == before
     asked = ({"name": "flip", "split": "test-flip"},)
-    assert not evaluated(folder, asked)
-    assert run_job(work(folder, "evaluate", scenarios=asked)).ended == "done"
-    assert evaluated(folder, asked)
-    assert not evaluated(folder, None)
+    assert not is_evaluated(folder, asked)
+    assert run_job(work(folder, "evaluate", scenarios=asked)).state == "done"
+    assert is_evaluated(folder, asked)
+    assert not is_evaluated(folder, None)
     assert job_state(folder) == "evaluated"
     assert {json.loads(line)["split"] for line in (folder / "records.jsonl").read_text().splitlines()} == {
         "valid",
@@ -67,38 +67,38 @@ def test_a_failure_is_written_with_its_traceback_and_tried_again(tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr("deconfound.training.train.train_run", full)
         outcome = run_job(work(folder))
-    assert (outcome.ended, outcome.message) == ("failed", "no room")
+    assert (outcome.state, outcome.error) == ("failed", "no room")
     assert job_state(folder) == "failed"
-    told = failure(folder)
+    told = read_error(folder)
     assert told is not None
     assert (told["type"], told["stage"], told["may_pass"]) == ("RunError", "train", True)
     assert "No space left on device" in told["traceback"]
-    assert run_job(work(folder)).ended == "done"
-    assert failure(folder) is None
+    assert run_job(work(folder)).state == "done"
+    assert read_error(folder) is None
 
 
 def test_evaluating_what_is_not_trained_fails_and_says_what_to_do(tmp_path):
     outcome = run_job(work(tmp_path / "r", "evaluate"))
-    assert outcome.ended == "failed"
-    assert "is not a run" in outcome.message or "does not exist" in outcome.message
+    assert outcome.state == "failed"
+    assert "is not a run" in outcome.error or "does not exist" in outcome.error
 
 
 def test_data_that_changed_since_planning_are_refused(tmp_path):
     outcome = run_job(work(tmp_path / "r", checksum="0" * 64))
-    assert outcome.ended == "failed"
-    assert "toy has changed since the sweep was planned" in outcome.message
-    assert not trained(tmp_path / "r")
+    assert outcome.state == "failed"
+    assert "toy has changed since the sweep was planned" in outcome.error
+    assert not is_trained(tmp_path / "r")
 
 
 def test_a_moved_store_does_not_part_a_run_from_its_job(tmp_path):
     given = {"train": {"epochs": 2, "batch_size": 16, "accelerator": "cpu"}}
     save(small_data(), tmp_path / "a")
     folder = tmp_path / "r"
-    assert run_job(work(folder, spec=given | {"data": {"store": str(tmp_path / "a")}})).ended == "done"
+    assert run_job(work(folder, spec=given | {"data": {"store": str(tmp_path / "a")}})).state == "done"
     (tmp_path / "a").rename(tmp_path / "b")
     shared_data.cache_clear()
     moved = work(folder, "evaluate", spec=given | {"data": {"store": str(tmp_path / "b")}})
-    assert run_job(moved).ended == "done"
+    assert run_job(moved).state == "done"
 
 
 def test_a_job_in_other_hands_is_left_to_them(tmp_path):
@@ -107,7 +107,7 @@ def test_a_job_in_other_hands_is_left_to_them(tmp_path):
     with open(folder / ".job", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert job_state(folder) == "running"
-        assert run_job(work(folder, patience=0.1)).ended == "busy"
+        assert run_job(work(folder, lock_timeout=0.1)).state == "busy"
     assert job_state(folder) == "planned"
     assert not (folder / "error.json").exists()
 
@@ -134,8 +134,8 @@ def test_what_may_pass_is_told_from_what_comes_again(error, passing):
 def test_a_folder_that_cannot_be_written_is_an_outcome_not_a_crash(tmp_path):
     (tmp_path / "file").write_text("x")
     outcome = run_job(work(tmp_path / "file" / "r"))
-    assert outcome.ended == "failed"
-    assert "cannot write" in outcome.message
+    assert outcome.state == "failed"
+    assert "cannot write" in outcome.error
 
 
 def test_workers_forget_the_batch_system(monkeypatch):
@@ -150,12 +150,12 @@ def test_a_job_killed_after_it_stopped_early_is_not_trained_any_further(tmp_path
     folder = tmp_path / "r"
     train = {"epochs": 30, "patience": 2, "learning_rate": 0.05, "batch_size": 16, "accelerator": "cpu"}
     asked = work(folder, spec={"train": train})
-    assert run_job(asked).ended == "done"
+    assert run_job(asked).state == "done"
     kept = ("log.csv", "records.jsonl", "done.json")
     before = {name: (folder / name).read_text() for name in kept}
     for name in kept[1:]:
         (folder / name).unlink()
-    assert run_job(asked).ended == "done"
+    assert run_job(asked).state == "done"
     assert (folder / "log.csv").read_text() == before["log.csv"]
     assert (folder / "records.jsonl").read_text() == before["records.jsonl"]
     again, first = json.loads((folder / "done.json").read_text()), json.loads(before["done.json"])

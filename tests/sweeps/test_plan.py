@@ -6,8 +6,9 @@ import torch
 
 from deconfound.data.store import save
 from deconfound.errors import DataError, SpecError
-from deconfound.search import Search
-from deconfound.sweeps.plan import _draw, config_of, draw_values, make_plan, read_plan
+from deconfound.sweeps.draws import draw_value, draw_values
+from deconfound.sweeps.plan import config_of, make_plan, read_plan
+from deconfound.sweeps.search_space import Dimension
 from deconfound.sweeps.select import _key
 from support.small import tiny
 from support.sweeping import TOY, small_sweep
@@ -55,7 +56,7 @@ def test_what_a_method_table_sets_is_not_drawn():
 @pytest.mark.parametrize(("low", "high", "log"), [(1, 5, False), (4, 64, True), (2, 5, False), (1, 1, True)])
 def test_whole_numbers_are_drawn_to_both_ends(low, high, log):
     generator = torch.Generator().manual_seed(0)
-    drawn = [_draw(int, Search(low, high, log), generator) for _ in range(3000)]
+    drawn = [draw_value(Dimension("train", "x", low, high, log, integer=True), generator) for _ in range(3000)]
     assert {type(value) for value in drawn} == {int}
     assert (min(drawn), max(drawn)) == (low, high)
     if not log:
@@ -65,7 +66,7 @@ def test_whole_numbers_are_drawn_to_both_ends(low, high, log):
 
 def test_a_logarithmic_range_is_uniform_in_the_logarithm():
     generator = torch.Generator().manual_seed(0)
-    drawn = sorted(_draw(float, Search(1e-4, 1e-1, log=True), generator) for _ in range(3000))
+    drawn = sorted(draw_value(Dimension("train", "x", 1e-4, 1e-1, log=True), generator) for _ in range(3000))
     for share in (0.25, 0.5, 0.75):
         assert math.log10(drawn[int(3000 * share)]) == pytest.approx(-4 + 3 * share, abs=0.1)
     assert drawn[0] >= 1e-4
@@ -114,11 +115,14 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
         ({"method": [{"name": "cmir", "backbone": {"hiden": 1}}]}, "'backbone.hiden'; did you mean 'hidden'"),
         ({"method": [{"name": "erm", "modalities": ["m9"]}]}, "no modality 'm9'"),
         ({"search": {"train": {"learning_rat": {"low": 1, "high": 2}}}}, "did you mean 'learning_rate'"),
-        ({"search": {"train": {"precision": {"low": 1, "high": 2}}}}, "search.train.precision is no number"),
+        (
+            {"search": {"train": {"precision": {"low": 1, "high": 2}}}},
+            "train.precision is not a number, so it has no range",
+        ),
         ({"search": {"train": {"clip": {"low": -2, "high": -1}}}}, "train.clip"),
         ({"evaluation": {"tables": [{"name": "x", "split": "tset-flip"}]}}, "did you mean 'test-flip'"),
         ({"evaluation": {"tables": [{"name": "x", "split": "valid", "present": ["m8"]}]}}, "no modality 'm8'"),
-        ({"dataset": [TOY, TOY | {"name": "again"}]}, "dataset 'again': it is the same data as the dataset 'toy'"),
+        ({"dataset": [TOY, TOY | {"name": "again"}]}, "dataset 'again': it holds the same data as the dataset 'toy'"),
         ({"dataset": [TOY | {"synthetic": {"row": 5}}]}, "dataset 'toy': synthetic: .*did you mean 'rows'"),
         ({"dataset": [{"name": "none"}]}, "dataset 'none': data is missing"),
         ({"base": {"backbone": {"encoders": {"m1": {"python": "a.B"}}}}}, "Python code, which a sweep cannot pass"),
@@ -172,7 +176,7 @@ def test_the_key_of_a_draw_names_what_was_drawn_for_a_penalty():
         ({"penalties": {"vrx": {}}}, "there is no penalty 'vrx'; did you mean 'vrex'"),
         ({"penalties": {"vrex": {"wait": 1}}}, "vrex: there is no argument 'wait'"),
         ({"penalties": {"vrex": 3}}, "penalties.vrex = 3: input should be a valid dictionary"),
-        ({"arguments": {"penalties": {"vrex": {}}}}, "penalties stand beside 'arguments', not in them"),
+        ({"arguments": {"penalties": {"vrex": {}}}}, "give penalties beside 'arguments', not inside"),
     ],
 )
 def test_a_mistake_in_what_joins_is_told_in_one_line(entry, message):
@@ -193,7 +197,7 @@ def test_what_compares_needs_two_environments_beside_the_one_left_out(method, ti
     two = {"name": "toy", "synthetic": {"rows": 64, "rho": [0.9, 0.2]}}
     rule = {"rule": "leave-one-environment-out"}
     state = torch.get_rng_state()
-    with pytest.raises(DataError, match=rf"{title}: of two environments the rule .* leaves one to train on"):
+    with pytest.raises(DataError, match=rf"{title}: the rule .* leaves one of two environments to train on"):
         make_plan(small_sweep(dataset=[two], selection=rule, method=[method]))
     assert torch.equal(state, torch.get_rng_state())
     make_plan(small_sweep(dataset=[two], selection=rule, method=[{"name": "erm"}]))

@@ -8,7 +8,7 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.sweeps.plan import make_plan
-from deconfound.sweeps.progress import Progress, duration, epochs_trained, over, status_text, sweep_status
+from deconfound.sweeps.progress import Progress, duration, epochs_trained, is_over, status_text, sweep_status
 from support.sweeping import small_sweep
 
 
@@ -53,7 +53,7 @@ def test_every_state_is_told_from_the_files_alone(sweep):
     assert "failed " + plan.jobs[2].id in text
     assert text.endswith("no memory")
     assert f"stopped {plan.jobs[3].id} erm on toy, draw 1, seed 1: epoch 1 of 2" in text
-    assert not over(found)
+    assert not is_over(found)
 
 
 def test_a_sweep_is_over_when_nothing_can_change_by_itself(sweep):
@@ -61,11 +61,11 @@ def test_a_sweep_is_over_when_nothing_can_change_by_itself(sweep):
     for job in plan.jobs[3:]:
         (sweep / "runs" / job.id).mkdir(parents=True, exist_ok=True)
         (sweep / "runs" / job.id / "done.json").write_text('{"seconds": 1.0}')
-    assert over(sweep_status(sweep))
+    assert is_over(sweep_status(sweep))
     (sweep / "runs" / plan.jobs[0].id / "evaluated.json").unlink()
-    assert not over(sweep_status(sweep))
+    assert not is_over(sweep_status(sweep))
     (sweep / "selection.json").unlink()
-    assert not over(sweep_status(sweep))
+    assert not is_over(sweep_status(sweep))
 
 
 def test_a_folder_that_is_no_sweep_is_refused(tmp_path):

@@ -10,11 +10,11 @@ from deconfound.errors import RunError
 from deconfound.evaluation.records import read_records
 from deconfound.sweeps import execute as performing
 from deconfound.sweeps.executors import Resources
-from deconfound.sweeps.jobs import Job, read_selection, trained
+from deconfound.sweeps.jobs import Job, is_trained, read_selection
 from deconfound.sweeps.plan import make_plan
-from deconfound.sweeps.progress import over, status_text, sweep_status
+from deconfound.sweeps.progress import is_over, status_text, sweep_status
 from deconfound.sweeps.spec import SweepSpec
-from deconfound.sweeps.sweep import left, prepare, run_job_by_name, run_sweep
+from deconfound.sweeps.sweep import pending_jobs, prepare, run_job_by_name, run_sweep
 from support.sweeping import results, small_sweep
 
 
@@ -27,7 +27,7 @@ def two_stages(**changes) -> SweepSpec:
 def done(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("stages") / "sweep"
     summary = run_sweep(two_stages(), out)
-    assert not summary.open
+    assert not summary.unfinished
     assert not summary.failed
     return out
 
@@ -35,7 +35,9 @@ def done(tmp_path_factory) -> Path:
 def the_jobs(out: Path, spec: SweepSpec) -> dict[bool, set[str]]:
     """Ids of the planned jobs by whether they were trained."""
     plan = make_plan(spec)
-    return {state: {job.id for job in plan.jobs if trained(out / "runs" / job.id) == state} for state in (True, False)}
+    return {
+        state: {job.id for job in plan.jobs if is_trained(out / "runs" / job.id) == state} for state in (True, False)
+    }
 
 
 def test_only_the_chosen_draw_is_trained_with_all_seeds(done):
@@ -88,7 +90,7 @@ def interrupt_after(count: int, monkeypatch) -> None:
         if len(begun) == count:
             raise KeyboardInterrupt
         begun.append(folder)
-        train(work, folder)
+        return train(work, folder)
 
     monkeypatch.setattr(performing, "_train", counted)
 
@@ -101,14 +103,14 @@ def test_a_sweep_stopped_in_either_stage_ends_as_an_undisturbed_one(done, tmp_pa
                 run_sweep(two_stages(), tmp_path / "s")
     assert len(the_jobs(tmp_path / "s", two_stages())[True]) == 6
     assert not (tmp_path / "s" / "selection.json").exists()
-    assert not run_sweep(two_stages(), tmp_path / "s").open
+    assert not run_sweep(two_stages(), tmp_path / "s").unfinished
     assert results(tmp_path / "s") == results(done)
 
 
 @pytest.mark.slow
 def test_two_workers_choose_and_train_the_same(done, tmp_path):
     given = Resources(workers=2)
-    assert not run_sweep(two_stages(), tmp_path / "s", executor="processes", resources=given).open
+    assert not run_sweep(two_stages(), tmp_path / "s", executor="processes", resources=given).unfinished
     assert results(tmp_path / "s") == results(done)
 
 
@@ -160,7 +162,7 @@ def failing(bad: set[str], error: Exception, monkeypatch) -> None:
     def some_fail(work, folder):
         if work.job.id in bad:
             raise error
-        train(work, folder)
+        return train(work, folder)
 
     monkeypatch.setattr(performing, "_train", some_fail)
 
@@ -174,7 +176,7 @@ def test_a_draw_whose_final_run_fails_for_good_gives_way_to_the_next_best(done, 
         summary = run_sweep(spec, tmp_path / "s")
     (entry,) = summary.chosen
     assert entry["draw"] == 1 - first
-    assert [trained(run) for run in summary.runs] == [True] * 3
+    assert [is_trained(run) for run in summary.runs] == [True] * 3
     reasons = [candidate["reason"] for candidate in entry["candidates"] if candidate["draw"] == first]
     assert reasons == ["seed 2 failed: the loss became nan"]
 
@@ -185,37 +187,39 @@ def test_a_final_run_that_may_pass_is_waited_for(done, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         failing(bad, MemoryError("no memory"), patch)
         summary = run_sweep(spec, tmp_path / "s")
-    assert "no memory" in summary.open["erm on toy"]
+    assert "no memory" in summary.unfinished["erm on toy"]
     assert not summary.chosen
     assert not list((tmp_path / "s").rglob("test_access.jsonl"))
-    assert not run_sweep(spec, tmp_path / "s").open
+    assert not run_sweep(spec, tmp_path / "s").unfinished
     first = [entry for entry in read_selection(done) if entry["method"] == "erm"]
     assert read_selection(tmp_path / "s") == first
 
 
 def test_another_scheduler_is_given_one_stage_after_the_other(done, tmp_path):
     out, spec = tmp_path / "s", two_stages()
-    jobs, later = left(spec, out)
+    jobs, later = pending_jobs(spec, out)
     assert ({(job.draw, job.seed) for job in jobs}, len(jobs), later) == ({(0, 0), (1, 0)}, 4, 4)
     assert _heads(out) == ("sweep: 0/8 runs", "judging the draws: 0/4, then training the chosen: 0/4")
     _do(jobs[:3], spec, out)
-    assert (len(left(spec, out)[0]), left(spec, out)[1]) == (3, 2), "one draw of CmIR, and all seeds of ERM's best"
+    assert (len(pending_jobs(spec, out)[0]), pending_jobs(spec, out)[1]) == (3, 2), (
+        "one draw of CmIR, and all seeds of ERM's best"
+    )
     _do(jobs[3:], spec, out)
-    jobs, later = left(spec, out)
+    jobs, later = pending_jobs(spec, out)
     assert ({job.seed for job in jobs}, len(jobs), later) == ({1, 2}, 4, 0)
-    assert not over(sweep_status(out))
+    assert not is_over(sweep_status(out))
     assert _heads(out)[1] == "judging the draws: 4/4, then training the chosen: 0/4"
     _do(jobs, spec, out)
-    assert left(spec, out) == ([], 0)
-    assert not run_sweep(spec, out).open
+    assert pending_jobs(spec, out) == ([], 0)
+    assert not run_sweep(spec, out).unfinished
     assert results(out) == results(done)
-    assert over(sweep_status(out))
+    assert is_over(sweep_status(out))
     assert _heads(out)[0] == "sweep: 8/8 runs; selection by valid"
 
 
 def _do(jobs: list[Job], spec: SweepSpec, out: Path) -> None:
     for job in jobs:
-        assert run_job_by_name(spec, out, job.id).ended == "done"
+        assert run_job_by_name(spec, out, job.id).state == "done"
 
 
 def _heads(out: Path) -> tuple[str, str]:

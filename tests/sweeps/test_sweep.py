@@ -8,7 +8,7 @@ from deconfound.errors import RunError
 from deconfound.evaluation.records import read_records, write_records
 from deconfound.io.lock import exclusive_lock
 from deconfound.sweeps import select as sweep_choice
-from deconfound.sweeps.jobs import Outcome, job_state, read_selection
+from deconfound.sweeps.jobs import job_state, read_selection
 from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.sweep import prepare, run_job_by_name, run_sweep
 from support.sweeping import TOY, results, small_sweep
@@ -18,7 +18,7 @@ from support.sweeping import TOY, results, small_sweep
 def done(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("sweep") / "out"
     summary = run_sweep(small_sweep(), out)
-    assert not summary.open
+    assert not summary.unfinished
     assert not summary.failed
     return out
 
@@ -133,12 +133,12 @@ def test_a_failure_does_not_stop_the_rest_and_is_tried_again(tmp_path, monkeypat
         summary = run_sweep(spec, tmp_path / "s")
     assert [entry["method"] for entry in summary.chosen] == ["erm"]
     assert set(summary.failed.values()) == {"a planted bug"}
-    assert summary.open == {"cmir on toy": "a planted bug"}
+    assert summary.unfinished == {"cmir on toy": "a planted bug"}
     told = _error(tmp_path / "s", next(iter(summary.failed)))
     assert (told["type"], told["may_pass"]) == ("TypeError", False)
     assert "in broken" in told["traceback"]
     again = run_sweep(spec, tmp_path / "s")
-    assert not again.open
+    assert not again.unfinished
     assert not again.failed
     assert [entry["method"] for entry in again.chosen] == ["erm", "cmir"]
 
@@ -155,13 +155,13 @@ def test_a_draw_that_fails_for_good_loses_and_one_that_may_pass_is_waited_for(tm
         with monkeypatch.context() as patch:
             patch.setattr("deconfound.sweeps.execute._train", _failing(bad, error))
             summary = run_sweep(spec, out)
-        assert bool(summary.open) == waits
+        assert bool(summary.unfinished) == waits
         assert bool(summary.chosen) != waits
         if not waits:
             assert summary.chosen[0]["draw"] == 0
             assert summary.chosen[0]["candidates"][1]["score"] is None
             assert set(summary.failed) == bad
-        assert not run_sweep(spec, out).open
+        assert not run_sweep(spec, out).unfinished
 
 
 def _failing(bad, error):
@@ -170,7 +170,7 @@ def _failing(bad, error):
     def train(work, folder):
         if work.job.id in bad:
             raise error
-        _train(work, folder)
+        return _train(work, folder)
 
     return train
 
@@ -224,7 +224,7 @@ def test_the_oracle_opens_everything_and_is_called_so_everywhere(tmp_path):
 def test_single_jobs_of_another_scheduler_are_found_done(tmp_path, done):
     spec = small_sweep()
     for job in prepare(spec, tmp_path / "s").jobs:
-        assert run_job_by_name(spec, tmp_path / "s", job.id) == Outcome(job.id, "train", "done")
+        assert run_job_by_name(spec, tmp_path / "s", job.id).state == "done"
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / "runs").glob("*/done.json")}
     run_sweep(spec, tmp_path / "s")
     assert {path: path.stat().st_mtime_ns for path in times} == times

@@ -39,14 +39,14 @@ def test_the_space_is_that_of_the_annotations_without_what_is_fixed():
         ({"method": [{"name": "erm"}, {"name": "erm"}]}, "two .* called 'erm'; give each its own label"),
         ({"method": [{"name": "erm"}], "search": {}}, "erm has nothing to search; give a range"),
         ({"search": {"train": {"rate": RATE}}}, r"\[search.train\] has no 'rate'"),
-        ({"search": {"train": {"precision": RATE}}}, "train.precision cannot be searched in a range"),
+        ({"search": {"train": {"precision": RATE}}}, "train.precision is not a number, so it has no range"),
         (
             {"search": {"train": {"clip": {"low": 0, "high": 1}}}},
             "the range of train.clip does not fit: .*greater than 0",
         ),
-        ({"search": {"backbone": {"dropout": {"low": 0.5, "high": 0.1}}}}, "are no range"),
-        ({"seeds": [1, 1]}, "names one seed twice"),
-        ({"base": {"train": {"devices": 2}}}, "a trial has one process"),
+        ({"search": {"backbone": {"dropout": {"low": 0.5, "high": 0.1}}}}, "are not a range"),
+        ({"seeds": [1, 1]}, "contains a seed twice"),
+        ({"base": {"train": {"devices": 2}}}, "a trial uses one process"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(changes, message):

@@ -24,8 +24,8 @@ from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 from deconfound.training.train import train_run
 from deconfound.tuning.spec import TuneSpec
-from deconfound.tuning.study import _mend
-from deconfound.tuning.tune import Watch, past_risks, tune
+from deconfound.tuning.study import _repair
+from deconfound.tuning.tune import TrialCallback, past_risks, tune
 from support.small import FAST
 from support.tune_small import spec
 
@@ -127,7 +127,7 @@ def test_a_second_call_trains_nothing_and_more_trials_go_on(tuned, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert more["methods"]["erm"]["trials"][:2] == first["methods"]["erm"]["trials"]
     assert len(more["methods"]["erm"]["trials"]) == 3
-    with pytest.raises(RunError, match="begun with 3 trials; give trials = 3 or more"):
+    with pytest.raises(RunError, match="started with 3 trials; give trials = 3 or more"):
         tune(spec(**one), out)
 
 
@@ -181,15 +181,15 @@ class Killed(BaseException):
 
 def test_a_worker_may_end_after_any_epoch(tuned, tmp_path, monkeypatch):
     """The trials of ended workers are failed in the journal, and what comes out is what an undisturbed tuning gives."""
-    out, counted, reach = tmp_path / "out", [0], Watch.on_train_epoch_end
+    out, counted, reach = tmp_path / "out", [0], TrialCallback.on_train_epoch_end
 
-    def end(self: Watch, trainer: Any, pl_module: Any) -> None:
+    def end(self: TrialCallback, trainer: Any, pl_module: Any) -> None:
         reach(self, trainer, pl_module)
         counted[0] -= 1
         if counted[0] == 0:
             raise Killed
 
-    monkeypatch.setattr(Watch, "on_train_epoch_end", end)
+    monkeypatch.setattr(TrialCallback, "on_train_epoch_end", end)
     for epochs in (1, 3, 7):
         counted[0] = epochs
         with pytest.raises(Killed):
@@ -211,7 +211,7 @@ def test_a_line_cut_short_in_the_journal_is_cut_off(tuned, tmp_path):
     assert again["methods"]["erm"]["trials"][:1] == first["methods"]["erm"]["trials"]
     for content, left in ((b"", b""), (b"a", b""), (b"a\nb\n", b"a\nb\n"), (b"a\n" + b"b" * 70000, b"a\n")):
         (tmp_path / "lines").write_bytes(content)
-        _mend(tmp_path / "lines")
+        _repair(tmp_path / "lines")
         assert (tmp_path / "lines").read_bytes() == left
 
 
@@ -250,7 +250,7 @@ def test_a_watched_run_is_the_run_that_nobody_watches(tmp_path):
     wanted = spec()
     run = wanted.run_spec(wanted.method[1], {}, 0)
     seen: list[tuple[int, float]] = []
-    watch = Watch(tmp_path / "a" / "log.csv", lambda epoch, best: seen.append((epoch, best)), lambda: False)
+    watch = TrialCallback(tmp_path / "a" / "log.csv", lambda epoch, best: seen.append((epoch, best)), lambda: False)
     train_run(run, tmp_path / "a", callbacks=[watch], progress=False)
     train_run(run, tmp_path / "b", progress=False)
     assert (tmp_path / "a" / "log.csv").read_bytes() == (tmp_path / "b" / "log.csv").read_bytes()

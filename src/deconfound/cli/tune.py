@@ -11,15 +11,15 @@ import typer
 
 
 def tune(
-    spec: Annotated[Path, typer.Argument(help="The tuning, a TOML file.")],
+    spec: Annotated[Path, typer.Argument(help="TOML file of the tuning.")],
     out: Annotated[Path, typer.Option(help="Folder of the tuning.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Search hyper-parameters by validation risk, with the same number of trials and seeds for every method.
 
     \b
-        trials = 20                      # per method
-        seeds = 2                        # per trial
+        trials = 20                      # configurations to try per method
+        seeds = 2                        # training runs per trial
         [data]
         store = "stores/mosi"
         [base.train]
@@ -27,41 +27,42 @@ def tune(
         [[method]]
         name = "erm"
         [[method]]
-        name = "cmir"                    # in the ranges that 'deconfound show cmir' tells
+        name = "cmir"                    # searched in the ranges that 'deconfound show cmir' prints
         [search.train]
         learning_rate = { low = 1e-4, high = 1e-2, log = true }
 
-    Test rows are not read. The same command again goes on after a kill; started several times at once, here or on other
-    machines that see the folder, it shares the trials. Writes tuning.json and best-METHOD.toml for 'deconfound train'.
+    No test row is read. The same command resumes after a kill. Several processes may run it at once, also on other
+    machines that share the folder; they divide the trials among them. It writes tuning.json and, for 'deconfound train',
+    best-METHOD.toml.
     """
     from deconfound.tuning.spec import TuneSpec
-    from deconfound.tuning.tune import say_to_terminal
+    from deconfound.tuning.tune import log_to_stderr
     from deconfound.tuning.tune import tune as run_tuning
 
-    wanted = TuneSpec.read(spec)
-    print(f"budget: {budget_text(wanted)}", file=sys.stderr)
-    found = run_tuning(wanted, out, say=say_to_terminal)
-    print(json.dumps(found) if as_json else tuning_text(found, out))
+    tuning = TuneSpec.read(spec)
+    print(f"budget: {budget_text(tuning)}", file=sys.stderr)
+    results = run_tuning(tuning, out, log=log_to_stderr)
+    print(json.dumps(results) if as_json else tuning_text(results, out))
 
 
 def budget_text(spec: Any) -> str:
     """ "20 trials × 2 seeds × at most 40 epochs for each of erm, cmir"."""
     titles = ", ".join(entry.title for entry in spec.method)
-    each = "each of " if len(spec.method) > 1 else ""
+    prefix = "each of " if len(spec.method) > 1 else ""
     return (
         f"{_count(spec.trials, 'trial')} × {_count(len(spec.seeds), 'seed')} × at most "
-        f"{_count(spec.base.train.epochs, 'epoch')} for {each}{titles}"
+        f"{_count(spec.base.train.epochs, 'epoch')} for {prefix}{titles}"
     )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def tuning_text(found: dict[str, Any], out: Path) -> str:
-    """The result for a terminal: per method its best trial, how the others ended, and the file."""
+def tuning_text(results: dict[str, Any], out: Path) -> str:
+    """The results as text: for each method its best trial, how the others ended, and the command to train it."""
     lines = []
-    for label, method in found["methods"].items():
+    for label, method in results["methods"].items():
         states = [trial["state"] for trial in method["trials"]]
         ended = ", ".join(f"{states.count(s)} {s}" for s in ("complete", "pruned", "failed", "running") if s in states)
         if method["best"] is None:
@@ -75,8 +76,8 @@ def tuning_text(found: dict[str, Any], out: Path) -> str:
             f"{label}: validation risk {method['score']:.4g} in trial {method['best']} ({ended}; {method['epochs']} epochs)",
             f"  {values}",
         ]
-        if found["complete"]:
+        if results["complete"]:
             lines.append(f"  deconfound train {out / method['spec']} --out RUN")
-    if not found["complete"]:
-        lines.append("other workers still have trials; the last of them writes the best specifications")
+    if not results["complete"]:
+        lines.append("other workers are still running trials; the last of them writes the best specifications")
     return "\n".join(lines)

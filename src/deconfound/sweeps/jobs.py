@@ -1,19 +1,21 @@
-"""`Job`: one training run of a sweep, named by what it asks for, and how far it is, told from its folder alone.
+"""`Job`: one training run of a sweep, named by a hash of its specification and data, and its state on disk.
 
-`deconfound.sweeps.execute` does a job; here nothing loads PyTorch.
+`deconfound.sweeps.execute` runs a job; nothing in this module loads PyTorch. A trial of a tuning is claimed and reported
+with the same functions.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from deconfound.errors import RunError
+from deconfound.io.lock import is_locked, try_lock
 
 Stage = Literal["train", "evaluate"]
 State = Literal["planned", "running", "stopped", "done", "failed", "evaluated"]
@@ -26,14 +28,14 @@ class Job:
 
     Args:
         id: `job_id` of the specification and the data.
-        dataset: label of the dataset in the sweep.
+        dataset: name of the dataset in the sweep.
         method: label of the method.
         draw: number of the hyper-parameter draw; 0 is the default.
-        seed: of the training.
-        left_out: the environment that is validated on, None for the dataset's own validation rows.
-        checksum: of the data.
-        spec: what `Spec.dump` gave.
-        final: it judges no draw, and is trained only if its draw is chosen.
+        seed: seed of the training.
+        left_out: environment to validate on; None for the validation rows of the dataset.
+        checksum: checksum of the data.
+        spec: specification, as `Spec.dump` returns it.
+        final: True if the job judges no draw and is trained only once its draw is chosen.
     """
 
     id: str
@@ -48,16 +50,16 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What an executor is asked to do; plain values, so that it can cross to another machine as JSON.
+class WorkItem:
+    """One task for an executor: plain values, so that it can be sent to another machine as JSON.
 
     Args:
-        job: whose run.
-        folder: the run directory.
-        stage: train, or predict the test rows of what was trained.
-        threads: CPU threads, set outside the specification.
+        job: the job to work on.
+        folder: its run directory.
+        stage: "train", or "evaluate" to predict the test rows with the trained run.
+        threads: number of CPU threads.
         scenarios: [[scenario]] tables to evaluate; None for the default scenarios.
-        patience: seconds to wait for another process that works in the folder.
+        lock_timeout: seconds to wait while another process works in the folder.
     """
 
     job: Job
@@ -65,54 +67,62 @@ class Work:
     stage: Stage
     threads: int = 1
     scenarios: tuple[Mapping[str, Any], ...] | None = None
-    patience: float = 30.0
+    lock_timeout: float = 30.0
 
     def to_json(self) -> str:
-        """One line."""
+        """The item as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def of_json(cls, line: str) -> Work:
-        """What `to_json` wrote."""
+    def from_json(cls, line: str) -> WorkItem:
+        """Read what `to_json` wrote."""
         values = json.loads(line)
         scenarios = values["scenarios"] if values["scenarios"] is None else tuple(values["scenarios"])
         return cls(**values | {"job": Job(**values["job"]), "scenarios": scenarios})
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a piece of work ended.
+class JobResult:
+    """How a job of a sweep or a trial of a tuning ended.
 
     Args:
-        job: id of the job.
-        ended: done; failed, with error.json in the folder; or busy: another process works there.
-        message: of the error, one line.
+        job: id of the job or trial.
+        state: "done"; "pruned", stopped early as too far behind (trials only); "failed"; or "busy", not begun because
+            another process works on it.
+        value: score if training is done, the lower the better: the best validation risk of a job, the mean of the best
+            validation risks over the seeds of a trial. Else None.
+        error: error message in one line, "" if none.
     """
 
     job: str
-    stage: Stage
-    ended: Literal["done", "failed", "busy"]
-    message: str = ""
+    state: Literal["done", "pruned", "failed", "busy"]
+    value: float | None = None
+    error: str = ""
 
 
 def digest(value: object) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of canonical JSON."""
+    """The first 16 hexadecimal digits of the SHA-256 of the value as canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def job_id(spec: Mapping[str, Any], checksum: str) -> str:
-    """Name of a run: the specification, and the data by their checksum and not by where they lie."""
+    """Id of a job: a hash of the specification and the checksum of the data, whatever the path of the store."""
     data = {name: value for name, value in spec["data"].items() if name != "store"}
     return digest({"spec": {**spec, "data": data}, "data": checksum})
 
 
-def job_state(folder: Path) -> State:
-    """How far a job is, from its folder alone.
+def job_folder(out: Path, job: str) -> Path:
+    """Run directory of a job, by its id."""
+    return out / "runs" / job
 
-    "stopped" is begun, without an error and in nobody's hands: the next call resumes it.
+
+def job_state(folder: Path) -> State:
+    """State of a job, read from its folder.
+
+    "stopped" means begun, without an error, and no process works on it: the next call resumes it.
     """
-    if is_held(folder):
+    if is_claimed(folder):
         return "running"
     for name, state in _MARKS:
         if (folder / name).is_file():
@@ -128,21 +138,21 @@ _MARKS: tuple[tuple[str, State], ...] = (
 )
 
 
-def trained(folder: Path) -> bool:
-    """True if the training is finished."""
+def is_trained(folder: Path) -> bool:
+    """True if the job is trained to the end."""
     return (folder / "done.json").is_file()
 
 
-def evaluated(folder: Path, scenarios: tuple[Mapping[str, Any], ...] | None) -> bool:
-    """True if these scenarios were evaluated."""
+def is_evaluated(folder: Path, scenarios: tuple[Mapping[str, Any], ...] | None) -> bool:
+    """True if the job was evaluated on these scenarios."""
     try:
         return json.loads((folder / "evaluated.json").read_text(encoding="utf-8")) == evaluation_mark(scenarios)
     except (OSError, ValueError):
         return False
 
 
-def failure(folder: Path) -> dict[str, Any] | None:
-    """What error.json holds, None where there is none."""
+def read_error(folder: Path) -> dict[str, Any] | None:
+    """The content of error.json, None if the job has not failed."""
     try:
         return json.loads((folder / "error.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -150,27 +160,39 @@ def failure(folder: Path) -> dict[str, Any] | None:
 
 
 def evaluation_mark(scenarios: tuple[Mapping[str, Any], ...] | None) -> dict[str, Any]:
-    """What evaluated.json holds once these scenarios were evaluated."""
+    """The content of evaluated.json after an evaluation on these scenarios."""
     return {"scenarios": "default" if scenarios is None else digest(list(scenarios))}
 
 
-def is_held(folder: Path) -> bool:
-    """True while a process works in a job's folder."""
-    try:
-        with open(folder / ".job") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
+_CLAIM = ".job"
+
+
+def claim_job(folder: Path, timeout: float = 0.0) -> AbstractContextManager[bool]:
+    """Claim the folder of a job or trial for this process while the block runs.
+
+    Args:
+        folder: folder of the job; it exists.
+        timeout: seconds to wait while another process has the claim.
+
+    Returns:
+        A context manager. Its value is False if another process kept the claim.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    return try_lock(folder / _CLAIM, timeout)
+
+
+def is_claimed(folder: Path) -> bool:
+    """True while a process works on the job or trial of this folder."""
+    return is_locked(folder / _CLAIM)
 
 
 def read_sweep_json(out: Path) -> dict[str, Any]:
-    """What sweep.json holds.
+    """The content of sweep.json.
 
     Raises:
-        RunError: no sweep, or a damaged one.
+        RunError: the folder is not a sweep, or sweep.json is damaged.
     """
     try:
         values = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
@@ -186,10 +208,10 @@ def read_sweep_json(out: Path) -> dict[str, Any]:
 
 
 def read_selection(out: Path, name: str = "selection.json") -> list[dict[str, Any]]:
-    """The entries under "chosen" of selection.json, or of screening.json; none before it is written.
+    """The entries under "chosen" in selection.json or screening.json; an empty list before the file is written.
 
     Raises:
-        RunError: it is damaged.
+        RunError: the file is damaged.
     """
     try:
         chosen = json.loads((out / name).read_text(encoding="utf-8"))["chosen"]

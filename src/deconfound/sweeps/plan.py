@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,16 +9,14 @@ from typing import Any
 
 import torch
 
-from deconfound.corruption import seeded
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.scenario import Scenario, scenario_from
-from deconfound.io.files import atomic_write
-from deconfound.registry import arguments, get_class
+from deconfound.io.files import write_json
 from deconfound.runs.build import apply_data_spec, build_method, load_data
-from deconfound.runs.spec import BackboneSpec, Spec, TrainSpec
-from deconfound.search import Search
+from deconfound.runs.spec import Spec
+from deconfound.sweeps.draws import draw_values
 from deconfound.sweeps.jobs import Job, digest, job_id, read_sweep_json
 from deconfound.sweeps.spec import DatasetEntry, MethodEntry, SweepSpec
 
@@ -33,9 +29,9 @@ class Plan:
     """A sweep and its jobs.
 
     Args:
-        spec: what was asked for.
-        jobs: each once; a draw that equals an earlier one (a method without anything to draw) adds none. The final ones are
-            listed for every draw and trained for the chosen one alone.
+        spec: specification of the sweep.
+        jobs: all jobs without duplicates. A draw that equals an earlier one, as for a method without a search space, adds
+            none. Final jobs are listed for every draw and are trained for the chosen draw only.
     """
 
     spec: SweepSpec
@@ -49,20 +45,20 @@ class Plan:
     @property
     def pairs(self) -> dict[tuple[str, str], tuple[Job, ...]]:
         """(dataset, method) → jobs, in the order of the plan."""
-        found: dict[tuple[str, str], list[Job]] = {}
+        jobs_of: dict[tuple[str, str], list[Job]] = {}
         for job in self.jobs:
-            found.setdefault((job.dataset, job.method), []).append(job)
-        return {pair: tuple(jobs) for pair, jobs in found.items()}
+            jobs_of.setdefault((job.dataset, job.method), []).append(job)
+        return {pair: tuple(jobs) for pair, jobs in jobs_of.items()}
 
     @property
     def budget(self) -> dict[str, Any]:
-        """What every method gets, and what is made of it."""
+        """Draws, seeds and runs that every method gets, and the number of different configurations that result."""
         return {
             "draws": self.spec.configurations,
             "seeds": len(self.spec.seeds),
             "judging_seeds": len(self.spec.judging_seeds),
             "rule": self.spec.selection.rule,
-            "runs": sum(not job.final for job in self.jobs) + sum(map(finals_of_a_draw, self.pairs.values())),
+            "runs": sum(not job.final for job in self.jobs) + sum(map(count_final_jobs, self.pairs.values())),
             "configurations": {
                 f"{method} on {dataset}": len({job.draw for job in jobs})
                 for (dataset, method), jobs in self.pairs.items()
@@ -71,19 +67,20 @@ class Plan:
 
     def budget_text(self) -> str:
         """The budget in a line, and one more for each method that had less to draw than it was given."""
-        given = self.budget
-        first, then = f"{given['judging_seeds']} seeds", f", then {given['seeds']} seeds of the chosen one"
-        if given["rule"] in LEFT_OUT:
-            first = f"{first} per left-out environment"
-        elif given["judging_seeds"] == given["seeds"]:
-            then = ""
+        budget = self.budget
+        judging = f"{budget['judging_seeds']} seeds"
+        final = f", then {budget['seeds']} seeds of the chosen one"
+        if budget["rule"] in LEFT_OUT:
+            judging = f"{judging} per left-out environment"
+        elif budget["judging_seeds"] == budget["seeds"]:
+            final = ""
         lines = [
-            f"budget: {given['draws']} configurations × {first} for each method on each dataset{then}; "
-            f"{given['runs']} runs; selection by {given['rule']!r}"
+            f"budget: {budget['draws']} configurations × {judging} for each method on each dataset{final}; "
+            f"{budget['runs']} runs; selection by {budget['rule']!r}"
         ]
-        for pair, count in given["configurations"].items():
-            if count < given["draws"]:
-                lines.append(f"  {pair}: {count} of {given['draws']} draws differ (its search ranges hold no more)")
+        for pair, count in budget["configurations"].items():
+            if count < budget["draws"]:
+                lines.append(f"  {pair}: {count} of {budget['draws']} draws differ (its search ranges hold no more)")
         return "\n".join(lines)
 
     def write(self, out: Path) -> None:
@@ -94,20 +91,19 @@ class Plan:
             "budget": self.budget,
             "jobs": [asdict(job) for job in self.jobs],
         }
-        with atomic_write(out / "sweep.json") as file:
-            json.dump(values, file, indent=1)
+        write_json(out / "sweep.json", values)
 
 
-def finals_of_a_draw(jobs: Sequence[Job]) -> int:
-    """How many final runs the chosen draw of a method on a dataset has; as many as any other."""
+def count_final_jobs(jobs: Sequence[Job]) -> int:
+    """Number of final jobs of one draw of a method on a dataset; it is the same for every draw."""
     return sum(job.final for job in jobs if job.draw == jobs[0].draw)
 
 
 def read_plan(out: Path) -> Plan:
-    """What `Plan.write` wrote.
+    """Read the sweep.json that `Plan.write` wrote.
 
     Raises:
-        RunError: no sweep, or a damaged one.
+        RunError: the folder is not a sweep, or its sweep.json is damaged.
     """
     values = read_sweep_json(out)
     try:
@@ -123,7 +119,7 @@ def make_plan(spec: SweepSpec) -> Plan:
 
     Raises:
         SpecError, DataError, StoreError: an unknown name, argument, modality, environment, split or search range; a dataset
-            without training or validation rows; a rule that needs environments where there are none.
+            without training or validation rows; a rule that needs environments on a dataset without them.
     """
     jobs: dict[str, Job] = {}
     for entry in spec.dataset:
@@ -131,56 +127,59 @@ def make_plan(spec: SweepSpec) -> Plan:
             for job in _jobs_on(spec, entry):
                 known = jobs.setdefault(job.id, job)
                 if known.dataset != job.dataset:
-                    raise SpecError(f"it is the same data as the dataset {known.dataset!r}; keep one")
+                    raise SpecError(f"it holds the same data as the dataset {known.dataset!r}; keep one of them")
         except DeconfoundError as error:
             raise type(error)(f"dataset {entry.name!r}: {error}") from error
     return Plan(spec, tuple(jobs.values()))
 
 
 def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
-    whole = load_data(entry)
+    dataset = load_data(entry)
     for table in spec.evaluation.tables or ():
-        _check_scenario(scenario_from(table), whole)
+        _check_scenario(scenario_from(table), dataset)
     for method in spec.method:
         label = method.title + (ORACLE if spec.selection.rule == "oracle" else "")
-        first = _run_spec(spec, entry, method, label, 0)
-        development = apply_data_spec(whole, first.data).development()
-        left_out = _left_out(spec, development)
-        if left_out and len({out for _, out in left_out}) < 3:
-            _check_one_environment(first, whole, left_out[0][1], spec.selection.rule)
+        default = _run_spec(spec, entry, method, label, 0)
+        development = apply_data_spec(dataset, default.data).development()
+        left_out = _left_out_runs(spec, development)
+        if left_out and len({environment for _, environment in left_out}) < 3:
+            _check_one_environment(default, dataset, left_out[0][1], spec.selection.rule)
         for draw in range(spec.configurations):
             drawn = _run_spec(spec, entry, method, label, draw)
-            for seed, out in [(seed, None) for seed in spec.seeds] + left_out:
-                data = drawn.data if out is None else drawn.data.model_copy(update={"leave_out": out})
+            for seed, environment in [(seed, None) for seed in spec.seeds] + left_out:
+                data = drawn.data
+                if environment is not None:
+                    data = data.model_copy(update={"leave_out": environment})
                 values = drawn.model_copy(update={"seed": seed, "data": data}).dump()
-                name = job_id(values, whole.checksum)
-                final = out is None if left_out else seed not in spec.judging_seeds
-                yield Job(name, entry.name, label, draw, seed, out, whole.checksum, values, final)
+                final = environment is None if left_out else seed not in spec.judging_seeds
+                name = job_id(values, dataset.checksum)
+                yield Job(name, entry.name, label, draw, seed, environment, dataset.checksum, values, final)
 
 
-def _check_one_environment(spec: Spec, whole: Dataset, out: str, rule: str) -> None:
-    """Whether a method can be trained on the one environment that is left of two."""
-    left = apply_data_spec(whole, spec.data.model_copy(update={"leave_out": out})).development()
+def _check_one_environment(spec: Spec, dataset: Dataset, environment: str, rule: str) -> None:
+    """Check that a method can be trained on one environment, where the other one of two is left out."""
+    data = spec.data.model_copy(update={"leave_out": environment})
+    development = apply_data_spec(dataset, data).development()
     with torch.random.fork_rng(devices=[]):
-        method = build_method(spec, left.modalities, left.task)
+        method = build_method(spec, development.modalities, development.task)
     try:
-        method.hooks.check(left)
+        method.hooks.check(development)
     except DataError as error:
         raise DataError(
-            f"{spec.title}: of two environments the rule {rule!r} leaves one to train on, and this method, or a penalty of "
-            "it, compares several; choose another rule or another method"
+            f"{spec.title}: the rule {rule!r} leaves one of two environments to train on, but this method or its penalty "
+            "compares several; choose another rule or another method"
         ) from error
 
 
 def config_of(job: Job) -> str:
-    """What the seeds and left-out environments of one configuration share."""
+    """Identifier of a configuration; all its seeds and left-out environments share it."""
     data = {k: v for k, v in job.spec["data"].items() if k != "store"}
     if job.left_out is not None:
         data["leave_out"] = None
     return digest({"spec": {**job.spec, "seed": 0, "data": data}, "data": job.checksum})
 
 
-def _left_out(spec: SweepSpec, development: Dataset) -> list[tuple[int, str]]:
+def _left_out_runs(spec: SweepSpec, development: Dataset) -> list[tuple[int, str]]:
     """(seed, environment) of the additional runs that a rule needs."""
     rule = spec.selection.rule
     if rule in ("valid", "oracle"):
@@ -197,12 +196,13 @@ def _left_out(spec: SweepSpec, development: Dataset) -> list[tuple[int, str]]:
 
 def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: str, draw: int) -> Spec:
     """One run of one draw with seed 0."""
-    shared, data = _given(spec.base.backbone), _given(entry, "name")
+    shared, data = spec.base.backbone.model_dump(), entry.model_dump(exclude={"name"})
     if data["store"] is not None:
         data["store"] = str(Path(data["store"]).resolve())
     if method.modalities is not None:
         data["modalities"] = method.modalities
-        shared["encoders"] = {name: it for name, it in shared["encoders"].items() if name in method.modalities}
+        encoders = shared["encoders"]
+        shared["encoders"] = {name: encoder for name, encoder in encoders.items() if name in method.modalities}
     backbone = {**shared, **method.backbone}
     encoders = backbone["encoders"]
     python = [name for name, encoder in encoders.items() if isinstance(encoder, dict) and "python" in encoder]
@@ -215,58 +215,9 @@ def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: 
             "data": data,
             "method": method.table(drawn),
             "backbone": {**backbone, **drawn["backbone"]},
-            "train": {**_given(spec.base.train), **drawn["train"]},
+            "train": {**spec.base.train.model_dump(), **drawn["train"]},
         }
     )
-
-
-def _given(table: Any, *without: str) -> dict[str, Any]:
-    return {name: value for name, value in table.model_dump().items() if name not in without}
-
-
-def draw_values(spec: SweepSpec, method: MethodEntry, draw: int) -> dict[str, dict[str, Any]]:
-    """Table of a specification, or key of `MethodEntry.parts`, → argument → value of one draw; all empty for draw 0.
-
-    Draw 0 is the default. A value follows from the seed of the draws, the label, the number of the draw and the
-    argument's name: more draws, methods or arguments leave it as it is. What a [[method]] table sets is not drawn.
-    """
-    ranges: dict[str, dict[str, tuple[Any, Search]]] = {key: {} for key in (*method.parts, "backbone", "train")}
-    for key, (kind, component, given) in method.parts.items():
-        for name, field in arguments(get_class(kind, component)).model_fields.items():
-            found = next((item for item in field.metadata if isinstance(item, Search)), None)
-            if found is not None and name not in given:
-                ranges[key][name] = field.annotation, found
-    for table, fields, known in (
-        ("backbone", spec.search.backbone, BackboneSpec.model_fields),
-        ("train", spec.search.train, TrainSpec.model_fields),
-    ):
-        for name, given in fields.items():
-            if name not in known or known[name].annotation not in (int, float):
-                numbers = [each for each, field in known.items() if field.annotation in (int, float)]
-                raise SpecError(f"search.{table}.{name} is no number of [{table}]{did_you_mean(name, numbers)}")
-            if table == "train" or name not in method.backbone:
-                ranges[table][name] = known[name].annotation, Search(given.low, given.high, given.log)
-    if draw == 0:
-        return {table: {} for table in ranges}
-    return {
-        table: {
-            name: _draw(kind, search, seeded("sweep", spec.draw_seed, method.title, draw, table, name))
-            for name, (kind, search) in found.items()
-        }
-        for table, found in ranges.items()
-    }
-
-
-def _draw(kind: Any, search: Search, generator: torch.Generator) -> float | int:
-    """A number in [low, high]; a whole one, each as likely as its share of the range, where the argument is whole."""
-    share = float(torch.rand((), generator=generator, dtype=torch.float64))
-    low, high = search.low, search.high
-    if kind is int:  # half a step wider at both ends, so that the ends are as likely as what lies between
-        low, high = max(low - 0.5, low / 2), high + 0.5
-    value = math.exp(math.log(low) + share * math.log(high / low)) if search.log else low + share * (high - low)
-    if kind is int:
-        return min(max(round(value), math.ceil(search.low)), math.floor(search.high))
-    return float(f"{min(max(value, search.low), search.high):.6g}")
 
 
 def _check_scenario(scenario: Scenario, dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Where a sweep is: a line with the time left while it works, and the table of `deconfound sweep status`."""
+"""Progress of a sweep: a line with the time left while it runs, and the table of `deconfound sweep status`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deconfound.sweeps.jobs import STATES, failure, job_state, read_selection, read_sweep_json
+from deconfound.sweeps.jobs import STATES, job_folder, job_state, read_error, read_selection, read_sweep_json
 
 FINISHED = ("done", "failed", "evaluated")
 
 
 class Progress:
-    """One line on standard error, rewritten after every job; nothing where it is not a terminal.
+    """A line on standard error, rewritten after every job.
 
     Args:
-        what: is being done.
-        total: jobs.
-        shown: None for terminals only.
+        title: what is done, such as "train".
+        total: number of jobs.
+        shown: True to show the line; None shows it on a terminal only.
     """
 
-    def __init__(self, what: str, total: int, shown: bool | None = None) -> None:
-        self.what, self.total = what, total
+    def __init__(self, title: str, total: int, shown: bool | None = None) -> None:
+        self.title, self.total = title, total
         self.shown = sys.stderr.isatty() if shown is None else shown
         self.finished = self.failed = 0
         self.began = time.monotonic()
@@ -40,19 +40,19 @@ class Progress:
             print(file=sys.stderr, flush=True)
 
     def step(self, *, failed: bool = False) -> None:
-        """One more job has ended."""
+        """Count a job that has ended."""
         self.finished += 1
         self.failed += failed
         self._show()
 
     def text(self) -> str:
-        """ "train 3/12, 1 failed, about 4 min left"; the time as long as the jobs so far took per job."""
-        parts = [f"{self.what} {self.finished}/{self.total}"]
+        """ "train 3/12, 1 failed, about 4 min left"; the time is estimated from the jobs so far."""
+        parts = [f"{self.title} {self.finished}/{self.total}"]
         if self.failed:
             parts.append(f"{self.failed} failed")
         if 0 < self.finished < self.total:
-            each = (time.monotonic() - self.began) / self.finished
-            parts.append(f"about {duration(each * (self.total - self.finished))} left")
+            seconds_per_job = (time.monotonic() - self.began) / self.finished
+            parts.append(f"about {duration(seconds_per_job * (self.total - self.finished))} left")
         return ", ".join(parts)
 
     def _show(self) -> None:
@@ -72,16 +72,17 @@ def duration(seconds: float) -> str:
 
 
 def sweep_status(out: str | Path) -> dict[str, Any]:
-    """How far every job of a sweep is, as JSON values; loads no PyTorch and writes nothing.
+    """State of every job of a sweep, as JSON values; loads no PyTorch and writes nothing.
 
     Returns:
-        name, rule, oracle, budget; jobs: one each with id, dataset, method, draw, seed, left_out, final, state, epoch, epochs,
-        chosen, seconds once trained, and the message of a failure and whether it may pass, of all that judge and of the
-        final ones of draws that lead; later: final runs of draws that are not known yet; states: state → number of jobs;
-        seconds_left: None while nothing is finished.
+        "name", "rule", "oracle" and "budget" of the sweep; "selected", whether selection.json exists; "states": state →
+        number of jobs; "later": number of final jobs of draws that are not known yet; "seconds_left": None while no job is
+        finished; and "jobs": all judging jobs and the final jobs of draws that lead, each with id, dataset, method, draw,
+        seed, left_out, final, state, epoch, epochs, chosen, seconds once trained, the message of a failure, and may_pass,
+        whether another call may succeed.
 
     Raises:
-        RunError: not a sweep.
+        RunError: the folder is not a sweep.
     """
     out = Path(out)
     sweep = read_sweep_json(out)
@@ -89,10 +90,10 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
     chosen = {name for entry in entries for name in entry["runs"]}
     leading = read_selection(out, "screening.json")
     wanted = chosen.union(*(entry["runs"] for entry in leading))
-    every = [_about(out / "runs" / job["id"], job, chosen) for job in sweep["jobs"]]
-    jobs = [job for job in every if not job["final"] or job["state"] != "planned" or job["id"] in wanted]
+    all_jobs = [_job_status(job_folder(out, job["id"]), job, chosen) for job in sweep["jobs"]]
+    jobs = [job for job in all_jobs if not job["final"] or job["state"] != "planned" or job["id"] in wanted]
     counts = Counter(job["state"] for job in jobs)
-    later = _later(every, {(entry["dataset"], entry["method"]) for entry in [*entries, *leading]})
+    later = _count_later(all_jobs, {(entry["dataset"], entry["method"]) for entry in [*entries, *leading]})
     rule = sweep["budget"]["rule"]
     return {
         "name": sweep["name"],
@@ -107,14 +108,14 @@ def sweep_status(out: str | Path) -> dict[str, Any]:
     }
 
 
-_SHOWN = ("id", "dataset", "method", "draw", "seed", "left_out")
+_JOB_FIELDS = ("id", "dataset", "method", "draw", "seed", "left_out")
 
 
-def _about(folder: Path, job: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
-    """How far one job is."""
+def _job_status(folder: Path, job: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
+    """State of one job."""
     state, done = job_state(folder), folder / "done.json"
-    error = failure(folder) if state == "failed" else None
-    return {name: job[name] for name in _SHOWN} | {
+    error = read_error(folder) if state == "failed" else None
+    return {name: job[name] for name in _JOB_FIELDS} | {
         "final": job.get("final", False),
         "state": state,
         "epoch": epochs_trained(folder),
@@ -126,21 +127,26 @@ def _about(folder: Path, job: Mapping[str, Any], chosen: Collection[str]) -> dic
     }
 
 
-def _later(jobs: Sequence[Mapping[str, Any]], known: Collection[tuple[str, str]]) -> int:
-    """How many final runs there will be of draws that do not lead yet; as many for each draw of a pair.
+def _count_later(jobs: Sequence[Mapping[str, Any]], known: Collection[tuple[str, str]]) -> int:
+    """Number of final jobs to come of pairs without a leading draw; every draw of a pair has the same number.
 
-    None of a pair that waits for the next call, or whose draws failed one and all.
+    A pair counts as 0 if it waits for the next call or if all its draws failed.
     """
-    finals: dict[tuple[str, str], Counter[int]] = {}
-    lost: dict[tuple[str, str], dict[int, bool]] = {}
+    final_counts: dict[tuple[str, str], Counter[int]] = {}
+    may_recover: dict[tuple[str, str], dict[int, bool]] = {}
     for job in jobs:
         pair = job["dataset"], job["method"]
         if job["final"] and pair not in known:
-            finals.setdefault(pair, Counter())[job["draw"]] += 1
+            final_counts.setdefault(pair, Counter())[job["draw"]] += 1
         elif job["may_pass"] is not None:
-            lost.setdefault(pair, {})[job["draw"]] = job["may_pass"] or lost.get(pair, {}).get(job["draw"], False)
-    stuck = {pair for pair, draws in lost.items() if any(draws.values()) or len(draws) == len(finals.get(pair, ()))}
-    return sum(max(draws.values()) for pair, draws in finals.items() if pair not in stuck)
+            may_recover.setdefault(pair, {}).setdefault(job["draw"], False)
+            may_recover[pair][job["draw"]] |= job["may_pass"]
+    stuck = {
+        pair
+        for pair, draws in may_recover.items()
+        if any(draws.values()) or len(draws) == len(final_counts.get(pair, ()))
+    }
+    return sum(max(draws.values()) for pair, draws in final_counts.items() if pair not in stuck)
 
 
 def _seconds_left(jobs: Sequence[dict[str, Any]], later: int) -> float | None:
@@ -155,7 +161,7 @@ def _seconds_left(jobs: Sequence[dict[str, Any]], later: int) -> float | None:
 
 
 def epochs_trained(folder: Path) -> int:
-    """Epochs of which the log holds a line, from its end alone."""
+    """Number of epochs in log.csv, read from the end of the file."""
     try:
         with open(folder / "log.csv", "rb") as file:
             file.seek(max(0, file.seek(0, 2) - 4096))
@@ -166,7 +172,7 @@ def epochs_trained(folder: Path) -> int:
 
 
 def status_text(status: dict[str, Any]) -> str:
-    """The table: one line per method and dataset, then what is running and what failed."""
+    """The status as a table with a line per method and dataset, then the running and the failed jobs."""
     oracle = " (chosen by TEST rows: a bound, not a result)" if status["oracle"] else ""
     left = status["seconds_left"]
     time_left = "" if left == 0 else f", about {duration(left)} left" if left else ", time left not known yet"
@@ -193,7 +199,7 @@ def status_text(status: dict[str, Any]) -> str:
 
 
 def _stages(status: dict[str, Any]) -> list[str]:
-    """A line for a sweep in two stages."""
+    """The line on the two stages of a sweep, none for a sweep in one stage."""
     finals = [job for job in status["jobs"] if job["final"]]
     judging = [job for job in status["jobs"] if not job["final"]]
     if not finals and not status["later"]:
@@ -209,8 +215,8 @@ def _title(job: dict[str, Any]) -> str:
     return f"{job['id']} {job['method']} on {job['dataset']}, draw {job['draw']}, seed {job['seed']}{without}"
 
 
-def over(status: dict[str, Any]) -> bool:
-    """True when a sweep has nothing left that could change by itself."""
+def is_over(status: dict[str, Any]) -> bool:
+    """True when nothing of a sweep can change any more without another call."""
     if status["later"] or any(job["state"] not in FINISHED for job in status["jobs"]):
         return False
     waiting = [job for job in status["jobs"] if job["chosen"] and job["state"] == "done"]

@@ -1,12 +1,12 @@
-"""Choosing the runs of a sweep: from the records of their folders to selection.json. No test row is read but by the oracle.
+"""Choose the runs of a sweep: read the records of their folders and write selection.json.
 
-Draws are judged by the runs of the screening seeds, or of left-out environments. The final runs, which judge nothing, are
-trained for the draw that leads alone. What is next is told from the folders each time, so a kill at any moment costs nothing.
+Only the rule "oracle" reads test rows. Draws are judged by the runs of the judging seeds or of left-out environments. Final
+runs judge no draw and are trained only for the draw that leads. The next jobs are read from the folders each time, so a kill
+at any moment costs nothing.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,105 +15,104 @@ from typing import Any, Literal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.evaluation.records import Record, read_records
 from deconfound.evaluation.selection import Candidate, Selection, select
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
 from deconfound.runs.spec import flat
-from deconfound.sweeps.jobs import Job, evaluated, failure, read_selection, trained
+from deconfound.sweeps.jobs import Job, is_evaluated, is_trained, job_folder, read_error, read_selection
 from deconfound.sweeps.plan import Plan, config_of
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How the choice of one method on one dataset stands.
+class SelectionState:
+    """How far the choice for one method on one dataset is.
 
     Args:
-        selection: among the draws that can still be trained to the end; None while a run that judges is missing.
-        finals: runs of the chosen draw that judge no draw.
-        reason: why the choice cannot be written yet, "" where it can.
+        selection: the selection among the draws that can be trained to the end; None while a judging run is missing.
+        final_jobs: final jobs of the chosen draw.
+        reason: why the choice cannot be written yet; "" if it can.
     """
 
     selection: Selection | None
-    finals: tuple[Job, ...]
+    final_jobs: tuple[Job, ...]
     reason: str
 
 
 def choose(plan: Plan, out: Path, busy: Collection[str] = ()) -> dict[str, str]:
-    """Choose a configuration of every method on every dataset whose runs are all finished or failed for good.
+    """Choose a configuration for every method and dataset whose runs have all finished or failed for good.
 
     Returns:
-        "method on dataset" → why nothing is chosen.
+        "method on dataset" → why nothing is chosen yet.
     """
-    chosen, still_open, pairs = read_selection(out), {}, plan.pairs
-    for pair, standing in _standings(plan, out, busy).items():
-        if standing.selection is not None and not standing.reason:
-            chosen.append(_entry(pair, pairs[pair], standing.selection))
+    chosen, unfinished, pairs = read_selection(out), {}, plan.pairs
+    for pair, state in _selection_states(plan, out, busy).items():
+        if state.selection is not None and not state.reason:
+            chosen.append(_entry(pair, pairs[pair], state.selection))
         else:
-            still_open[f"{pair[1]} on {pair[0]}"] = standing.reason
+            unfinished[f"{pair[1]} on {pair[0]}"] = state.reason
     _write(plan, out / "selection.json", chosen)
-    return still_open
+    return unfinished
 
 
 def next_jobs(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
-    """The jobs to train next: all that judge, those that failed, and the final ones of each draw that leads.
+    """The jobs to train next: all judging jobs, all failed jobs, and the final jobs of each draw that leads.
 
-    Where a final run fails for good its draw cannot be chosen, and the next best one leads. Writes screening.json, from
-    which `sweep_status` tells which final runs are wanted.
+    If a final job fails for good, its draw cannot be chosen and the next best draw leads. Writes screening.json, which
+    tells `sweep_status` which final jobs will be trained.
     """
     wanted, leading, pairs = [], [], plan.pairs
-    for pair, standing in _standings(plan, out, busy).items():
-        jobs, names = pairs[pair], {job.id for job in standing.finals}
-        wanted += [job for job in jobs if not job.final or job.id in names or failure(_folder(out, job))]
-        if standing.selection is not None and names:
-            leading.append(_entry(pair, jobs, standing.selection))
+    for pair, state in _selection_states(plan, out, busy).items():
+        jobs, final_ids = pairs[pair], {job.id for job in state.final_jobs}
+        wanted += [job for job in jobs if not job.final or job.id in final_ids or read_error(job_folder(out, job.id))]
+        if state.selection is not None and final_ids:
+            leading.append(_entry(pair, jobs, state.selection))
     if any(job.final for job in plan.jobs):
         _write(plan, out / "screening.json", leading)
-    return [job for job in wanted if not trained(_folder(out, job))]
+    return [job for job in wanted if not is_trained(job_folder(out, job.id))]
 
 
 def _write(plan: Plan, path: Path, chosen: Sequence[Mapping[str, Any]]) -> None:
     rule = plan.spec.selection.rule
     note = "chosen by TEST rows: a bound, not a result" if rule == "oracle" else "chosen blind"
-    with atomic_write(path) as file:
-        json.dump({"rule": rule, "note": note, "budget": plan.budget, "chosen": chosen}, file, indent=1)
+    write_json(path, {"rule": rule, "note": note, "budget": plan.budget, "chosen": chosen})
 
 
-def _standings(plan: Plan, out: Path, busy: Collection[str]) -> dict[tuple[str, str], Standing]:
-    """Of every pair (dataset, method) whose choice is not written."""
-    fixed = {(entry["dataset"], entry["method"]) for entry in read_selection(out)}
-    return {pair: _standing(plan, jobs, out, busy) for pair, jobs in plan.pairs.items() if pair not in fixed}
+def _selection_states(plan: Plan, out: Path, busy: Collection[str]) -> dict[tuple[str, str], SelectionState]:
+    """(dataset, method) → state, for every pair whose choice is not written yet."""
+    written = {(entry["dataset"], entry["method"]) for entry in read_selection(out)}
+    return {pair: _selection_state(plan, jobs, out, busy) for pair, jobs in plan.pairs.items() if pair not in written}
 
 
-def _standing(plan: Plan, jobs: Sequence[Job], out: Path, busy: Collection[str]) -> Standing:
+def _selection_state(plan: Plan, jobs: Sequence[Job], out: Path, busy: Collection[str]) -> SelectionState:
     rule = plan.spec.selection.rule
     judging = [job for job in jobs if not job.final]
-    evaluate = plan.scenarios if rule == "oracle" else False
-    reason = _unfinished(judging, out, busy, evaluate)
+    scenarios = plan.scenarios if rule == "oracle" else False
+    reason = _unfinished(judging, out, busy, scenarios)
     if reason:
-        return Standing(None, (), reason)
-    broken = _broken(judging, out, evaluate) | _broken([job for job in jobs if job.final], out, False)
+        return SelectionState(None, (), reason)
+    broken = _broken(judging, out, scenarios) | _broken([job for job in jobs if job.final], out, False)
     selection = select(_candidates(judging, out, broken, oracle=rule == "oracle"), rule)
-    ranking = tuple(replace(each, reason=broken.get(each.config, each.reason)) for each in selection.ranking)
+    ranking = tuple(replace(ranked, reason=broken.get(ranked.config, ranked.reason)) for ranked in selection.ranking)
     selection = replace(selection, ranking=ranking)
     if selection.chosen is None:
-        return Standing(None, (), _first_failure(jobs, out) or ranking[0].reason)
-    finals = tuple(job for job in jobs if job.final and config_of(job) == selection.chosen)
-    return Standing(selection, finals, _unfinished(finals, out, busy, False))
+        return SelectionState(None, (), _first_failure(jobs, out) or ranking[0].reason)
+    final_jobs = tuple(job for job in jobs if job.final and config_of(job) == selection.chosen)
+    return SelectionState(selection, final_jobs, _unfinished(final_jobs, out, busy, False))
 
 
-Evaluated = tuple[Mapping[str, Any], ...] | None | Literal[False]
-"""Scenarios that a run must have been evaluated on, None for the default ones; False if it need not be."""
+RequiredScenarios = tuple[Mapping[str, Any], ...] | None | Literal[False]
+"""Scenarios that a run must have been evaluated on; None for the default scenarios, False for no evaluation."""
 
 
-def _finished(job: Job, out: Path, scenarios: Evaluated) -> bool:
-    folder = _folder(out, job)
-    return trained(folder) and (scenarios is False or evaluated(folder, scenarios))
+def _finished(job: Job, out: Path, scenarios: RequiredScenarios) -> bool:
+    folder = job_folder(out, job.id)
+    return is_trained(folder) and (scenarios is False or is_evaluated(folder, scenarios))
 
 
-def _unfinished(jobs: Sequence[Job], out: Path, busy: Collection[str], scenarios: Evaluated) -> str:
-    """Why a pair must wait: a job of it may still be finished by another call; "" if none can."""
+def _unfinished(jobs: Sequence[Job], out: Path, busy: Collection[str], scenarios: RequiredScenarios) -> str:
+    """Why a pair must wait for a job that another call may still finish; "" if it need not wait."""
     for job in jobs:
         if _finished(job, out, scenarios):
             continue
-        error = failure(_folder(out, job))
+        error = read_error(job_folder(out, job.id))
         if job.id in busy:
             return f"another process works on the job {job.id}"
         if error is None or error.get("may_pass", True):
@@ -121,34 +120,30 @@ def _unfinished(jobs: Sequence[Job], out: Path, busy: Collection[str], scenarios
     return ""
 
 
-def _broken(jobs: Sequence[Job], out: Path, scenarios: Evaluated) -> dict[str, str]:
-    """Configuration → why it cannot be chosen: a run of it failed for good."""
-    found: dict[str, str] = {}
+def _broken(jobs: Sequence[Job], out: Path, scenarios: RequiredScenarios) -> dict[str, str]:
+    """Configuration → why it cannot be chosen: one of its runs failed for good."""
+    reasons: dict[str, str] = {}
     for job in jobs:
-        error = None if _finished(job, out, scenarios) else failure(_folder(out, job))
+        error = None if _finished(job, out, scenarios) else read_error(job_folder(out, job.id))
         if error is not None and not error.get("may_pass", True):
             where = f" without {job.left_out}" if job.left_out else ""
-            found.setdefault(config_of(job), f"seed {job.seed}{where} failed: {error['message']}")
-    return found
+            reasons.setdefault(config_of(job), f"seed {job.seed}{where} failed: {error['message']}")
+    return reasons
 
 
 def _first_failure(jobs: Sequence[Job], out: Path) -> str:
-    errors = [failure(_folder(out, job)) for job in jobs]
+    errors = [read_error(job_folder(out, job.id)) for job in jobs]
     return next((error["message"] for error in errors if error is not None), "")
 
 
-def _folder(out: Path, job: Job) -> Path:
-    return out / "runs" / job.id
-
-
 def _candidates(jobs: Sequence[Job], out: Path, broken: Collection[str], *, oracle: bool) -> list[Candidate]:
-    """What selection may look at: validation records alone, unless the sweep says oracle."""
-    found = []
+    """What selection may read: validation records only, unless the rule is "oracle"."""
+    candidates = []
     for job in jobs:
         config = config_of(job)
-        records = () if config in broken else _records(_folder(out, job), oracle)
-        found.append(Candidate(config, _key(job, jobs[0]), job.seed, records, job.left_out))
-    return found
+        records = () if config in broken else _records(job_folder(out, job.id), oracle)
+        candidates.append(Candidate(config, _key(job, jobs[0]), job.seed, records, job.left_out))
+    return candidates
 
 
 def _records(folder: Path, oracle: bool) -> tuple[Record, ...]:
@@ -157,7 +152,7 @@ def _records(folder: Path, oracle: bool) -> tuple[Record, ...]:
 
 
 def _key(job: Job, default: Job) -> str:
-    """The configuration for a reader: what differs from the default."""
+    """A readable name of the configuration: the values that differ from the default."""
     changes = [
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for table in ("method", "backbone", "train")
@@ -168,7 +163,7 @@ def _key(job: Job, default: Job) -> str:
 
 
 def _entry(pair: tuple[str, str], jobs: Sequence[Job], selection: Selection) -> dict[str, Any]:
-    """One line of selection.json, or of screening.json: "seeds" and "runs" are those of the chosen draw on all rows."""
+    """An entry of selection.json or screening.json; "seeds" and "runs" are those of the chosen draw without left-out rows."""
     draws = {config_of(job): job.draw for job in jobs}
     (winner,) = [ranked for ranked in selection.ranking if ranked.config == selection.chosen]
     runs = [job for job in jobs if config_of(job) == winner.config and job.left_out is None]

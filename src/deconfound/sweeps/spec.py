@@ -1,4 +1,4 @@
-"""The specification of a sweep: methods × datasets × seeds × hyper-parameter draws, as a TOML file says it."""
+"""The specification of a sweep in TOML: methods × datasets × seeds × hyper-parameter draws."""
 
 from __future__ import annotations
 
@@ -25,50 +25,56 @@ class _Table(BaseModel):
 
 
 class Base(_Table):
-    """What all runs share."""
+    """Settings that all runs share."""
 
     backbone: BackboneSpec = BackboneSpec()
     train: TrainSpec = TrainSpec()
 
 
 class DatasetEntry(DataSpec):
-    """One [[dataset]]: a label and the fields of [data]."""
+    """A [[dataset]] table: a name and the fields of [data]."""
 
-    name: str = Field(min_length=1, description="label of the dataset in this sweep")
+    name: str = Field(min_length=1, description="name of the dataset in this sweep")
 
 
 class MethodEntry(_Table):
-    """One [[method]]."""
+    """A [[method]] table."""
 
-    name: str = Field(description="of a method; see 'deconfound list'")
+    name: str = Field(description="name of the method; see 'deconfound list'")
     label: str | None = Field(default=None, min_length=1, description="label in reports; 'erm + vrex' if left out")
-    arguments: dict[str, Any] = Field(default={}, description="of the method; kept as they are in every draw")
-    penalties: Added = Field(default={}, description="of the method: name → arguments, kept as they are")
-    augmentations: Added = Field(default={}, description="of the batches: name → arguments, kept as they are")
-    backbone: dict[str, Any] = Field(default={}, description="fields that replace those of [base.backbone]")
+    arguments: dict[str, Any] = Field(default={}, description="arguments of the method, the same in every draw")
+    penalties: Added = Field(
+        default={}, description="penalties of the method: name → arguments, the same in every draw"
+    )
+    augmentations: Added = Field(
+        default={}, description="augmentations of the batches: name → arguments, the same in every draw"
+    )
+    backbone: dict[str, Any] = Field(default={}, description="fields that override [base.backbone]")
     modalities: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="modalities to use; those of the dataset if left out"
+        default=None, min_length=1, description="modalities to use; default: those of the dataset"
     )
 
     @model_validator(mode="after")
-    def _joined_beside(self) -> MethodEntry:
+    def _components_beside(self) -> MethodEntry:
         for kind in ADDED:
             if kind in self.arguments:
-                raise ValueError(f"{kind} stand beside 'arguments', not in them: {kind} = {{ NAME = {{}} }}")
+                raise ValueError(f"give {kind} beside 'arguments', not inside: {kind} = {{ NAME = {{}} }}")
         return self
 
     @property
     def title(self) -> str:
-        """The label, or the name with those of what joins the method, as "erm + vrex"."""
+        """The label, or the names of the method, its penalties and its augmentations, as in "erm + vrex"."""
         return self.label or method_title(self.name, self.arguments, self.penalties, self.augmentations)
 
     @property
     def parts(self) -> dict[str, tuple[str, str, dict[str, Any]]]:
-        """The method and all that joins it: "method" or "penalties.vrex" → kind, name and what is set."""
-        joined = {
-            f"{kind}.{name}": (kind, name, knobs) for kind in ADDED for name, knobs in getattr(self, kind).items()
+        """The method, its penalties and its augmentations: "method" or "penalties.vrex" → kind, name, fixed arguments."""
+        added = {
+            f"{kind}.{name}": (kind, name, arguments)
+            for kind in ADDED
+            for name, arguments in getattr(self, kind).items()
         }
-        return {"method": ("methods", self.name, self.arguments), **joined}
+        return {"method": ("methods", self.name, self.arguments), **added}
 
     def table(self, drawn: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The table [method] of a specification.
@@ -76,56 +82,58 @@ class MethodEntry(_Table):
         Args:
             drawn: key of `parts` → argument → value.
         """
-        found: dict[str, Any] = {"name": self.name, **self.arguments, **drawn.get("method", {})}
-        for key, (kind, name, knobs) in self.parts.items():
+        table: dict[str, Any] = {"name": self.name, **self.arguments, **drawn.get("method", {})}
+        for key, (kind, name, arguments) in self.parts.items():
             if key != "method":
-                found.setdefault(kind, {})[name] = {**knobs, **drawn.get(key, {})}
-        return found
+                table.setdefault(kind, {})[name] = {**arguments, **drawn.get(key, {})}
+        return table
 
 
 class Range(_Table):
-    """Where a number is drawn from."""
+    """The range of a hyper-parameter."""
 
-    low: float = Field(description="lowest value")
-    high: float = Field(description="highest value")
-    log: bool = Field(default=False, description="draw the logarithm uniformly")
+    low: float = Field(description="smallest value")
+    high: float = Field(description="largest value")
+    log: bool = Field(default=False, description="search the logarithm")
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
         if self.low > self.high or (self.log and self.low <= 0):
-            raise ValueError(f"low = {self.low:g} and high = {self.high:g} are no range; 0 < low with log, low ≤ high")
+            raise ValueError(
+                f"low = {self.low:g} and high = {self.high:g} are not a range; give low ≤ high, and low > 0 with log"
+            )
         return self
 
 
 class SearchSpec(_Table):
-    """Ranges beside those that the methods declare; every method is drawn in them."""
+    """Search ranges for all methods, beside those that the methods declare."""
 
     backbone: dict[str, Range] = Field(default={}, description="field of [base.backbone] → range")
     train: dict[str, Range] = Field(default={}, description="field of [base.train] → range")
 
 
 class SelectionSpec(_Table):
-    """How one draw per method and dataset is chosen."""
+    """How one draw is chosen for each method and dataset."""
 
-    rule: Rule = Field(default="valid", description="what a draw is judged by")
+    rule: Rule = Field(default="valid", description="score that a draw is judged by")
     seeds: int | None = Field(
         default=None,
         ge=1,
-        description="how many seeds judge a draw, the first ones; the others are trained for the chosen draw alone. "
-        "All if left out; one per left-out environment where these judge",
+        description="number of seeds that judge a draw, the first ones of the sweep; the other seeds are trained for the "
+        "chosen draw only. Default: all, or one for each left-out environment",
     )
 
 
 class EvaluationSpec(_Table):
-    """What is predicted once the selection is fixed."""
+    """Scenarios to evaluate once the selection is final."""
 
     scenarios: str | None = Field(default=None, description="TOML file of [[scenario]] tables, relative to this file")
     tables: tuple[dict[str, Any], ...] | None = Field(
-        default=None, min_length=1, description="the same tables written here, as [[evaluation.tables]]"
+        default=None, min_length=1, description="the same tables in this file, as [[evaluation.tables]]"
     )
 
 
-def _listed(value: Any) -> Any:
+def _seed_list(value: Any) -> Any:
     if isinstance(value, list | tuple) and value:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -141,7 +149,7 @@ def _thread_count(value: Any) -> Any:
 
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
-    BeforeValidator(_listed),
+    BeforeValidator(_seed_list),
     Field(min_length=1, description="a number of seeds, or a list of them"),
 ]
 
@@ -149,12 +157,12 @@ Seeds = Annotated[
 class SweepSpec(_Table):
     """A sweep. `SweepSpec.read` makes it from TOML, `SweepSpec.of` from a mapping."""
 
-    name: str = Field(default="sweep", min_length=1, description="of the sweep")
+    name: str = Field(default="sweep", min_length=1, description="name of the sweep")
     seeds: Seeds = (0, 1, 2)
-    draws: int = Field(default=1, ge=0, description="configurations per method, the first is the default; 0 is as 1")
-    draw_seed: int = Field(default=0, ge=0, description="of the hyper-parameter draws")
+    draws: int = Field(default=1, ge=0, description="configurations per method; the first is the default, 0 means 1")
+    draw_seed: int = Field(default=0, ge=0, description="seed of the hyper-parameter draws")
     threads: Annotated[int | Literal["divide"], BeforeValidator(_thread_count)] = Field(
-        default=1, description="CPU threads of a run, whatever the executor; 'divide' shares the cores among workers"
+        default=1, description="CPU threads of a run with every executor; 'divide' shares the cores among the workers"
     )
     base: Base = Base()
     dataset: tuple[DatasetEntry, ...] = Field(min_length=1, description="[[dataset]] tables")
@@ -165,46 +173,48 @@ class SweepSpec(_Table):
 
     @model_validator(mode="after")
     def _fits(self) -> SweepSpec:
-        for what, labels in (("dataset", [d.name for d in self.dataset]), ("method", [m.title for m in self.method])):
-            twice = [label for label in labels if labels.count(label) > 1]
-            if twice:
-                key = "label" if what == "method" else "name"
-                raise ValueError(f"two [[{what}]] tables are called {twice[0]!r}; give each its own {key}")
+        for kind, labels in (("dataset", [d.name for d in self.dataset]), ("method", [m.title for m in self.method])):
+            duplicates = [label for label in labels if labels.count(label) > 1]
+            if duplicates:
+                key = "label" if kind == "method" else "name"
+                raise ValueError(f"two [[{kind}]] tables are called {duplicates[0]!r}; give each its own {key}")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)} names one seed twice")
+            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice")
         if self.base.train.threads is not None:
-            raise ValueError("base.train.threads is set; in a sweep give 'threads' at the top of the file")
+            raise ValueError("base.train.threads is set; give 'threads' at the top of the sweep file instead")
         if self.base.train.processes > 1:
             raise ValueError(
-                "base.train.devices or nodes is above 1; a sweep has one process per run: use 'deconfound train'"
+                "base.train.devices or nodes is above 1, but a sweep uses one process per run; use 'deconfound train'"
             )
         if (self.selection.seeds or 1) > len(self.seeds):
             raise ValueError(
-                f"selection.seeds = {self.selection.seeds}, but the sweep has {len(self.seeds)} seeds; give no more"
+                f"selection.seeds = {self.selection.seeds}, but the sweep has only {len(self.seeds)} seeds; lower it"
             )
         if self.selection.rule in LEFT_OUT and any(d.leave_out for d in self.dataset):
-            raise ValueError("a dataset sets leave_out and the rule leaves environments out by itself; keep one")
+            raise ValueError(
+                "a dataset sets leave_out, but the selection rule leaves environments out itself; remove one of them"
+            )
         if self.evaluation.scenarios is not None and self.evaluation.tables is not None:
-            raise ValueError("evaluation.scenarios and evaluation.tables exclude each other; keep one")
+            raise ValueError("evaluation.scenarios and evaluation.tables are both set; keep one of them")
         return self
 
     @property
     def configurations(self) -> int:
-        """Draws per method, the default included."""
+        """Number of draws per method, including the default."""
         return max(1, self.draws)
 
     @property
     def judging_seeds(self) -> tuple[int, ...]:
-        """The seeds that draws are judged by; where left-out environments judge, those of each left-out environment."""
-        every = 1 if self.selection.rule in LEFT_OUT else len(self.seeds)
-        return self.seeds[: self.selection.seeds or every]
+        """Seeds that judge the draws; with a rule of left-out environments, the seeds for each environment."""
+        default = 1 if self.selection.rule in LEFT_OUT else len(self.seeds)
+        return self.seeds[: self.selection.seeds or default]
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SweepSpec:
         """Check a mapping.
 
         Raises:
-            SpecError: one line that names the argument, what was given and what was expected.
+            SpecError: one line that names the argument, its value and the expected values.
         """
         try:
             spec = cls(**values)
@@ -216,10 +226,10 @@ class SweepSpec(_Table):
 
     @classmethod
     def read(cls, path: str | Path) -> SweepSpec:
-        """Read a TOML file; stores and the file of scenarios are taken from the file's folder.
+        """Read a TOML file; relative paths in it start at the folder of the file.
 
         Raises:
-            SpecError: no such file, not TOML, or what `SweepSpec.of` refuses.
+            SpecError: the file cannot be read, is not TOML, or describes something that `SweepSpec.of` refuses.
         """
         path = Path(path)
         try:
@@ -228,12 +238,12 @@ class SweepSpec(_Table):
         except SpecError as error:
             text = str(error)
             raise SpecError(text if str(path) in text else f"{path}: {text}") from error
-        placed = [entry.placed(path.parent) for entry in spec.dataset]
-        return spec.model_copy(update={"dataset": tuple(placed)})
+        datasets = tuple(entry.placed(path.parent) for entry in spec.dataset)
+        return spec.model_copy(update={"dataset": datasets})
 
 
 def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
-    """The tables of the named file in the place of its name, so that a sweep says all that it does."""
+    """Replace the name of the scenario file by its tables, so that the sweep is complete in itself."""
     if evaluation.scenarios is None:
         return evaluation
     file = folder / evaluation.scenarios
@@ -242,10 +252,10 @@ def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
 
 
 def explain_entry(error: ValidationError, model: type[BaseModel]) -> str:
-    """As `explain`, also for tables inside of lists: "method.0.lable" is answered with the fields of a method."""
+    """Explain a validation error; one inside a [[dataset]] or [[method]] table is explained with the fields of that table."""
     detail = error.errors()[0]
-    place = detail["loc"]
-    inner = {"dataset": DatasetEntry, "method": MethodEntry}.get(str(place[0])) if place else None
-    if inner is None or len(place) < 3 or not isinstance(place[1], int):
+    location = detail["loc"]
+    entry_model = {"dataset": DatasetEntry, "method": MethodEntry}.get(str(location[0])) if location else None
+    if entry_model is None or len(location) < 3 or not isinstance(location[1], int):
         return explain(error, model)
-    return f"[[{place[0]}]] number {place[1] + 1}: {explain_detail({**detail, 'loc': place[2:]}, inner)}"
+    return f"[[{location[0]}]] number {location[1] + 1}: {explain_detail({**detail, 'loc': location[2:]}, entry_model)}"

@@ -1,7 +1,7 @@
-"""A worker process: reads one job per line from standard input, writes one outcome per line to standard output.
+"""A worker process: reads one job per line from standard input, writes one result per line to standard output.
 
-It ends at once, in the middle of a job if need be, when its standard input closes, that is when the sweep ends or dies: a
-worker without a sweep would hold a job that the next sweep wants. What the job prints goes to standard error.
+It exits at once when its standard input closes, even in the middle of a job: the sweep has ended or died, and a worker
+without a sweep would keep its claim on a job that the next sweep wants. What the job prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from threading import Thread
 
 
 def main() -> None:
-    """Work until standard input closes."""
+    """Run jobs until standard input closes."""
     from deconfound.sweeps.execute import run_job, without_slurm
 
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     lines: SimpleQueue[str] = SimpleQueue()
     Thread(target=_read, args=(lines,), daemon=True).start()
     without_slurm()
-    from deconfound.sweeps.jobs import Work
+    from deconfound.sweeps.jobs import WorkItem
 
     while True:
-        outcome = run_job(Work.of_json(lines.get()))
-        print(json.dumps(asdict(outcome)), file=answers, flush=True)
+        result = run_job(WorkItem.from_json(lines.get()))
+        print(json.dumps(asdict(result)), file=results, flush=True)
 
 
 def _read(lines: SimpleQueue[str]) -> None:

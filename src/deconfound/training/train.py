@@ -28,6 +28,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import VARIANTS
 from deconfound.io.files import write_json
+from deconfound.io.folders import claim_folder
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
@@ -87,13 +88,13 @@ def train_run(
     whole = dataset if dataset is not None else load_data(spec.data)
     development = apply_data_spec(whole, spec.data).development()
     is_first = _join_processes(out, spec.train) == 0
-    _check_folder(out, spec)
+    _check_specification(out, spec)
     with quiet_lightning(), cpu_threads(spec.train.threads), torch.random.fork_rng():
         method = None
         if not (out / "done.json").is_file():
             torch.manual_seed(derive_seed(spec.seed, -1))
             method = _fresh_method(spec, development, encoders, check=is_first and not (out / "spec.json").is_file())
-        _make_folder(out)
+        claim_folder(out, "run", "spec.json", ignored=("environment.json",))
         with exclusive_lock(out) if is_first else nullcontext():
             _write_beginning(out, spec, whole, development)
             run = Run.open(out)
@@ -142,28 +143,13 @@ def _check_rows(rows: int, train: TrainSpec) -> None:
         )
 
 
-def _check_folder(out: Path, spec: Spec) -> None:
-    """Refuse a folder that holds something else than this specification's run."""
-    if (out / "spec.json").is_file():
-        difference = Run.open(out).spec.difference(spec)
-        if difference:
-            raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
+def _check_specification(out: Path, spec: Spec) -> None:
+    """Refuse a folder that holds the run of another specification."""
+    if not (out / "spec.json").is_file():
         return
-    try:
-        others = [entry.name for entry in out.iterdir() if entry.name != "environment.json" and entry.name[0] != "."]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
-    if others:
-        raise RunError(f"{out} is not empty and not a run (it holds {others[0]!r}); choose another folder")
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
+    difference = Run.open(out).spec.difference(spec)
+    if difference:
+        raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
 
 
 def _write_beginning(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""What a tuning leaves behind: tuning.json and one specification per method that `deconfound train` accepts."""
+"""The results of a tuning: tuning.json, and the best specification of each method for `deconfound train`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from deconfound.sweeps.spec import MethodEntry
 
 
-def summary(studies: Studies, whole: Dataset) -> dict[str, Any]:
-    """The state of a tuning.
+def summarize(studies: Studies, dataset: Dataset) -> dict[str, Any]:
+    """The state of a tuning, as JSON values.
 
     Returns:
         "name"; "complete"; "budget": trials per method, seeds per trial, epochs per run at most; "sampler" and "pruning";
         "data": name and checksum; "methods": label → "best" (id of a trial, None before one is complete), "score",
-        "values", "spec" (file name), "epochs" trained in all trials, "space" (key → low, high, log), and "trials": id, slot,
+        "values", "spec" (file name), "epochs" (trained in all trials), "space" (key → low, high, log), and "trials": id, slot,
         state (complete, pruned, failed or running), "values", "score" (mean over seeds, None if not complete), "scores" by
-        seed, "epochs" trained, "error" of a failed one.
+        seed, "epochs" trained, and "error" if it failed.
     """
     spec = studies.spec
-    methods = {entry.title: _method(studies, entry) for entry in spec.method}
-    ended = [sum(t["state"] != "running" for t in each["trials"]) for each in methods.values()]
+    methods = {entry.title: _method_summary(studies, entry) for entry in spec.method}
+    ended = [sum(trial["state"] != "running" for trial in method["trials"]) for method in methods.values()]
     return {
         "name": spec.name,
         "complete": all(count == spec.trials for count in ended),
@@ -38,13 +38,13 @@ def summary(studies: Studies, whole: Dataset) -> dict[str, Any]:
         "budget": {"trials": spec.trials, "seeds": list(spec.seeds), "epochs": spec.base.train.epochs},
         "sampler": {"name": "tpe", "seed": spec.seed},
         "pruning": spec.pruning.model_dump(),
-        "data": {"name": whole.name, "checksum": whole.checksum},
+        "data": {"name": dataset.name, "checksum": dataset.checksum},
         "methods": methods,
     }
 
 
-def _method(studies: Studies, entry: MethodEntry) -> dict[str, Any]:
-    trials = [_trial(studies, entry, trial) for trial in studies.trials(entry)]
+def _method_summary(studies: Studies, entry: MethodEntry) -> dict[str, Any]:
+    trials = [_trial_summary(studies, entry, trial) for trial in studies.trials(entry)]
     complete = [trial for trial in trials if trial["score"] is not None]
     best = min(complete, key=lambda trial: (trial["score"], trial["slot"]), default=None)
     return {
@@ -58,10 +58,10 @@ def _method(studies: Studies, entry: MethodEntry) -> dict[str, Any]:
     }
 
 
-def _trial(studies: Studies, entry: MethodEntry, trial: FrozenTrial) -> dict[str, Any]:
+def _trial_summary(studies: Studies, entry: MethodEntry, trial: FrozenTrial) -> dict[str, Any]:
     slot, error = trial.user_attrs["slot"], trial.user_attrs.get("error")
     state = {"COMPLETE": "complete", "PRUNED": "pruned", "RUNNING": "running"}[trial.state.name]
-    told = {
+    values = {
         "id": studies.folder(entry, slot).name,
         "slot": slot,
         "state": "failed" if error else state,
@@ -70,14 +70,14 @@ def _trial(studies: Studies, entry: MethodEntry, trial: FrozenTrial) -> dict[str
         "scores": trial.user_attrs.get("scores", {}),
         "epochs": len(trial.intermediate_values),
     }
-    return told | {"error": error} if error else told
+    return values | {"error": error} if error else values
 
 
-def write_best(studies: Studies, found: dict[str, Any]) -> None:
-    """Write the best specification of each method that has one."""
+def write_best(studies: Studies, results: dict[str, Any]) -> None:
+    """Write the best specification of each method that has a complete trial."""
     spec = studies.spec
     for entry in spec.method:
-        method = found["methods"][entry.title]
+        method = results["methods"][entry.title]
         if method["best"] is None:
             continue
         values = spec.run_spec(entry, method["values"], spec.seeds[0]).dump()

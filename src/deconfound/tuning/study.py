@@ -1,24 +1,25 @@
-"""The study of a tuning: whose turn it is, kept in one journal file that any number of workers share.
+"""The studies of a tuning: one per method, in one journal file that all workers share.
 
-A tuning has `trials` slots per method. A worker takes the next free slot under a lock, trains it, and holds a lock on the
-slot's folder meanwhile. The system frees that lock however the worker ends; the slot of a worker that was killed is given to
-the next one with the same values, so that its half-finished runs go on. All locks are `flock`, which every node of a
-cluster sees on a shared file system.
+A tuning has `trials` slots per method. A worker takes the next free slot, claims the folder of the slot and trains there.
+The system frees the claim however the worker ends. The slot of a killed worker goes to the next worker with the same values,
+so its half-finished runs resume. All locks are `flock` locks, which every node of a cluster sees on a shared file system.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import RunError
+from deconfound.io.lock import wait_for_lock
+from deconfound.sweeps.jobs import JobResult, claim_job, is_claimed
+from deconfound.sweeps.search_space import Dimension
 from deconfound.training.loaders import derive_seed
-from deconfound.tuning.spec import Dimension, TuneSpec, slug
+from deconfound.tuning.spec import TuneSpec, slug
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -31,22 +32,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
-    """A trial that this process is to do.
+class ClaimedTrial:
+    """A trial that this process is to run.
 
     Args:
         entry: its method.
         slot: its number within the method, from 0.
         drawn: `Dimension.key` → value.
-        folder: its runs, one folder per seed.
-        trial: to report to.
+        folder: folder of its runs, which are one folder per seed.
+        trial: Optuna's trial, for intermediate values.
     """
 
     entry: MethodEntry
     slot: int
     drawn: dict[str, Any]
     folder: Path
-    study: Study
     trial: Trial
 
     @property
@@ -59,8 +59,8 @@ class Studies:
     """One study per method in one journal.
 
     Args:
-        spec: the tuning.
-        out: its folder.
+        spec: specification of the tuning.
+        out: folder of the tuning.
 
     Raises:
         RunError: Optuna is not installed, or the folder cannot be written.
@@ -77,52 +77,65 @@ class Studies:
         if spec.pruning.enabled:
             self.pruner = optuna.pruners.MedianPruner(spec.pruning.startup_trials, spec.pruning.warmup_epochs)
         (out / "trials").mkdir(parents=True, exist_ok=True)
-        with self.alone():
+        with self.locked():
             self.storage = _open_journal(out / "journal.log")
             for entry in spec.method:
                 optuna.create_study(
                     storage=self.storage, study_name=entry.title, direction="minimize", load_if_exists=True
                 )
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the tuning against all other workers."""
-        handle = _lock(self.out / ".study", wait=True)
-        assert handle is not None, "a lock that is waited for is had"
-        with handle:
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep all other workers from the tuning's journal and results while the block runs; wait for them first."""
+        return wait_for_lock(self.out / ".study")
 
     @contextmanager
-    def turn(self) -> Iterator[Turn | None]:
-        """Take the next slot and hold it while the block runs; None where all slots are taken.
+    def next_trial(self) -> Iterator[ClaimedTrial | None]:
+        """Claim the next free slot while the block runs; None if all slots are taken.
 
         The method with the fewest taken slots comes first, so the budgets stay equal at every moment.
         """
-        lock: IO[str] | None = None
-        found: Turn | None = None
-        try:
-            with self.alone():
-                free = [(slots[0], number) for number, slots in enumerate(self._free()) if slots]
+        with ExitStack() as claims:
+            trial = None
+            with self.locked():
+                free = [(slots[0], number) for number, slots in enumerate(self._free_slots()) if slots]
                 if free:
                     slot, number = min(free)
-                    found = self._take(self.spec.method[number], slot)
-                    lock = _lock(found.folder / ".trial", wait=False)
-                    assert lock is not None, f"slot {found.id} is free and held"
-            yield found
-        finally:
-            if lock is not None:
-                lock.close()
+                    trial = self._start_trial(self.spec.method[number], slot)
+                    claimed = claims.enter_context(claim_job(trial.folder))
+                    assert claimed, f"slot {trial.id} is free and claimed"
+            yield trial
 
-    def trials(self, entry: MethodEntry) -> list[FrozenTrial]:
-        """One per taken slot, in the order of the slots; trials whose worker was killed are left out."""
+    def record(self, trial: ClaimedTrial, result: JobResult, scores: Mapping[str, float]) -> None:
+        """Tell the study how a trial ended.
+
+        Args:
+            scores: seed → best validation risk, of the seeds that were trained to the end.
+        """
         from optuna.trial import TrialState
 
-        found = self._study(entry).get_trials(deepcopy=False)
-        kept = [t for t in found if t.state != TrialState.FAIL and "slot" in t.user_attrs]
+        trial.trial.set_user_attr("scores", dict(scores))
+        if result.error:
+            trial.trial.set_user_attr("error", result.error)
+        study = trial.trial.study
+        if result.value is None:
+            study.tell(trial.trial, state=TrialState.PRUNED)  # not FAIL: the sampler is to learn from it
+        else:
+            study.tell(trial.trial, result.value)
+
+    def trials(self, entry: MethodEntry) -> list[FrozenTrial]:
+        """One trial per taken slot, in the order of the slots; trials of killed workers are left out."""
+        from optuna.trial import TrialState
+
+        trials = self._study(entry).get_trials(deepcopy=False)
+        kept = [trial for trial in trials if trial.state != TrialState.FAIL and "slot" in trial.user_attrs]
         return sorted(kept, key=lambda trial: trial.user_attrs["slot"])
 
-    def _free(self) -> list[list[int]]:
-        """Per method the free slots, after those of killed workers were freed. Call it alone."""
+    def folder(self, entry: MethodEntry, slot: int) -> Path:
+        """Folder of the runs of a slot."""
+        return self.out / "trials" / f"{slug(entry.title)}-{slot:03d}"
+
+    def _free_slots(self) -> list[list[int]]:
+        """The free slots of each method, after those of killed workers were freed; call it in `locked`."""
         from optuna.trial import TrialState
 
         free = []
@@ -130,30 +143,25 @@ class Studies:
             study = self._study(entry)
             for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
                 slot = trial.user_attrs.get("slot")
-                if slot is None or not is_held(self.folder(entry, slot) / ".trial"):
+                if slot is None or not is_claimed(self.folder(entry, slot)):
                     study.tell(trial.number, state=TrialState.FAIL)
             taken = {trial.user_attrs["slot"] for trial in self.trials(entry)}
             free.append([slot for slot in range(self.spec.trials) if slot not in taken])
         return free
 
-    def folder(self, entry: MethodEntry, slot: int) -> Path:
-        """Where the runs of a slot are."""
-        return self.out / "trials" / f"{slug(entry.title)}-{slot:03d}"
-
-    def _take(self, entry: MethodEntry, slot: int) -> Turn:
-        """Begin a trial: with the values that the slot had before, with the defaults in slot 0, else drawn."""
+    def _start_trial(self, entry: MethodEntry, slot: int) -> ClaimedTrial:
+        """Start a trial with the values that the slot had before, else with the defaults in slot 0, else with new draws."""
         study, space = self._study(entry), self.spec.space(entry)
-        before = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("slot") == slot]
-        fixed = dict(before[-1].params) if before else (_defaults(space) if slot == 0 else None)
-        seed = derive_seed(
-            self.spec.seed, *entry.title.encode(), slot
-        )  # not of the process, or a restart would repeat draws
-        study.sampler = _sampler(seed) if fixed is None else _fixed(fixed)
+        earlier = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("slot") == slot]
+        values = dict(earlier[-1].params) if earlier else (_defaults(space) if slot == 0 else None)
+        # the seed does not depend on the process, or a restart would repeat draws
+        seed = derive_seed(self.spec.seed, *entry.title.encode(), slot)
+        study.sampler = _sampler(seed) if values is None else _fixed_sampler(values)
         trial = study.ask(fixed_distributions={d.key: _distribution(d) for d in space})
         trial.set_user_attr("slot", slot)
         folder = self.folder(entry, slot)
         folder.mkdir(exist_ok=True)
-        return Turn(entry, slot, dict(trial.params), folder, study, trial)
+        return ClaimedTrial(entry, slot, dict(trial.params), folder, trial)
 
     def _study(self, entry: MethodEntry) -> Study:
         import optuna
@@ -172,7 +180,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def _defaults(space: Sequence[Dimension]) -> dict[str, Any] | None:
-    """The values without tuning, None where one of them lies outside of its range."""
+    """The values without tuning; None if one of them is outside its range."""
     inside = all(d.default is not None and d.low <= d.default <= d.high for d in space)
     return {d.key: d.default for d in space} if inside else None
 
@@ -183,11 +191,11 @@ def _sampler(seed: int) -> BaseSampler:
     return TPESampler(seed=seed)
 
 
-def _fixed(values: Mapping[str, Any]) -> BaseSampler:
-    """Draws exactly these values."""
+def _fixed_sampler(values: Mapping[str, Any]) -> BaseSampler:
+    """A sampler that draws exactly these values."""
     from optuna.samplers import BaseSampler
 
-    class Fixed(BaseSampler):
+    class FixedSampler(BaseSampler):
         def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
             return {}
 
@@ -197,36 +205,11 @@ def _fixed(values: Mapping[str, Any]) -> BaseSampler:
         def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
             return values[param_name]
 
-    return Fixed()
-
-
-def is_held(path: Path) -> bool:
-    """True while another process holds this lock."""
-    if not path.is_file():
-        return False
-    handle = _lock(path, wait=False)
-    if handle is None:
-        return True
-    handle.close()
-    return False
-
-
-def _lock(path: Path, wait: bool) -> IO[str] | None:
-    """An open file whose closing frees the lock; None if it is held and we do not wait."""
-    try:
-        handle = open(path, "w")  # noqa: SIM115 (the caller closes it)
-    except OSError as error:
-        raise RunError(f"cannot write {path.parent}: {error.strerror}; choose a folder you may write to") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        handle.close()
-        return None
-    return handle
+    return FixedSampler()
 
 
 def _open_journal(path: Path) -> BaseStorage:
-    """Optuna's journal under a lock that dies with its holder, and mended where a writer died within a line."""
+    """Open Optuna's journal with a lock that ends with its process, and repair a line that a killed writer left unfinished."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -240,24 +223,23 @@ def _open_journal(path: Path) -> BaseStorage:
 
 
 class _JournalLock:
-    """What Optuna takes before it appends; its own locks are files that a killed worker would leave behind."""
+    """The lock that Optuna takes before it appends; its own locks are files that a killed worker would leave behind."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.handle: IO[str] | None = None
+        self.held = ExitStack()
 
     def acquire(self) -> bool:
-        self.handle = _lock(self.path.with_name(".journal"), wait=True)
-        _mend(self.path)
+        self.held.enter_context(wait_for_lock(self.path.with_name(".journal")))
+        _repair(self.path)
         return True
 
     def release(self) -> None:
-        if self.handle is not None:
-            self.handle.close()
+        self.held.close()
 
 
-def _mend(path: Path) -> None:
-    """Cut off a last line without its end; call it under the journal's lock."""
+def _repair(path: Path) -> None:
+    """Cut off a last line without a line end; call it under the lock of the journal."""
     if not path.is_file():
         return
     with open(path, "rb+") as file:
@@ -266,9 +248,9 @@ def _mend(path: Path) -> None:
         while end:
             start = max(0, end - 65536)
             file.seek(start)
-            place = file.read(end - start).rfind(b"\n")
-            end = start if place < 0 else start + place + 1
-            if place >= 0:
+            newline = file.read(end - start).rfind(b"\n")
+            end = start if newline < 0 else start + newline + 1
+            if newline >= 0:
                 break
         if end < size:
             file.truncate(end)

@@ -1,8 +1,8 @@
 """`tune`: search each method's hyper-parameters by validation risk, with the same budget for every method.
 
-A trial trains one configuration with every seed of the tuning; its score is the mean over the seeds of the best validation
-risk. Training cuts the test rows off before it begins, so no trial can see one. Any number of processes may call `tune` with
-the same folder: they share the trials. A call after a kill goes on where the others stopped.
+A trial trains one configuration with every seed of the tuning. Its score is the best validation risk, averaged over the
+seeds. Training removes the test rows before it begins, so no trial can see one. Any number of processes may call `tune` with
+the same folder: they share the trials. A call after a kill resumes where the others stopped.
 """
 
 from __future__ import annotations
@@ -19,197 +19,197 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
+from deconfound.io.folders import claim_folder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_curves
 from deconfound.runs.run import Run
+from deconfound.sweeps.jobs import JobResult
 from deconfound.training.learner import SELECTION
 from deconfound.training.train import train_run
-from deconfound.tuning.result import summary, write_best
+from deconfound.tuning.result import summarize, write_best
 from deconfound.tuning.spec import TuneSpec
-from deconfound.tuning.study import Studies, Turn
+from deconfound.tuning.study import ClaimedTrial, Studies
 
 
 def tune(
-    spec: TuneSpec, out: str | Path, *, dataset: Dataset | None = None, say: Callable[[str], object] | None = None
+    spec: TuneSpec, out: str | Path, *, dataset: Dataset | None = None, log: Callable[[str], object] | None = None
 ) -> dict[str, Any]:
-    """Do trials until the budget of every method is used, by this process and others that work in the same folder.
+    """Run trials until this process and others in the same folder have used the budget of every method.
 
     Args:
         out: folder of the tuning; made if it does not exist.
-        dataset: replaces what the specification names under [data].
-        say: is told a line after each trial.
+        dataset: replaces the dataset that the specification names under [data].
+        log: called with a line of progress after each trial.
 
     Returns:
-        what `tuning.json` holds, see `deconfound.tuning.result.summary`. Where other processes still have trials at work,
-        "complete" is False and they write the rest.
+        The content of `tuning.json`, see `deconfound.tuning.result.summarize`. While other processes still run trials,
+        "complete" is False, and the last of them writes the final results.
 
     Raises:
-        SpecError, DataError: a configuration or data that cannot be trained, before any trial.
+        SpecError, DataError: a method cannot be trained on the data; raised before any trial.
         RunError: the folder holds another tuning or cannot be written, or Optuna is not installed.
     """
     out = Path(out)
-    whole = dataset if dataset is not None else load_data(spec.data)
-    _rehearse(spec, whole)
-    _claim(out, spec, whole.checksum)
+    dataset = dataset if dataset is not None else load_data(spec.data)
+    _check_methods(spec, dataset)
+    _claim(out, spec, dataset.checksum)
     studies = Studies(spec, out)
     while True:
-        with studies.turn() as turn:
-            if turn is None:
+        with studies.next_trial() as trial:
+            if trial is None:
                 break
-            _do(turn, spec, whole)
-        found = _keep(studies, whole)
-        if say is not None:
-            say(_told(turn, found))
-    return _keep(studies, whole)
+            _run_trial(trial, studies, dataset)
+        results = _write_results(studies, dataset)
+        if log is not None:
+            log(_progress_line(trial, results))
+    return _write_results(studies, dataset)
 
 
-def _rehearse(spec: TuneSpec, whole: Dataset) -> None:
-    """Build each method once, so that a mistake is told before the first trial."""
+def _check_methods(spec: TuneSpec, dataset: Dataset) -> None:
+    """Build each method once, so that a mistake is reported before the first trial."""
     for entry in spec.method:
         run = spec.run_spec(entry, {}, spec.seeds[0])
-        development = apply_data_spec(whole, run.data).development()
+        development = apply_data_spec(dataset, run.data).development()
         build_method(run, development.modalities, development.task)
 
 
 def _claim(out: Path, spec: TuneSpec, checksum: str) -> None:
-    """Make the folder, or make sure that it is this tuning's; only the number of trials may have grown."""
+    """Make the folder, or check that it holds this tuning; only the number of trials may grow."""
+    claim_folder(out, "tuning", "tune.json")
     file = out / "tune.json"
-    wanted = {"spec": json.loads(spec.model_dump_json()), "data": checksum}
+    values = {"spec": json.loads(spec.model_dump_json()), "data": checksum}
     if file.is_file():
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            begun, trials = found["spec"] | {"trials": spec.trials}, int(found["spec"]["trials"])
+            earlier = json.loads(file.read_text(encoding="utf-8"))
+            earlier_spec, trials = earlier["spec"] | {"trials": spec.trials}, int(earlier["spec"]["trials"])
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{file} is damaged ({error}); choose another folder") from error
-        differing = [name for name, value in wanted["spec"].items() if begun.get(name) != value]
-        if differing or found["data"] != checksum:
-            what = f"{differing[0]!r} differs" if differing else "the data differ"
-            raise RunError(f"{out} holds another tuning ({what}); choose another folder")
+        differing = [name for name, value in values["spec"].items() if earlier_spec.get(name) != value]
+        if differing or earlier["data"] != checksum:
+            difference = f"{differing[0]!r} differs" if differing else "the data differ"
+            raise RunError(f"{out} holds another tuning ({difference}); choose another folder")
         if trials >= spec.trials:
             if trials > spec.trials:
-                raise RunError(f"{out} was begun with {trials} trials; give trials = {trials} or more to go on")
+                raise RunError(f"{out} was started with {trials} trials; give trials = {trials} or more to continue")
             return
-    elif out.is_dir() and any(entry.name[0] != "." for entry in out.iterdir()):
-        raise RunError(f"{out} is not empty and not a tuning; choose another folder")
-    with atomic_write(file) as handle:
-        json.dump(wanted, handle, indent=1)
+    write_json(file, values)
 
 
-class Watch(Callback):
-    """Reports the best validation risk so far after each epoch, and may give the run up before the next one.
+class TrialCallback(Callback):
+    """Reports the best validation risk so far after each epoch, and may prune the trial before the next epoch.
 
     Args:
-        curves: log.csv of the run.
-        report: takes the number of the epoch, from 0, and the lowest validation risk up to it.
-        hopeless: True if the run is to be given up; raises `GivenUp`.
+        curves: path of log.csv of the run.
+        report: called with the number of the epoch, from 0, and the lowest validation risk so far.
+        should_prune: returns True to prune the trial.
+
+    Raises:
+        Pruned: `should_prune` returned True.
+        Diverged: the loss or the validation risk is not finite.
     """
 
-    def __init__(self, curves: Path, report: Callable[[int, float], None], hopeless: Callable[[], bool]) -> None:
-        self.curves, self.report, self.hopeless = curves, report, hopeless
+    def __init__(self, curves: Path, report: Callable[[int, float], None], should_prune: Callable[[], bool]) -> None:
+        self.curves, self.report, self.should_prune = curves, report, should_prune
         self.best = math.inf
-        self.total: Tensor | None = None
+        self.total_loss: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch:  # resumed: what was reported to a trial that is gone is reported again
+        if trainer.current_epoch:  # resumed: the new trial needs the reports that the killed one had
             for epoch, risk in past_risks(self.curves):
                 if epoch < trainer.current_epoch:
-                    self._note(epoch, risk)
+                    self.observe(epoch, risk)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        self.total = None
-        if trainer.current_epoch and self.hopeless():
+        self.total_loss = None
+        if trainer.current_epoch and self.should_prune():
             raise Pruned
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Tensor) -> None:
-        self.total = loss.detach() if self.total is None else self.total + loss.detach()
+        self.total_loss = loss.detach() if self.total_loss is None else self.total_loss + loss.detach()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         risk = float(trainer.callback_metrics[SELECTION])
-        if not math.isfinite(risk) or self.total is None or not math.isfinite(float(self.total)):
+        if not math.isfinite(risk) or self.total_loss is None or not math.isfinite(float(self.total_loss)):
             raise Diverged(f"the loss or the validation risk became infinite in epoch {trainer.current_epoch}")
-        self._note(trainer.current_epoch, risk)
+        self.observe(trainer.current_epoch, risk)
 
-    def _note(self, epoch: int, risk: float) -> None:
+    def observe(self, epoch: int, risk: float) -> None:
+        """Report the validation risk of an epoch."""
         self.best = min(self.best, risk)
         self.report(epoch, self.best)
 
 
-class Pruned(Exception):  # noqa: N818 (no error: a decision)
-    """The trial is worse than the median and is not trained on."""
+class Pruned(Exception):  # noqa: N818 (a decision, not an error)
+    """The trial is worse than the median of the others and stops."""
 
 
-class Diverged(Exception):  # noqa: N818 (no error of the user: an outcome of the trial)
-    """The loss is not a number any more."""
+class Diverged(Exception):  # noqa: N818 (a result of the trial, not an error of the user)
+    """The loss or the validation risk is not finite."""
 
 
 def past_risks(log: Path) -> list[tuple[int, float]]:
-    """(epoch, validation risk) of a log, in order."""
+    """(epoch, validation risk) for each epoch of a log.csv, in order."""
     return [(row["epoch"], row["value"]) for row in read_curves(log) if f"{row['split']}/{row['term']}" == SELECTION]
 
 
-def _do(turn: Turn, spec: TuneSpec, whole: Dataset) -> None:
-    """Train one trial and tell the study how it ended."""
-    from optuna.trial import TrialState
-
+def _run_trial(trial: ClaimedTrial, studies: Studies, dataset: Dataset) -> None:
+    """Train one trial with every seed and record how it ended."""
     scores: dict[str, float] = {}
     try:
-        for number, seed in enumerate(spec.seeds):
-            scores[str(seed)] = _train(turn, spec, whole, number, list(scores.values()))
+        for number, seed in enumerate(studies.spec.seeds):
+            scores[str(seed)] = _train(trial, studies.spec, dataset, number, list(scores.values()))
     except Pruned:
-        turn.trial.set_user_attr("scores", scores)
-        turn.study.tell(turn.trial, state=TrialState.PRUNED)
+        result = JobResult(trial.id, "pruned")
     except Diverged as error:
-        turn.trial.set_user_attr("scores", scores)
-        turn.trial.set_user_attr("error", str(error))
-        turn.study.tell(turn.trial, state=TrialState.PRUNED)  # not FAIL: the sampler is to learn from it
+        result = JobResult(trial.id, "failed", error=str(error))
     else:
-        turn.trial.set_user_attr("scores", scores)
-        turn.study.tell(turn.trial, sum(scores.values()) / len(scores))
+        result = JobResult(trial.id, "done", sum(scores.values()) / len(scores))
+    studies.record(trial, result, scores)
 
 
-def _train(turn: Turn, spec: TuneSpec, whole: Dataset, number: int, before: list[float]) -> float:
+def _train(trial: ClaimedTrial, spec: TuneSpec, dataset: Dataset, number: int, earlier: list[float]) -> float:
     """Train the seed with this number and return its best validation risk.
 
-    What is reported at an epoch is the mean of the earlier seeds' scores and this one's best risk so far, so that
-    a trial is compared with others at the same seed and epoch.
+    The value reported at an epoch is the mean of the scores of the earlier seeds and the best risk so far of this one.
+    So a trial is compared with others at the same seed and epoch.
     """
-    seed, folder = spec.seeds[number], turn.folder / str(spec.seeds[number])
+    seed, folder = spec.seeds[number], trial.folder / str(spec.seeds[number])
     done = Run.open(folder).done if (folder / "spec.json").is_file() else None
 
     def report(epoch: int, best: float) -> None:
-        turn.trial.report((sum(before) + best) / (number + 1), number * spec.base.train.epochs + epoch + 1)
+        step = number * spec.base.train.epochs + epoch + 1
+        trial.trial.report((sum(earlier) + best) / (number + 1), step)
 
-    watch = Watch(folder / "log.csv", report, turn.trial.should_prune)
+    callback = TrialCallback(folder / "log.csv", report, trial.trial.should_prune)
     if done is not None:  # finished by a worker that was killed in a later seed
-        for epoch, risk in past_risks(watch.curves):
-            watch._note(epoch, risk)
-    wanted = spec.run_spec(turn.entry, turn.drawn, seed)
-    run = train_run(wanted, folder, dataset=whole, callbacks=[watch], progress=False)
-    assert run.done is not None, "training returned without an end"
+        for epoch, risk in past_risks(callback.curves):
+            callback.observe(epoch, risk)
+    run_spec = spec.run_spec(trial.entry, trial.drawn, seed)
+    run = train_run(run_spec, folder, dataset=dataset, callbacks=[callback], progress=False)
+    assert run.done is not None, "training returned before it was finished"
     return run.done["best_risk"]
 
 
-def _keep(studies: Studies, whole: Dataset) -> dict[str, Any]:
+def _write_results(studies: Studies, dataset: Dataset) -> dict[str, Any]:
     """Write tuning.json, and the best specifications once all trials have ended."""
-    with studies.alone():
-        found = summary(studies, whole)
-        if found["complete"]:
-            write_best(studies, found)
-        with atomic_write(studies.out / "tuning.json") as file:
-            json.dump(found, file, indent=1, allow_nan=False)
-    return found
+    with studies.locked():
+        results = summarize(studies, dataset)
+        if results["complete"]:
+            write_best(studies, results)
+        write_json(studies.out / "tuning.json", results)
+    return results
 
 
-def _told(turn: Turn, found: dict[str, Any]) -> str:
-    method = found["methods"][turn.entry.title]
-    trial = next(each for each in method["trials"] if each["id"] == turn.id)
+def _progress_line(claimed: ClaimedTrial, results: dict[str, Any]) -> str:
+    method = results["methods"][claimed.entry.title]
+    trial = next(trial for trial in method["trials"] if trial["id"] == claimed.id)
     score = "" if trial["score"] is None else f" {trial['score']:.4g}"
     best = "" if method["score"] is None else f", best {method['score']:.4g}"
-    ended = sum(each["state"] != "running" for each in method["trials"])
-    return f"{turn.id}: {trial['state']}{score} ({ended} of {found['budget']['trials']}{best})"
+    ended = sum(trial["state"] != "running" for trial in method["trials"])
+    return f"{claimed.id}: {trial['state']}{score} ({ended} of {results['budget']['trials']}{best})"
 
 
-def say_to_terminal(line: str) -> None:
-    """Progress for people: on standard error."""
+def log_to_stderr(line: str) -> None:
+    """Print a line of progress on standard error."""
     print(line, file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ import pytest
 from deconfound.errors import SpecError
 from deconfound.sweeps.executors import ATTEMPTS, Resources
 from deconfound.sweeps.executors.processes import Processes
-from deconfound.sweeps.jobs import Work, failure
+from deconfound.sweeps.jobs import WorkItem, read_error
 from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.sweep import run_sweep
 from support.sweeping import results, small_sweep
@@ -37,14 +37,14 @@ def test_the_cores_are_divided_among_the_workers(monkeypatch):
     divided = Processes(Resources(workers=5, threads="divide"))
     assert (divided.workers, divided.threads) == (5, 3)
     assert Processes(Resources(workers=64, threads="divide")).threads == 1
-    with pytest.raises(SpecError, match="the executor 'processes' has no use for address"):
+    with pytest.raises(SpecError, match="the executor 'processes' does not use address"):
         Processes(Resources(address="auto"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("serial") / "sweep"
-    assert not run_sweep(small_sweep(**LONG), out).open
+    assert not run_sweep(small_sweep(**LONG), out).unfinished
     return out
 
 
@@ -117,7 +117,7 @@ def test_kills_of_workers_and_of_their_sweep_change_nothing(tmp_path, undisturbe
         sweep.kill()
     _wait_for(lambda: not any(_alive(orphan) for orphan in orphans))
     summary = run_sweep(small_sweep(**LONG), out, executor="processes", resources=Resources(workers=2))
-    assert not summary.open
+    assert not summary.unfinished
     assert results(out) == results(undisturbed)
 
 
@@ -168,11 +168,11 @@ def test_a_job_that_always_loses_its_worker_fails_and_the_rest_go_on(tmp_path, m
     )
     ((name, message),) = summary.failed.items()
     assert message.startswith("its process was killed by signal 9 3 times")
-    told = failure(tmp_path / "runs" / name)
+    told = read_error(tmp_path / "runs" / name)
     assert told is not None
     assert told["may_pass"]
     assert len(begun) == ATTEMPTS
-    assert list(summary.open) == ["erm on toy"]
+    assert list(summary.unfinished) == ["erm on toy"]
 
 
 def test_leaving_the_outcomes_ends_the_workers_and_blames_no_job(tmp_path, monkeypatch):
@@ -181,7 +181,7 @@ def test_leaving_the_outcomes_ends_the_workers_and_blames_no_job(tmp_path, monke
     script = f"import sys, time\nsys.stdin.readline()\nprint({answer!r}, flush=True)\ntime.sleep(600)"
     begun = _workers_of(script, monkeypatch)
     jobs = make_plan(small_sweep(method=[{"name": "erm"}], draws=1)).jobs
-    outcomes = Processes(Resources(workers=1)).run([Work(job, str(tmp_path / job.id), "train") for job in jobs])
+    outcomes = Processes(Resources(workers=1)).run([WorkItem(job, str(tmp_path / job.id), "train") for job in jobs])
     assert next(outcomes).job == "a"
     outcomes.close()
     assert {process.returncode for process in begun} == {-signal.SIGKILL}
@@ -210,11 +210,11 @@ def test_idle_workers_serve_the_next_call_and_end_with_the_executor(tmp_path, mo
     executor = Processes(Resources(workers=1))
     (job, *_) = make_plan(small_sweep(method=[{"name": "erm"}], draws=1)).jobs
     for _ in range(2):
-        assert [outcome.ended for outcome in executor.run([Work(job, str(tmp_path), "train")])] == ["done"]
+        assert [outcome.state for outcome in executor.run([WorkItem(job, str(tmp_path), "train")])] == ["done"]
     assert len(begun) == 1
     begun[0].kill()
     begun[0].wait()
-    assert len(list(executor.run([Work(job, str(tmp_path), "train")]))) == 1
+    assert len(list(executor.run([WorkItem(job, str(tmp_path), "train")]))) == 1
     assert len(begun) == 2
     executor.close()
     assert begun[1].returncode == -signal.SIGKILL

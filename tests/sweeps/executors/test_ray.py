@@ -38,7 +38,7 @@ def cluster(monkeypatch):
 @pytest.mark.slow
 def test_two_nodes_give_the_records_of_one_process_though_one_dies(tmp_path, cluster):
     alone = tmp_path / "alone"
-    assert not run_sweep(small_sweep(**FEW), alone).open
+    assert not run_sweep(small_sweep(**FEW), alone).unfinished
     out, second = tmp_path / "cluster", cluster.list_all_nodes()[1]
 
     def strike() -> None:
@@ -52,13 +52,13 @@ def test_two_nodes_give_the_records_of_one_process_though_one_dies(tmp_path, clu
     killer.start()
     summary = run_sweep(small_sweep(**FEW), out, executor="ray", resources=Resources(address=cluster.address))
     killer.join()
-    assert not summary.open
+    assert not summary.unfinished
     assert not summary.failed
     assert results(out) == results(alone)
 
 
 def test_what_a_cluster_cannot_do_is_told():
-    with pytest.raises(SpecError, match="'divide' has no meaning on a cluster"):
+    with pytest.raises(SpecError, match="'divide' is not possible on a cluster"):
         make_executor("ray", Resources(threads="divide"))
     with pytest.raises(SpecError, match="a running cluster decides"):
         make_executor("ray", Resources(workers=2, address="auto"))

@@ -14,7 +14,7 @@ def test_serial_refuses_what_it_has_no_use_for():
     assert make_executor("serial", Resources(threads=3)).threads == 3
     assert make_executor("serial", Resources(threads="divide")).threads == cores()
     assert make_executor("serial", Resources(workers=1)).threads == 1
-    with pytest.raises(SpecError, match="workers = 4 with the executor 'serial'; choose 'processes'"):
+    with pytest.raises(SpecError, match="workers = 4 needs the executor 'processes'"):
         make_executor("serial", Resources(workers=4))
-    with pytest.raises(SpecError, match="the executor 'serial' has no use for gpus"):
+    with pytest.raises(SpecError, match="the executor 'serial' does not use gpus"):
         make_executor("serial", Resources(gpus=0.5))

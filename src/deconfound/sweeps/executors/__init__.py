@@ -1,4 +1,4 @@
-"""Where the jobs of a sweep are done: one module per executor, or an entry point of the group `deconfound.executors`.
+"""Executors run the jobs of a sweep: one module each, or an entry point of the group `deconfound.executors`.
 
 The records do not depend on the executor: every job has its own seed and the same number of CPU threads everywhere.
 """
@@ -15,10 +15,10 @@ from importlib.metadata import entry_points
 from typing import Literal
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.sweeps.jobs import Outcome, Work
+from deconfound.sweeps.jobs import JobResult, WorkItem
 
 ATTEMPTS = 3
-"""How often a job is begun whose process is killed from outside, in one call of the sweep."""
+"""How often a job is started in one call of the sweep if its process is killed from outside."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Resources:
     """What an executor may use.
 
     Args:
-        workers: jobs at once; None for the executor's own choice.
-        threads: CPU threads of a job, "divide" for the cores of this machine divided among the workers.
-        gpus: accelerators of a job, a fraction to share one; for a cluster.
-        address: of a running cluster; None to start one on this machine.
+        workers: number of jobs at once; None for the default of the executor.
+        threads: CPU threads per job; "divide" divides the cores of this machine among the workers.
+        gpus: GPUs per job on a cluster; a fraction shares one.
+        address: address of a running cluster; None starts one on this machine.
     """
 
     workers: int | None = None
@@ -42,7 +42,7 @@ class Executor(ABC):
     """Base of all executors; constructed with `Resources` alone.
 
     Raises:
-        SpecError: resources that this executor cannot use.
+        SpecError: the executor cannot use these resources.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -51,22 +51,22 @@ class Executor(ABC):
     @property
     @abstractmethod
     def threads(self) -> int:
-        """CPU threads that each job is to have."""
+        """Number of CPU threads of each job."""
 
     @abstractmethod
-    def run(self, works: Sequence[Work]) -> Generator[Outcome, None, None]:
-        """Do all, and give each outcome as soon as it is known, in any order.
+    def run(self, items: Sequence[WorkItem]) -> Generator[JobResult, None, None]:
+        """Do all work items and yield each result as soon as it is known, in any order.
 
-        May be called again. A job whose process dies is begun again, `ATTEMPTS` times in all, and then fails with
-        `WorkerLostError`. Closing the generator ends what is running.
+        May be called again. A job whose process dies is started again, up to `ATTEMPTS` times in all, and then fails with
+        `WorkerLostError`. Closing the generator stops what is running.
         """
 
-    def close(self) -> None:  # noqa: B027 (most executors hold nothing between two calls)
-        """Give back what is held between two calls of `run`, such as idle processes."""
+    def close(self) -> None:  # noqa: B027 (most executors keep nothing between two calls)
+        """Release what is kept between two calls of `run`, such as idle processes."""
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -80,7 +80,7 @@ def make_executor(name: str, resources: Resources) -> Executor:
     """An executor by name.
 
     Raises:
-        SpecError: no such name, resources that it cannot use, or a package that it needs is not installed.
+        SpecError: there is no such executor, it cannot use the resources, or a package that it needs is not installed.
     """
     if name not in names():
         raise SpecError(f"there is no executor {name!r}{did_you_mean(name, names())}")
@@ -88,20 +88,20 @@ def make_executor(name: str, resources: Resources) -> Executor:
         if point.name == name:
             return point.load()(resources)
     module = importlib.import_module(f"{__name__}.{name}")
-    (found,) = [
-        c
-        for c in vars(module).values()
-        if isinstance(c, type) and c.__module__ == module.__name__ and issubclass(c, Executor)
+    (executor,) = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__ and issubclass(value, Executor)
     ]
-    return found(resources)
+    return executor(resources)
 
 
-def refuse(resources: Resources, name: str, *fields: str) -> None:
-    """Refuse resources that an executor has no use for.
+def refuse_unused(resources: Resources, name: str, *fields: str) -> None:
+    """Refuse resources that an executor does not use.
 
     Raises:
-        SpecError: one of the fields is given.
+        SpecError: one of the fields is set.
     """
     for field in fields:
         if getattr(resources, field) != getattr(Resources(), field):
-            raise SpecError(f"the executor {name!r} has no use for {field}; leave it out or choose another executor")
+            raise SpecError(f"the executor {name!r} does not use {field}; leave it out or choose another executor")
