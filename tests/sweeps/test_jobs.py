@@ -1,4 +1,3 @@
-import fcntl
 import json
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from deconfound.data.store import save
 from deconfound.errors import RunError, SpecError
 from deconfound.sweeps import execute
 from deconfound.sweeps.execute import is_transient, run_job, shared_data, without_slurm
-from deconfound.sweeps.jobs import Job, WorkItem, is_evaluated, is_trained, job_id, job_state, read_error
+from deconfound.sweeps.jobs import Job, WorkItem, claim_job, is_evaluated, is_trained, job_id, job_state, read_error
 from support.small import small_data, small_spec
 
 
@@ -104,8 +103,8 @@ def test_a_moved_store_does_not_part_a_run_from_its_job(tmp_path):
 def test_a_job_in_other_hands_is_left_to_them(tmp_path):
     folder = tmp_path / "r"
     folder.mkdir()
-    with open(folder / ".job", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with claim_job(folder) as claimed:
+        assert claimed
         assert job_state(folder) == "running"
         assert run_job(work(folder, lock_timeout=0.1)).state == "busy"
     assert job_state(folder) == "planned"

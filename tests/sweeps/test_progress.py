@@ -1,4 +1,3 @@
-import fcntl
 import json
 import subprocess
 import sys
@@ -7,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deconfound.errors import RunError
+from deconfound.sweeps.jobs import claim_job
 from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.progress import Progress, duration, epochs_trained, is_over, status_text, sweep_status
 from support.sweeping import small_sweep
@@ -38,8 +38,7 @@ def sweep(tmp_path) -> Path:
 
 def test_every_state_is_told_from_the_files_alone(sweep):
     plan = make_plan(small_sweep())
-    with open(sweep / "runs" / plan.jobs[4].id / ".job") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with claim_job(sweep / "runs" / plan.jobs[4].id):
         status = sweep_status(sweep)
     assert [job["state"] for job in status["jobs"]] == [
         "evaluated", "done", "failed", "stopped", "running", "planned", "planned", "planned",
