@@ -68,9 +68,9 @@ def test_jobs_are_printed_as_commands_done_one_by_one_and_then_finished(spec, tm
     run("sweep", spec, "--out", out, "--print")
     assert capsys.readouterr().out == ""
     run("sweep", spec, "--out", out, "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["runs"]) == 2
-    assert told["budget"]["runs"] == 2
+    summary = json.loads(capsys.readouterr().out)
+    assert len(summary["runs"]) == 2
+    assert summary["budget"]["runs"] == 2
 
 
 def test_of_two_stages_the_first_is_printed_and_the_second_announced(spec, tmp_path, capsys):
@@ -79,9 +79,11 @@ def test_of_two_stages_the_first_is_printed_and_the_second_announced(spec, tmp_p
     )
     spec.write_text(TEXT.replace("seeds = 1", two))
     run("sweep", spec, "--out", tmp_path / "out", "--print")
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 4
-    assert told.err == "these 4 jobs judge the draws; once they are done, --print lists 4 more, for the chosen draws\n"
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 4
+    assert (
+        output.err == "these 4 jobs judge the draws; once they are done, --print lists 4 more, for the chosen draws\n"
+    )
 
 
 def test_what_could_not_be_finished_is_an_error_after_the_result(spec, tmp_path, monkeypatch, capsys):

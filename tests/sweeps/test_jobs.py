@@ -1,4 +1,3 @@
-import fcntl
 import json
 from pathlib import Path
 
@@ -6,9 +5,9 @@ import pytest
 
 from deconfound.data.store import save
 from deconfound.errors import RunError, SpecError
-from deconfound.sweeps import execute as performing
+from deconfound.sweeps import execute
 from deconfound.sweeps.execute import is_transient, run_job, shared_data, without_slurm
-from deconfound.sweeps.jobs import Job, WorkItem, is_evaluated, is_trained, job_id, job_state, read_error
+from deconfound.sweeps.jobs import Job, WorkItem, claim_job, is_evaluated, is_trained, job_id, job_state, read_error
 from support.small import small_data, small_spec
 
 
@@ -32,9 +31,9 @@ def test_the_name_follows_from_the_specification_and_the_data_not_from_their_pla
 
 def test_work_crosses_to_another_process_as_one_line(tmp_path):
     for scenarios in (None, ({"name": "a", "split": "valid"},)):
-        given = work(tmp_path, scenarios=scenarios, threads=3)
-        assert "\n" not in given.to_json()
-        assert WorkItem.from_json(given.to_json()) == given
+        item = work(tmp_path, scenarios=scenarios, threads=3)
+        assert "\n" not in item.to_json()
+        assert WorkItem.from_json(item.to_json()) == item
 
 
 def test_a_job_goes_from_planned_to_evaluated_and_leaves_what_is_finished_alone(tmp_path):
@@ -69,10 +68,10 @@ def test_a_failure_is_written_with_its_traceback_and_tried_again(tmp_path, monke
         outcome = run_job(work(folder))
     assert (outcome.state, outcome.error) == ("failed", "no room")
     assert job_state(folder) == "failed"
-    told = read_error(folder)
-    assert told is not None
-    assert (told["type"], told["stage"], told["may_pass"]) == ("RunError", "train", True)
-    assert "No space left on device" in told["traceback"]
+    error = read_error(folder)
+    assert error is not None
+    assert (error["type"], error["stage"], error["may_pass"]) == ("RunError", "train", True)
+    assert "No space left on device" in error["traceback"]
     assert run_job(work(folder)).state == "done"
     assert read_error(folder) is None
 
@@ -91,21 +90,21 @@ def test_data_that_changed_since_planning_are_refused(tmp_path):
 
 
 def test_a_moved_store_does_not_part_a_run_from_its_job(tmp_path):
-    given = {"train": {"epochs": 2, "batch_size": 16, "accelerator": "cpu"}}
+    settings = {"train": {"epochs": 2, "batch_size": 16, "accelerator": "cpu"}}
     save(small_data(), tmp_path / "a")
     folder = tmp_path / "r"
-    assert run_job(work(folder, spec=given | {"data": {"store": str(tmp_path / "a")}})).state == "done"
+    assert run_job(work(folder, spec=settings | {"data": {"store": str(tmp_path / "a")}})).state == "done"
     (tmp_path / "a").rename(tmp_path / "b")
     shared_data.cache_clear()
-    moved = work(folder, "evaluate", spec=given | {"data": {"store": str(tmp_path / "b")}})
+    moved = work(folder, "evaluate", spec=settings | {"data": {"store": str(tmp_path / "b")}})
     assert run_job(moved).state == "done"
 
 
 def test_a_job_in_other_hands_is_left_to_them(tmp_path):
     folder = tmp_path / "r"
     folder.mkdir()
-    with open(folder / ".job", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with claim_job(folder) as claimed:
+        assert claimed
         assert job_state(folder) == "running"
         assert run_job(work(folder, lock_timeout=0.1)).state == "busy"
     assert job_state(folder) == "planned"
@@ -118,7 +117,7 @@ def test_a_job_in_other_hands_is_left_to_them(tmp_path):
         (OSError(28, "No space left on device"), True),
         (MemoryError(), True),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), True),
-        (performing.WorkerLostError("killed"), True),
+        (execute.WorkerLostError("killed"), True),
         (RunError("the loss became infinite"), False),
         (SpecError("unknown"), False),
         (TypeError("a bug"), False),

@@ -129,9 +129,9 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
     ],
 )
 def test_mistakes_are_told_before_any_training(change, message):
-    with pytest.raises((SpecError, DataError), match=message) as told:
+    with pytest.raises((SpecError, DataError), match=message) as caught:
         make_plan(small_sweep(**change))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_dataset_without_validation_or_environments_is_refused(tmp_path):
@@ -154,8 +154,8 @@ def test_what_joins_a_method_is_in_its_label_and_is_drawn_with_it():
     assert {job.spec["name"] for job in ours} == {"erm + vrex + irm + mixup"}
     vrex, irm = ([job.spec["method"]["penalties"][name] for job in ours if job.seed == 0] for name in ("vrex", "irm"))
     assert vrex[0] == {"weight": 100.0, "ramp": 0.0}
-    assert {each["ramp"] for each in vrex} == {0.0}
-    assert len({each["weight"] for each in vrex} | {each["weight"] for each in irm}) == 6
+    assert {arguments["ramp"] for arguments in vrex} == {0.0}
+    assert len({arguments["weight"] for arguments in vrex} | {arguments["weight"] for arguments in irm}) == 6
     assert len({job.spec["method"]["augmentations"]["mixup"]["alpha"] for job in ours}) == 3
     assert all("penalties" not in job.spec["method"] for job in plan.jobs if job.method == "erm")
     weights = draw_values(plan.spec, plan.spec.method[0], 2)["penalties.vrex"]

@@ -1,4 +1,3 @@
-import fcntl
 import json
 import subprocess
 import sys
@@ -7,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deconfound.errors import RunError
+from deconfound.sweeps.jobs import claim_job
 from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.progress import Progress, duration, epochs_trained, is_over, status_text, sweep_status
 from support.sweeping import small_sweep
@@ -38,22 +38,21 @@ def sweep(tmp_path) -> Path:
 
 def test_every_state_is_told_from_the_files_alone(sweep):
     plan = make_plan(small_sweep())
-    with open(sweep / "runs" / plan.jobs[4].id / ".job") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        found = sweep_status(sweep)
-    assert [job["state"] for job in found["jobs"]] == [
+    with claim_job(sweep / "runs" / plan.jobs[4].id):
+        status = sweep_status(sweep)
+    assert [job["state"] for job in status["jobs"]] == [
         "evaluated", "done", "failed", "stopped", "running", "planned", "planned", "planned",
     ]  # fmt: skip
-    assert found["states"] == {"planned": 3, "running": 1, "stopped": 1, "done": 1, "failed": 1, "evaluated": 1}
-    assert [job["chosen"] for job in found["jobs"]] == [True] + [False] * 7
-    assert (found["jobs"][3]["epoch"], found["jobs"][3]["epochs"]) == (1, 2)
-    assert found["seconds_left"] == 20 * (0.5 + 1 + 3)
-    text = status_text(found)
+    assert status["states"] == {"planned": 3, "running": 1, "stopped": 1, "done": 1, "failed": 1, "evaluated": 1}
+    assert [job["chosen"] for job in status["jobs"]] == [True] + [False] * 7
+    assert (status["jobs"][3]["epoch"], status["jobs"][3]["epochs"]) == (1, 2)
+    assert status["seconds_left"] == 20 * (0.5 + 1 + 3)
+    text = status_text(status)
     assert "sweep: 3/8 runs, about 90 s left" in text or "2 min left" in text
     assert "failed " + plan.jobs[2].id in text
     assert text.endswith("no memory")
     assert f"stopped {plan.jobs[3].id} erm on toy, draw 1, seed 1: epoch 1 of 2" in text
-    assert not is_over(found)
+    assert not is_over(status)
 
 
 def test_a_sweep_is_over_when_nothing_can_change_by_itself(sweep):

@@ -8,7 +8,7 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.evaluation.records import read_records
-from deconfound.sweeps import execute as performing
+from deconfound.sweeps import execute
 from deconfound.sweeps.executors import Resources
 from deconfound.sweeps.jobs import Job, is_trained, read_selection
 from deconfound.sweeps.plan import make_plan
@@ -62,9 +62,9 @@ def test_the_choice_is_that_of_the_first_seed_alone(done):
         scores = {}
         for job in plan.pairs[entry["dataset"], entry["method"]]:
             if job.seed == 0:
-                found = read_records(done / "runs" / job.id / "records.jsonl")
+                records = read_records(done / "runs" / job.id / "records.jsonl")
                 (scores[job.draw],) = [
-                    r.value for r in found if (r.scenario, r.group, r.metric) == ("valid", "all", "mse")
+                    r.value for r in records if (r.scenario, r.group, r.metric) == ("valid", "all", "mse")
                 ]
         assert entry["draw"] == min(scores, key=scores.__getitem__)
         assert entry["score"] == scores[entry["draw"]]
@@ -84,7 +84,7 @@ def test_the_runs_are_those_of_a_sweep_in_one_stage(done, tmp_path):
 
 def interrupt_after(count: int, monkeypatch) -> None:
     """Ctrl-C when one more job would be trained."""
-    train, begun = performing._train, []
+    train, begun = execute._train, []
 
     def counted(work, folder):
         if len(begun) == count:
@@ -92,7 +92,7 @@ def interrupt_after(count: int, monkeypatch) -> None:
         begun.append(folder)
         return train(work, folder)
 
-    monkeypatch.setattr(performing, "_train", counted)
+    monkeypatch.setattr(execute, "_train", counted)
 
 
 def test_a_sweep_stopped_in_either_stage_ends_as_an_undisturbed_one(done, tmp_path, monkeypatch):
@@ -109,8 +109,8 @@ def test_a_sweep_stopped_in_either_stage_ends_as_an_undisturbed_one(done, tmp_pa
 
 @pytest.mark.slow
 def test_two_workers_choose_and_train_the_same(done, tmp_path):
-    given = Resources(workers=2)
-    assert not run_sweep(two_stages(), tmp_path / "s", executor="processes", resources=given).unfinished
+    resources = Resources(workers=2)
+    assert not run_sweep(two_stages(), tmp_path / "s", executor="processes", resources=resources).unfinished
     assert results(tmp_path / "s") == results(done)
 
 
@@ -132,9 +132,9 @@ def test_left_out_environments_judge_and_full_runs_are_trained_for_the_chosen_dr
     assert {job.final for job in plan.jobs if job.left_out is None} == {True}
     assert {job.final for job in plan.jobs if job.left_out is not None} == {False}
     (entry,) = run_sweep(spec, tmp_path / "s").chosen
-    found = the_jobs(tmp_path / "s", spec)
-    assert len(found[True]) == plan.budget["runs"] == 2 * 3 + 2
-    assert {(job.draw, job.seed) for job in plan.jobs if job.id in found[False]} == {
+    jobs_by_trained = the_jobs(tmp_path / "s", spec)
+    assert len(jobs_by_trained[True]) == plan.budget["runs"] == 2 * 3 + 2
+    assert {(job.draw, job.seed) for job in plan.jobs if job.id in jobs_by_trained[False]} == {
         (1 - entry["draw"], 0),
         (1 - entry["draw"], 1),
     }
@@ -149,22 +149,22 @@ def test_the_oracle_opens_the_judging_runs_and_those_of_its_choice(tmp_path):
     scores = {}
     for job in make_plan(spec).jobs:
         if job.seed == 0:
-            found = read_records(tmp_path / "s" / "runs" / job.id / "records.jsonl")
+            records = read_records(tmp_path / "s" / "runs" / job.id / "records.jsonl")
             (scores[job.draw],) = [
-                r.value for r in found if (r.scenario, r.group, r.metric) == ("test-flip", "all", "mse")
+                r.value for r in records if (r.scenario, r.group, r.metric) == ("test-flip", "all", "mse")
             ]
     assert entry["draw"] == min(scores, key=scores.__getitem__)
 
 
 def failing(bad: set[str], error: Exception, monkeypatch) -> None:
-    train = performing._train
+    train = execute._train
 
     def some_fail(work, folder):
         if work.job.id in bad:
             raise error
         return train(work, folder)
 
-    monkeypatch.setattr(performing, "_train", some_fail)
+    monkeypatch.setattr(execute, "_train", some_fail)
 
 
 def test_a_draw_whose_final_run_fails_for_good_gives_way_to_the_next_best(done, tmp_path, monkeypatch):

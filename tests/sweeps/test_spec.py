@@ -94,9 +94,9 @@ def test_the_seeds_that_judge_are_the_first_ones():
     ],
 )
 def test_mistakes_are_told_in_one_line(change, message):
-    with pytest.raises(SpecError, match=message) as told:
+    with pytest.raises(SpecError, match=message) as caught:
         small_sweep(**change)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

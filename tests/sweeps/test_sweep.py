@@ -7,7 +7,7 @@ import pytest
 from deconfound.errors import RunError
 from deconfound.evaluation.records import read_records, write_records
 from deconfound.io.lock import exclusive_lock
-from deconfound.sweeps import select as sweep_choice
+from deconfound.sweeps import select as select_module
 from deconfound.sweeps.jobs import job_state, read_selection
 from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.sweep import prepare, run_job_by_name, run_sweep
@@ -80,8 +80,10 @@ def test_selection_cannot_see_test_records_even_where_they_lie_beside_it(copy, m
         write_records(folder / "records.jsonl", [r for r in known if r.split == "valid"] + planted)
     (copy / "selection.json").unlink()
     shown = []
-    select = sweep_choice.select
-    monkeypatch.setattr(sweep_choice, "select", lambda found, rule: (shown.extend(found), select(found, rule))[1])
+    select = select_module.select
+    monkeypatch.setattr(
+        select_module, "select", lambda candidates, rule: (shown.extend(candidates), select(candidates, rule))[1]
+    )
     run_sweep(small_sweep(), copy)
     assert {record.split for candidate in shown for record in candidate.records} == {"valid"}
     assert [(entry["method"], entry["draw"], entry["score"]) for entry in read_selection(copy)] == before
@@ -134,9 +136,9 @@ def test_a_failure_does_not_stop_the_rest_and_is_tried_again(tmp_path, monkeypat
     assert [entry["method"] for entry in summary.chosen] == ["erm"]
     assert set(summary.failed.values()) == {"a planted bug"}
     assert summary.unfinished == {"cmir on toy": "a planted bug"}
-    told = _error(tmp_path / "s", next(iter(summary.failed)))
-    assert (told["type"], told["may_pass"]) == ("TypeError", False)
-    assert "in broken" in told["traceback"]
+    error = _error(tmp_path / "s", next(iter(summary.failed)))
+    assert (error["type"], error["may_pass"]) == ("TypeError", False)
+    assert "in broken" in error["traceback"]
     again = run_sweep(spec, tmp_path / "s")
     assert not again.unfinished
     assert not again.failed
@@ -198,10 +200,10 @@ def test_leaving_environments_out_chooses_by_them_and_evaluates_the_full_runs(tm
         values = []
         for job in plan.jobs:
             if job.draw == draw and job.left_out:
-                found = read_records(tmp_path / "s" / "runs" / job.id / "records.jsonl")
-                assert {record.split for record in found} == {"valid"}
-                assert {r.group for r in found} >= {job.left_out}
-                values += [r.value for r in found if r.group == "all" and r.metric == "mse"]
+                records = read_records(tmp_path / "s" / "runs" / job.id / "records.jsonl")
+                assert {record.split for record in records} == {"valid"}
+                assert {r.group for r in records} >= {job.left_out}
+                values += [r.value for r in records if r.group == "all" and r.metric == "mse"]
         scores[draw] = sum(values) / 3
     assert entry["draw"] == min(scores, key=scores.__getitem__)
     assert entry["score"] == pytest.approx(scores[entry["draw"]])

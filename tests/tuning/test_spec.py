@@ -17,8 +17,8 @@ from support.tune_small import RATE, spec
 
 
 def test_the_space_is_that_of_the_annotations_without_what_is_fixed():
-    found = spec()
-    erm, cmir = ({d.key: d for d in found.space(entry)} for entry in found.method)
+    tuning = spec()
+    erm, cmir = ({d.key: d for d in tuning.space(entry)} for entry in tuning.method)
     assert list(erm) == ["train.learning_rate"]
     assert (erm["train.learning_rate"].default, erm["train.learning_rate"].integer) == (1e-3, False)
     assert "method.dim" not in cmir
@@ -70,10 +70,10 @@ def test_importing_the_command_loads_no_torch():
 
 def test_penalties_and_augmentations_are_searched_with_their_method():
     joined = {"name": "erm", "penalties": {"group-dro": {"weight": 0.5}}, "augmentations": {"mixup": {}}}
-    found = spec(method=[joined], search={})
-    (entry,) = found.method
-    assert [d.key for d in found.space(entry)] == ["penalties.group-dro.rate", "augmentations.mixup.alpha"]
-    run = found.run_spec(entry, {"penalties.group-dro.rate": 0.05, "augmentations.mixup.alpha": 2.0}, 3)
+    tuning = spec(method=[joined], search={})
+    (entry,) = tuning.method
+    assert [d.key for d in tuning.space(entry)] == ["penalties.group-dro.rate", "augmentations.mixup.alpha"]
+    run = tuning.run_spec(entry, {"penalties.group-dro.rate": 0.05, "augmentations.mixup.alpha": 2.0}, 3)
     assert run.title == "erm + group-dro + mixup"
     assert slug(entry.title) == "erm+group-dro+mixup"
     assert run.method["penalties"] == {"group-dro": {"weight": 0.5, "rate": 0.05, "ramp": 0.0}}

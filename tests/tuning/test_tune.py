@@ -45,10 +45,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_method_has_the_same_number_of_trials_and_seeds(tuned):
-    found = written(tuned)
-    assert found["complete"]
-    assert found["budget"] == {"trials": 2, "seeds": [0, 1], "epochs": 3}
-    for label, method in found["methods"].items():
+    results = written(tuned)
+    assert results["complete"]
+    assert results["budget"] == {"trials": 2, "seeds": [0, 1], "epochs": 3}
+    for label, method in results["methods"].items():
         assert [trial["id"] for trial in method["trials"]] == [f"{label}-000", f"{label}-001"]
         for trial in method["trials"]:
             assert (trial["state"], set(trial["scores"]), trial["epochs"]) == ("complete", {"0", "1"}, 6)
@@ -61,16 +61,16 @@ def test_the_score_is_the_mean_of_the_runs_best_validation_risks_and_the_lowest_
         for trial in method["trials"]:
             done = [Run.open(tuned / "trials" / trial["id"] / seed).done or {} for seed in ("0", "1")]
             assert trial["scores"] == {"0": done[0]["best_risk"], "1": done[1]["best_risk"]}
-            assert trial["score"] == pytest.approx(sum(each["best_risk"] for each in done) / 2)
+            assert trial["score"] == pytest.approx(sum(run["best_risk"] for run in done) / 2)
         assert method["score"] == min(trial["score"] for trial in method["trials"])
 
 
 def test_the_first_trial_is_the_default_and_the_others_lie_in_their_ranges(tuned):
-    found = written(tuned)
+    results = written(tuned)
     default = Run.open(tuned / "trials" / "cmir-000" / "0").spec
     assert default.method == Spec.of({"method": {"name": "cmir", "dim": 4}}).method
     assert default.train.learning_rate == 1e-3
-    for label, method in found["methods"].items():
+    for label, method in results["methods"].items():
         for trial in method["trials"]:
             assert set(trial["values"]) == set(method["space"])
             assert all(method["space"][k]["low"] <= v <= method["space"][k]["high"] for k, v in trial["values"].items())
@@ -150,15 +150,15 @@ def worker(wanted: TuneSpec, out: Path) -> subprocess.Popen[bytes]:
 def test_two_workers_share_one_budget(tmp_path):
     wanted, out = spec(trials=3, seeds=1), tmp_path / "out"
     workers = [worker(wanted, out), worker(wanted, out)]
-    assert [each.wait(120) for each in workers] == [0, 0]
-    found = written(out)
-    assert found["complete"]
-    for method in found["methods"].values():
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    results = written(out)
+    assert results["complete"]
+    for method in results["methods"].values():
         assert [trial["slot"] for trial in method["trials"]] == [0, 1, 2]
         assert {trial["state"] for trial in method["trials"]} == {"complete"}
         assert len({trial["values"]["train.learning_rate"] for trial in method["trials"]}) == 3
     assert len(list(out.rglob("done.json"))) == 6
-    assert tune(wanted, out) == found
+    assert tune(wanted, out) == results
 
 
 @pytest.mark.slow

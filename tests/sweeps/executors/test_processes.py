@@ -126,12 +126,12 @@ def _log_lines(out: Path) -> int:
 
 
 def _workers(parent: int) -> list[int]:
-    found = []
+    workers = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError):
             if f"PPid:\t{parent}\n" in status.read_text() and b"deconfound.sweeps.worker" in _words(status.parent):
-                found.append(int(status.parent.name))
-    return found
+                workers.append(int(status.parent.name))
+    return workers
 
 
 def _words(process: Path) -> list[bytes]:
@@ -147,8 +147,8 @@ def _alive(process: int) -> bool:
 def _wait_for(look, seconds: float = 60):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if found := look():
-            return found
+        if value := look():
+            return value
         time.sleep(0.05)
     raise AssertionError("waited in vain")
 
@@ -160,7 +160,7 @@ def test_a_job_that_always_loses_its_worker_fails_and_the_rest_go_on(tmp_path, m
         "for line in sys.stdin:\n"
         "    job = json.loads(line)['job']\n"
         "    if job['seed'] == 1: os.kill(os.getpid(), 9)\n"
-        "    print(json.dumps({'job': job['id'], 'stage': 'train', 'ended': 'done'}), flush=True)\n"
+        "    print(json.dumps({'job': job['id'], 'state': 'done'}), flush=True)\n"
     )
     begun = _workers_of(deadly, monkeypatch)
     summary = run_sweep(
@@ -168,22 +168,24 @@ def test_a_job_that_always_loses_its_worker_fails_and_the_rest_go_on(tmp_path, m
     )
     ((name, message),) = summary.failed.items()
     assert message.startswith("its process was killed by signal 9 3 times")
-    told = read_error(tmp_path / "runs" / name)
-    assert told is not None
-    assert told["may_pass"]
+    error = read_error(tmp_path / "runs" / name)
+    assert error is not None
+    assert error["may_pass"]
     assert len(begun) == ATTEMPTS
     assert list(summary.unfinished) == ["erm on toy"]
 
 
-def test_leaving_the_outcomes_ends_the_workers_and_blames_no_job(tmp_path, monkeypatch):
+def test_leaving_the_results_ends_the_workers_and_blames_no_job(tmp_path, monkeypatch):
     """A worker that answers once and then sleeps."""
-    answer = json.dumps({"job": "a", "stage": "train", "ended": "done"})
+    answer = json.dumps({"job": "a", "state": "done"})
     script = f"import sys, time\nsys.stdin.readline()\nprint({answer!r}, flush=True)\ntime.sleep(600)"
     begun = _workers_of(script, monkeypatch)
     jobs = make_plan(small_sweep(method=[{"name": "erm"}], draws=1)).jobs
-    outcomes = Processes(Resources(workers=1)).run([WorkItem(job, str(tmp_path / job.id), "train") for job in jobs])
-    assert next(outcomes).job == "a"
-    outcomes.close()
+    results_so_far = Processes(Resources(workers=1)).run(
+        [WorkItem(job, str(tmp_path / job.id), "train") for job in jobs]
+    )
+    assert next(results_so_far).job == "a"
+    results_so_far.close()
     assert {process.returncode for process in begun} == {-signal.SIGKILL}
     assert not list(tmp_path.rglob("error.json"))
 
@@ -192,8 +194,8 @@ def _workers_of(script: str, monkeypatch) -> list[subprocess.Popen[str]]:
     """Have workers run this script; they are listed as they begin."""
     start, begun = subprocess.Popen, []
 
-    def popen(words, **given):
-        begun.append(start([sys.executable, "-c", script], **given))
+    def popen(words, **options):
+        begun.append(start([sys.executable, "-c", script], **options))
         return begun[-1]
 
     monkeypatch.setattr("deconfound.sweeps.executors.processes.subprocess.Popen", popen)
@@ -202,15 +204,13 @@ def _workers_of(script: str, monkeypatch) -> list[subprocess.Popen[str]]:
 
 def test_idle_workers_serve_the_next_call_and_end_with_the_executor(tmp_path, monkeypatch):
     script = (
-        "import sys, json\n"
-        "for line in sys.stdin:\n"
-        "    print(json.dumps({'job': 'a', 'stage': 'train', 'ended': 'done'}), flush=True)\n"
+        "import sys, json\nfor line in sys.stdin:\n    print(json.dumps({'job': 'a', 'state': 'done'}), flush=True)\n"
     )
     begun = _workers_of(script, monkeypatch)
     executor = Processes(Resources(workers=1))
     (job, *_) = make_plan(small_sweep(method=[{"name": "erm"}], draws=1)).jobs
     for _ in range(2):
-        assert [outcome.state for outcome in executor.run([WorkItem(job, str(tmp_path), "train")])] == ["done"]
+        assert [result.state for result in executor.run([WorkItem(job, str(tmp_path), "train")])] == ["done"]
     assert len(begun) == 1
     begun[0].kill()
     begun[0].wait()
