@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.loggers.logger import Logger
 from torch import nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.evaluation.scenario import Scenario
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
-from deconfound.training.train import train_run
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+
+    from deconfound.training.train import Logger
 
 
 def fit(
@@ -56,6 +56,8 @@ def fit(
     Raises:
         SpecError, RunError, DataError: one line each.
     """
+    from deconfound.training.train import train_run
+
     own = {m: {"python": f"{type(e).__module__}.{type(e).__qualname__}"} for m, e in (encoders or {}).items()}
     shape = dict(backbone or {})
     shape["encoders"] = {**shape.get("encoders", {}), **own}
