@@ -9,7 +9,7 @@ from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.evaluation.calibration import CALIBRATION
 from deconfound.evaluation.metrics import Metric, Protocol
-from deconfound.results.compare import Section
+from deconfound.results.sections import Section
 from deconfound.statistics import area_weights
 
 
