@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deconfound.results.gather import Only, gather
+from deconfound.results.collect_runs import RunFilter, collect_runs
 from deconfound.statistics import Estimate, corrected, estimate
 
 Grid = Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -44,7 +44,7 @@ def measured(
         SpecError: a method that the sweep does not have.
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
-    for run in gather([folder], Only(methods=tuple(methods))).runs:
+    for run in collect_runs([folder], RunFilter(methods=tuple(methods))).runs:
         for record in run.records:
             here = (record.scenario, record.group, record.metric, record.severity)
             if here == (scenario, "all", metric, 0.0) and record.value is not None:

@@ -27,9 +27,9 @@ from deconfound.protocol import get_protocol
 from deconfound.runs.build import load_data
 from deconfound.runs.spec import Spec
 from deconfound.statistics import corrected, resample
-from deconfound.tables import Settings
-from deconfound.tables.judge import compare_methods
-from deconfound.tables.measure import ColumnValues
+from deconfound.tables import TableSettings
+from deconfound.tables.column_values import ColumnValues
+from deconfound.tables.compare_methods import compare_methods
 from deconfound.training.train import train_run
 
 BASELINE = "erm 0"
@@ -77,7 +77,7 @@ Judge = Callable[[np.ndarray], Flags]
 """(methods, seeds) numbers of pool runs → flags."""
 
 
-def table_judge(pool: Pool, settings: Settings, *, higher_is_better: bool, against: str = "baseline") -> Judge:
+def table_judge(pool: Pool, settings: TableSettings, *, higher_is_better: bool, against: str = "baseline") -> Judge:
     """Flags as a table sets them, against the baseline or against the best mean."""
 
     def flags(deal: np.ndarray) -> Flags:
@@ -135,7 +135,7 @@ def _summary(flags: Sequence[Flags]) -> dict[str, Any]:
 
 def judges_of(pool: Pool, *, higher_is_better: bool) -> dict[str, Judge]:
     """The tests that tables offer, by name, and the wrong one."""
-    plain = Settings()
+    plain = TableSettings()
     variants = {
         "t over seeds and rows, Holm (default)": plain,
         "t over seeds and rows, Benjamini–Hochberg": replace(plain, correction="benjamini-hochberg"),

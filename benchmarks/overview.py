@@ -7,8 +7,8 @@ from pathlib import Path
 
 from folds import compare, difference_text, measured
 
-from deconfound.results.gather import Only
-from deconfound.tables import Settings, build_tables
+from deconfound.results.collect_runs import RunFilter
+from deconfound.tables import TableSettings, build_tables
 from deconfound.tables.render import cell_text, signs
 
 COLUMNS = (
@@ -50,7 +50,7 @@ def plain(label: str) -> str:
 
 
 def _cells(folder: Path, dataset: str, scenario: str, methods: Sequence[str]) -> dict[str, str]:
-    settings = Settings(scenarios=(scenario,), baseline="erm", only=Only(tuple(methods), (dataset,)))
+    settings = TableSettings(scenarios=(scenario,), baseline="erm", only=RunFilter(tuple(methods), (dataset,)))
     (table,) = build_tables([folder], settings)
     texts = {line.label: (cell_text(cell, "difference"), signs(cell)) for line in table.lines for cell in line.cells}
     return {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deconfound.diagnostics.matching import dci, matched
+from deconfound.diagnostics.matching import dci, match_dimensions
 from deconfound.diagnostics.recovery import recovery
 from deconfound.evaluation.records import read_records
 from deconfound.runs.run import Run
@@ -88,7 +88,10 @@ def _matched(run: Run) -> dict[str, float]:
     rows = data.rows("test-zero")
     cut = slice(rows.start, rows.stop)
     found = method.representations(data.batch("test-zero"))
-    scores = [matched(found.predictive[name].numpy(), data.latents[f"C/{name}"][cut].numpy()) for name in data.signals]
+    scores = [
+        match_dimensions(found.predictive[name].numpy(), data.latents[f"C/{name}"][cut].numpy())
+        for name in data.signals
+    ]
     first = next(iter(data.signals))
     parts = [found.predictive[first], *([found.spurious[first]] if first in found.spurious else [])]
     latents = np.concatenate([data.latents[f"{kind}/{first}"][cut].numpy() for kind in ("C", "S")], axis=1)

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from deconfound.diagnostics.probes import (
     FOLDS,
-    Probed,
+    ProbeResult,
     balanced_accuracy,
     cross_validate,
     fold_of,
@@ -54,7 +54,7 @@ def test_a_linear_probe_is_logistic_regression_on_the_other_folds() -> None:
     y = rng.integers(0, 3, 90)
     x = rng.normal(size=(90, 4)) + 0.7 * np.eye(4)[y]
     found = cross_validate(x, y, classify=True, kind="linear", seed=3)
-    assert isinstance(found, Probed)
+    assert isinstance(found, ProbeResult)
     fold = fold_of(y, np.arange(90), np.random.default_rng(3))
     predicted = np.empty(90, dtype=int)
     for number in range(FOLDS):
@@ -75,10 +75,10 @@ def test_a_part_without_the_label_is_not_above_chance(kind) -> None:
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(300, 6)), rng.normal(size=300)
     found = cross_validate(x, y, classify=False, kind=kind)
-    assert isinstance(found, Probed)
+    assert isinstance(found, ProbeResult)
     assert found.score < 0.02
     hidden = cross_validate(x, np.sign(x[:, 0] * x[:, 1]).astype(int), classify=True, kind=kind)
-    assert isinstance(hidden, Probed)
+    assert isinstance(hidden, ProbeResult)
     assert (hidden.score > 0.7) == (kind == "kernel")
 
 
@@ -89,12 +89,12 @@ def test_what_a_group_alone_shows_is_not_found_in_new_groups() -> None:
     x = np.eye(20)[groups] + 0.05 * rng.normal(size=(200, 20))
     alone = cross_validate(x, y, classify=False, kind="linear")
     whole = cross_validate(x, y, classify=False, kind="linear", groups=groups)
-    assert isinstance(alone, Probed)
-    assert isinstance(whole, Probed)
+    assert isinstance(alone, ProbeResult)
+    assert isinstance(whole, ProbeResult)
     assert alone.score > 0.9 > 0.2 > whole.score
     assert (alone.grouped, whole.grouped) == (False, True)
     each = cross_validate(x, groups, classify=True, kind="linear", groups=groups)
-    assert isinstance(each, Probed)
+    assert isinstance(each, ProbeResult)
     assert not each.grouped  # a class with one group cannot be held out
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deconfound.diagnostics import Recovered, recovery
+from deconfound.diagnostics import RecoveryScore, recovery
 from deconfound.diagnostics.recovery import ALPHAS
 from deconfound.errors import DataError
 
@@ -90,8 +90,8 @@ def test_units_do_not_matter(scale: float, shift: float, seed: int) -> None:
 
 def test_undefined_is_none() -> None:
     z = np.random.default_rng(0).normal(size=(30, 2))
-    assert recovery({"z": z[:19]}, {"c": z[:19]}) == {("z", "c"): Recovered(None, None, 0)}
-    assert recovery({"z": z}, {"c": np.ones((30, 1))}, kernel=False) == {("z", "c"): Recovered(None, None, 15)}
+    assert recovery({"z": z[:19]}, {"c": z[:19]}) == {("z", "c"): RecoveryScore(None, None, 0)}
+    assert recovery({"z": z}, {"c": np.ones((30, 1))}, kernel=False) == {("z", "c"): RecoveryScore(None, None, 15)}
     assert recovery({"z": z}, {}) == {}
     constant = recovery({"z": np.ones((30, 2))}, {"c": z[:, 0]})["z", "c"]
     assert constant.linear == pytest.approx(constant.kernel)

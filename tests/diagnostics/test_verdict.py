@@ -8,21 +8,21 @@ import pytest
 
 from deconfound.diagnostics.dependence import Dependence
 from deconfound.diagnostics.invariance import EnvironmentRisk, Risks, Shift
-from deconfound.diagnostics.leakage import Leak
-from deconfound.diagnostics.matching import Dci, Matched
+from deconfound.diagnostics.leakage import Leakage
+from deconfound.diagnostics.matching import Dci, MatchingScore
 from deconfound.diagnostics.result import (
-    DciOf,
-    DependenceOf,
     Diagnosis,
+    FactorRecovery,
     Finding,
-    LeakOf,
-    MatchedOf,
+    ModalityDci,
+    PartDependence,
+    PartLeakage,
+    PartMatching,
+    PartShift,
     Probe,
-    RecoveredFrom,
     RoleSwap,
-    ShiftOf,
 )
-from deconfound.diagnostics.swap import Moved, Swap
+from deconfound.diagnostics.swap import DecodedChange, Swap
 from deconfound.diagnostics.verdict import verdict
 
 PARTS = ("predictive", "spurious")
@@ -36,7 +36,7 @@ def diagnosis(**changes: object) -> Diagnosis:
         for part in PARTS
         for kind in ("linear", "kernel")
     ]
-    leak = Leak(0.5, 0.45, 0.55, 0.5, 0.4, 200, 2, 3, "rows")
+    leak = Leakage(0.5, 0.45, 0.55, 0.5, 0.4, 200, 2, 3, "rows")
     base = Diagnosis(
         run="r",
         method="m",
@@ -53,13 +53,13 @@ def diagnosis(**changes: object) -> Diagnosis:
         present={"a": 200},
         probes=probe,
         role_swap=[RoleSwap("linear", "r2", 0.6, 0.2, 0.4, 0.3, 0.5, 200)],
-        leakage=[LeakOf(part, "all", kind, leak) for part in PARTS for kind in ("linear", "kernel")],
-        dependence=[DependenceOf("a", Dependence(0.0, 0.01, 0.6, 0.5, 0.0, 0.6, 200))],
-        shifts=[ShiftOf(part, "all", Shift(0.05, 0.3, 200, 2, 3, "rows")) for part in PARTS],
+        leakage=[PartLeakage(part, "all", kind, leak) for part in PARTS for kind in ("linear", "kernel")],
+        dependence=[PartDependence("a", Dependence(0.0, 0.01, 0.6, 0.5, 0.0, 0.6, 200))],
+        shifts=[PartShift(part, "all", Shift(0.05, 0.3, 200, 2, 3, "rows")) for part in PARTS],
         risks=Risks(
             [EnvironmentRisk("e=1", 0.5, 0.4, 0.6, 100), EnvironmentRisk("e=2", 0.6, 0.5, 0.7, 100)], 0.1, 0.2, "e=2", 0
         ),
-        swap=Swap(0.0, True, 1e-7, [Moved("a", "other", 0.7, 0.7, 1.0, 100)]),
+        swap=Swap(0.0, True, 1e-7, [DecodedChange("a", "other", 0.7, 0.7, 1.0, 100)]),
         recovery=[],
         mcc=[],
         dci=[],
@@ -110,9 +110,9 @@ def test_roles(low: float | None, high: float | None, answer: str, alarm: bool) 
 
 
 def test_a_leak_needs_a_p_that_survives_the_correction() -> None:
-    def leaks(*p: float) -> list[LeakOf]:
+    def leaks(*p: float) -> list[PartLeakage]:
         return [
-            LeakOf(part, "all", kind, Leak(0.7, 0.6, 0.8, 0.5, value, 200, 2, 3, "rows"))
+            PartLeakage(part, "all", kind, Leakage(0.7, 0.6, 0.8, 0.5, value, 200, 2, 3, "rows"))
             for part in PARTS
             for kind, value in zip(("linear", "kernel"), p, strict=True)
         ]
@@ -126,8 +126,8 @@ def test_a_leak_needs_a_p_that_survives_the_correction() -> None:
 
 
 def test_a_small_shift_is_called_small() -> None:
-    def shifts(size: float) -> list[ShiftOf]:
-        return [ShiftOf(part, "all", Shift(size, 0.005, 200, 2, 3, "rows")) for part in PARTS]
+    def shifts(size: float) -> list[PartShift]:
+        return [PartShift(part, "all", Shift(size, 0.005, 200, 2, 3, "rows")) for part in PARTS]
 
     small, large = (finding("shift-of-predictive", shifts=shifts(size)) for size in (0.05, 0.4))
     assert (small.answer, small.alarm) == ("yes", False)
@@ -156,8 +156,8 @@ def test_an_interval_at_chance_is_no_answer() -> None:
 
 
 def test_dependence_is_corrected_over_modalities_and_few_permutations_are_named() -> None:
-    def parts(*p: float) -> list[DependenceOf]:
-        return [DependenceOf(f"m{i}", Dependence(0.1, 0.5, value, 0.1, 0.5, value, 200)) for i, value in enumerate(p)]
+    def parts(*p: float) -> list[PartDependence]:
+        return [PartDependence(f"m{i}", Dependence(0.1, 0.5, value, 0.1, 0.5, value, 200)) for i, value in enumerate(p)]
 
     assert finding("dependence", dependence=parts(0.03, 0.5)).answer == "cannot tell"
     assert "In m0 they do" in finding("dependence", dependence=parts(0.005, 0.5)).text
@@ -167,7 +167,7 @@ def test_dependence_is_corrected_over_modalities_and_few_permutations_are_named(
 
 
 def test_a_decoder_that_ignores_a_part_and_a_head_that_reads_both() -> None:
-    dead = Swap(None, False, 0.5, [Moved("a", "other", 0.99, 0.05, 1.0, 100)])
+    dead = Swap(None, False, 0.5, [DecodedChange("a", "other", 0.99, 0.05, 1.0, 100)])
     assert finding("swap", swap=dead).answer == "cannot tell"
     found = finding("decoded", swap=dead)
     assert (found.answer, "a: Z_spu" in found.text) == ("no", True)
@@ -181,7 +181,7 @@ def test_known_factors_are_told_with_what_they_tell_of_each_other() -> None:
         ("spurious", "C", None, None),
         ("C", "S", 0.2, 0.1),
     ]
-    recovery = [RecoveredFrom(source, factor, "a", *r2, 100) for source, factor, *r2 in rows]
+    recovery = [FactorRecovery(source, factor, "a", *r2, 100) for source, factor, *r2 in rows]
     text = finding("recovery", recovery=recovery).text
     assert "C from Z_inv 0.90, S from Z_inv 0.30, S from the true C 0.20" in text
 
@@ -199,11 +199,14 @@ def test_a_method_that_does_not_split_is_not_asked_about_parts() -> None:
 
 
 def test_matchings_are_told_beside_their_chance() -> None:
-    mcc = [MatchedOf("predictive", "C", m, Matched(value, 0.1, [(0, 0)], 100)) for m, value in (("a", 0.5), ("b", 0.7))]
-    dci = [DciOf("a", Dci(0.4, None, 0.9, 100))]
-    recovery = [RecoveredFrom("predictive", "C", "a", 0.9, 0.8, 100)]
+    mcc = [
+        PartMatching("predictive", "C", m, MatchingScore(value, 0.1, [(0, 0)], 100))
+        for m, value in (("a", 0.5), ("b", 0.7))
+    ]
+    dci = [ModalityDci("a", Dci(0.4, None, 0.9, 100))]
+    recovery = [FactorRecovery("predictive", "C", "a", 0.9, 0.8, 100)]
     text = finding("dimensions", recovery=recovery, mcc=mcc, dci=dci).text
     assert "Z_inv and C 0.60 (shuffled 0.10)" in text
     assert "disentanglement 0.40, completeness undefined, informativeness 0.90" in text
-    none = [MatchedOf("predictive", "C", "a", None)]
+    none = [PartMatching("predictive", "C", "a", None)]
     assert finding("dimensions", recovery=recovery, mcc=none).answer == "cannot tell"

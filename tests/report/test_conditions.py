@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from deconfound.report import conditions as module
-from deconfound.report.conditions import all_runs, choices, choosable_groups, first_choice, places, run_values
-from deconfound.results.compare import Section, build_sections
-from deconfound.results.gather import gather
+from deconfound.report.conditions import all_runs, choices, choosable_groups, conditions, first_choice, run_values
+from deconfound.results.collect_runs import collect_runs
 from deconfound.results.run_result import read_run
+from deconfound.results.sections import Section, build_sections
 from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 
@@ -26,7 +26,7 @@ def records_of(folders: list[Path]) -> pd.DataFrame:
 
 def test_splits_come_first_then_damages_then_subsets(tmp_path: Path) -> None:
     section = section_of([fabricate(tmp_path / "a", modalities=("text", "audio"))])
-    found = {place.key: (place.kind, place.label) for place in places(section)}
+    found = {place.key: (place.kind, place.label) for place in conditions(section)}
     assert found == {
         "test-iid": ("split", "test-iid"),
         "test-flip": ("split", "test-flip"),
@@ -46,7 +46,7 @@ def test_one_scenario_on_two_splits_is_two_places(tmp_path: Path) -> None:
     lines = [line for line in file.read_text().splitlines() if '"scenario": "gaussian"' in line]
     more = [line.replace('"split": "test-iid"', '"split": "test-flip"') for line in lines]
     file.write_text("\n".join([*file.read_text().splitlines(), *more]))
-    keys = [place.key for place in places(section_of([folder])) if place.kind == "damage"]
+    keys = [place.key for place in conditions(section_of([folder])) if place.kind == "damage"]
     assert keys == ["drop-frames", "gaussian on test-iid", "gaussian on test-flip"] or keys == [
         "gaussian on test-iid",
         "drop-frames",
@@ -84,10 +84,10 @@ def test_a_mean_over_severities_is_undefined_where_one_of_them_is(tmp_path: Path
 
 
 def test_trials_follow_with_what_was_measured_of_them(tmp_path: Path) -> None:
-    gathered = gather([fabricate_sweep(tmp_path / "sweep")])
+    gathered = collect_runs([fabricate_sweep(tmp_path / "sweep")])
     (section,) = build_sections(gathered.runs, gathered.trials)
     found = run_values(section)
-    records = records_of([run.place for _, run in all_runs(section)])
+    records = records_of([run.directory for _, run in all_runs(section)])
     chosen = records[(records.scenario == "valid") & (records.group == "all") & (records.metric == "mse")]
     assert found["valid"]["all"]["mse"] == pytest.approx(chosen.value.to_list(), rel=1e-4)
     assert len(found["valid"]["all"]["mse"]) == 8

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from deconfound.references import Reference, published
 from deconfound.report import build_report
-from deconfound.report.published import judge, not_comparable, published_table
-from deconfound.results.compare import Section, build_sections
+from deconfound.report.published import check_references, not_comparable, published_table
 from deconfound.results.run_result import read_run
+from deconfound.results.sections import Section, build_sections
 from deconfound.results.spread import spread
 from support.fabricate import fabricate, fabricate_grid
 
@@ -32,7 +32,7 @@ def same(references: tuple[Reference, ...]) -> list[Reference]:
 
 def test_comparable_numbers_stand_below_ours(tmp_path: Path) -> None:
     section = section_of(mosi(tmp_path))
-    judged = judge(section, same(published()))
+    judged = check_references(section, same(published()))
     table = published_table(section, judged)
     assert table is not None
     assert [line.label for line in table.lines[:2]] == ["erm", "cmir"]
@@ -47,7 +47,7 @@ def test_comparable_numbers_stand_below_ours(tmp_path: Path) -> None:
 def test_other_inputs_are_refused_with_the_reason_and_without_the_number(tmp_path: Path) -> None:
     folders = mosi(tmp_path / "runs")
     section = section_of(folders)
-    judged = judge(section, published())
+    judged = check_references(section, published())
     assert published_table(section, judged) is None
     reasons = dict(not_comparable(judged))
     (reason,) = [reason for reason in reasons if reason.startswith("its inputs are text 768")]
@@ -61,14 +61,14 @@ def test_other_inputs_are_refused_with_the_reason_and_without_the_number(tmp_pat
 
 def test_another_protocol_is_refused(tmp_path: Path) -> None:
     section = section_of(mosi(tmp_path, protocol="regression"))
-    judged = judge(section, same(published()))
+    judged = check_references(section, same(published()))
     assert published_table(section, judged) is None
     assert any("its protocol is mmsa-regression, ours regression" in reason for reason, _ in not_comparable(judged))
 
 
 def test_another_dataset_has_nothing_to_say(tmp_path: Path) -> None:
     section = section_of([fabricate(tmp_path / "a")])
-    assert judge(section, published()) == []
+    assert check_references(section, published()) == []
     assert (
         "Published numbers"
         not in build_report([tmp_path / "a"], tmp_path / "r.html", references=published()).read_text()
@@ -80,7 +80,7 @@ def test_methods_with_other_inputs_are_left_out(tmp_path: Path) -> None:
     more = {"dataset": "mosi", "protocol": "mmsa-regression", "splits": SPLITS}
     folders.append(fabricate(tmp_path / "b", method="erm", modalities=("text",), **more))
     section = section_of(folders)
-    table = published_table(section, judge(section, same(published())))
+    table = published_table(section, check_references(section, same(published())))
     assert table is not None
     assert sum(line.note == "this report" for line in table.lines) == 2
     assert len(section.rows) == 3

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from deconfound.report.scatter import Line, least_squares, scatter_figure
-from deconfound.results.compare import Section, build_sections
+from deconfound.report.scatter import FittedLine, least_squares, scatter_figure
 from deconfound.results.run_result import read_run
+from deconfound.results.sections import Section, build_sections
 from support.fabricate import fabricate, fabricate_grid
 
 points = st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=12)
@@ -28,7 +28,7 @@ def test_the_line_is_that_of_scipy(found: list[tuple[int, int]]) -> None:
     x, y = [a / 10 for a, _ in found], [b / 10 for _, b in found]
     line = least_squares(x, y)
     if len(set(x)) == 1:
-        assert line == Line(0.0, 1.0, 0)
+        assert line == FittedLine(0.0, 1.0, 0)
     else:
         oracle = linregress(x, y)
         assert line.slope == pytest.approx(oracle.slope, abs=1e-9)
@@ -37,7 +37,7 @@ def test_the_line_is_that_of_scipy(found: list[tuple[int, int]]) -> None:
 
 
 def test_two_runs_have_the_identity() -> None:
-    assert least_squares([0.1, 0.2], [0.5, 0.9]) == Line(0.0, 1.0, 0)
+    assert least_squares([0.1, 0.2], [0.5, 0.9]) == FittedLine(0.0, 1.0, 0)
 
 
 def test_the_figure_has_a_line_for_every_choice(tmp_path: Path) -> None:

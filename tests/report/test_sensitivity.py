@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from deconfound.report.conditions import all_runs
-from deconfound.report.sensitivity import knobs, sensitivity_figures
-from deconfound.results.compare import Section, build_sections
-from deconfound.results.gather import gather
+from deconfound.report.sensitivity import sensitivity_figures, varied_hyperparameters
+from deconfound.results.collect_runs import collect_runs
 from deconfound.results.run_result import read_run
+from deconfound.results.sections import Section, build_sections
 from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 
@@ -19,9 +19,9 @@ def section_of(folders: list[Path]) -> Section:
 
 
 def test_trials_show_what_a_setting_does(tmp_path: Path) -> None:
-    gathered = gather([fabricate_sweep(tmp_path / "sweep")])
+    gathered = collect_runs([fabricate_sweep(tmp_path / "sweep")])
     (section,) = build_sections(gathered.runs, gathered.trials)
-    (knob,) = knobs(section)
+    (knob,) = varied_hyperparameters(section)
     assert (knob.method, knob.name, knob.distinct, knob.logarithmic) == (
         "cmir",
         "method.invariance",
@@ -40,7 +40,7 @@ def test_trials_show_what_a_setting_does(tmp_path: Path) -> None:
 def test_settings_that_vary_together_are_named(tmp_path: Path) -> None:
     arguments = [{"a": 1.0, "b": 0.5, "kind": "x"}, {"a": 2.0, "b": 0.1, "kind": "y"}, {"a": 3.0, "b": 0.1, "on": True}]
     folders = [fabricate(tmp_path / str(i), method="cmir", arguments=given) for i, given in enumerate(arguments)]
-    first, second = knobs(section_of(folders))
+    first, second = varied_hyperparameters(section_of(folders))
     assert (first.name, first.distinct) == ("method.a", [1.0, 2.0, 3.0])
     assert (second.name, second.distinct) == ("method.b", [0.1, 0.5])
     assert set(first.others) == {"method.b", "method.kind", "method.on"}
@@ -49,7 +49,7 @@ def test_settings_that_vary_together_are_named(tmp_path: Path) -> None:
 
 
 def test_seeds_and_the_place_of_the_data_are_no_settings(tmp_path: Path) -> None:
-    assert knobs(section_of(fabricate_grid(tmp_path))) == []
+    assert varied_hyperparameters(section_of(fabricate_grid(tmp_path))) == []
 
 
 def test_methods_are_not_mixed(tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ def test_methods_are_not_mixed(tmp_path: Path) -> None:
         fabricate(tmp_path / "a", method="erm", arguments={"strength": 1.0}),
         fabricate(tmp_path / "b", method="cmir", arguments={"strength": 2.0}),
     ]
-    assert knobs(section_of(folders)) == []
+    assert varied_hyperparameters(section_of(folders)) == []
 
 
 def test_values_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     folders = [fabricate(tmp_path / str(i), method="cmir", arguments={"a": v}) for i, v in enumerate((0.5, 1.0, None))]
     file = folders[2] / "spec.json"
     assert json.loads(file.read_text())["method"]["a"] is None
-    (knob,) = knobs(section_of(folders))
+    (knob,) = varied_hyperparameters(section_of(folders))
     assert sorted(knob.values.values()) == [0.5, 1.0]

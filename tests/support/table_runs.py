@@ -15,7 +15,7 @@ from deconfound.evaluation.predictions import Predictions, save_predictions
 from deconfound.evaluation.records import Record, read_records, write_records
 from deconfound.io.files import file_stem
 from deconfound.protocol import get_protocol
-from deconfound.tables import Settings, Table, build_tables, to_csv
+from deconfound.tables import ComparisonTable, TableSettings, build_tables, to_csv
 
 ROWS = 120
 LEVELS = (0.5, 1.0, 2.0)
@@ -141,8 +141,8 @@ def grid(folder: Path, noises: dict[str, float], seeds: int = 4, **options: obje
     ]
 
 
-def one(paths: list[Path], **settings: object) -> Table:
-    tables = build_tables(paths, Settings(**{"resamples": FEW, **settings}))  # type: ignore[arg-type]
+def one(paths: list[Path], **settings: object) -> ComparisonTable:
+    tables = build_tables(paths, TableSettings(**{"resamples": FEW, **settings}))  # type: ignore[arg-type]
     assert len(tables) == 1
     return tables[0]
 
@@ -157,5 +157,5 @@ def recorded(path: Path, scenario: str, metric: str, severity: float = 0.0, grou
     ]
 
 
-def rows_of_csv(table: Table) -> list[dict[str, str]]:
+def rows_of_csv(table: ComparisonTable) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(to_csv(table))))

@@ -16,8 +16,8 @@ from deconfound.evaluation.records import read_records, write_records
 from deconfound.evaluation.scenario import Scenario
 from deconfound.metrics.aurc import AURC
 from deconfound.metrics.ece import ECE
-from deconfound.results.gather import Only
-from deconfound.tables import Settings, build_tables, to_csv, to_markdown
+from deconfound.results.collect_runs import RunFilter
+from deconfound.tables import TableSettings, build_tables, to_csv, to_markdown
 from support.small import small_run, tiny
 from support.table_runs import FEW, LEVELS, ROWS, grid, one, recorded, rows_of_csv, write_run
 
@@ -156,19 +156,19 @@ def test_protocols_and_datasets_never_share_a_table(tmp_path: Path) -> None:
         write_run(tmp_path / "b", protocol="mmsa-regression", dataset="mosi"),
         write_run(tmp_path / "c", protocol="mag-nonzero", dataset="mosi"),
     ]
-    tables = build_tables(paths, Settings(metrics=("mae",), resamples=FEW))
+    tables = build_tables(paths, TableSettings(metrics=("mae",), resamples=FEW))
     assert [(table.dataset, table.protocol) for table in tables] == [
         ("made", "regression"),
         ("mosi", "mmsa-regression"),
         ("mosi", "mag-nonzero"),
     ]
     assert all(len(table.lines) == 1 for table in tables)
-    assert len(build_tables(paths, Settings(metrics=("acc-7",), resamples=FEW))) == 2
+    assert len(build_tables(paths, TableSettings(metrics=("acc-7",), resamples=FEW))) == 2
 
 
 def test_only_the_wanted_methods_get_lines_and_count_in_corrections(tmp_path: Path) -> None:
     paths = grid(tmp_path, {"erm": 0.5, "cmir": 0.3, "imml": 0.45, "other": 0.9})
-    few = one(paths, only=Only(methods=("erm", "imml")))
+    few = one(paths, only=RunFilter(methods=("erm", "imml")))
     assert [line.label for line in few.lines] == ["erm", "imml"]
     assert few == one([path for path in paths if path.name.startswith(("erm", "imml"))], only=few.settings.only)
     assert few.lines[1].cells[0].p_baseline_corrected == few.lines[1].cells[0].p_baseline

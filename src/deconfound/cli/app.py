@@ -234,9 +234,9 @@ def report(
     """
     from deconfound.references import published
     from deconfound.report import build_report
-    from deconfound.results.gather import Only
+    from deconfound.results.collect_runs import RunFilter
 
-    only = Only(tuple(method or ()), tuple(dataset or ()))
+    only = RunFilter(tuple(method or ()), tuple(dataset or ()))
     print(f"wrote {build_report(runs, out, references=published() if references else None, only=only)}")
 
 

@@ -32,7 +32,7 @@ def diagnose(
     from deconfound.data.store import open_store
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
-    from deconfound.diagnostics.view import as_text, check_picture, draw
+    from deconfound.diagnostics.text_report import as_text, check_picture, draw
 
     if svg is not None:
         check_picture(svg)

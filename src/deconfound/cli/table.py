@@ -13,7 +13,7 @@ import typer
 from deconfound.errors import SpecError
 
 if TYPE_CHECKING:
-    from deconfound.tables import Table
+    from deconfound.tables import ComparisonTable
 
 
 class Format(StrEnum):
@@ -73,14 +73,14 @@ def table(
         deconfound table sweep --metric mae --metric corr --scenario test --scenario gaussian@0.5
         deconfound table runs/* --baseline erm --format latex --out results.tex
     """
-    from deconfound.results.gather import Only
-    from deconfound.tables import Settings, build_tables
+    from deconfound.results.collect_runs import RunFilter
+    from deconfound.tables import TableSettings, build_tables
 
-    wanted = Settings(
+    wanted = TableSettings(
         metrics=tuple(metric or ()),
         scenarios=tuple(scenario or ()),
         group=group,
-        only=Only(tuple(method or ()), tuple(dataset or ())),
+        only=RunFilter(tuple(method or ()), tuple(dataset or ())),
         baseline=baseline,
         test=test.value,
         correction=correction.value,
@@ -91,7 +91,7 @@ def table(
     write_tables(build_tables(runs, wanted), layout, out, show)
 
 
-def write_tables(tables: list[Table], layout: Format, out: Path | None, show: Show = Show.sd) -> None:
+def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None, show: Show = Show.sd) -> None:
     """Print tables or write one file; several as CSV become one file each, `out` with dataset and protocol in its name.
 
     Raises:
@@ -119,7 +119,7 @@ def write_tables(tables: list[Table], layout: Format, out: Path | None, show: Sh
         _save(out, text)
 
 
-def _names(tables: list[Table], out: Path) -> list[Path]:
+def _names(tables: list[ComparisonTable], out: Path) -> list[Path]:
     from deconfound.io.files import file_stem
 
     stems = [f"{out.stem}-{file_stem(table.dataset)}-{file_stem(table.protocol)}" for table in tables]

@@ -14,11 +14,11 @@ from deconfound.data.dataset import DEVELOPMENT
 from deconfound.diagnostics.dependence import dependence
 from deconfound.diagnostics.factors import disentangled, matchings, recovered
 from deconfound.diagnostics.invariance import risks, shift
-from deconfound.diagnostics.leakage import leak
+from deconfound.diagnostics.leakage import measure_leakage
 from deconfound.diagnostics.permuting import label_bins
-from deconfound.diagnostics.picture import pictures
-from deconfound.diagnostics.probes import KINDS, Probed, cross_validate, interval, percentiles
-from deconfound.diagnostics.result import DependenceOf, Diagnosis, LeakOf, Probe, RoleSwap, ShiftOf
+from deconfound.diagnostics.probes import KINDS, ProbeResult, cross_validate, interval, percentiles
+from deconfound.diagnostics.projection import pictures
+from deconfound.diagnostics.result import Diagnosis, PartDependence, PartLeakage, PartShift, Probe, RoleSwap
 from deconfound.diagnostics.rows import ALL, Observed, observe
 from deconfound.diagnostics.swap import swap
 from deconfound.diagnostics.verdict import THRESHOLDS, verdict
@@ -170,7 +170,7 @@ def _probes(observed: Observed, effort: _Effort) -> tuple[list[Probe], list[Role
     questions = [("label", observed.target, observed.classify), ("environment", observed.env, True)]
     for asks, truth, classify in questions:
         for kind in KINDS:
-            whole: dict[str, Probed] = {}
+            whole: dict[str, ProbeResult] = {}
             for part, modality in _blocks(observed):
                 values, rows = observed.block(part, modality)
                 groups = None if observed.groups is None else observed.groups[rows]
@@ -191,7 +191,7 @@ def _probes(observed: Observed, effort: _Effort) -> tuple[list[Probe], list[Role
     return found, roles
 
 
-def _role_swap(predictive: Probed, spurious: Probed, kind: str, effort: _Effort) -> RoleSwap:
+def _role_swap(predictive: ProbeResult, spurious: ProbeResult, kind: str, effort: _Effort) -> RoleSwap:
     generator = np.random.default_rng(effort.seed)
     both = resample([predictive.metric, spurious.metric], predictive.clusters, effort.resamples, generator)
     low, high = percentiles(both[0] - both[1])
@@ -207,12 +207,12 @@ def _given_label(observed: Observed, rows: np.ndarray) -> tuple[np.ndarray, np.n
     return env, bins, None if observed.classify else target
 
 
-def _leaks(observed: Observed, effort: _Effort) -> list[LeakOf]:
+def _leaks(observed: Observed, effort: _Effort) -> list[PartLeakage]:
     found = []
     for part, modality in _blocks(observed):
         values, rows = observed.block(part, modality)
         for kind in KINDS:
-            result = leak(
+            result = measure_leakage(
                 values,
                 *_given_label(observed, rows),
                 kind=kind,
@@ -223,12 +223,14 @@ def _leaks(observed: Observed, effort: _Effort) -> list[LeakOf]:
             )
             lacking = isinstance(result, str)
             found.append(
-                LeakOf(part, modality, kind, None, result) if lacking else LeakOf(part, modality, kind, result)
+                PartLeakage(part, modality, kind, None, result)
+                if lacking
+                else PartLeakage(part, modality, kind, result)
             )
     return found
 
 
-def _shifts(observed: Observed, effort: _Effort) -> list[ShiftOf]:
+def _shifts(observed: Observed, effort: _Effort) -> list[PartShift]:
     found = []
     for part, modality in _blocks(observed):
         values, rows = observed.block(part, modality)
@@ -240,16 +242,16 @@ def _shifts(observed: Observed, effort: _Effort) -> list[ShiftOf]:
             seed=effort.seed,
         )
         lacking = isinstance(result, str)
-        found.append(ShiftOf(part, modality, None, result) if lacking else ShiftOf(part, modality, result))
+        found.append(PartShift(part, modality, None, result) if lacking else PartShift(part, modality, result))
     return found
 
 
-def _dependences(observed: Observed, effort: _Effort, generator: np.random.Generator) -> list[DependenceOf]:
+def _dependences(observed: Observed, effort: _Effort, generator: np.random.Generator) -> list[PartDependence]:
     found = []
     for modality in observed.spurious:
         one, rows = observed.block("predictive", modality)
         other, _ = observed.block("spurious", modality)
         bins = label_bins(observed.target[rows], observed.classify, 1) if len(rows) else None
         result = dependence(one, other, generator, bins=bins, permutations=effort.permutations)
-        found.append(DependenceOf(modality, result))
+        found.append(PartDependence(modality, result))
     return found

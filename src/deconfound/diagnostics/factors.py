@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from deconfound.diagnostics.matching import dci, matched
+from deconfound.diagnostics.matching import dci, match_dimensions
 from deconfound.diagnostics.recovery import recovery
-from deconfound.diagnostics.result import DciOf, MatchedOf, RecoveredFrom
+from deconfound.diagnostics.result import FactorRecovery, ModalityDci, PartMatching
 from deconfound.diagnostics.rows import ALL, Observed
 
 
@@ -19,7 +19,7 @@ def blocks(observed: Observed) -> dict[str, dict[str, np.ndarray]]:
     return found
 
 
-def recovered(observed: Observed, seed: int) -> list[RecoveredFrom]:
+def recovered(observed: Observed, seed: int) -> list[FactorRecovery]:
     """R² of every factor from every part of its modality, and from every other factor, as a pure part would have."""
     found = []
     for modality, factors in blocks(observed).items():
@@ -28,29 +28,29 @@ def recovered(observed: Observed, seed: int) -> list[RecoveredFrom]:
         parts = {part: observed.block(part, modality)[0] for part in observed.parts}
         for (source, factor), r2 in recovery({**true, **parts}, true, seed=seed).items():
             if source != factor:
-                found.append(RecoveredFrom(source, factor, modality, r2.linear, r2.kernel, r2.rows))
+                found.append(FactorRecovery(source, factor, modality, r2.linear, r2.kernel, r2.rows))
     return found
 
 
-def matchings(observed: Observed, seed: int) -> list[MatchedOf]:
+def matchings(observed: Observed, seed: int) -> list[PartMatching]:
     """MCC of every part with every factor of its modality."""
     found = []
     for modality, factors in blocks(observed).items():
         for part in observed.parts:
             values, rows = observed.block(part, modality)
             found += [
-                MatchedOf(part, factor, modality, matched(values, true[rows], seed=seed))
+                PartMatching(part, factor, modality, match_dimensions(values, true[rows], seed=seed))
                 for factor, true in factors.items()
             ]
     return found
 
 
-def disentangled(observed: Observed, seed: int) -> list[DciOf]:
+def disentangled(observed: Observed, seed: int) -> list[ModalityDci]:
     """DCI of all dimensions of each modality about all its factors."""
     found = []
     for modality, factors in blocks(observed).items():
         rows = observed.block("predictive", modality)[1]
         code = np.concatenate([observed.block(part, modality)[0] for part in observed.parts], axis=1)
         true = np.concatenate([values[rows] for values in factors.values()], axis=1)
-        found.append(DciOf(modality, dci(code, true, seed=seed)))
+        found.append(ModalityDci(modality, dci(code, true, seed=seed)))
     return found

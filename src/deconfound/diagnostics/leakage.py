@@ -16,7 +16,7 @@ PENALTY: dict[Kind, float] = {"linear": 1e-2, "kernel": 1e-3}
 
 
 @dataclass(frozen=True)
-class Leak:
+class Leakage:
     """Environment from a part, at a fixed label.
 
     Args:
@@ -39,7 +39,7 @@ class Leak:
     unit: str
 
 
-def leak(
+def measure_leakage(
     x: np.ndarray,
     env: np.ndarray,
     bins: np.ndarray,
@@ -50,7 +50,7 @@ def leak(
     permutations: int = 199,
     resamples: int = 500,
     seed: int = 0,
-) -> Leak | str:
+) -> Leakage | str:
     """Predict the environment from what the label does not explain of a part.
 
     The features are residuals of a line in the label within each bin. The classifier is a least squares one, whose
@@ -82,7 +82,7 @@ def leak(
     scores = np.array([_balanced(hit, drawn) for hit, drawn in zip(hits, draws, strict=True)])
     low, high = percentiles(resample([balanced_accuracy(hits[0], env)], clusters, resamples, generator)[0])
     sizes = len(rows), len(names), len(np.unique(bins))
-    return Leak(float(scores[0]), low, high, 1 / len(names), p_value(scores), *sizes, unit)
+    return Leakage(float(scores[0]), low, high, 1 / len(names), p_value(scores), *sizes, unit)
 
 
 def held_out_hits(

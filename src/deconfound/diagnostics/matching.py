@@ -14,7 +14,7 @@ FEWEST_ROWS = 20
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchingScore:
     """Mean correlation coefficient of the best matching of dimensions and factors.
 
     Args:
@@ -47,7 +47,9 @@ class Dci:
     rows: int
 
 
-def matched(code: np.ndarray, factors: np.ndarray, *, seed: int = 0, shuffles: int = 20) -> Matched | None:
+def match_dimensions(
+    code: np.ndarray, factors: np.ndarray, *, seed: int = 0, shuffles: int = 20
+) -> MatchingScore | None:
     """MCC of (N, D) dimensions and (N, d) factors: the min(D, d) pairs that the Hungarian method finds.
 
     No row is held out, so the mean is above 0 for independent noise: `chance` says how far.
@@ -65,7 +67,7 @@ def matched(code: np.ndarray, factors: np.ndarray, *, seed: int = 0, shuffles: i
     generator = np.random.default_rng(seed)
     mean, pairs = _best(strength)
     noise = [_best(correlations(code, factors[generator.permutation(len(code))]))[0] for _ in range(shuffles)]
-    return Matched(mean, float(np.mean(noise)), pairs, len(code))
+    return MatchingScore(mean, float(np.mean(noise)), pairs, len(code))
 
 
 def correlations(code: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -100,10 +102,10 @@ def dci(code: np.ndarray, factors: np.ndarray, *, seed: int = 0) -> Dci | None:
         spread = np.square(factor[held] - factor[held].mean()).sum()
         error = np.square(factor[held] - forest.predict(code[held])).sum()
         scores.append(1 - float(error / spread) if spread > 0 else 0.0)
-    return Dci(*of_importance(importance), float(np.mean(scores)), len(order))
+    return Dci(*disentanglement_and_completeness(importance), float(np.mean(scores)), len(order))
 
 
-def of_importance(importance: np.ndarray) -> tuple[float | None, float | None]:
+def disentanglement_and_completeness(importance: np.ndarray) -> tuple[float | None, float | None]:
     """(D, d) importance of dimensions for factors → disentanglement and completeness; None where a side has one member.
 
     Disentanglement: 1 − entropy of a dimension's shares over factors, base d, weighted by the dimension's importance.

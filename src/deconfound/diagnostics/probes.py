@@ -25,7 +25,7 @@ LANDMARKS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Probed:
+class ProbeResult:
     """What a cross-validated probe found.
 
     Args:
@@ -114,7 +114,7 @@ def clusters_for(truth: np.ndarray, groups: np.ndarray | None, classify: bool) -
 
 def cross_validate(
     x: np.ndarray, truth: np.ndarray, *, classify: bool, kind: Kind, groups: np.ndarray | None = None, seed: int = 0
-) -> Probed | str:
+) -> ProbeResult | str:
     """Out-of-fold answers of a ridge or logistic regression, on the columns or on Gaussian kernel features of them.
 
     Args:
@@ -139,10 +139,10 @@ def cross_validate(
         maps = linear_map(x[fit]) if kind == "linear" else kernel_map(x[fit], seed, LANDMARKS)
         answers[held] = _answer(maps(x[fit]), y[fit], maps(x[held]), classify, kind)
     hits = answers == y if classify else answers
-    return Probed(rows, hits, y, clusters, whole is not None, classify)
+    return ProbeResult(rows, hits, y, clusters, whole is not None, classify)
 
 
-def interval(found: Probed, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
+def interval(found: ProbeResult, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
     """95 % percentile bootstrap over clusters of the rows that were scored; the probe is not fitted again."""
     return percentiles(resample([found.metric], found.clusters, resamples, generator)[0])
 

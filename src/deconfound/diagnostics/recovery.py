@@ -19,7 +19,7 @@ ALPHAS = tuple(np.logspace(-4, 3, 15))
 
 
 @dataclass(frozen=True)
-class Recovered:
+class RecoveryScore:
     """R² of one block of factors from one part, mean over the block's dimensions; at most 1, below 0 for a bad probe.
 
     Args:
@@ -35,7 +35,7 @@ class Recovered:
 
 def recovery(
     parts: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray], *, seed: int = 0, kernel: bool = True
-) -> dict[tuple[str, str], Recovered]:
+) -> dict[tuple[str, str], RecoveryScore]:
     """R² of every factor block from every part: fitted on a random half of the rows, scored on the other.
 
     Where the factors depend on each other, as causes and shortcuts do through the label, a part that holds one of them
@@ -48,7 +48,7 @@ def recovery(
         kernel: also the kernel probe, which costs most of the time.
 
     Returns:
-        {(part, factor): Recovered}.
+        {(part, factor): RecoveryScore}.
 
     Raises:
         DataError: the arrays do not have the same number of rows, or hold a value that is not finite.
@@ -56,7 +56,7 @@ def recovery(
     given = {**{f"part {n!r}": v for n, v in parts.items()}, **{f"factor {n!r}": v for n, v in factors.items()}}
     count = _rows(given)
     if count < FEWEST_ROWS or not factors:
-        return {(part, factor): Recovered(None, None, 0) for part in parts for factor in factors}
+        return {(part, factor): RecoveryScore(None, None, 0) for part in parts for factor in factors}
     order = np.random.default_rng(seed).permutation(count)[:MOST_ROWS]
     half = len(order) // 2
     fit, held = order[:half], order[half:]
@@ -70,7 +70,7 @@ def recovery(
         start = 0
         for factor, block in blocks.items():
             cut = slice(start, start + block.shape[1])
-            found[part, factor] = Recovered(
+            found[part, factor] = RecoveryScore(
                 _mean(linear[cut]), None if curved is None else _mean(curved[cut]), len(held)
             )
             start = cut.stop

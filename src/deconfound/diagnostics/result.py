@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from deconfound.diagnostics.dependence import Dependence
 from deconfound.diagnostics.invariance import Risks, Shift
-from deconfound.diagnostics.leakage import Leak
-from deconfound.diagnostics.matching import Dci, Matched
+from deconfound.diagnostics.leakage import Leakage
+from deconfound.diagnostics.matching import Dci, MatchingScore
 from deconfound.diagnostics.swap import Swap
 
 VERSION = 1
@@ -66,18 +66,18 @@ class RoleSwap:
 
 
 @dataclass(frozen=True)
-class LeakOf:
+class PartLeakage:
     """A leakage test of a part; `found` is None where `why` says the reason."""
 
     part: str
     modality: str
     kind: str
-    found: Leak | None
+    found: Leakage | None
     why: str = ""
 
 
 @dataclass(frozen=True)
-class ShiftOf:
+class PartShift:
     """Invariance of a part; `found` is None where `why` says the reason."""
 
     part: str
@@ -87,7 +87,7 @@ class ShiftOf:
 
 
 @dataclass(frozen=True)
-class DependenceOf:
+class PartDependence:
     """Dependence of the two parts of a modality; `found` is None for fewer than 20 rows."""
 
     modality: str
@@ -95,7 +95,7 @@ class DependenceOf:
 
 
 @dataclass(frozen=True)
-class RecoveredFrom:
+class FactorRecovery:
     """R² of a block of known factors of a modality.
 
     Args:
@@ -113,17 +113,17 @@ class RecoveredFrom:
 
 
 @dataclass(frozen=True)
-class MatchedOf:
+class PartMatching:
     """MCC of one part's dimensions with one block of known factors."""
 
     part: str
     factor: str
     modality: str
-    found: Matched | None
+    found: MatchingScore | None
 
 
 @dataclass(frozen=True)
-class DciOf:
+class ModalityDci:
     """DCI of all dimensions of a modality, of both parts, about all its known factors."""
 
     modality: str
@@ -196,14 +196,14 @@ class Diagnosis:
     present: dict[str, int]
     probes: list[Probe]
     role_swap: list[RoleSwap]
-    leakage: list[LeakOf]
-    dependence: list[DependenceOf]
-    shifts: list[ShiftOf]
+    leakage: list[PartLeakage]
+    dependence: list[PartDependence]
+    shifts: list[PartShift]
     risks: Risks
     swap: Swap | None
-    recovery: list[RecoveredFrom]
-    mcc: list[MatchedOf]
-    dci: list[DciOf]
+    recovery: list[FactorRecovery]
+    mcc: list[PartMatching]
+    dci: list[ModalityDci]
     pictures: list[Picture]
     verdict: list[Finding] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)

@@ -22,7 +22,7 @@ FEWEST_ROWS = 10
 
 
 @dataclass(frozen=True)
-class Moved:
+class DecodedChange:
     """How far decoded features move when a part is taken from another row, root mean square in standard deviations.
 
     Args:
@@ -56,7 +56,7 @@ class Swap:
     prediction_moves: float | None
     by_construction: bool
     rest: float | None
-    decoded: list[Moved]
+    decoded: list[DecodedChange]
 
 
 def swap(
@@ -76,7 +76,7 @@ def swap(
     if not observed.spurious:
         return None
     apart = observed.rest is not None and observed.rest <= TOLERANCE * max(1.0, size)
-    moved: list[Moved] = []
+    moved: list[DecodedChange] = []
     with evaluating(method, device):
         for same in (True, False):
             rows, partner = partners(observed.env, same, generator)
@@ -108,7 +108,7 @@ def decoded(
     rows: np.ndarray,
     partner: np.ndarray,
     name: str,
-) -> list[Moved]:
+) -> list[DecodedChange]:
     """Decode with own and with exchanged parts; empty without a decoder. Pairs without a modality do not count there."""
     one, other = torch.from_numpy(rows), torch.from_numpy(partner)
     own = _rebuilt(method, parts, one, one)
@@ -129,7 +129,7 @@ def decoded(
             for part, new in changed.items()
             if new is not None
         }
-        found.append(Moved(modality, name, **moves, rows=int(there.sum())))
+        found.append(DecodedChange(modality, name, **moves, rows=int(there.sum())))
     return found
 
 

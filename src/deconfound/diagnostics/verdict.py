@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deconfound.diagnostics.factor_findings import dimensions, number_text, recovery
-from deconfound.diagnostics.result import Diagnosis, Finding, LeakOf, Probe
+from deconfound.diagnostics.result import Diagnosis, Finding, PartLeakage, Probe
 from deconfound.diagnostics.rows import ALL
 from deconfound.statistics.paired import corrected
 
@@ -125,7 +125,7 @@ def _leak(found: Diagnosis, part: str) -> Finding:
     )
 
 
-def _leak_text(test: LeakOf) -> str:
+def _leak_text(test: PartLeakage) -> str:
     leak = test.found
     assert leak is not None, "chosen for having one"
     ends = "" if leak.low is None else f" [{number_text(leak.low)}, {number_text(leak.high)}]"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from deconfound.results.compare import Section
+from deconfound.results.sections import Section
 
 if TYPE_CHECKING:
     import altair as alt

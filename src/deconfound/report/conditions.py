@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from deconfound.report.chart import short
-from deconfound.report.tables import MAX_GROUPS
-from deconfound.results.compare import PRESENT, Row, Section
-from deconfound.results.run_result import Run
+from deconfound.report.result_tables import MAX_GROUPS
+from deconfound.results.run_result import RunResult
+from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.results.spread import mean_or_none, spread
 
 BUDGET = 15_000
@@ -36,7 +36,7 @@ class Condition:
     severities: tuple[float, ...] = ()
 
 
-def places(section: Section) -> list[Condition]:
+def conditions(section: Section) -> list[Condition]:
     """In distribution, the shifted splits, the damages, then the subsets of modalities."""
     inside = [section.in_split] if section.in_split else []
     found = [Condition(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
@@ -99,7 +99,7 @@ def choosable_groups(section: Section) -> list[str]:
     return ["all", *worst, *(group for group in groups if fits and group not in worst)]
 
 
-def all_runs(section: Section) -> list[tuple[str, Run]]:
+def all_runs(section: Section) -> list[tuple[str, RunResult]]:
     """(label, run) of every compared run, row by row, then of the runs that only tried hyper-parameters."""
     return [(row.label, run) for row in section.rows for run in row.runs] + [("", run) for run in section.trials]
 
@@ -109,7 +109,7 @@ def run_values(section: Section) -> dict[str, dict[str, dict[str, list[float | N
     known = validation(section)
     trials = [_measurements(section, run) for run in section.trials]
     found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
-    for place in [*([known] if known else []), *places(section)]:
+    for place in [*([known] if known else []), *conditions(section)]:
         for group in choosable_groups(section):
             by_metric = {metric: _by_run(section, metric, place, group, trials) for metric in section.metrics}
             by_metric = {metric: values for metric, values in by_metric.items() if values}
@@ -122,7 +122,7 @@ Measurements = Mapping[tuple[str, str, float, str], list[float | None]]
 """(scenario, split, severity, metric) → values of the repeats, of all rows of one run."""
 
 
-def _measurements(section: Section, run: Run) -> Measurements:
+def _measurements(section: Section, run: RunResult) -> Measurements:
     found: dict[tuple[str, str, float, str], list[float | None]] = {}
     for r in run.records:
         if (r.group, r.protocol, r.dataset) == ("all", section.protocol.name, section.dataset):
@@ -149,7 +149,7 @@ def choices(section: Section) -> list[tuple[str, Sequence[tuple[str, str]]]]:
     """(heading, (key, label)…) of the scenarios, as the page's list shows them."""
     headings = {"split": "Splits", "rows": "Other rows", "damage": "Damage", "present": "Modalities present"}
     found: dict[str, list[tuple[str, str]]] = {}
-    for place in places(section):
+    for place in conditions(section):
         label = f"{place.label} (in distribution)" if place.key == section.in_split else place.label
         found.setdefault(headings[place.kind], []).append((place.key, label))
     return list(found.items())
@@ -157,7 +157,7 @@ def choices(section: Section) -> list[tuple[str, Sequence[tuple[str, str]]]]:
 
 def first_choice(section: Section) -> str:
     """The first shifted split; the first place where there is none; "" without any."""
-    found = places(section)
+    found = conditions(section)
     return section.out_splits[0] if section.out_splits else found[0].key if found else ""
 
 

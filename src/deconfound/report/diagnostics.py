@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from deconfound.errors import RunError
 from deconfound.report.chart import Figure, base_chart, declare
-from deconfound.report.tables import Line, ScenarioColumn, Table, spread_cell
-from deconfound.report.view import Panel
-from deconfound.results.compare import Section
-from deconfound.results.run_result import Run, read_object, text_of, whole_of
+from deconfound.report.page_model import DiagnosticVerdict, Panel, VerdictSentence
+from deconfound.report.result_tables import ResultLine, ResultTable, ScenarioColumn, spread_cell
+from deconfound.results.run_result import RunResult, integer_of, read_object, text_of
 from deconfound.results.run_result import number_of as number
+from deconfound.results.sections import Section
 from deconfound.results.spread import spread
 
 VERSION = 1
@@ -28,35 +27,17 @@ INTRO = (
 HELP = "remove it and run 'deconfound diagnose' again"
 
 
-@dataclass(frozen=True)
-class Sentence:
-    """One finding of the verdict."""
-
-    question: str
-    answer: str
-    text: str
-    alarm: bool
-
-
-@dataclass(frozen=True)
-class DiagnosticVerdict:
-    """The findings about one run on one split."""
-
-    title: str
-    sentences: tuple[Sentence, ...]
-
-
-def read_diagnoses(run: Run) -> dict[str, Mapping[str, Any]]:
+def read_diagnoses(run: RunResult) -> dict[str, Mapping[str, Any]]:
     """Split → the diagnosis that a run keeps; those of other weights, from before a new training, are left out.
 
     Raises:
         RunError: a file is damaged.
     """
     found = {}
-    for path in sorted(run.place.glob("diagnosis*.json")):
+    for path in sorted(run.directory.glob("diagnosis*.json")):
         try:
             given = read_object(path)
-            if whole_of(given["version"]) != VERSION:
+            if integer_of(given["version"]) != VERSION:
                 raise ValueError(f"version {given['version']} is not {VERSION}")
             if (given["best_epoch"], given["best_risk"]) == (run.best_epoch, run.best_risk):
                 found[text_of(given["split"])] = _checked(given)
@@ -97,7 +78,7 @@ def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
         for x, y, label, environment in points:
             _ = number(x), number(y), label if isinstance(label, str) else number(label), text_of(environment)
         _ = text_of(picture["part"]), [number(share) for share in picture["explained"]]
-    _ = text_of(given["run"]), text_of(given["method"]), whole_of(given["rows"]), bool(given["splits_features"])
+    _ = text_of(given["run"]), text_of(given["method"]), integer_of(given["rows"]), bool(given["splits_features"])
     return given
 
 
@@ -146,25 +127,25 @@ NOTES = {
 }
 
 
-def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> Table:
+def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> ResultTable:
     score = "R²" if section.protocol.kind == "regression" else "balanced accuracy"
     lines = []
     for style, row in enumerate(section.rows):
         known = [run[split] for run in found[row.label] if split in run]
         measured = [[value for given in known if (value := take(given)) is not None] for take in COLUMNS.values()]
         cells = tuple(spread_cell(spread(values), 3) for values in measured)
-        lines.append(Line(row.label, f"{len(known)} diagnosed", style, cells))
+        lines.append(ResultLine(row.label, f"{len(known)} diagnosed", style, cells))
     caption = (
         f"Rows of {split}, mean ± standard deviation over seeds. Label: {score} of the better of a linear and a kernel "
         "probe, cross-validated. For a method that does not split, Z_inv is all that it predicts from"
     )
-    return Table(
+    return ResultTable(
         "", caption, "Method", tuple(ScenarioColumn(name, note=NOTES.get(name, "")) for name in COLUMNS), tuple(lines)
     )
 
 
 def _verdict(label: str, given: Mapping[str, Any]) -> DiagnosticVerdict:
-    found = (Sentence(f["question"], f["answer"], f["text"], bool(f["alarm"])) for f in given["verdict"])
+    found = (VerdictSentence(f["question"], f["answer"], f["text"], bool(f["alarm"])) for f in given["verdict"])
     return DiagnosticVerdict(f"{label}: {given['run']}, {given['rows']} rows of {given['split']}", tuple(found))
 
 

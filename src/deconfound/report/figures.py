@@ -18,9 +18,9 @@ from deconfound.report.chart import (
     x_of,
     y_of,
 )
-from deconfound.report.conditions import Condition, places, shown_groups
-from deconfound.report.tables import MAX_GROUPS
-from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.report.conditions import Condition, conditions, shown_groups
+from deconfound.report.result_tables import MAX_GROUPS
+from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.results.spread import over_repeats, spread
 from deconfound.statistics.student import Interval, mean_interval, paired_interval
 
@@ -77,7 +77,7 @@ def _error_bars(base: Any, width: float) -> Any:
 
 def curve_figures(section: Section) -> list[Figure]:
     """Metric against severity, one figure for each damaged scenario; values, and paired differences."""
-    return [_curve_figure(section, place) for place in places(section) if place.kind == "damage"]
+    return [_curve_figure(section, place) for place in conditions(section) if place.kind == "damage"]
 
 
 def _curve_figure(section: Section, place: Condition) -> Figure:
@@ -182,7 +182,7 @@ def group_figure(section: Section) -> Figure | None:
     rows = [
         (row.label, place.key, group, metric, *measured(found))
         for metric in section.metrics
-        for place in places(section)
+        for place in conditions(section)
         if place.kind == "split"
         for group in shown_groups(section, place.split, most)
         for row in section.rows

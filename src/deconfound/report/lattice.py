@@ -8,7 +8,7 @@ from typing import Any
 
 from deconfound.report.chart import Figure, declare, interval_tooltip
 from deconfound.report.figures import MEASURED, measured
-from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.results.sections import PRESENT, Row, Section
 
 Subset = tuple[str, ...]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deconfound.report.chart import Figure, base_chart, color, declare, shape, y_of
-from deconfound.results.compare import Section
+from deconfound.results.sections import Section
 
 
 def learning_figures(section: Section, points: int = 24_000) -> list[Figure]:

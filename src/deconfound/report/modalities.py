@@ -9,9 +9,9 @@ from typing import Any
 
 from deconfound.errors import RunError
 from deconfound.report.chart import Figure, declare
-from deconfound.report.reliability import kept
-from deconfound.results.compare import PRESENT, Row, Section
-from deconfound.results.run_result import Run, read_object, text_of
+from deconfound.report.reliability import kept_predictions
+from deconfound.results.run_result import RunResult, read_object, text_of
+from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.statistics.predominance import Conflict, conflicts
 
 CONTRIBUTION = "contribution/"
@@ -56,7 +56,7 @@ def _disagreements(section: Section, split: str) -> Iterator[tuple[Any, ...]]:
 def _conflicts(section: Section, row: Row, split: str) -> Iterator[Conflict]:
     names = [modality.rpartition(" (")[0] for modality in row.runs[0].modalities]
     for run in row.runs:
-        alone = {name: kept(run, f"{PRESENT}{name}") for name in names}
+        alone = {name: kept_predictions(run, f"{PRESENT}{name}") for name in names}
         known = {name: each for name, each in alone.items() if each is not None and each.split == split}
         if len(known) < 2:
             continue
@@ -150,16 +150,16 @@ def masked_figures(section: Section) -> list[Figure]:
     """
     found = []
     for row in section.rows:
-        run = next((r for r in row.runs if not r.variant and (r.place / MASKED).is_file()), None)
+        run = next((r for r in row.runs if not r.variant and (r.directory / MASKED).is_file()), None)
         figure = None if run is None else _masked_figure(row.label, run)
         found += [figure] if figure else []
     return found
 
 
-def _masked_figure(label: str, run: Run) -> Figure | None:
+def _masked_figure(label: str, run: RunResult) -> Figure | None:
     import altair as alt
 
-    path = run.place / MASKED
+    path = run.directory / MASKED
     given = read_object(path, "run 'deconfound predominance RUN --mask'")
     try:
         if (given["best_epoch"], given["best_risk"]) != (run.best_epoch, run.best_risk):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.io.files import atomic_write
-from deconfound.report.view import view
-from deconfound.results.compare import Section, build_sections
-from deconfound.results.gather import Only, gather
+from deconfound.report.section_page import section_page
+from deconfound.results.collect_runs import RunFilter, collect_runs
+from deconfound.results.sections import Section, build_sections
 
 if TYPE_CHECKING:
     from deconfound.references import Reference
@@ -34,7 +34,7 @@ def build_report(
     out: Path,
     *,
     references: Sequence[Reference] | None = None,
-    only: Only | None = None,
+    only: RunFilter | None = None,
 ) -> Path:
     """Write a page that compares runs: tables, figures that follow the reader's choices, and how to make them again.
 
@@ -58,8 +58,8 @@ def build_report(
     for run in runs:
         given.setdefault(Path(run).resolve(), Path(run))
     sources = list(given.values())
-    found = gather(sources, only)
-    words = only.words if only else ()
+    found = collect_runs(sources, only)
+    words = only.arguments if only else ()
     page = render(build_sections(found.runs, found.trials), [*sources, *words], Path(out), references)
     with atomic_write(out) as file:
         file.write(page)
@@ -86,10 +86,13 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    views = [view(i, s, POINTS // len(sections), sources, out, references or ()) for i, s in enumerate(sections)]
+    pages = [
+        section_page(number, section, POINTS // len(sections), sources, out, references or ())
+        for number, section in enumerate(sections)
+    ]
     specs: dict[str, int] = {}
     return environment.get_template("report.html").render(
-        views=views,
+        pages=pages,
         across=critical_figures(sections),
         title=_title(sections),
         lede=_lede(sections),

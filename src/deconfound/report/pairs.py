@@ -7,8 +7,8 @@ from typing import Any
 
 from deconfound.report.chart import Figure, declare
 from deconfound.report.conditions import all_runs
-from deconfound.report.sensitivity import FEW, Knob, knobs
-from deconfound.results.compare import Section
+from deconfound.report.sensitivity import FEW, VariedHyperparameter, varied_hyperparameters
+from deconfound.results.sections import Section
 
 PREFERRED = ("method.gamma_dk", "method.gamma_fd")
 """The pair that is shown where both were varied; else the two with the most values."""
@@ -16,13 +16,13 @@ PREFERRED = ("method.gamma_dk", "method.gamma_fd")
 
 def pair_figures(section: Section) -> list[Figure]:
     """One figure per method with two varied settings and four or more pairs of values; empty without."""
-    by_method: dict[str, list[Knob]] = {}
-    for knob in knobs(section):
+    by_method: dict[str, list[VariedHyperparameter]] = {}
+    for knob in varied_hyperparameters(section):
         by_method.setdefault(knob.method, []).append(knob)
     return [figure for found in by_method.values() if (figure := _figure(section, found)) is not None]
 
 
-def _figure(section: Section, found: list[Knob]) -> Figure | None:
+def _figure(section: Section, found: list[VariedHyperparameter]) -> Figure | None:
     import altair as alt
 
     named = {knob.name: knob for knob in found}
@@ -44,7 +44,7 @@ def _figure(section: Section, found: list[Knob]) -> Figure | None:
     return Figure(title, note, declare([marks], 230), ("metric", "x", "y", "mean", "n"), rows)
 
 
-def _axis(name: str, knob: Knob, grid: bool) -> dict[str, Any]:
+def _axis(name: str, knob: VariedHyperparameter, grid: bool) -> dict[str, Any]:
     """Arguments of a channel: one step per value in a grid, else a scale."""
     import altair as alt
 
@@ -57,7 +57,7 @@ def _axis(name: str, knob: Knob, grid: bool) -> dict[str, Any]:
     }
 
 
-def _rows(section: Section, across: Knob, up: Knob) -> list[tuple[Any, ...]]:
+def _rows(section: Section, across: VariedHyperparameter, up: VariedHyperparameter) -> list[tuple[Any, ...]]:
     """(metric, x, y, mean, runs) of the validation records of every pair of values."""
     runs = [run for _, run in all_runs(section)]
     pooled: dict[tuple[str, float, float], list[float]] = {}

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deconfound.report.tables import ABSENT, Line, ScenarioColumn, Table, ValueCell, decimals, spread_cell
-from deconfound.results.compare import Row, Section
+from deconfound.report.result_tables import (
+    ABSENT,
+    ResultLine,
+    ResultTable,
+    ScenarioColumn,
+    ValueCell,
+    decimals,
+    spread_cell,
+)
+from deconfound.results.sections import Row, Section
 from deconfound.results.spread import spread
 
 if TYPE_CHECKING:
@@ -15,14 +23,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judged:
+class CheckedReference:
     """A published number and why it may not be shown; `reason` is "" where it may."""
 
     reference: Reference
     reason: str
 
 
-def judge(section: Section, references: Sequence[Reference]) -> list[Judged]:
+def check_references(section: Section, references: Sequence[Reference]) -> list[CheckedReference]:
     """Every reference on the section's dataset, compared with the rows, protocol and inputs of the section's reference."""
     from deconfound.errors import SpecError
     from deconfound.references import comparable, dataset_name
@@ -39,11 +47,11 @@ def judge(section: Section, references: Sequence[Reference]) -> list[Judged]:
             is_same, reason = comparable(reference, section.dataset, section.protocol.name, splits, first.inputs)
             if is_same and reference.metric not in section.metrics:
                 is_same, reason = False, f"{reference.metric} was not measured here"
-            found.append(Judged(reference, "" if is_same else reason or "the source does not say enough"))
+            found.append(CheckedReference(reference, "" if is_same else reason or "the source does not say enough"))
     return found
 
 
-def published_table(section: Section, judged: Sequence[Judged]) -> Table | None:
+def published_table(section: Section, judged: Sequence[CheckedReference]) -> ResultTable | None:
     """Our means on the in-distribution split above the comparable published numbers; None without any.
 
     Of our methods only those with the inputs of the section's reference, which the published numbers were compared with.
@@ -57,16 +65,16 @@ def published_table(section: Section, judged: Sequence[Judged]) -> Table | None:
     lines = [line for line, row in zip(lines, section.rows, strict=True) if row.runs[0].inputs == inputs]
     for place in dict.fromkeys((one.method, one.citation, one.backbone) for one in same):
         values = {one.metric: one for one in same if (one.method, one.citation, one.backbone) == place}
-        lines.append(Line(place[0], place[1], None, tuple(_cell(values.get(metric)) for metric in metrics)))
+        lines.append(ResultLine(place[0], place[1], None, tuple(_cell(values.get(metric)) for metric in metrics)))
     columns = tuple(ScenarioColumn(metric, note=f"{section.better(metric)} is better") for metric in metrics)
     caption = f"{section.protocol.name} on {section.in_split}: mean ± standard deviation of this report, and published"
-    return Table("", caption, "Method", columns, tuple(lines))
+    return ResultTable("", caption, "Method", columns, tuple(lines))
 
 
-def _our_line(section: Section, row: Row, metrics: Sequence[str], style: int) -> Line:
+def _our_line(section: Section, row: Row, metrics: Sequence[str], style: int) -> ResultLine:
     measured = [spread(section.clean(row, metric, section.in_split or "").values()) for metric in metrics]
     cells = tuple(spread_cell(one, decimals([one.mean])) for one in measured)
-    return Line(row.label, "this report", style, cells)
+    return ResultLine(row.label, "this report", style, cells)
 
 
 def _cell(reference: Reference | None) -> ValueCell:
@@ -75,7 +83,7 @@ def _cell(reference: Reference | None) -> ValueCell:
     return ValueCell(ABSENT) if reference is None else ValueCell(shown(reference), reference.value)
 
 
-def not_comparable(judged: Sequence[Judged]) -> list[tuple[str, list[str]]]:
+def not_comparable(judged: Sequence[CheckedReference]) -> list[tuple[str, list[str]]]:
     """(reason, methods by source) of everything that is not shown; the numbers themselves are left out."""
     reasons: dict[str, dict[str, dict[str, None]]] = {}
     for one in judged:

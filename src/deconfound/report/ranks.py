@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deconfound.report.chart import SHAPES, Figure, base_chart, declare, labels_of
-from deconfound.results.compare import Section
+from deconfound.results.sections import Section
 from deconfound.results.spread import spread
 from deconfound.statistics import critical_difference, ranks
 

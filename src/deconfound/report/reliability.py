@@ -11,24 +11,24 @@ from deconfound.evaluation.predictions import Predictions, load_predictions
 from deconfound.io.files import file_stem
 from deconfound.metrics.ece import ECE
 from deconfound.report.chart import Figure, base_chart, color, declare, shape
-from deconfound.report.tables import Line, ScenarioColumn, Table, decimals, row_note, spread_cell
-from deconfound.results.compare import Row, Section
-from deconfound.results.run_result import Run
+from deconfound.report.result_tables import ResultLine, ResultTable, ScenarioColumn, decimals, row_note, spread_cell
+from deconfound.results.run_result import RunResult
+from deconfound.results.sections import Row, Section
 from deconfound.results.spread import spread
 from deconfound.scoring.calibration import BINS, Reliability, reliability
 
 
-def kept(run: Run, split: str) -> Predictions | None:
+def kept_predictions(run: RunResult, split: str) -> Predictions | None:
     """The run's predictions of an undamaged split, None where it kept none.
 
     Raises:
         RunError: the file is damaged.
     """
-    path = run.place / "predictions" / f"{file_stem(split)}.npz"
+    path = run.directory / "predictions" / f"{file_stem(split)}.npz"
     return load_predictions(path).of(run.variant) if path.is_file() else None
 
 
-def calibration(section: Section) -> tuple[Table, Figure] | None:
+def calibration(section: Section) -> tuple[ResultTable, Figure] | None:
     """Calibration errors, and the share of right answers against confidence; None without a kept classification.
 
     Raises:
@@ -56,25 +56,25 @@ Binned = Mapping[tuple[str, str], BySeed]
 """(method, split) → seeds."""
 
 
-def _errors(section: Section, found: Binned) -> Table:
+def _errors(section: Section, found: Binned) -> ResultTable:
     measured = [
         [spread(error for _, error in found.get((row.label, split), ())) for split in section.splits]
         for row in section.rows
     ]
     digits = decimals(cell.mean for line in measured for cell in line)
     lines = [
-        Line(row.label, row_note(section, row), style, tuple(spread_cell(cell, digits) for cell in line))
+        ResultLine(row.label, row_note(section, row), style, tuple(spread_cell(cell, digits) for cell in line))
         for style, (row, line) in enumerate(zip(section.rows, measured, strict=True))
     ]
     caption = (
         f"Expected calibration error in {BINS} bins (lower is better), mean ± standard deviation over seeds: the mean "
         "distance between confidence and share correct, weighted by rows"
     )
-    return Table("", caption, "Method", tuple(ScenarioColumn(split) for split in section.splits), tuple(lines))
+    return ResultTable("", caption, "Method", tuple(ScenarioColumn(split) for split in section.splits), tuple(lines))
 
 
 def _binned(row: Row, split: str) -> BySeed:
-    predicted = [kept(run, split) for run in row.runs]
+    predicted = [kept_predictions(run, split) for run in row.runs]
     known = [(p.output[0, 0], p.target) for p in predicted if p is not None and p.output.shape[3] > 1]
     return [(reliability(logits, target), ECE().value(logits, target)) for logits, target in known]
 

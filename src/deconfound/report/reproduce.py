@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deconfound.report.conditions import all_runs
-from deconfound.results.compare import Section
-from deconfound.results.run_result import Run, command_line
+from deconfound.results.run_result import RunResult, command_line
+from deconfound.results.sections import Section
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def recipe(section: Section, sources: Sequence[Path | str], out: Path) -> Recipe
     return Recipe(tuple(before), tuple(lines), (*after, report))
 
 
-def _software(run: Run) -> str:
+def _software(run: RunResult) -> str:
     found = []
     for part in ("versions", "git"):
         values = run.environment.get(part)
@@ -59,7 +59,7 @@ def _software(run: Run) -> str:
     return ", ".join(found) or "versions that were not recorded"
 
 
-def _run_line(label: str, run: Run, mark: str) -> str:
+def _run_line(label: str, run: RunResult, mark: str) -> str:
     command = command_line(run.environment.get("command")) or f"# no command recorded for {run.folder}"
     if _is_sweep(command):
         return command

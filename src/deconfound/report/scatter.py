@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from deconfound.report.chart import Figure, color, declare, shape
-from deconfound.report.conditions import Condition, choosable_groups, places, values_at
-from deconfound.results.compare import Section
+from deconfound.report.conditions import Condition, choosable_groups, conditions, values_at
+from deconfound.results.sections import Section
 
 ENOUGH = 3
 """Runs that a line needs."""
 
 
 @dataclass(frozen=True)
-class Line:
+class FittedLine:
     """y = intercept + slope · x.
 
     Args:
@@ -27,20 +27,20 @@ class Line:
     runs: int
 
 
-def least_squares(x: Sequence[float], y: Sequence[float]) -> Line:
+def least_squares(x: Sequence[float], y: Sequence[float]) -> FittedLine:
     """The line through runs with the smallest Σ(y − a − b x)²; the identity below three runs or where all x agree.
 
     Source: b = Σ(x − x̄)(y − ȳ) / Σ(x − x̄)², a = ȳ − b x̄; as `scipy.stats.linregress`.
     """
     if len(x) < ENOUGH or max(x) - min(x) <= 1e-9 * max(1e-9, abs(max(x))):
-        return Line(0.0, 1.0, 0)
+        return FittedLine(0.0, 1.0, 0)
     mean_x, mean_y = fmean(x), fmean(y)
     across = sum((a - mean_x) ** 2 for a in x)
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / across
-    return Line(mean_y - slope * mean_x, slope, len(x))
+    return FittedLine(mean_y - slope * mean_x, slope, len(x))
 
 
-def erm_line(section: Section, metric: str, inside: Condition, place: Condition, group: str) -> Line:
+def erm_line(section: Section, metric: str, inside: Condition, place: Condition, group: str) -> FittedLine:
     """The line of all ERM runs, whatever their hyper-parameters: `inside` across, `place` upwards."""
     x, y = [], []
     for row in section.rows:
@@ -59,7 +59,7 @@ def scatter_figure(section: Section) -> Figure | None:
     """One point per run: the in-distribution split across, the chosen scenario upwards; None without two places."""
     import altair as alt
 
-    found = places(section)
+    found = conditions(section)
     if len(found) < 2 or found[0].key != section.in_split:
         return None
     inside, *others = found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deconfound.report.chart import SHAPES, Figure, declare
 from deconfound.report.conditions import all_runs
-from deconfound.results.compare import Section, flat_settings
+from deconfound.results.sections import Section, flat_settings
 
 MOST = 9
 """Hyper-parameters of one section that a page shows."""
@@ -17,7 +17,7 @@ FEW = 8
 
 
 @dataclass(frozen=True)
-class Knob:
+class VariedHyperparameter:
     """A numeric setting that differs between runs of one method.
 
     Args:
@@ -40,17 +40,17 @@ class Knob:
         return self.distinct[0] > 0 and self.distinct[-1] >= 20 * self.distinct[0]
 
 
-def knobs(section: Section) -> list[Knob]:
+def varied_hyperparameters(section: Section) -> list[VariedHyperparameter]:
     """Every numeric setting with two or more values, method by method; those with the most values first."""
     by_method: dict[str, dict[int, dict[str, str]]] = {}
     for number, (_, run) in enumerate(all_runs(section)):
         if run.variant:
             continue
         by_method.setdefault(run.method, {})[number] = flat_settings(run)
-    return [knob for method, runs in by_method.items() for knob in _knobs(method, runs)]
+    return [knob for method, runs in by_method.items() for knob in _varied_of(method, runs)]
 
 
-def _knobs(method: str, runs: dict[int, dict[str, str]]) -> list[Knob]:
+def _varied_of(method: str, runs: dict[int, dict[str, str]]) -> list[VariedHyperparameter]:
     names = dict.fromkeys(name for settings in runs.values() for name in settings if not name.startswith("data."))
     varied = [name for name in names if len({settings.get(name) for settings in runs.values()}) > 1]
     found = []
@@ -58,7 +58,7 @@ def _knobs(method: str, runs: dict[int, dict[str, str]]) -> list[Knob]:
         parsed = {number: _number(settings.get(name)) for number, settings in runs.items()}
         values = {number: value for number, value in parsed.items() if value is not None}
         if len(set(values.values())) > 1:
-            found.append(Knob(method, name, values, tuple(other for other in varied if other != name)))
+            found.append(VariedHyperparameter(method, name, values, tuple(other for other in varied if other != name)))
     return sorted(found, key=lambda knob: -len(knob.distinct))
 
 
@@ -71,10 +71,10 @@ def _number(text: str | None) -> float | None:
 
 def sensitivity_figures(section: Section) -> list[Figure]:
     """One figure per knob, of at most `MOST`: validation, in distribution and the chosen scenario against its value."""
-    return [_figure(knob) for knob in knobs(section)[:MOST]]
+    return [_figure(knob) for knob in varied_hyperparameters(section)[:MOST]]
 
 
-def _figure(knob: Knob) -> Figure:
+def _figure(knob: VariedHyperparameter) -> Figure:
     import altair as alt
 
     short = knob.name.rpartition(".")[2]

@@ -21,7 +21,7 @@ TEST_ACCESS_LOGS = ("openings.jsonl", "test_access.jsonl")
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResult:
     """One trained and evaluated run.
 
     Args:
@@ -36,7 +36,7 @@ class Run:
         best_epoch: epoch whose weights were kept.
         curves: (split, term) → epoch → mean over the epoch's logged steps.
         test_accesses: the command of each time that test rows were predicted.
-        place: the directory as the user named it.
+        directory: the directory as the user named it.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
         budget: what that choice was made among, as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
@@ -60,14 +60,14 @@ class Run:
     curves: Mapping[tuple[str, str], Mapping[int, float]]
     records: tuple[Record, ...]
     test_accesses: tuple[str, ...] = ()
-    place: Path = Path()
+    directory: Path = Path()
     rule: str = ""
     budget: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
 
 
-def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
+def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
     """Read spec.json, environment.json, log.csv, done.json, records.jsonl and test_access.jsonl of a run directory.
 
     Args:
@@ -87,29 +87,29 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
         data = environment["data"]
         method = text_of(spec["method"]["name"])
         title = method_title(method, spec["method"], *(spec["method"].get(kind, {}) for kind in ADDED))
-        return Run(
+        return RunResult(
             folder=path.resolve().name,
             label=text_of(spec["name"]) if spec.get("name") else title,
             method=method,
-            seed=whole_of(spec["seed"]),
+            seed=integer_of(spec["seed"]),
             modalities=tuple(_modality(name, form) for name, form in data["modalities"].items()),
             dataset=text_of(data["name"]),
             checksum=text_of(data["checksum"]),
-            splits={name: whole_of(rows) for name, rows in data["splits"].items()},
-            epochs=whole_of(done["epochs"]),
-            best_epoch=whole_of(done["best_epoch"]),
+            splits={name: integer_of(rows) for name, rows in data["splits"].items()},
+            epochs=integer_of(done["epochs"]),
+            best_epoch=integer_of(done["best_epoch"]),
             best_risk=number_of(done["best_risk"]),
             seconds=number_of(done["seconds"]),
-            parameters=whole_of(done["parameters"]),
+            parameters=integer_of(done["parameters"]),
             spec=spec,
             environment=environment,
             curves=curves,
             records=records,
             test_accesses=_test_accesses(path),
-            place=path,
+            directory=path,
             rule=rule,
             budget=budget,
-            inputs={name: math.prod(map(whole_of, form["shape"])) for name, form in data["modalities"].items()},
+            inputs={name: math.prod(map(integer_of, form["shape"])) for name, form in data["modalities"].items()},
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
@@ -117,13 +117,13 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> Run:
         raise RunError(f"{path} is damaged ({_line(error)}); train again") from error
 
 
-def with_variants(run: Run) -> list[Run]:
+def with_variants(run: RunResult) -> list[RunResult]:
     """The run, and one more for each other prediction of its model that was measured, without learning curves.
 
     Raises:
         RunError: a damaged variants.jsonl, or records of another method in it.
     """
-    path = run.place / VARIANTS
+    path = run.directory / VARIANTS
     found: dict[str, list[Record]] = {}
     for record in _records(path) if path.is_file() else ():
         named = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
@@ -227,7 +227,7 @@ def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
 
 def _modality(name: str, form: Mapping[str, Any]) -> str:
     """A modality in words: "audio (30 × 5)", the steps left out where there is one."""
-    steps, shape = whole_of(form["steps"]), [whole_of(size) for size in form["shape"]]
+    steps, shape = integer_of(form["steps"]), [integer_of(size) for size in form["shape"]]
     return f"{text_of(name)} ({' × '.join(map(str, [steps, *shape] if steps > 1 else shape))})"
 
 
@@ -245,7 +245,7 @@ def number_of(value: Any) -> float:
     return float(value)
 
 
-def whole_of(value: Any) -> int:
+def integer_of(value: Any) -> int:
     """The value, if it is a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r:.40} is not a whole number")

@@ -1,4 +1,4 @@
-"""`build_tables`: run directories → one `Table` per dataset and protocol, with intervals and tests."""
+"""`build_tables`: run directories → one `ComparisonTable` per dataset and protocol, with intervals and tests."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deconfound.errors import RunError, SpecError, did_you_mean
-from deconfound.results.compare import Row, Section, build_sections
-from deconfound.results.gather import ORACLE, gather
+from deconfound.results.collect_runs import ORACLE, collect_runs
+from deconfound.results.sections import Row, Section, build_sections
+from deconfound.tables.column_values import Clustering, measure
 from deconfound.tables.columns import MetricColumn, check_names, choose_columns
-from deconfound.tables.judge import ComparisonCell, Settings, compare_methods
-from deconfound.tables.measure import Clustering, measure
+from deconfound.tables.compare_methods import ComparisonCell, TableSettings, compare_methods
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparisonLine:
     """One method: its label, seeds and cells, one per column."""
 
     label: str
@@ -24,7 +24,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class ComparisonTable:
     """Everything measured on one dataset by one protocol.
 
     Args:
@@ -40,25 +40,25 @@ class Table:
     checksum: str
     protocol: str
     columns: tuple[MetricColumn, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ComparisonLine, ...]
     baseline: str | None
     rules: tuple[tuple[str, str], ...]
     units: tuple[str, ...]
     reasons: tuple[str, ...]
     rows: tuple[int, ...]
-    settings: Settings
+    settings: TableSettings
 
 
-def build_tables(paths: Sequence[Path], settings: Settings | None = None) -> list[Table]:
+def build_tables(paths: Sequence[Path], settings: TableSettings | None = None) -> list[ComparisonTable]:
     """Tables of run directories and of the chosen runs of sweep directories; two protocols never share one.
 
     Raises:
-        RunError: what is wrong with a directory, see `gather`; or none of the runs has a test row evaluated.
+        RunError: what is wrong with a directory, see `collect_runs`; or none of the runs has a test row evaluated.
         SpecError: a metric, scenario, group, method, dataset or baseline that no run has.
         DataError: a column for clusters that the data do not have.
     """
-    chosen = settings or Settings()
-    sections = build_sections(gather(paths, chosen.only).runs)
+    chosen = settings or TableSettings()
+    sections = build_sections(collect_runs(paths, chosen.only).runs)
     check_names(sections, chosen.metrics, chosen.scenarios, chosen.group)
     _check_baseline(sections, chosen.baseline)
     tables = [
@@ -92,7 +92,7 @@ def _baseline(section: Section, wanted: str | None) -> Row | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _table(section: Section, columns: tuple[MetricColumn, ...], settings: Settings) -> Table:
+def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableSettings) -> ComparisonTable:
     baseline = _baseline(section, settings.baseline)
     clustering = Clustering(settings.clusters, settings.store)
     measured = [measure(section, column, settings.resamples, settings.seed, clustering) for column in columns]
@@ -106,8 +106,10 @@ def _table(section: Section, columns: tuple[MetricColumn, ...], settings: Settin
         )
         for column, found in zip(columns, measured, strict=True)
     ]
-    lines = tuple(Line(_label(row), row.seeds, tuple(cells[row.label] for cells in judged)) for row in section.rows)
-    return Table(
+    lines = tuple(
+        ComparisonLine(_label(row), row.seeds, tuple(cells[row.label] for cells in judged)) for row in section.rows
+    )
+    return ComparisonTable(
         dataset=section.dataset,
         checksum=section.checksum,
         protocol=section.protocol.name,

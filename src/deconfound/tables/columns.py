@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.metric import Measure
-from deconfound.results.compare import Section
+from deconfound.results.sections import Section
 from deconfound.statistics import area_weights
 
 

@@ -1,4 +1,4 @@
-"""A `Table` as Markdown, as LaTeX for booktabs, and as CSV in full precision."""
+"""A `ComparisonTable` as Markdown, as LaTeX for booktabs, and as CSV in full precision."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
-from deconfound.results.gather import ORACLE
+from deconfound.results.collect_runs import ORACLE
 from deconfound.statistics import smallest_p
-from deconfound.tables.build import Table
-from deconfound.tables.judge import ComparisonCell
+from deconfound.tables.build import ComparisonTable
+from deconfound.tables.compare_methods import ComparisonCell
 
 Show = Literal["sd", "interval", "difference"]
 _TESTS = {"t": "paired t-test", "permutation": "paired permutation test (sign flips)", "wilcoxon": "Wilcoxon's test"}
@@ -89,7 +89,7 @@ def signs(cell: ComparisonCell) -> str:
     return {"tied": "†", "untested": "?"}.get(cell.mark, "") + {"better": "⁺", "worse": "⁻"}.get(cell.verdict, "")
 
 
-def facts(table: Table, show: Show = "sd") -> list[str]:
+def facts(table: ComparisonTable, show: Show = "sd") -> list[str]:
     """What a reader must know, as sentences: protocol, selection, seeds, digits, marks, tests, columns."""
     level = f"{100 * table.settings.level:g} %"
     seeds = {line.seeds for line in table.lines}
@@ -123,7 +123,7 @@ def _selection(rules: Sequence[tuple[str, str]]) -> list[str]:
     return said
 
 
-def _tests(table: Table) -> list[str]:
+def _tests(table: ComparisonTable) -> list[str]:
     cells = [cell for line in table.lines for cell in line.cells]
     if len(table.lines) < 2:
         return ["One method: nothing is compared."]
@@ -148,7 +148,7 @@ def _tests(table: Table) -> list[str]:
     return said + _powerless(table)
 
 
-def _unit(table: Table) -> str:
+def _unit(table: ComparisonTable) -> str:
     if table.settings.test != "t":
         return "seeds, the rows as given"
     units = [unit for unit in dict.fromkeys(table.units) if unit]
@@ -159,7 +159,7 @@ def _unit(table: Table) -> str:
     return f"seeds and {' or '.join(units)}{alone}"
 
 
-def _powerless(table: Table) -> list[str]:
+def _powerless(table: ComparisonTable) -> list[str]:
     """A warning where an exact test of so few seeds can find nothing."""
     if table.settings.test == "t":
         return []
@@ -173,7 +173,7 @@ def _powerless(table: Table) -> list[str]:
     ]
 
 
-def _heading(table: Table, number_: int) -> str:
+def _heading(table: ComparisonTable, number_: int) -> str:
     column = table.columns[number_]
     return f"{column.title} {'↑' if column.measure.higher_is_better else '↓'}"
 
@@ -183,7 +183,7 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
 
 
-def to_markdown(table: Table, show: Show = "sd") -> str:
+def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
     """A pipe table and below it what a reader must know."""
     heads = ["Method", "Seeds", *(_heading(table, number_) for number_ in range(len(table.columns)))]
     rows = ["| " + " | ".join(map(escape_markdown, heads)) + " |", "|---|--:" + "|--:" * len(table.columns) + "|"]
@@ -203,7 +203,7 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
-def to_latex(table: Table, show: Show = "sd") -> str:
+def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
     """A `table` environment; needs \\usepackage{booktabs}."""
     groups = [(metric, len(list(found))) for metric, found in groupby(table.columns, key=lambda column: column.metric)]
     arrows = {c.metric: r"$\uparrow$" if c.measure.higher_is_better else r"$\downarrow$" for c in table.columns}
@@ -233,7 +233,7 @@ def to_latex(table: Table, show: Show = "sd") -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: ComparisonTable) -> str:
     """One line per method and column, nothing rounded, nothing in percent; an empty field is undefined or not tested."""
     text = io.StringIO()
     records = [record for line in table.lines for record in _records(table, line.label)]
@@ -243,7 +243,7 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _records(table: Table, label: str) -> list[dict[str, object]]:
+def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
     line = next(line for line in table.lines if line.label == label)
     return [
         {

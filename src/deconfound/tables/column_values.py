@@ -11,8 +11,8 @@ import numpy as np
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.predictions import Predictions, load_predictions
 from deconfound.io.files import file_stem
-from deconfound.results.compare import Row, Section
-from deconfound.results.run_result import Run
+from deconfound.results.run_result import RunResult
+from deconfound.results.sections import Row, Section
 from deconfound.results.spread import mean_or_none
 from deconfound.statistics import Weighted, resample
 from deconfound.tables.columns import MetricColumn
@@ -121,8 +121,8 @@ def _kept(section: Section, column: MetricColumn) -> dict[Seed, dict[str, Predic
     return kept or None
 
 
-def _file(run: Run, scenario: str) -> Path:
-    return run.place / "predictions" / f"{file_stem(scenario)}.npz"
+def _file(run: RunResult, scenario: str) -> Path:
+    return run.directory / "predictions" / f"{file_stem(scenario)}.npz"
 
 
 def _check_alike(kept: Mapping[Seed, Mapping[str, Predictions]], scenarios: Sequence[str]) -> None:
@@ -195,7 +195,7 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
     if not section.checksum or not (stored or clustering.column):
         return singly, "rows"
     try:
-        numbers, column = _grouping(run.place, clustering)
+        numbers, column = _grouping(run.directory, clustering)
     except RunError:
         if clustering.column:
             raise
@@ -209,10 +209,10 @@ def _grouping(place: Path, clustering: Clustering) -> tuple[np.ndarray, str]:
     """Group number of every row of the dataset, and its column; the coarsest of the dataset's own if none is named."""
     from deconfound.data.store import open_store
     from deconfound.errors import DataError, StoreError
-    from deconfound.runs.run import Run as Opened
+    from deconfound.runs.run import Run
 
     try:
-        opened = Opened.open(place)
+        opened = Run.open(place)
         data = opened.dataset(None if clustering.store is None else open_store(clustering.store))
     except (StoreError, DataError, SpecError) as error:
         raise RunError(f"the dataset of {place} is needed for its clusters: {error}; name it with --store") from error

@@ -7,7 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from deconfound.diagnostics.picture import principal
+from deconfound.diagnostics.projection import principal
 
 
 def test_scores_are_principal_components() -> None:

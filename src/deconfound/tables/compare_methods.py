@@ -10,17 +10,17 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.results.gather import Only
+from deconfound.results.collect_runs import RunFilter
 from deconfound.results.spread import Spread, spread
 from deconfound.statistics import CORRECTIONS, Correction, Estimate, corrected, estimate, sign_flip, wilcoxon
-from deconfound.tables.measure import ColumnValues
+from deconfound.tables.column_values import ColumnValues
 
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
 
 
 @dataclass(frozen=True)
-class Settings:
+class TableSettings:
     """How a table is made.
 
     Args:
@@ -41,7 +41,7 @@ class Settings:
     metrics: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
     group: str = "all"
-    only: Only | None = None
+    only: RunFilter | None = None
     baseline: str | None = None
     test: Test = "t"
     correction: Correction = "holm"
@@ -89,7 +89,7 @@ class ComparisonCell:
 
 
 def compare_methods(
-    found: ColumnValues, labels: Sequence[str], baseline: str | None, settings: Settings, *, higher_is_better: bool
+    found: ColumnValues, labels: Sequence[str], baseline: str | None, settings: TableSettings, *, higher_is_better: bool
 ) -> dict[str, ComparisonCell]:
     """Label → cell of one column.
 
@@ -151,7 +151,9 @@ def _marked(cell: ComparisonCell, p: float | None, level: float, *, best: bool) 
     return replace(cell, p_best=p, mark="worse" if p <= 1 - level else "tied")
 
 
-def _compare(found: ColumnValues, ours: str, theirs: str, settings: Settings) -> tuple[Estimate | None, float | None]:
+def _compare(
+    found: ColumnValues, ours: str, theirs: str, settings: TableSettings
+) -> tuple[Estimate | None, float | None]:
     """The difference over common seeds and its p-value; no p-value below two common seeds."""
     a, b = found.values.get(ours, {}), found.values.get(theirs, {})
     common = _defined(a, b)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deconfound.report.tables import decimals, groups_table, number, paired_table, results_table
-from deconfound.results.compare import Section, build_sections
+from deconfound.report.result_tables import decimals, groups_table, number, paired_table, results_table
 from deconfound.results.run_result import read_run
+from deconfound.results.sections import Section, build_sections
 from support.fabricate import fabricate, fabricate_grid
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from deconfound.results.compare import PRESENT, Row, Section
+from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.results.spread import Spread, spread
 from deconfound.statistics.student import Interval, paired_interval
 
@@ -47,7 +47,7 @@ class ScenarioColumn:
 
 
 @dataclass(frozen=True)
-class Line:
+class ResultLine:
     """A table row: `style` is the number of the row's colour and shape, None where it stands for no method."""
 
     label: str
@@ -57,14 +57,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """A caption, headers and lines, about one metric."""
 
     metric: str
     caption: str
     first: str
     columns: tuple[ScenarioColumn, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ResultLine, ...]
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -112,7 +112,7 @@ def spread_cell(measured: Spread, digits: int, note: str = "") -> ValueCell:
     return ValueCell(number(measured.mean, digits), measured.mean, measured.sd, detail, note)
 
 
-def results_table(section: Section, metric: str) -> Table:
+def results_table(section: Section, metric: str) -> ResultTable:
     """In distribution, each shifted split, gap, worst groups and other rows, one line per method."""
     columns, spreads = _columns(section, metric)
     digits = decimals(s.mean for line in spreads for s in line)
@@ -126,9 +126,9 @@ def results_table(section: Section, metric: str) -> Table:
             cell = spread_cell(measured, digits, note)
             is_best = best[i] is not None and measured.mean == best[i]
             cells.append(ValueCell(**{**vars(cell), "mark": "best"}) if is_best else cell)
-        lines.append(Line(row.label, row_note(section, row), number_, tuple(cells)))
+        lines.append(ResultLine(row.label, row_note(section, row), number_, tuple(cells)))
     caption = f"{metric} ({section.better(metric)} is better), mean ± standard deviation over seeds"
-    return Table(metric, caption, "Method", tuple(columns), tuple(lines))
+    return ResultTable(metric, caption, "Method", tuple(columns), tuple(lines))
 
 
 def row_note(section: Section, row: Row) -> str:
@@ -174,7 +174,7 @@ def _best(section: Section, metric: str, column: Sequence[Spread]) -> float | No
     return max(means) if section.better(metric) == "higher" else min(means)
 
 
-def paired_table(section: Section, metric: str) -> Table | None:
+def paired_table(section: Section, metric: str) -> ResultTable | None:
     """Each method against the reference: paired differences over common seeds; None with a single method."""
     if len(section.rows) < 2:
         return None
@@ -192,14 +192,14 @@ def paired_table(section: Section, metric: str) -> Table | None:
         compared.append([paired_interval(ours, theirs) for ours, theirs in pairs])
     digits = decimals(interval.mean for line in compared for interval in line if interval)
     lines = [
-        Line(row.label, "", style, tuple(_paired_cell(interval, digits, higher=higher) for interval in line))
+        ResultLine(row.label, "", style, tuple(_paired_cell(interval, digits, higher=higher) for interval in line))
         for style, (row, line) in enumerate(zip(section.rows[1:], compared, strict=True), 1)
     ]
     caption = (
         f"{metric} ({section.better(metric)} is better): method − {reference.label}, paired over seeds, "
         "with the 95 % t-interval of the mean difference"
     )
-    return Table(metric, caption, "Method", tuple(ScenarioColumn(c.title, c.group) for c in keep), tuple(lines))
+    return ResultTable(metric, caption, "Method", tuple(ScenarioColumn(c.title, c.group) for c in keep), tuple(lines))
 
 
 def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> ValueCell:
@@ -216,7 +216,7 @@ def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> Val
     return ValueCell(text, interval.mean, None, detail, f"{mark or 'unclear'} · {interval.seeds} seeds", mark)
 
 
-def groups_table(section: Section, metric: str) -> Table | None:
+def groups_table(section: Section, metric: str) -> ResultTable | None:
     """Every environment group of every test split; only the worst ones of splits with many groups."""
     found: list[tuple[str, str, list[Spread]]] = []
     for split in section.splits:
@@ -229,7 +229,8 @@ def groups_table(section: Section, metric: str) -> Table | None:
         return None
     digits = decimals(s.mean for _, _, measured in found for s in measured)
     lines = [
-        Line(group, split, None, tuple(spread_cell(s, digits) for s in measured)) for split, group, measured in found
+        ResultLine(group, split, None, tuple(spread_cell(s, digits) for s in measured))
+        for split, group, measured in found
     ]
     caption = f"{metric} ({section.better(metric)} is better) by group, mean ± standard deviation over seeds"
-    return Table(metric, caption, "Group", tuple(ScenarioColumn(row.label) for row in section.rows), tuple(lines))
+    return ResultTable(metric, caption, "Group", tuple(ScenarioColumn(row.label) for row in section.rows), tuple(lines))

@@ -12,7 +12,7 @@ from deconfound.errors import RunError, did_you_mean
 from deconfound.evaluation.records import Record
 from deconfound.protocol import Protocol, get_protocol
 from deconfound.registry import names
-from deconfound.results.run_result import Run
+from deconfound.results.run_result import RunResult
 from deconfound.results.spread import spread
 
 Key = tuple[str, str, str, float, str, str]
@@ -27,7 +27,7 @@ class Row:
     """Runs that differ only in their seed."""
 
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[RunResult, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ class Section:
     splits: tuple[str, ...]
     in_split: str | None
     index: Mapping[Key, Values]
-    trials: tuple[Run, ...] = ()
+    trials: tuple[RunResult, ...] = ()
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class Section:
         return {k: sorted(v) for k, v in severities.items()}, {k: sorted(v) for k, v in groups.items()}
 
 
-def build_sections(runs: Sequence[Run], trials: Sequence[Run] = ()) -> list[Section]:
+def build_sections(runs: Sequence[RunResult], trials: Sequence[RunResult] = ()) -> list[Section]:
     """Group runs into rows and rows into sections, in order of first appearance.
 
     Args:
@@ -149,15 +149,15 @@ def build_sections(runs: Sequence[Run], trials: Sequence[Run] = ()) -> list[Sect
     ]
 
 
-def _section_key(run: Run, record: Record) -> tuple[str, str, str]:
+def _section_key(run: RunResult, record: Record) -> tuple[str, str, str]:
     return record.dataset, run.checksum if record.dataset == run.dataset else "", record.protocol
 
 
-def _section_keys(run: Run) -> list[tuple[str, str, str]]:
+def _section_keys(run: RunResult) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(_section_key(run, record) for record in run.records))
 
 
-def flat_settings(run: Run) -> dict[str, str]:
+def flat_settings(run: RunResult) -> dict[str, str]:
     """The specification as "method.strength" → JSON text, without seed, name and the place of the data."""
     return dict(_flatten({key: value for key, value in run.spec.items() if key not in ("seed", "name")}))
 
@@ -170,9 +170,9 @@ def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[s
             yield f"{prefix}{name}", json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _alike(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
+def _alike(runs: Sequence[RunResult]) -> list[tuple[RunResult, ...]]:
     """Runs that differ only in their seed, by seed."""
-    found: dict[tuple[object, ...], dict[int, Run]] = {}
+    found: dict[tuple[object, ...], dict[int, RunResult]] = {}
     for run in runs:
         settings = sorted(flat_settings(run).items())
         seeds = found.setdefault((run.label, run.dataset, run.checksum, *settings), {})
@@ -185,7 +185,7 @@ def _alike(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     return [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in found.values()]
 
 
-def _labels(firsts: Sequence[Run]) -> list[str]:
+def _labels(firsts: Sequence[RunResult]) -> list[str]:
     """One distinct label per row: where names agree, the settings that differ are added."""
     labels: list[str] = []
     for run in firsts:
@@ -210,7 +210,9 @@ def _brief(value: str) -> str:
     return "+".join(name if isinstance(name, str) else json.dumps(name, ensure_ascii=False) for name in names)
 
 
-def _section(key: tuple[str, str, str], alike: Sequence[tuple[Run, ...]], trials: tuple[Run, ...]) -> Section:
+def _section(
+    key: tuple[str, str, str], alike: Sequence[tuple[RunResult, ...]], trials: tuple[RunResult, ...]
+) -> Section:
     dataset, checksum, name = key
     if name not in (known := names("protocols")):
         raise RunError(f"the records of {dataset} use the protocol {name!r}{did_you_mean(name, known)}")
