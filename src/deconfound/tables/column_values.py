@@ -71,14 +71,14 @@ def measure(section: Section, column: MetricColumn, resamples: int, seed: int, c
         return ColumnValues(_recorded(section, column), {}, 0, 0, "", "no predictions are kept")
     first = next(iter(kept.values()))[column.pieces[0].scenario]
     forms = {owner: _forms(column, parts) for owner, parts in kept.items()}
-    point = {owner: _combine(column, parts, np.ones((1, len(first.rows)))) for owner, parts in forms.items()}
+    point = {owner: _combine(parts, np.ones((1, len(first.rows)))) for owner, parts in forms.items()}
     values = _checked(section, column, {owner: float(value[0]) for owner, value in point.items()})
     if resamples == 0 or column.group != "all":
         why = "rows as given" if column.group == "all" else "rows of groups are not resampled"
         return ColumnValues(values, {}, 0, len(first.rows), "", why)
     clusters, unit = _clusters(section, first, clustering)
     owners = list(forms)
-    joint: list[Weighted] = [lambda weights, owner=owner: _combine(column, forms[owner], weights) for owner in owners]
+    joint: list[Weighted] = [lambda weights, owner=owner: _combine(forms[owner], weights) for owner in owners]
     drawn = resample(joint, clusters, resamples, np.random.default_rng(seed))
     resampled = dict(zip(owners, drawn, strict=True))
     return ColumnValues(values, resampled, int(clusters.max()) + 1, len(first.rows), unit)
@@ -158,7 +158,7 @@ def _forms(column: MetricColumn, parts: Mapping[str, Predictions]) -> list[tuple
     return found
 
 
-def _combine(column: MetricColumn, parts: Sequence[tuple[float, Weighted]], weights: np.ndarray) -> np.ndarray:
+def _combine(parts: Sequence[tuple[float, Weighted]], weights: np.ndarray) -> np.ndarray:
     """(R,) values of a column under (R, N) row weights."""
     total = np.zeros(len(weights))
     for weight, metric in parts:
