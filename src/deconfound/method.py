@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import final
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
+from deconfound.errors import SpecError
 from deconfound.nn.backbone import Backbone
 
 
@@ -125,6 +126,20 @@ class Method(nn.Module, ABC):
     backbone: Backbone
     hooks: MethodHooks
     needs_environments: bool
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class that defines a hook as a method, where nothing would ever call it.
+
+        Raises:
+            SpecError: the class defines one.
+        """
+        super().__init_subclass__()
+        own = [hook.name for hook in fields(MethodHooks) if hook.name in vars(cls)]
+        if own:
+            raise SpecError(
+                f"{cls.__name__}.{own[0]} would never be called: a method passes its hooks to Method.__init__; give the "
+                f"function a name of its own and pass hooks=MethodHooks({own[0]}=self.NAME)"
+            )
 
     def __init__(self, backbone: Backbone, *, hooks: MethodHooks = NO_HOOKS, needs_environments: bool = False) -> None:
         super().__init__()
