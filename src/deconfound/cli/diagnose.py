@@ -37,8 +37,8 @@ def diagnose(
     if svg is not None:
         check_picture(svg)
     data = None if store is None else open_store(store)
-    found = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
-    written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(found, svg)])]
-    print(json.dumps(found.to_json()) if as_json else as_text(found))
+    diagnosis = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
+    written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(diagnosis, svg)])]
+    print(json.dumps(diagnosis.to_json()) if as_json else as_text(diagnosis))
     if not as_json:
         print(f"\nwrote {' and '.join(map(str, written))}")

@@ -76,7 +76,7 @@ def table(
     from deconfound.results.collect_runs import RunFilter
     from deconfound.tables import TableSettings, build_tables
 
-    wanted = TableSettings(
+    settings = TableSettings(
         metrics=tuple(metric or ()),
         scenarios=tuple(scenario or ()),
         group=group,
@@ -88,7 +88,7 @@ def table(
         store=store,
         resamples=resamples,
     )
-    write_tables(build_tables(runs, wanted), layout, out, show)
+    write_tables(build_tables(runs, settings), layout, out, show)
 
 
 def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None, show: Show = Show.sd) -> None:
@@ -109,8 +109,8 @@ def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None
         if out is None:
             names = ", ".join(f"{table.dataset} ({table.protocol})" for table in tables)
             raise SpecError(f"there are {len(tables)} tables, which one CSV must not mix: {names}; give --out FILE.csv")
-        for place, text in zip(_names(tables, out), map(write, tables), strict=True):
-            _save(place, text)
+        for path, text in zip(_names(tables, out), map(write, tables), strict=True):
+            _save(path, text)
         return
     text = "\n".join(map(write, tables))
     if out is None:
@@ -124,14 +124,14 @@ def _names(tables: list[ComparisonTable], out: Path) -> list[Path]:
 
     stems = [f"{out.stem}-{file_stem(table.dataset)}-{file_stem(table.protocol)}" for table in tables]
     return [
-        out.with_name(stem + (f"-{stems[:place].count(stem) + 1}" if stem in stems[:place] else "") + out.suffix)
-        for place, stem in enumerate(stems)
+        out.with_name(stem + (f"-{stems[:number].count(stem) + 1}" if stem in stems[:number] else "") + out.suffix)
+        for number, stem in enumerate(stems)
     ]
 
 
-def _save(place: Path, text: str) -> None:
+def _save(path: Path, text: str) -> None:
     from deconfound.io.files import atomic_write
 
-    with atomic_write(place) as file:
+    with atomic_write(path) as file:
         file.write(text)
-    print(f"wrote {place}")
+    print(f"wrote {path}")

@@ -67,18 +67,18 @@ def shuffles(
     """
     unit = unit_of(env, groups)
     groups = np.zeros(len(env), dtype=np.int64) if groups is None else groups
-    found = np.empty((count + 1, len(env)), dtype=np.int64)
-    found[0] = env
+    shuffled = np.empty((count + 1, len(env)), dtype=np.int64)
+    shuffled[0] = env
     if unit == "groups":
         _, first, number = np.unique(groups, return_index=True, return_inverse=True)
         for draw in range(1, count + 1):
-            found[draw] = generator.permutation(env[first])[number]
-        return found
+            shuffled[draw] = generator.permutation(env[first])[number]
+        return shuffled
     if unit == "rows in groups":
         bins = np.unique(np.stack([bins, groups], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     for draw in range(1, count + 1):
-        found[draw] = env[permutation_within(bins, generator)]
-    return found
+        shuffled[draw] = env[permutation_within(bins, generator)]
+    return shuffled
 
 
 def permutation_within(bins: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -153,9 +153,9 @@ def cross_validate(
     return ProbeResult(rows, hits, y, clusters, whole is not None, classify)
 
 
-def interval(found: ProbeResult, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
+def interval(probe: ProbeResult, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
     """95 % percentile bootstrap over clusters of the rows that were scored; the probe is not fitted again."""
-    return percentiles(resample([found.metric], found.clusters, resamples, generator)[0])
+    return percentiles(resample([probe.metric], probe.clusters, resamples, generator)[0])
 
 
 def percentiles(values: np.ndarray) -> tuple[float | None, float | None]:

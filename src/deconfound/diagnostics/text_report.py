@@ -14,22 +14,22 @@ SIDE = 260
 TITLES = {"predictive": "Z_inv", "spurious": "Z_spu"}
 
 
-def as_text(found: Diagnosis) -> str:
+def as_text(diagnosis: Diagnosis) -> str:
     """The verdict, line by line; "!" marks what should make a reader distrust the split into parts."""
-    who = f"{found.run} ({found.method} on {found.dataset}), {found.rows} rows of {found.split}"
+    who = f"{diagnosis.run} ({diagnosis.method} on {diagnosis.dataset}), {diagnosis.rows} rows of {diagnosis.split}"
     lines = [who, ""]
-    for finding in found.verdict:
+    for finding in diagnosis.verdict:
         answer = f" {finding.answer.upper()}" if finding.answer else ""
         lines += [f"{'! ' if finding.alarm else ''}{finding.question}{answer}", f"    {finding.text}"]
     return "\n".join(lines)
 
 
-def part_title(found: Diagnosis, part: str) -> str:
+def part_title(diagnosis: Diagnosis, part: str) -> str:
     """ "Z_inv" and "Z_spu", or "representation" of a method that does not split."""
-    return TITLES[part] if found.splits_features else "representation"
+    return TITLES[part] if diagnosis.splits_features else "representation"
 
 
-def draw(found: Diagnosis, path: str | Path) -> Path:
+def draw(diagnosis: Diagnosis, path: str | Path) -> Path:
     """Write the picture: both parts in two dimensions, by label and by environment.
 
     Raises:
@@ -37,10 +37,12 @@ def draw(found: Diagnosis, path: str | Path) -> Path:
         RunError: the file cannot be written.
     """
     path, ending = Path(path), check_picture(path)
-    if not found.pictures:
-        raise DataError(f"{found.split} has {found.rows} rows; a picture needs three or more that have a modality")
+    if not diagnosis.pictures:
+        raise DataError(
+            f"{diagnosis.split} has {diagnosis.rows} rows; a picture needs three or more that have a modality"
+        )
     text = io.StringIO()
-    chart(found).save(text, format=ending, **({"inline": True} if ending == "html" else {}))
+    chart(diagnosis).save(text, format=ending, **({"inline": True} if ending == "html" else {}))
     with atomic_write(path) as file:
         file.write(text.getvalue())
     return path
@@ -58,25 +60,27 @@ def check_picture(path: str | Path) -> str:
     return ending
 
 
-def chart(found: Diagnosis) -> Any:
+def chart(diagnosis: Diagnosis) -> Any:
     """Parts as rows, colour by label and by environment as columns."""
     import altair as alt
 
     rows = [
         alt.hconcat(
             *(
-                _panel(found, picture, colour)
-                for colour in (["label", "environment"] if found.environments else ["label"])
+                _panel(diagnosis, picture, colour)
+                for colour in (["label", "environment"] if diagnosis.environments else ["label"])
             )
         ).resolve_scale(color="independent")
-        for picture in found.pictures
+        for picture in diagnosis.pictures
     ]
-    subtitle = f"{found.rows} rows of {found.split}; principal components of standardised features, all modalities"
-    title = alt.TitleParams(f"{found.method}: {found.run}", subtitle=subtitle)
+    subtitle = (
+        f"{diagnosis.rows} rows of {diagnosis.split}; principal components of standardised features, all modalities"
+    )
+    title = alt.TitleParams(f"{diagnosis.method}: {diagnosis.run}", subtitle=subtitle)
     return alt.vconcat(*rows).resolve_scale(color="independent").properties(title=title)
 
 
-def _panel(found: Diagnosis, picture: Picture, colour: str) -> Any:
+def _panel(diagnosis: Diagnosis, picture: Picture, colour: str) -> Any:
     import altair as alt
 
     columns = zip(picture.x, picture.y, picture.label, picture.environment, strict=True)
@@ -86,7 +90,7 @@ def _panel(found: Diagnosis, picture: Picture, colour: str) -> Any:
     share = [f"component {i + 1} ({value:.0%})" for i, value in enumerate(picture.explained)]
     return (
         alt.Chart(
-            alt.Data(values=values), title=f"{part_title(found, picture.part)} by {colour}", width=SIDE, height=SIDE
+            alt.Data(values=values), title=f"{part_title(diagnosis, picture.part)} by {colour}", width=SIDE, height=SIDE
         )
         .mark_point(filled=True, size=28, opacity=0.75)
         .encode(

@@ -124,17 +124,17 @@ def with_variants(run: RunResult) -> list[RunResult]:
         RunError: a damaged variants.jsonl, or records of another method in it.
     """
     path = run.directory / VARIANTS
-    found: dict[str, list[Record]] = {}
+    by_variant: dict[str, list[Record]] = {}
     for record in _records(path) if path.is_file() else ():
-        named = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
-        if named is None:
+        match = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
+        if match is None:
             raise RunError(
                 f"{path} holds a record of {record.method!r}, not of {run.label!r}; remove it and evaluate again"
             )
-        found.setdefault(named[1], []).append(record)
+        by_variant.setdefault(match[1], []).append(record)
     others = [
         replace(run, label=f"{run.label} [{name}]", variant=name, records=tuple(records), curves={}, test_accesses=())
-        for name, records in found.items()
+        for name, records in by_variant.items()
     ]
     return [run, *others]
 
@@ -177,11 +177,11 @@ def _records(path: Path) -> tuple[Record, ...]:
     records = tuple(read_records(path))
     if not records:
         raise RunError(f"{path} holds no record: the run has not been evaluated; run 'deconfound evaluate' first")
-    places = {
+    keys = {
         (r.run, r.method, r.dataset, r.seed, r.scenario, r.split, r.severity, r.repeat, r.group, r.protocol, r.metric)
         for r in records
     }
-    if len(places) < len(records):
+    if len(keys) < len(records):
         raise RunError(f"{path} holds the same measurement twice; remove the file and evaluate the run again")
     try:
         "".join(f"{r.dataset}{r.scenario}{r.split}{r.group}{r.protocol}{r.metric}" for r in records).encode()
