@@ -11,13 +11,13 @@ import typer
 
 def diagnose(
     run: Annotated[Path, typer.Argument(help="A finished run directory.")],
-    split: Annotated[str, typer.Option(help="Its rows. Test rows are opened, and the run logs it.")] = "valid",
+    split: Annotated[str, typer.Option(help="Split to measure; test access is logged.")] = "valid",
     out: Annotated[Path | None, typer.Option(help="The JSON file; diagnosis.json in the run.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Also draw both parts: a .svg or .html file.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Picture of both parts, a .svg or .html file.")] = None,
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
     device: Annotated[str, typer.Option(help="Where to run the model, such as cuda.")] = "cpu",
-    permutations: Annotated[int, typer.Option(min=1, help="Of each test.")] = 199,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds, permutations and resamples.")] = 0,
+    permutations: Annotated[int, typer.Option(min=1, help="Permutations of each test.")] = 199,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds, permutations and resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Say what the parts of a representation hold: label, environment, each other, and known causes of synthetic data.
@@ -32,7 +32,8 @@ def diagnose(
     from deconfound.data.store import open_store
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
-    from deconfound.diagnostics.text_report import as_text, check_picture, draw
+    from deconfound.diagnostics.plot import check_picture, draw
+    from deconfound.diagnostics.text_report import as_text
 
     if svg is not None:
         check_picture(svg)

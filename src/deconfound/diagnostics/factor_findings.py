@@ -13,7 +13,7 @@ def number_text(value: float | None) -> str:
 
 
 def recovery(diagnosis: Diagnosis) -> Finding:
-    """R² of the factors from every part, beside what the factors tell of each other."""
+    """R² of the factors from every part, beside the R² of the factors from each other."""
     key, question = "recovery", "What do the parts hold of the known factors?"
     sources = list(dict.fromkeys(score.source for score in diagnosis.recovery))
     lines = []
@@ -33,8 +33,8 @@ def recovery(diagnosis: Diagnosis) -> Finding:
         key,
         question,
         "",
-        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. What the true "
-        "factors tell of each other comes through the label: a pure part would show it too.",
+        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. The true "
+        "factors predict each other through the label, so a pure part would show this too.",
     )
 
 
@@ -70,6 +70,6 @@ def _best(*values: float | None) -> float | None:
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Of the defined values; None if there is none."""
+    """Mean of the defined values; None if there is none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -1,4 +1,4 @@
-"""Shuffles under which a test's null hypothesis holds, and the bins of the label inside which they are made."""
+"""Permutations under which the null hypothesis of a test holds, within bins of the label."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def residual(values: np.ndarray, bins: np.ndarray, target: np.ndarray | None = N
 
 
 def unit_of(env: np.ndarray, groups: np.ndarray | None) -> Unit:
-    """What may change its environment under the null.
+    """The unit that is exchanged between environments under the null hypothesis.
 
-    "groups": each group is of one environment, and each environment has several, as an environment of many videos has.
+    "groups": each group belongs to one environment, and each environment has several groups, such as videos.
     "rows in groups": groups have rows of several environments, which are exchanged inside the group.
     "rows": there are no groups, or each is an environment by itself.
     """

@@ -11,7 +11,7 @@ from deconfound.diagnostics.maps import kernel_map, linear_map
 from deconfound.errors import DataError
 
 MOST_ROWS = 4000
-"""Rows that are used, drawn by the seed; more cost time and change little."""
+"""Most rows that are used, drawn by the seed; more rows cost time and change little."""
 FEWEST_ROWS = 20
 ALPHAS = tuple(np.logspace(-4, 3, 15))
 """Ridge penalties; the best by leave-one-out on the fitted half is taken."""

@@ -1,4 +1,4 @@
-"""What the representations of runs hold, for the runs that `deconfound diagnose` has looked at."""
+"""Contents of the representations of runs, for the runs with a diagnosis of `deconfound diagnose`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from deconfound.results.sections import Section
 from deconfound.results.spread import spread
 
 VERSION = 1
-"""Of the files that are understood, `deconfound.diagnostics.result.VERSION`."""
+"""Version of the files that can be read, `deconfound.diagnostics.result.VERSION`."""
 MOST_PICTURED = 4
-"""Methods whose parts are drawn."""
+"""Most methods whose parts are drawn."""
 MOST_POINTS = 400
 MOST_NAMED = 8
 INTRO = (
@@ -28,7 +28,7 @@ HELP = "remove it and run 'deconfound diagnose' again"
 
 
 def read_diagnoses(run: RunResult) -> dict[str, Mapping[str, Any]]:
-    """Split → the diagnosis that a run keeps; those of other weights, from before a new training, are left out.
+    """Split → the diagnosis that a run keeps; diagnoses of other weights, from before a new training, are ignored.
 
     Raises:
         RunError: a file is damaged.
@@ -72,7 +72,7 @@ def diagnosis_panels(section: Section) -> list[Panel]:
 
 
 def _checked(diagnosis: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same, after a look at every field that the page shows."""
+    """The diagnosis, after a check of every field that the page shows."""
     for finding in diagnosis["verdict"]:
         _ = text_of(finding["question"]), text_of(finding["answer"]), text_of(finding["text"]), bool(finding["alarm"])
     for take in COLUMNS.values():

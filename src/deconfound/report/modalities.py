@@ -104,7 +104,7 @@ def _disagreement_figure(section: Section, split: str, rows: list[tuple[Any, ...
         "method, in the order of the tables."
     )
     if section.protocol.kind == "regression":
-        note += " Two predictions differ if they lie more than half a standard deviation of the labels apart."
+        note += " Two predictions differ if their distance exceeds half a standard deviation of the labels."
     columns = ("method", "pair", "outcome", "share", "rows", "disagree", "order")
     height = {"step": BLOCK, "for": "offset"}
     return Figure(
@@ -147,7 +147,7 @@ def _contribution_figure(row: Row) -> Figure | None:
             tooltip=["modality:N", "epoch:Q", alt.Tooltip("value:Q", format=".3~f"), alt.Tooltip("n:Q", title="seeds")],
         )
     )
-    note = "What each modality adds to the score on validation rows (Shapley value), when the epoch began; mean over seeds."
+    note = "Contribution of each modality to the validation score (Shapley value) at the start of the epoch; mean over seeds."
     columns = ("modality", "epoch", "value", "n")
     return Figure(
         f"{row.label}: contributions", note, declare([line], 170), columns, rows, follows=(), method=row.label

@@ -56,20 +56,22 @@ def published_table(section: Section, checked: Sequence[CheckedReference]) -> Re
 
     Of our methods only those with the inputs of the section's reference, which the published numbers were compared with.
     """
-    same = [reference.reference for reference in checked if not reference.reason]
+    same = [candidate.reference for candidate in checked if not candidate.reason]
     if not same or section.in_split is None:
         return None
     metrics = [metric for metric in section.metrics if any(reference.metric == metric for reference in same)]
     lines = [_our_line(section, row, metrics, style) for style, row in enumerate(section.rows)]
     inputs = section.reference.runs[0].inputs
     lines = [line for line, row in zip(lines, section.rows, strict=True) if row.runs[0].inputs == inputs]
-    for source in dict.fromkeys((reference.method, reference.citation, reference.backbone) for reference in same):
+    for published_by in dict.fromkeys((reference.method, reference.citation, reference.backbone) for reference in same):
         values = {
             reference.metric: reference
             for reference in same
-            if (reference.method, reference.citation, reference.backbone) == source
+            if (reference.method, reference.citation, reference.backbone) == published_by
         }
-        lines.append(ResultLine(source[0], source[1], None, tuple(_cell(values.get(metric)) for metric in metrics)))
+        lines.append(
+            ResultLine(published_by[0], published_by[1], None, tuple(_cell(values.get(metric)) for metric in metrics))
+        )
     columns = tuple(ScenarioColumn(metric, note=f"{section.better(metric)} is better") for metric in metrics)
     caption = f"{section.protocol.name} on {section.in_split}: mean ± standard deviation of this report, and published"
     return ResultTable("", caption, "Method", columns, tuple(lines))
@@ -90,10 +92,10 @@ def _cell(reference: Reference | None) -> ValueCell:
 def not_comparable(checked: Sequence[CheckedReference]) -> list[tuple[str, list[str]]]:
     """(reason, methods by source) of everything that is not shown; the numbers themselves are left out."""
     reasons: dict[str, dict[str, dict[str, None]]] = {}
-    for checked_reference in checked:
-        if checked_reference.reason:
-            by_source = reasons.setdefault(checked_reference.reason, {})
-            by_source.setdefault(checked_reference.reference.citation, {})[checked_reference.reference.method] = None
+    for candidate in checked:
+        if candidate.reason:
+            by_source = reasons.setdefault(candidate.reason, {})
+            by_source.setdefault(candidate.reference.citation, {})[candidate.reference.method] = None
     return [
         (reason, [f"{', '.join(methods)} ({source})" for source, methods in methods_by_source.items()])
         for reason, methods_by_source in reasons.items()

@@ -130,7 +130,7 @@ def _critical(labels: Sequence[str], where: str, blocks: Sequence[Sequence[float
     note = (
         f"1 is best; {len(labels)} methods on {len(blocks)} datasets; the metrics of a dataset are averaged first. Two "
         f"methods whose bars do not overlap differ by Nemenyi’s test at 5 % (critical difference {difference:.2f}). "
-        f"Not told apart from the best: {', '.join(near)}."
+        f"Not significantly worse than the best: {', '.join(near)}."
     )
     if len(blocks) < FEW:
         note += " With so few datasets only large differences are found."

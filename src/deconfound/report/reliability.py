@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a classifier is right against how sure it says it is."""
+"""Reliability diagrams: the accuracy of a classifier against its confidence."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def calibration(section: Section) -> tuple[ResultTable, Figure] | None:
     rows = [line for (label, split), by_seed in binned.items() for line in _lines(label, split, by_seed)]
     note = (
         f"Rows of the chosen split in {BINS} bins of equal width by the probability of the answer, all seeds together; "
-        "the larger a mark, the more rows. On the diagonal a method is as often right as it says."
+        "the larger a mark, the more rows. On the diagonal the accuracy equals the confidence."
     )
     columns = ("method", "scenario", "confidence", "correct", "share", "rows")
     figure = Figure("Calibration", note, _declare(section), columns, rows, follows=("scenario",))

@@ -58,7 +58,7 @@ def erm_line(section: Section, metric: str, inside: Condition, condition: Condit
 
 
 def scatter_figure(section: Section) -> Figure | None:
-    """One point per run: the in-distribution split across, the chosen scenario upwards; None with fewer than two conditions."""
+    """One point per run: the in-distribution split across, the chosen scenario upwards; None below two conditions."""
     import altair as alt
 
     known = conditions(section)

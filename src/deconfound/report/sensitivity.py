@@ -1,4 +1,4 @@
-"""What a hyper-parameter does: its value against the results of every run of the method."""
+"""Sensitivity to a hyper-parameter: its value against the results of every run of the method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deconfound.report.conditions import all_runs
 from deconfound.results.sections import Section, flat_settings
 
 MOST = 9
-"""Hyper-parameters of one section that a page shows."""
+"""Most hyper-parameters of one section that a page shows."""
 FEW = 8
 """Distinct values up to which each has its tick, and their means are joined by a line if nothing else differs."""
 
@@ -22,7 +22,7 @@ class VariedHyperparameter:
 
     Args:
         values: number of the run among `all_runs` → value.
-        others: further settings that differ between these runs.
+        others: names of further settings that differ between these runs.
     """
 
     method: str
@@ -53,15 +53,15 @@ def varied_hyperparameters(section: Section) -> list[VariedHyperparameter]:
 def _varied_of(method: str, runs: dict[int, dict[str, str]]) -> list[VariedHyperparameter]:
     names = dict.fromkeys(name for settings in runs.values() for name in settings if not name.startswith("data."))
     varied = [name for name in names if len({settings.get(name) for settings in runs.values()}) > 1]
-    settings_of_method = []
+    of_method = []
     for name in varied:
         parsed = {number: _number(settings.get(name)) for number, settings in runs.items()}
         values = {number: value for number, value in parsed.items() if value is not None}
         if len(set(values.values())) > 1:
-            settings_of_method.append(
+            of_method.append(
                 VariedHyperparameter(method, name, values, tuple(other for other in varied if other != name))
             )
-    return sorted(settings_of_method, key=lambda setting: -len(setting.distinct))
+    return sorted(of_method, key=lambda setting: -len(setting.distinct))
 
 
 def _number(text: str | None) -> float | None:
@@ -72,7 +72,7 @@ def _number(text: str | None) -> float | None:
 
 
 def sensitivity_figures(section: Section) -> list[Figure]:
-    """One figure per knob, of at most `MOST`: validation, in distribution and the chosen scenario against its value."""
+    """One figure per hyper-parameter, at most `MOST`: validation, in-distribution and chosen results against its value."""
     return [_figure(setting) for setting in varied_hyperparameters(section)[:MOST]]
 
 

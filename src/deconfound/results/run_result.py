@@ -1,4 +1,4 @@
-"""What a report needs of a run directory, read from JSON and CSV alone: every field checked, nothing executed."""
+"""The results in a run directory, read from JSON and CSV alone: every field is checked and nothing is executed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunResult:
         test_accesses: the command of each time that test rows were predicted.
         directory: the directory as the user named it.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
-        budget: what that choice was made among, as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
+        budget: the candidates of that choice, such as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
     """
 
@@ -71,8 +71,8 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
     """Read spec.json, environment.json, log.csv, done.json, records.jsonl and test_access.jsonl of a run directory.
 
     Args:
-        rule: by which a sweep chose this run.
-        budget: among what.
+        rule: rule by which a sweep chose this run; "" where no sweep did.
+        budget: candidates of that choice, in words.
 
     Raises:
         RunError: a file is missing or is not what training and evaluation write.

@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """All rows judged on one dataset by one protocol. Nothing of two sections is ever set side by side.
+    """All rows judged on one dataset by one protocol. Values of two sections are never compared.
 
     Args:
         checksum: of the data, "" where the rows were trained on other data.
@@ -140,7 +140,7 @@ def build_sections(runs: Sequence[RunResult], trials: Sequence[RunResult] = ()) 
         RunError: no run, one specification twice with one seed, an unknown protocol or metric.
     """
     if not runs:
-        raise RunError("no run was given; name one or more run directories")
+        raise RunError("there is no run to compare; name one or more run directories")
     alike = _alike(runs)
     return [
         _section(key, alike, tuple(run for run in trials if key in _section_keys(run)))
@@ -157,7 +157,7 @@ def _section_keys(run: RunResult) -> list[tuple[str, str, str]]:
 
 
 def flat_settings(run: RunResult) -> dict[str, str]:
-    """The specification as "method.strength" → JSON text, without seed, name and the place of the data."""
+    """The specification as "method.strength" → JSON text, without seed, name and location of the data."""
     return dict(_flatten({key: value for key, value in run.spec.items() if key not in ("seed", "name")}))
 
 

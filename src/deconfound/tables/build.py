@@ -9,7 +9,7 @@ from pathlib import Path
 from deconfound.errors import RunError, SpecError, did_you_mean
 from deconfound.results.collect_runs import ORACLE, collect_runs
 from deconfound.results.sections import Row, Section, build_sections
-from deconfound.tables.column_values import Clustering, measure
+from deconfound.tables.column_values import Clustering, measure_column
 from deconfound.tables.columns import MetricColumn, check_names, choose_columns
 from deconfound.tables.compare_methods import ComparisonCell, TableSettings, compare_methods
 
@@ -97,7 +97,7 @@ def _baseline(section: Section, baseline: str | None) -> Row | None:
 def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableSettings) -> ComparisonTable:
     baseline = _baseline(section, settings.baseline)
     clustering = Clustering(settings.clusters, settings.store)
-    measured = [measure(section, column, settings.resamples, settings.seed, clustering) for column in columns]
+    measured = [measure_column(section, column, settings.resamples, settings.seed, clustering) for column in columns]
     compared = [
         compare_methods(
             values,

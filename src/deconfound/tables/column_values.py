@@ -1,4 +1,4 @@
-"""What a column holds for each row of a section: a value per seed and, where predictions are kept, its resamples."""
+"""Values of a column for each row of a section: one per seed and, where predictions are kept, its resamples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ColumnValues:
         values: row label → seed → value, None where it is undefined; a row that was not evaluated is not there.
         resampled: (label, seed) → (R,) values under the same resamples of rows for all; empty without predictions.
         clusters: number of clusters that were resampled, 0 without.
-        rows: test rows, 0 if unknown.
+        rows: number of test rows, 0 if unknown.
         unit: what was resampled, "rows" or "rows in clusters of speaker"; "" for nothing.
         reason: why nothing was resampled, "" where rows were.
     """
@@ -55,7 +55,9 @@ class Clustering:
     store: Path | None = None
 
 
-def measure(section: Section, column: MetricColumn, resamples: int, seed: int, clustering: Clustering) -> ColumnValues:
+def measure_column(
+    section: Section, column: MetricColumn, resamples: int, seed: int, clustering: Clustering
+) -> ColumnValues:
     """Values of all rows under a column.
 
     Args:

@@ -32,8 +32,8 @@ class MetricColumn:
         metric: its name.
         measure: what it computes.
         group: "all", an environment or the worst of them.
-        pieces: whose weighted sum is the value.
-        note: what the value is where that is not plain, "" elsewhere.
+        pieces: components whose weighted sum is the value.
+        note: explanation of a value that is a weighted sum, "" elsewhere.
     """
 
     scenario: str
@@ -79,10 +79,10 @@ def measures_of(protocol: Protocol) -> dict[str, Metric]:
 
 
 def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: Sequence[str], group: str) -> None:
-    """Refuse what none of the sections has.
+    """Check that some section has each name.
 
     Raises:
-        SpecError: a metric, scenario, severity or group that is nowhere.
+        SpecError: no section has a metric, scenario, severity or group.
     """
     known = {name for section in sections for name in measures_of(section.protocol)}
     for metric in metrics:
@@ -134,9 +134,7 @@ def _pieces(section: Section, split_of: Mapping[str, str], scenario: str) -> tup
         matching = [severity for severity in levels if f"{severity:g}" == level]
         return tuple(Component(name, severity, 1.0) for severity in matching), ""
     split = split_of[name]
-    if (
-        split in split_of and levels[0] > 0 and _rows(section, split) == _rows(section, name)
-    ):  # undamaged, the same rows
+    if split in split_of and levels[0] > 0 and _rows(section, split) == _rows(section, name):  # clean, the same rows
         points = [(split, 0.0), *((name, severity) for severity in levels)]
     else:
         points = [(name, severity) for severity in levels]

@@ -1,4 +1,4 @@
-"""Which method is best under a column, which are not told from it, and which differ from the baseline."""
+"""Which method is best in a column, which are not significantly worse, and which differ from the baseline."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class TableSettings:
         metrics: the primary one of each protocol if empty. Of classifiers also "ece", "brier" and "aurc".
         scenarios: every test split if empty; "gaussian" is the area under its curve, "gaussian@0.5" one severity.
         group: "all", "speaker=anna" or "worst(speaker)".
-        only: methods and datasets that get a line and a table, all if None. The corrections count no others.
+        only: filter of methods and datasets, all if None; the corrections count these methods alone.
         baseline: label or method that the others are tested against; the only ERM row if None, "none" for no baseline.
         test: "t" over seeds and rows; "permutation" (sign flips) and "wilcoxon" over seeds alone.
         correction: of the tests against the baseline, over the methods.
-        level: of the intervals, 1 − the level of the tests; in (0, 1).
-        resamples: of rows; 0 leaves the chance of the rows out.
+        level: level of the intervals, 1 − the level of the tests; in (0, 1).
+        resamples: number of resamples of the rows; 0 ignores the sampling of rows.
         clusters: metadata column whose rows are drawn together; "" for the dataset's own grouping.
         store: where the dataset is, if it moved.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
 
     metrics: tuple[str, ...] = ()
