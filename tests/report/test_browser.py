@@ -53,7 +53,7 @@ def test_scenario_and_group_change_the_figures(browser: Any, rich: Path) -> None
         assert "test-zero · speaker=anna" in heading(page, "s2-shift-1")
         assert heading(page, "s2-calibration-1") == "test-zero"
         choose(page, "s2", "scenario", "gaussian")
-        assert "Groups are measured on whole, undamaged splits only" in heading(page, "s2-shift-1")
+        assert "Groups are measured on whole, clean splits only" in heading(page, "s2-shift-1")
         assert "choose one of test-iid, test-flip, test-zero" in heading(page, "s2-groups-1")
         choose(page, "s2", "group", "all")
         assert "gaussian, mean over severities" in heading(page, "s2-shift-1")

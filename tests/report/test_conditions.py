@@ -24,29 +24,29 @@ def records_of(folders: list[Path]) -> pd.DataFrame:
     return pd.concat(pd.read_json(folder / "records.jsonl", lines=True, precise_float=True) for folder in folders)
 
 
-def test_splits_come_first_then_damages_then_subsets(tmp_path: Path) -> None:
+def test_splits_come_first_then_corruptions_then_subsets(tmp_path: Path) -> None:
     section = section_of([fabricate(tmp_path / "a", modalities=("text", "audio"))])
-    found = {place.key: (place.kind, place.label) for place in conditions(section)}
+    found = {condition.key: (condition.kind, condition.label) for condition in conditions(section)}
     assert found == {
         "test-iid": ("split", "test-iid"),
         "test-flip": ("split", "test-flip"),
         "test-zero": ("split", "test-zero"),
-        "gaussian": ("damage", "gaussian, mean over severities"),
-        "drop-frames": ("damage", "drop-frames, mean over severities"),
+        "gaussian": ("corruption", "gaussian, mean over severities"),
+        "drop-frames": ("corruption", "drop-frames, mean over severities"),
         "present=text": ("present", "only text"),
         "present=audio": ("present", "only audio"),
     }
     assert first_choice(section) == "test-flip"
-    assert [heading for heading, _ in choices(section)] == ["Splits", "Damage", "Modalities present"]
+    assert [heading for heading, _ in choices(section)] == ["Splits", "Corruption", "Modalities present"]
 
 
-def test_one_scenario_on_two_splits_is_two_places(tmp_path: Path) -> None:
+def test_one_scenario_on_two_splits_is_two_conditions(tmp_path: Path) -> None:
     folder = fabricate(tmp_path / "a")
     file = folder / "records.jsonl"
     lines = [line for line in file.read_text().splitlines() if '"scenario": "gaussian"' in line]
     more = [line.replace('"split": "test-iid"', '"split": "test-flip"') for line in lines]
     file.write_text("\n".join([*file.read_text().splitlines(), *more]))
-    keys = [place.key for place in conditions(section_of([folder])) if place.kind == "damage"]
+    keys = [condition.key for condition in conditions(section_of([folder])) if condition.kind == "corruption"]
     assert keys == ["drop-frames", "gaussian on test-iid", "gaussian on test-flip"] or keys == [
         "gaussian on test-iid",
         "drop-frames",

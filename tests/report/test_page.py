@@ -94,7 +94,7 @@ def test_every_table_has_a_caption_and_every_figure_a_download(page: str) -> Non
     assert tags.count("table") == tags.count("caption")
     saves = [a for _, a in Tags(page).tags if a.get("class") == "save"]
     charts = [a for _, a in Tags(page).tags if a.get("class") == "chart"]
-    assert len(charts) == 15  # shift, runs, ranks, two damages, missing, two lattices, groups, risk and five terms
+    assert len(charts) == 15  # shift, runs, ranks, two corruptions, missing, two lattices, groups, risk and five terms
     assert len({(a["data-chart"], a["data-format"]) for a in saves}) == len(saves) == 3 * len(charts)
     assert all(a.get("aria-label", "") for a in saves)
 

@@ -56,10 +56,10 @@ def test_the_figure_has_a_line_for_every_choice(tmp_path: Path) -> None:
     whole = erm[(erm.scenario == "test-iid") & (erm.group == "all")].set_index("seed").value
     damaged = erm[erm.scenario == "gaussian"].groupby("seed").value.mean()
     assert lines.loc[("gaussian", "all", "mae")].slope == pytest.approx(linregress(whole, damaged[whole.index]).slope)
-    assert len(lines) == 4 * (2 * 4 + 2 + 6)  # metrics × (shifted splits × groups + damages + subsets)
+    assert len(lines) == 4 * (2 * 4 + 2 + 6)  # metrics × (shifted splits × groups + corruptions + subsets)
 
 
-def test_without_a_second_place_there_is_no_scatter(tmp_path: Path) -> None:
+def test_without_a_second_condition_there_is_no_scatter(tmp_path: Path) -> None:
     folder = fabricate(tmp_path / "a")
     file = folder / "records.jsonl"
     kept = [line for line in file.read_text().splitlines() if '"scenario": "test-iid"' in line]

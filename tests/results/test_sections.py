@@ -156,3 +156,13 @@ def test_an_unknown_protocol_or_metric_is_refused(tmp_path: Path, old: str, new:
 def test_no_run_is_refused() -> None:
     with pytest.raises(RunError, match="no run was given"):
         build_sections([])
+
+
+def test_a_gap_is_over_the_seeds_of_both_splits(tmp_path: Path) -> None:
+    folders = [fabricate(tmp_path / f"erm-{seed}", seed=seed) for seed in range(3)]
+    for folder, split in ((folders[0], "test-iid"), (folders[2], "test-flip"), (folders[2], "test-zero")):
+        file = folder / "records.jsonl"
+        lines = [line for line in file.read_text().splitlines() if f'"split": "{split}"' not in line]
+        file.write_text("\n".join(lines) + "\n")
+    (section,) = build_sections([read_run(folder) for folder in folders])
+    assert section.gap(section.reference, "mse").keys() == {1}

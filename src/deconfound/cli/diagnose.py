@@ -11,13 +11,13 @@ import typer
 
 def diagnose(
     run: Annotated[Path, typer.Argument(help="A finished run directory.")],
-    split: Annotated[str, typer.Option(help="Its rows. Test rows are opened, and the run logs it.")] = "valid",
+    split: Annotated[str, typer.Option(help="Split to measure; test access is logged.")] = "valid",
     out: Annotated[Path | None, typer.Option(help="The JSON file; diagnosis.json in the run.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Also draw both parts: a .svg or .html file.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Picture of both parts, a .svg or .html file.")] = None,
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
     device: Annotated[str, typer.Option(help="Where to run the model, such as cuda.")] = "cpu",
-    permutations: Annotated[int, typer.Option(min=1, help="Of each test.")] = 199,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds, permutations and resamples.")] = 0,
+    permutations: Annotated[int, typer.Option(min=1, help="Permutations of each test.")] = 199,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds, permutations and resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Say what the parts of a representation hold: label, environment, each other, and known causes of synthetic data.
@@ -32,13 +32,14 @@ def diagnose(
     from deconfound.data.store import open_store
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
-    from deconfound.diagnostics.text_report import as_text, check_picture, draw
+    from deconfound.diagnostics.plot import check_picture, draw
+    from deconfound.diagnostics.text_report import as_text
 
     if svg is not None:
         check_picture(svg)
     data = None if store is None else open_store(store)
-    found = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
-    written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(found, svg)])]
-    print(json.dumps(found.to_json()) if as_json else as_text(found))
+    diagnosis = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
+    written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(diagnosis, svg)])]
+    print(json.dumps(diagnosis.to_json()) if as_json else as_text(diagnosis))
     if not as_json:
         print(f"\nwrote {' and '.join(map(str, written))}")

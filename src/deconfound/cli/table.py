@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How a table is written."""
+    """Output format of a table."""
 
     md = "md"
     latex = "latex"
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 
 class Show(StrEnum):
-    """What a cell says."""
+    """What a cell shows beside or instead of the mean."""
 
     sd = "sd"
     interval = "interval"
@@ -33,7 +33,7 @@ class Show(StrEnum):
 
 
 class Test(StrEnum):
-    """Of paired differences."""
+    """Test of paired differences."""
 
     t = "t"
     permutation = "permutation"
@@ -41,7 +41,7 @@ class Test(StrEnum):
 
 
 class Correction(StrEnum):
-    """For the number of methods."""
+    """Correction for the number of methods."""
 
     holm = "holm"
     bh = "benjamini-hochberg"
@@ -50,20 +50,24 @@ class Correction(StrEnum):
 
 
 def table(
-    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps: of these the selected runs.")],
-    metric: Annotated[list[str] | None, typer.Option(help="Repeat for more; the protocol's primary one.")] = None,
-    scenario: Annotated[list[str] | None, typer.Option(help="Repeat for more; every test split.")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or sweeps, whose selected runs are compared.")],
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; repeat for more; default: the primary one.")] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Scenario; repeat for more; default: every test split.")
+    ] = None,
     group: Annotated[str, typer.Option(help="all, 'speaker=anna', or 'worst(speaker)'.")] = "all",
-    method: Annotated[list[str] | None, typer.Option(help="Label; repeat for more; all of them.")] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Name; repeat for more; all of them.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Method or label; erm where there is one; or none.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Method label; repeat for more; default: all.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Dataset name; repeat for more; default: all.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Method or label, or none; default: erm.")] = None,
     test: Annotated[Test, typer.Option(help="t: over seeds and rows; the others over seeds alone.")] = Test.t,
-    correction: Annotated[Correction, typer.Option(help="Of the tests against the baseline.")] = Correction.holm,
+    correction: Annotated[
+        Correction, typer.Option(help="Correction of the tests against the baseline.")
+    ] = Correction.holm,
     clusters: Annotated[str, typer.Option(help="Metadata column of rows that belong together, as speaker.")] = "",
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved.")] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Of rows; 0 takes them as given.")] = 2000,
-    show: Annotated[Show, typer.Option(help="Behind a mean; or the difference from the baseline.")] = Show.sd,
-    layout: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.md,
+    resamples: Annotated[int, typer.Option(min=0, help="Resamples of the rows; 0 for fixed rows.")] = 2000,
+    show: Annotated[Show, typer.Option(help="Deviation, interval, or difference from the baseline.")] = Show.sd,
+    layout: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.md,
     out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,
 ) -> None:
     """Print one table per dataset and protocol: mean ± deviation over seeds, best and tied methods marked, tests named.
@@ -76,7 +80,7 @@ def table(
     from deconfound.results.collect_runs import RunFilter
     from deconfound.tables import TableSettings, build_tables
 
-    wanted = TableSettings(
+    settings = TableSettings(
         metrics=tuple(metric or ()),
         scenarios=tuple(scenario or ()),
         group=group,
@@ -88,7 +92,7 @@ def table(
         store=store,
         resamples=resamples,
     )
-    write_tables(build_tables(runs, wanted), layout, out, show)
+    write_tables(build_tables(runs, settings), layout, out, show)
 
 
 def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None, show: Show = Show.sd) -> None:
@@ -109,8 +113,8 @@ def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None
         if out is None:
             names = ", ".join(f"{table.dataset} ({table.protocol})" for table in tables)
             raise SpecError(f"there are {len(tables)} tables, which one CSV must not mix: {names}; give --out FILE.csv")
-        for place, text in zip(_names(tables, out), map(write, tables), strict=True):
-            _save(place, text)
+        for path, text in zip(_names(tables, out), map(write, tables), strict=True):
+            _save(path, text)
         return
     text = "\n".join(map(write, tables))
     if out is None:
@@ -124,14 +128,14 @@ def _names(tables: list[ComparisonTable], out: Path) -> list[Path]:
 
     stems = [f"{out.stem}-{file_stem(table.dataset)}-{file_stem(table.protocol)}" for table in tables]
     return [
-        out.with_name(stem + (f"-{stems[:place].count(stem) + 1}" if stem in stems[:place] else "") + out.suffix)
-        for place, stem in enumerate(stems)
+        out.with_name(stem + (f"-{stems[:number].count(stem) + 1}" if stem in stems[:number] else "") + out.suffix)
+        for number, stem in enumerate(stems)
     ]
 
 
-def _save(place: Path, text: str) -> None:
+def _save(path: Path, text: str) -> None:
     from deconfound.io.files import atomic_write
 
-    with atomic_write(place) as file:
+    with atomic_write(path) as file:
         file.write(text)
-    print(f"wrote {place}")
+    print(f"wrote {path}")

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from deconfound.diagnostics.maps import linear_map
 from deconfound.diagnostics.permuting import p_value, permutation_within
+from deconfound.objectives.dependence import gaussian_kernel, mean_product, u_centred
 
 MOST_ROWS = 400
-"""Rows that are compared, drawn by the generator: the cost grows with their square."""
+"""Most rows that are compared, drawn by the generator: the cost grows with their square."""
 FEWEST_ROWS = 20
 
 
@@ -23,7 +26,8 @@ class Dependence:
     """Two parts of the same rows.
 
     Args:
-        hsic: unbiased estimate of the Hilbert-Schmidt independence criterion, Gaussian kernels of median width.
+        hsic: unbiased estimate of the Hilbert-Schmidt independence criterion, Gaussian kernels whose width is the
+            (lower) median distance of two rows, see `objectives.dependence`.
         similarity: hsic as a share of what the parts have with themselves (centred kernel alignment), at most 1; None
             where a part is constant.
         hsic_p: of independence, by permutation.
@@ -64,79 +68,67 @@ def dependence(
         return None
     chosen = np.sort(generator.permutation(len(one))[:MOST_ROWS])
     x, y = linear_map(one[chosen])(one[chosen]), linear_map(other[chosen])(other[chosen])
-    kernels = u_centred(gaussian_gram(x)), u_centred(gaussian_gram(y))
-    gaps = u_centred(distances(x)), u_centred(distances(y))
+    kernels = _centred_kernel(x), _centred_kernel(y)
+    distances = _centred_distances(x), _centred_distances(y)
     orders = np.stack([np.arange(len(x)), *(generator.permutation(len(x)) for _ in range(permutations))])
-    hsic, gap = _permuted(*kernels, orders), _permuted(*gaps, orders)
-    given = None
+    hsic, covariance = _permuted(*kernels, orders), _permuted(*distances, orders)
+    hsic_p_given_label = None
     if bins is not None:
         inside = np.stack(
             [np.arange(len(x)), *(permutation_within(bins[chosen], generator) for _ in range(permutations))]
         )
-        given = p_value(_permuted(*kernels, inside))
-    squared = _correlation(*gaps)
+        hsic_p_given_label = p_value(_permuted(*kernels, inside))
+    squared = _correlation(*distances)
     return Dependence(
         hsic=float(hsic[0]),
         similarity=_correlation(*kernels),
         hsic_p=p_value(hsic),
-        hsic_p_given_label=given,
+        hsic_p_given_label=hsic_p_given_label,
         distance_correlation=None if squared is None else float(np.sqrt(max(0.0, squared))),
-        distance_correlation_p=p_value(gap),
+        distance_correlation_p=p_value(covariance),
         rows=len(x),
     )
 
 
-def hsic(one: np.ndarray, other: np.ndarray) -> float:
-    """Unbiased HSIC of (N, D) and (N, D') rows, N ≥ 4, with Gaussian kernels as wide as the median distance.
-
-    Source: Song et al., JMLR 13, 2012, equation 5.
-    """
-    return inner(u_centred(gaussian_gram(one)), u_centred(gaussian_gram(other)))
-
-
 def distance_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Bias-corrected squared distance correlation of N ≥ 4 rows, at most 1, about 0 for independent ones.
+    """Bias-corrected squared distance correlation of two parts, at most 1, about 0 for independent ones.
 
     Source: Székely and Rizzo, Annals of Statistics 42, 2014.
+
+    Args:
+        one, other: (N, D) and (N, D'), the same N ≥ 4 rows.
+
+    Returns:
+        None where a part is constant.
     """
-    return _correlation(u_centred(distances(one)), u_centred(distances(other)))
+    return _correlation(_centred_distances(one), _centred_distances(other))
 
 
-def distances(rows: np.ndarray) -> np.ndarray:
-    """(N, N) Euclidean."""
-    from scipy.spatial.distance import cdist
-
-    return cdist(rows, rows)
+def _centred_kernel(rows: np.ndarray) -> Tensor:
+    values = torch.from_numpy(np.asarray(rows, dtype=np.float64))
+    return u_centred(gaussian_kernel(values, _all(values)), _all(values))
 
 
-def gaussian_gram(rows: np.ndarray) -> np.ndarray:
-    """(N, N) exp(−d² / 2σ²), σ the median distance of two rows."""
-    gaps = distances(rows)
-    apart = gaps[np.triu_indices(len(rows), 1)]
-    width = float(np.median(apart)) or float(apart.mean()) or 1.0
-    return np.exp(-np.square(gaps / width) / 2)
+def _centred_distances(rows: np.ndarray) -> Tensor:
+    values = torch.from_numpy(np.asarray(rows, dtype=np.float64))
+    exact = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+    return u_centred(exact, _all(values))
 
 
-def u_centred(gram: np.ndarray) -> np.ndarray:
-    """(N, N) with zero diagonal and zero row sums, so that `inner` has no bias; the diagonal given does not enter."""
-    n = len(gram)
-    open_ = gram - np.diag(np.diag(gram))
-    sums = open_.sum(axis=0)
-    centred = open_ - (sums[:, None] + sums[None, :]) / (n - 2) + sums.sum() / ((n - 1) * (n - 2))
-    np.fill_diagonal(centred, 0)
-    return centred
+def _all(rows: Tensor) -> Tensor:
+    """(N,) bool: every row is present."""
+    return torch.ones(len(rows), dtype=torch.bool)
 
 
-def inner(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean product of two U-centred matrices: unbiased for HSIC (kernels) or the squared distance covariance."""
-    n = len(one)
-    return float((one * other).sum() / (n * (n - 3)))
+def _product(one: Tensor, other: Tensor) -> float:
+    return float(mean_product(one, other, _all(one)))
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    size = inner(one, one) * inner(other, other)
-    return inner(one, other) / float(np.sqrt(size)) if size > 1e-20 else None
+def _correlation(one: Tensor, other: Tensor) -> float | None:
+    size = _product(one, one) * _product(other, other)
+    return _product(one, other) / float(np.sqrt(size)) if size > 1e-20 else None
 
 
-def _permuted(one: np.ndarray, other: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    return np.array([inner(one, other[np.ix_(order, order)]) for order in orders])
+def _permuted(one: Tensor, other: Tensor, orders: np.ndarray) -> np.ndarray:
+    """(P,) products with the rows of `other` in each of the (P, N) orders."""
+    return np.array([_product(one, other[order][:, order]) for order in torch.from_numpy(orders)])

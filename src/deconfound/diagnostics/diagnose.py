@@ -86,7 +86,7 @@ def diagnose(
     observed, parts = observe(method, data, split, device)
     effort = _Effort(permutations, resamples, seed)
     size = float(np.abs(observed.target).max(initial=1.0)) if not observed.classify else 10.0
-    found = replace(
+    diagnosis = replace(
         _one_thread(observed, data, effort),
         run=opened.path.name,
         method=opened.spec.name or opened.spec.method["name"],
@@ -95,10 +95,10 @@ def diagnose(
         best_risk=done["best_risk"],
         swap=swap(method, observed, parts, np.random.default_rng(seed), device, size),
     )
-    found = replace(found, verdict=verdict(found))
+    diagnosis = replace(diagnosis, verdict=verdict(diagnosis))
     with atomic_write(diagnosis_path(opened.path, split) if out is None else out) as file:
-        json.dump(found.to_json(), file, ensure_ascii=False, allow_nan=False)
-    return found
+        json.dump(diagnosis.to_json(), file, ensure_ascii=False, allow_nan=False)
+    return diagnosis
 
 
 def diagnosis_path(run: Path, split: str = "valid") -> Path:
@@ -132,7 +132,7 @@ def _measured(observed: Observed, data: Dataset, effort: _Effort) -> Diagnosis:
         environments=dict(zip(observed.environments, counts, strict=True)) if data.environment else {},
         groups=list(data.group),
         widths={part: {m: values.shape[1] for m, values in of.items()} for part, of in observed.parts.items()},
-        present={name: int(there.sum()) for name, there in observed.present.items()},
+        present={name: int(is_present.sum()) for name, is_present in observed.present.items()},
         probes=probes,
         role_swap=role_swap,
         leakage=_leaks(observed, effort),
@@ -166,7 +166,7 @@ def _blocks(observed: Observed) -> list[tuple[str, str]]:
 
 def _probes(observed: Observed, effort: _Effort) -> tuple[list[Probe], list[RoleSwap]]:
     """Label and environment from every part; and the parts against each other about the label."""
-    found, roles = [], []
+    probes, roles = [], []
     questions = [("label", observed.target, observed.classify), ("environment", observed.env, True)]
     for asks, truth, classify in questions:
         for kind in KINDS:
@@ -179,16 +179,16 @@ def _probes(observed: Observed, effort: _Effort) -> tuple[list[Probe], list[Role
                 )
                 about = asks, part, modality, kind, "balanced accuracy" if classify else "r2"
                 if isinstance(result, str):
-                    found.append(Probe(*about, why=result))
+                    probes.append(Probe(*about, why=result))
                     continue
                 ends = interval(result, np.random.default_rng(effort.seed), effort.resamples)
                 numbers = result.score, *ends, result.chance, len(result.rows), result.grouped
-                found.append(Probe(*about, *numbers))
+                probes.append(Probe(*about, *numbers))
                 if modality == ALL:
                     whole[part] = result
             if asks == "label" and len(whole) == 2:
                 roles.append(_role_swap(whole["predictive"], whole["spurious"], kind, effort))
-    return found, roles
+    return probes, roles
 
 
 def _role_swap(predictive: ProbeResult, spurious: ProbeResult, kind: str, effort: _Effort) -> RoleSwap:
@@ -208,7 +208,7 @@ def _given_label(observed: Observed, rows: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _leaks(observed: Observed, effort: _Effort) -> list[PartLeakage]:
-    found = []
+    tests = []
     for part, modality in _blocks(observed):
         values, rows = observed.block(part, modality)
         for kind in KINDS:
@@ -222,16 +222,16 @@ def _leaks(observed: Observed, effort: _Effort) -> list[PartLeakage]:
                 seed=effort.seed,
             )
             lacking = isinstance(result, str)
-            found.append(
+            tests.append(
                 PartLeakage(part, modality, kind, None, result)
                 if lacking
                 else PartLeakage(part, modality, kind, result)
             )
-    return found
+    return tests
 
 
 def _shifts(observed: Observed, effort: _Effort) -> list[PartShift]:
-    found = []
+    tests = []
     for part, modality in _blocks(observed):
         values, rows = observed.block(part, modality)
         result = shift(
@@ -242,16 +242,16 @@ def _shifts(observed: Observed, effort: _Effort) -> list[PartShift]:
             seed=effort.seed,
         )
         lacking = isinstance(result, str)
-        found.append(PartShift(part, modality, None, result) if lacking else PartShift(part, modality, result))
-    return found
+        tests.append(PartShift(part, modality, None, result) if lacking else PartShift(part, modality, result))
+    return tests
 
 
 def _dependences(observed: Observed, effort: _Effort, generator: np.random.Generator) -> list[PartDependence]:
-    found = []
+    tests = []
     for modality in observed.spurious:
         one, rows = observed.block("predictive", modality)
         other, _ = observed.block("spurious", modality)
         bins = label_bins(observed.target[rows], observed.classify, 1) if len(rows) else None
         result = dependence(one, other, generator, bins=bins, permutations=effort.permutations)
-        found.append(PartDependence(modality, result))
-    return found
+        tests.append(PartDependence(modality, result))
+    return tests

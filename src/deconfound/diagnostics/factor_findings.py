@@ -12,17 +12,20 @@ def number_text(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def recovery(found: Diagnosis) -> Finding:
-    """R² of the factors from every part, beside what the factors tell of each other."""
+def recovery(diagnosis: Diagnosis) -> Finding:
+    """R² of the factors from every part, beside the R² of the factors from each other."""
     key, question = "recovery", "What do the parts hold of the known factors?"
-    sources = list(dict.fromkeys(each.source for each in found.recovery))
+    sources = list(dict.fromkeys(score.source for score in diagnosis.recovery))
     lines = []
-    for source in sorted(sources, key=lambda name: name not in found.widths):
-        for factor in sorted({each.factor for each in found.recovery}):
-            known = [each for each in found.recovery if (each.source, each.factor) == (source, factor)]
-            value = mean([_best(each.linear, each.kernel) for each in known])
+    for source in sorted(sources, key=lambda name: name not in diagnosis.widths):
+        for factor in sorted({score.factor for score in diagnosis.recovery}):
+            known = [score for score in diagnosis.recovery if (score.source, score.factor) == (source, factor)]
+            value = mean([_best(score.linear, score.kernel) for score in known])
             if known and value is not None:
-                who = {"predictive": "Z_inv" if found.splits_features else "the representation", "spurious": "Z_spu"}
+                who = {
+                    "predictive": "Z_inv" if diagnosis.splits_features else "the representation",
+                    "spurious": "Z_spu",
+                }
                 lines.append(f"{factor} from {who.get(source, f'the true {source}')} {value:.2f}")
     if not lines:
         return Finding(key, question, "cannot tell", "There are fewer than 20 rows, or the factors are constant.")
@@ -30,31 +33,35 @@ def recovery(found: Diagnosis) -> Finding:
         key,
         question,
         "",
-        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. What the true "
-        "factors tell of each other comes through the label: a pure part would show it too.",
+        f"Held-out R², better of linear and kernel probe, mean over modalities: {', '.join(lines)}. The true "
+        "factors predict each other through the label, so a pure part would show this too.",
     )
 
 
-def dimensions(found: Diagnosis) -> Finding:
+def dimensions(diagnosis: Diagnosis) -> Finding:
     """MCC and DCI."""
     key, question = "dimensions", "Do single dimensions stand for single known factors?"
-    names = {"predictive": "Z_inv" if found.splits_features else "the representation", "spurious": "Z_spu"}
+    names = {"predictive": "Z_inv" if diagnosis.splits_features else "the representation", "spurious": "Z_spu"}
     lines = []
-    for part, factor in sorted({(each.part, each.factor) for each in found.mcc}):
-        known = [e.found for e in found.mcc if (e.part, e.factor) == (part, factor) and e.found]
+    for part, factor in sorted({(score.part, score.factor) for score in diagnosis.mcc}):
+        known = [
+            matching.found
+            for matching in diagnosis.mcc
+            if (matching.part, matching.factor) == (part, factor) and matching.found
+        ]
         if known:
-            mcc, chance = mean([each.mcc for each in known]), mean([each.chance for each in known])
+            mcc, chance = mean([score.mcc for score in known]), mean([score.chance for score in known])
             lines.append(f"{names[part]} and {factor} {number_text(mcc)} (shuffled {number_text(chance)})")
-    dci = [each.found for each in found.dci if each.found]
+    dci = [score.found for score in diagnosis.dci if score.found]
     if not lines or not dci:
         return Finding(key, question, "cannot tell", "There are fewer than 20 rows, or the factors are constant.")
     scores = {
-        "disentanglement": mean([each.disentanglement for each in dci]),
-        "completeness": mean([each.completeness for each in dci]),
-        "informativeness": mean([each.informativeness for each in dci]),
+        "disentanglement": mean([score.disentanglement for score in dci]),
+        "completeness": mean([score.completeness for score in dci]),
+        "informativeness": mean([score.informativeness for score in dci]),
     }
-    told = ", ".join(f"{name} {number_text(value)}" for name, value in scores.items())
-    text = f"MCC: {', '.join(lines)}. All dimensions about all factors: {told} (1 is best). Means over modalities."
+    summary = ", ".join(f"{name} {number_text(value)}" for name, value in scores.items())
+    text = f"MCC: {', '.join(lines)}. All dimensions about all factors: {summary} (1 is best). Means over modalities."
     return Finding(key, question, "", text)
 
 
@@ -63,6 +70,6 @@ def _best(*values: float | None) -> float | None:
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Of the defined values; None if there is none."""
+    """Mean of the defined values; None if there is none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

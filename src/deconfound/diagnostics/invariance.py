@@ -143,7 +143,7 @@ def risks(
         values: (N,) risk of each row. env: (N,) numbers into `names`.
         groups: (N,) rows that belong together; an environment of a single group is resampled by rows.
     """
-    found, samples = [], []
+    environments, samples = [], []
     numbers, counts = np.unique(env, return_counts=True)
     for number in numbers[counts >= FEWEST_OF_ENVIRONMENT]:
         rows = env == number
@@ -151,14 +151,14 @@ def risks(
         clusters = np.arange(len(risk)) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
         clusters = clusters if clusters.max() > 0 else np.arange(len(risk))
         low, high = percentiles(resample([_mean(risk)], clusters, resamples, generator)[0])
-        found.append(EnvironmentRisk(names[number], float(risk.mean()), low, high, len(risk)))
+        environments.append(EnvironmentRisk(names[number], float(risk.mean()), low, high, len(risk)))
         samples.append(risk)
     left_out = int((counts < FEWEST_OF_ENVIRONMENT).sum())
-    if len(found) < 2:
-        return Risks(found, None, None, None, left_out)
-    means = [each.risk for each in found]
-    worst = max(found, key=lambda each: each.risk).environment
-    return Risks(found, max(means) - min(means), _kruskal(samples), worst, left_out)
+    if len(environments) < 2:
+        return Risks(environments, None, None, None, left_out)
+    means = [environment.risk for environment in environments]
+    worst = max(environments, key=lambda environment: environment.risk).environment
+    return Risks(environments, max(means) - min(means), _kruskal(samples), worst, left_out)
 
 
 def _mean(values: np.ndarray) -> Weighted:

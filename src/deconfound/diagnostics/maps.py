@@ -1,4 +1,4 @@
-"""What every probe sees: standardised columns, or a random map whose inner products are a Gaussian kernel."""
+"""Features for probes: standardized columns, or a random map whose inner products are a Gaussian kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 LANDMARKS = 500
-"""Training rows, at most, that span the kernel; with fewer training rows the map is the exact kernel."""
+"""Most training rows that span the kernel; with fewer training rows the map is the exact kernel."""
 
 FeatureMap = Callable[[np.ndarray], np.ndarray]
 

@@ -1,4 +1,4 @@
-"""Shuffles under which a test's null hypothesis holds, and the bins of the label inside which they are made."""
+"""Permutations under which the null hypothesis of a test holds, within bins of the label."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def residual(values: np.ndarray, bins: np.ndarray, target: np.ndarray | None = N
 
 
 def unit_of(env: np.ndarray, groups: np.ndarray | None) -> Unit:
-    """What may change its environment under the null.
+    """The unit that is exchanged between environments under the null hypothesis.
 
-    "groups": each group is of one environment, and each environment has several, as an environment of many videos has.
+    "groups": each group belongs to one environment, and each environment has several groups, such as videos.
     "rows in groups": groups have rows of several environments, which are exchanged inside the group.
     "rows": there are no groups, or each is an environment by itself.
     """
@@ -70,18 +70,18 @@ def shuffles(
     """
     unit = unit_of(env, groups)
     groups = np.zeros(len(env), dtype=np.int64) if groups is None else groups
-    found = np.empty((count + 1, len(env)), dtype=np.int64)
-    found[0] = env
+    shuffled = np.empty((count + 1, len(env)), dtype=np.int64)
+    shuffled[0] = env
     if unit == "groups":
         _, first, number = np.unique(groups, return_index=True, return_inverse=True)
         for draw in range(1, count + 1):
-            found[draw] = generator.permutation(env[first])[number]
-        return found
+            shuffled[draw] = generator.permutation(env[first])[number]
+        return shuffled
     if unit == "rows in groups":
         bins = np.unique(np.stack([bins, groups], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     for draw in range(1, count + 1):
-        found[draw] = env[permutation_within(bins, generator)]
-    return found
+        shuffled[draw] = env[permutation_within(bins, generator)]
+    return shuffled
 
 
 def permutation_within(bins: np.ndarray, generator: np.random.Generator) -> np.ndarray:

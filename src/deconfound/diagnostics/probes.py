@@ -16,17 +16,17 @@ from deconfound.statistics.interval import resample
 Kind = Literal["linear", "kernel"]
 KINDS: tuple[Kind, ...] = ("linear", "kernel")
 MOST_ROWS = 2000
-"""Rows that a probe uses, drawn by the seed."""
+"""Most rows that a probe uses, drawn by the seed."""
 FEWEST_ROWS = 20
 FOLDS = 5
-"""Also the fewest rows of a class; rarer classes are left out."""
+"""Number of folds, and the fewest rows of a class; rarer classes are excluded."""
 ALPHAS = tuple(np.logspace(-3, 3, 7))
 LANDMARKS = 200
 
 
 @dataclass(frozen=True, eq=False)
 class ProbeResult:
-    """What a cross-validated probe found.
+    """Out-of-fold answers of a cross-validated probe.
 
     Args:
         rows: (R,) numbers of the rows that were used.
@@ -123,7 +123,7 @@ def cross_validate(
         seed: of folds, landmarks and the choice of rows.
 
     Returns:
-        What was found, or the reason why nothing can be.
+        The result, or the reason why there is none.
     """
     generator = np.random.default_rng(seed)
     rows, reason = usable(truth, classify, generator)
@@ -142,9 +142,9 @@ def cross_validate(
     return ProbeResult(rows, hits, y, clusters, whole is not None, classify)
 
 
-def interval(found: ProbeResult, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
+def interval(probe: ProbeResult, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
     """95 % percentile bootstrap over clusters of the rows that were scored; the probe is not fitted again."""
-    return percentiles(resample([found.metric], found.clusters, resamples, generator)[0])
+    return percentiles(resample([probe.metric], probe.clusters, resamples, generator)[0])
 
 
 def percentiles(values: np.ndarray) -> tuple[float | None, float | None]:

@@ -35,7 +35,7 @@ def pictures(observed: Observed, classes: tuple[str, ...], seed: int) -> list[Pi
         classes: names of the classes; empty for a real label.
         seed: draws the rows where there are many.
     """
-    found = []
+    of_parts = []
     for part in observed.parts:
         values, rows = observed.block(part, ALL)
         if len(rows) < 3:
@@ -43,7 +43,7 @@ def pictures(observed: Observed, classes: tuple[str, ...], seed: int) -> list[Pi
         scores, explained = principal(values)
         shown = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_POINTS])
         target = observed.target[rows[shown]]
-        found.append(
+        of_parts.append(
             Picture(
                 part,
                 [round(value, 4) for value in scores[shown, 0].tolist()],
@@ -53,4 +53,4 @@ def pictures(observed: Observed, classes: tuple[str, ...], seed: int) -> list[Pi
                 explained,
             )
         )
-    return found
+    return of_parts

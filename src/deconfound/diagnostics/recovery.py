@@ -12,7 +12,7 @@ from deconfound.errors import DataError
 from deconfound.metrics.r2 import R2
 
 MOST_ROWS = 4000
-"""Rows that are used, drawn by the seed; more cost time and change little."""
+"""Most rows that are used, drawn by the seed; more rows cost time and change little."""
 FEWEST_ROWS = 20
 ALPHAS = tuple(np.logspace(-4, 3, 15))
 """Ridge penalties; the best by leave-one-out on the fitted half is taken."""
@@ -53,8 +53,8 @@ def recovery(
     Raises:
         DataError: the arrays do not have the same number of rows, or hold a value that is not finite.
     """
-    given = {**{f"part {n!r}": v for n, v in parts.items()}, **{f"factor {n!r}": v for n, v in factors.items()}}
-    count = _rows(given)
+    arrays = {**{f"part {n!r}": v for n, v in parts.items()}, **{f"factor {n!r}": v for n, v in factors.items()}}
+    count = _rows(arrays)
     if count < FEWEST_ROWS or not factors:
         return {(part, factor): RecoveryScore(None, None, 0) for part in parts for factor in factors}
     order = np.random.default_rng(seed).permutation(count)[:MOST_ROWS]
@@ -62,7 +62,7 @@ def recovery(
     fit, held = order[:half], order[half:]
     blocks = {name: _matrix(values) for name, values in factors.items()}
     targets = np.concatenate(list(blocks.values()), axis=1)
-    found = {}
+    scores = {}
     for part, values in parts.items():
         rows = _matrix(values)
         linear = _r2(linear_map(rows[fit])(rows), targets, fit, held)
@@ -70,11 +70,11 @@ def recovery(
         start = 0
         for factor, block in blocks.items():
             cut = slice(start, start + block.shape[1])
-            found[part, factor] = RecoveryScore(
+            scores[part, factor] = RecoveryScore(
                 _mean(linear[cut]), None if curved is None else _mean(curved[cut]), len(held)
             )
             start = cut.stop
-    return found
+    return scores
 
 
 def _r2(x: np.ndarray, targets: np.ndarray, fit: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -98,11 +98,11 @@ def _matrix(values: np.ndarray) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-def _rows(given: Mapping[str, np.ndarray]) -> int:
-    sizes = {name: len(values) for name, values in given.items()}
+def _rows(arrays: Mapping[str, np.ndarray]) -> int:
+    sizes = {name: len(values) for name, values in arrays.items()}
     if len(set(sizes.values())) > 1:
         raise DataError(f"recovery compares the same rows; got {', '.join(f'{k} of {n}' for k, n in sizes.items())}")
-    wrong = [name for name, values in given.items() if not np.isfinite(_matrix(values)).all()]
+    wrong = [name for name, values in arrays.items() if not np.isfinite(_matrix(values)).all()]
     if wrong:
         raise DataError(f"{wrong[0]} holds NaN or infinite values; the training has diverged or rows must be left out")
     return next(iter(sizes.values()), 0)

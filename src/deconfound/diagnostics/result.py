@@ -1,4 +1,4 @@
-"""What a diagnosis holds: numbers with their intervals, and sentences that say no more than these."""
+"""A diagnosis as data: numbers with their intervals, and sentences that claim no more than the numbers show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deconfound.diagnostics.matching import Dci, MatchingScore
 from deconfound.diagnostics.swap import Swap
 
 VERSION = 1
-"""Of the JSON form; another number means other keys."""
+"""Version of the JSON form; it changes when the keys change."""
 Answer = Literal["yes", "no", "cannot tell", ""]
 
 
@@ -21,7 +21,7 @@ class Probe:
     """A cross-validated probe of a part.
 
     Args:
-        asks: "label" or "environment".
+        asks: what the probe predicts, "label" or "environment".
         part: "predictive" or "spurious".
         modality: whose part, or "all" for all side by side.
         kind: "linear" or "kernel".
@@ -29,7 +29,7 @@ class Probe:
         score: on rows held out; None, like the interval, where `why` says the reason.
         low, high: 95 % bootstrap interval over rows, or over groups if `grouped`.
         chance: score of a constant.
-        rows: used.
+        rows: number of rows used.
         grouped: rows that belong together were held out together.
     """
 

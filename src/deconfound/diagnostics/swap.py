@@ -87,18 +87,18 @@ def swap(
 
 def partners(env: np.ndarray, same: bool, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows and a partner for each: another row of its environment, or one of any other; rows without are left out."""
-    rows, found = [], []
+    rows, partner = [], []
     for number in np.unique(env):
         inside, outside = np.flatnonzero(env == number), np.flatnonzero(env != number)
         if same and len(inside) > 1:
             ring = generator.permutation(inside)
             rows.append(ring)
-            found.append(np.roll(ring, 1))
+            partner.append(np.roll(ring, 1))
         elif not same and len(outside):
             rows.append(inside)
-            found.append(generator.choice(outside, len(inside)))
+            partner.append(generator.choice(outside, len(inside)))
     empty = np.empty(0, dtype=np.int64)
-    return (np.concatenate(rows), np.concatenate(found)) if rows else (empty, empty)
+    return (np.concatenate(rows), np.concatenate(partner)) if rows else (empty, empty)
 
 
 def decoded(
@@ -119,18 +119,18 @@ def decoded(
         "spurious": _rebuilt(method, parts, one, other),
         "both": _rebuilt(method, parts, other, other),
     }
-    found = []
+    changes = []
     for modality, features in own.items():
-        there = torch.from_numpy(present[modality][rows] & present[modality][partner]).to(features.device)
-        if int(there.sum()) < FEWEST_ROWS:
+        is_present = torch.from_numpy(present[modality][rows] & present[modality][partner]).to(features.device)
+        if int(is_present.sum()) < FEWEST_ROWS:
             continue
         moves = {
-            part: float((new[modality] - features)[there].double().square().mean().sqrt())
+            part: float((new[modality] - features)[is_present].double().square().mean().sqrt())
             for part, new in changed.items()
             if new is not None
         }
-        found.append(DecodedChange(modality, name, **moves, rows=int(there.sum())))
-    return found
+        changes.append(DecodedChange(modality, name, **moves, rows=int(is_present.sum())))
+    return changes
 
 
 def _rebuilt(

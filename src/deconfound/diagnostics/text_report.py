@@ -1,98 +1,15 @@
-"""A `Diagnosis` as text for a terminal and as a picture."""
+"""A `Diagnosis` as text for a terminal."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-from typing import Any
-
-from deconfound.diagnostics.result import Diagnosis, Picture
-from deconfound.errors import DataError
-from deconfound.io.files import atomic_write
-
-SIDE = 260
-TITLES = {"predictive": "Z_inv", "spurious": "Z_spu"}
+from deconfound.diagnostics.result import Diagnosis
 
 
-def as_text(found: Diagnosis) -> str:
-    """The verdict, line by line; "!" marks what should make a reader distrust the split into parts."""
-    who = f"{found.run} ({found.method} on {found.dataset}), {found.rows} rows of {found.split}"
+def as_text(diagnosis: Diagnosis) -> str:
+    """The verdict, line by line; "!" marks findings that cast doubt on the split into parts."""
+    who = f"{diagnosis.run} ({diagnosis.method} on {diagnosis.dataset}), {diagnosis.rows} rows of {diagnosis.split}"
     lines = [who, ""]
-    for finding in found.verdict:
+    for finding in diagnosis.verdict:
         answer = f" {finding.answer.upper()}" if finding.answer else ""
         lines += [f"{'! ' if finding.alarm else ''}{finding.question}{answer}", f"    {finding.text}"]
     return "\n".join(lines)
-
-
-def part_title(found: Diagnosis, part: str) -> str:
-    """ "Z_inv" and "Z_spu", or "representation" of a method that does not split."""
-    return TITLES[part] if found.splits_features else "representation"
-
-
-def draw(found: Diagnosis, path: str | Path) -> Path:
-    """Write the picture: both parts in two dimensions, by label and by environment.
-
-    Raises:
-        DataError: the ending is neither .html nor .svg, or there are fewer than three rows.
-        RunError: the file cannot be written.
-    """
-    path, ending = Path(path), check_picture(path)
-    if not found.pictures:
-        raise DataError(f"{found.split} has {found.rows} rows; a picture needs three or more that have a modality")
-    text = io.StringIO()
-    chart(found).save(text, format=ending, **({"inline": True} if ending == "html" else {}))
-    with atomic_write(path) as file:
-        file.write(text.getvalue())
-    return path
-
-
-def check_picture(path: str | Path) -> str:
-    """The format that a file's name ends in, "html" or "svg".
-
-    Raises:
-        DataError: another ending.
-    """
-    ending = Path(path).suffix.lower().removeprefix(".")
-    if ending not in ("html", "svg"):
-        raise DataError(f"{path}: a picture is written as .html or .svg")
-    return ending
-
-
-def chart(found: Diagnosis) -> Any:
-    """Parts as rows, colour by label and by environment as columns."""
-    import altair as alt
-
-    rows = [
-        alt.hconcat(
-            *(
-                _panel(found, picture, colour)
-                for colour in (["label", "environment"] if found.environments else ["label"])
-            )
-        ).resolve_scale(color="independent")
-        for picture in found.pictures
-    ]
-    subtitle = f"{found.rows} rows of {found.split}; principal components of standardised features, all modalities"
-    title = alt.TitleParams(f"{found.method}: {found.run}", subtitle=subtitle)
-    return alt.vconcat(*rows).resolve_scale(color="independent").properties(title=title)
-
-
-def _panel(found: Diagnosis, picture: Picture, colour: str) -> Any:
-    import altair as alt
-
-    columns = zip(picture.x, picture.y, picture.label, picture.environment, strict=True)
-    values = [{"x": x, "y": y, "label": label, "environment": env} for x, y, label, env in columns]
-    continuous = colour == "label" and bool(picture.label) and isinstance(picture.label[0], float)
-    scale = alt.Scale(scheme="viridis" if continuous else "tableau10")
-    share = [f"component {i + 1} ({value:.0%})" for i, value in enumerate(picture.explained)]
-    return (
-        alt.Chart(
-            alt.Data(values=values), title=f"{part_title(found, picture.part)} by {colour}", width=SIDE, height=SIDE
-        )
-        .mark_point(filled=True, size=28, opacity=0.75)
-        .encode(
-            x=alt.X("x:Q", title=share[0]),
-            y=alt.Y("y:Q", title=share[1]),
-            color=alt.Color(f"{colour}:{'Q' if continuous else 'N'}", scale=scale),
-            tooltip=["label:N", "environment:N"],
-        )
-    )

@@ -16,32 +16,32 @@ shift below which it is called small; share of the features' movement below whic
 NAMES = {"predictive": "the invariant part (Z_inv)", "spurious": "the spurious part (Z_spu)"}
 
 
-def verdict(found: Diagnosis) -> list[Finding]:
+def verdict(diagnosis: Diagnosis) -> list[Finding]:
     """All findings, the most important first; keys do not depend on the numbers."""
-    parts = [*found.widths]
-    findings = [_label(found, part) for part in parts]
-    findings += [_role_swap(found)] if found.splits_features else []
-    findings += [_leak(found, part) for part in parts]
-    findings += [_shift(found, part) for part in parts]
-    findings.append(_risk(found))
-    if found.splits_features:
-        findings += [_dependence(found), _swap(found), _decoded(found)]
-    findings += [recovery(found), dimensions(found)] if found.recovery else []
-    return [*findings, _limits(found)]
+    parts = [*diagnosis.widths]
+    findings = [_label(diagnosis, part) for part in parts]
+    findings += [_role_swap(diagnosis)] if diagnosis.splits_features else []
+    findings += [_leak(diagnosis, part) for part in parts]
+    findings += [_shift(diagnosis, part) for part in parts]
+    findings.append(_risk(diagnosis))
+    if diagnosis.splits_features:
+        findings += [_dependence(diagnosis), _swap(diagnosis), _decoded(diagnosis)]
+    findings += [recovery(diagnosis), dimensions(diagnosis)] if diagnosis.recovery else []
+    return [*findings, _limits(diagnosis)]
 
 
-def _floor(found: Diagnosis, tests: int) -> str:
+def _floor(diagnosis: Diagnosis, tests: int) -> str:
     """A remark where so few permutations could not have shown anything."""
-    floor = min(1.0, tests / (found.permutations + 1))
+    floor = min(1.0, tests / (diagnosis.permutations + 1))
     return (
-        f" {found.permutations} permutations and {tests} tests cannot give less than {_p(floor)}."
+        f" {diagnosis.permutations} permutations and {tests} tests cannot give less than {_p(floor)}."
         if floor > LEVEL
         else ""
     )
 
 
-def _name(found: Diagnosis, part: str) -> str:
-    return NAMES[part] if found.splits_features else "the representation"
+def _name(diagnosis: Diagnosis, part: str) -> str:
+    return NAMES[part] if diagnosis.splits_features else "the representation"
 
 
 def _capital(text: str) -> str:
@@ -59,16 +59,16 @@ def _score(probe: Probe) -> str:
     return f"{score}, {probe.kind} probe, {probe.rows} rows"
 
 
-def best_probe(found: Diagnosis, asks: str, part: str) -> Probe:
+def best_probe(diagnosis: Diagnosis, asks: str, part: str) -> Probe:
     """The better of the linear and the kernel probe of all modalities together."""
-    both = [p for p in found.probes if (p.asks, p.part, p.modality) == (asks, part, ALL)]
+    both = [p for p in diagnosis.probes if (p.asks, p.part, p.modality) == (asks, part, ALL)]
     return max(both, key=lambda p: -float("inf") if p.score is None else p.score)
 
 
-def _label(found: Diagnosis, part: str) -> Finding:
-    key, who = f"label-from-{part}", _name(found, part)
+def _label(diagnosis: Diagnosis, part: str) -> Finding:
+    key, who = f"label-from-{part}", _name(diagnosis, part)
     question = f"Does {who} tell the label?"
-    probe = best_probe(found, "label", part)
+    probe = best_probe(diagnosis, "label", part)
     if probe.score is None or probe.low is None or probe.chance is None:
         return Finding(key, question, "cannot tell", f"There is no probe: {probe.why or 'no interval'}.")
     if probe.low > probe.chance:
@@ -76,12 +76,12 @@ def _label(found: Diagnosis, part: str) -> Finding:
     return Finding(key, question, "cannot tell", f"No probe is shown to be better than chance: {_score(probe)}.")
 
 
-def _role_swap(found: Diagnosis) -> Finding:
+def _role_swap(diagnosis: Diagnosis) -> Finding:
     key, question = "role-swap", "Does the spurious part tell the label as well as the invariant one?"
-    if not found.role_swap:
-        why = best_probe(found, "label", "predictive").why
+    if not diagnosis.role_swap:
+        why = best_probe(diagnosis, "label", "predictive").why
         return Finding(key, question, "cannot tell", f"There is no probe: {why}.")
-    roles = max(found.role_swap, key=lambda r: max(r.predictive, r.spurious))
+    roles = max(diagnosis.role_swap, key=lambda r: max(r.predictive, r.spurious))
     metric = "R²" if roles.metric == "r2" else roles.metric
     ends = "undefined" if roles.low is None else f"[{number_text(roles.low)}, {number_text(roles.high)}]"
     text = (
@@ -97,31 +97,31 @@ def _role_swap(found: Diagnosis) -> Finding:
     return Finding(key, question, "cannot tell", f"{text} The interval holds 0: neither is shown to tell more.", True)
 
 
-def _lacking(found: Diagnosis) -> str:
+def _lacking(diagnosis: Diagnosis) -> str:
     """Why a question about environments has no answer; "" if it has."""
-    if not found.environments:
+    if not diagnosis.environments:
         return "The data declare no environment."
-    return "These rows are of one environment." if len(found.environments) < 2 else ""
+    return "These rows are of one environment." if len(diagnosis.environments) < 2 else ""
 
 
-def _leak(found: Diagnosis, part: str) -> Finding:
-    key, who = f"environment-from-{part}", _name(found, part)
+def _leak(diagnosis: Diagnosis, part: str) -> Finding:
+    key, who = f"environment-from-{part}", _name(diagnosis, part)
     question = f"At a fixed label, does {who} tell the environment?"
-    tests = [test for test in found.leakage if (test.part, test.modality) == (part, ALL)]
-    lacking = _lacking(found)
+    tests = [test for test in diagnosis.leakage if (test.part, test.modality) == (part, ALL)]
+    lacking = _lacking(diagnosis)
     if lacking or all(test.found is None for test in tests):
         return Finding(key, question, "cannot tell", lacking or f"There is no test: {tests[0].why}.")
     adjusted = corrected([test.found.p if test.found else None for test in tests])
     p, test = min(((p, t) for p, t in zip(adjusted, tests, strict=True) if p is not None), key=lambda pair: pair[0])
-    text = f"{_leak_text(test)} {_p(p)} by {found.permutations} permutations (Holm, {len(tests)} probes)."
+    text = f"{_leak_text(test)} {_p(p)} by {diagnosis.permutations} permutations (Holm, {len(tests)} probes)."
     if p <= LEVEL:
-        alarm = part == "predictive" and found.splits_features
+        alarm = part == "predictive" and diagnosis.splits_features
         return Finding(key, question, "yes", f"{_capital(who)} tells the environment beyond the label. {text}", alarm)
     return Finding(
         key,
         question,
         "cannot tell",
-        f"No leak was found, which does not show that there is none. {text}" + _floor(found, len(tests)),
+        f"No leak was found, which does not show that there is none. {text}" + _floor(diagnosis, len(tests)),
     )
 
 
@@ -135,11 +135,11 @@ def _leak_text(test: PartLeakage) -> str:
     )
 
 
-def _shift(found: Diagnosis, part: str) -> Finding:
-    key, who = f"shift-of-{part}", _name(found, part)
+def _shift(diagnosis: Diagnosis, part: str) -> Finding:
+    key, who = f"shift-of-{part}", _name(diagnosis, part)
     question = f"At a fixed label, does the environment move {who}?"
-    test = next(test for test in found.shifts if (test.part, test.modality) == (part, ALL))
-    lacking = _lacking(found)
+    test = next(test for test in diagnosis.shifts if (test.part, test.modality) == (part, ALL))
+    lacking = _lacking(diagnosis)
     if lacking or test.found is None:
         return Finding(key, question, "cannot tell", lacking or f"There is no test: {test.why}.")
     shift = test.found
@@ -148,19 +148,19 @@ def _shift(found: Diagnosis, part: str) -> Finding:
         f"({_p(shift.p)}, {shift.bins} bins, {shift.rows} rows, {shift.unit} exchanged)"
     )
     if shift.p > LEVEL:
-        return Finding(key, question, "cannot tell", f"No shift is shown: {text}.{_floor(found, 1)}")
+        return Finding(key, question, "cannot tell", f"No shift is shown: {text}.{_floor(diagnosis, 1)}")
     if shift.size < SMALL_SHIFT:
         return Finding(key, question, "yes", f"The shift is real and small (below {SMALL_SHIFT}): {text}.")
-    alarm = part == "predictive" and found.splits_features
+    alarm = part == "predictive" and diagnosis.splits_features
     return Finding(key, question, "yes", f"{_capital(who)} is not invariant: {text}.", alarm)
 
 
-def _risk(found: Diagnosis) -> Finding:
-    key, question, risks = "risk", "Does the risk differ between environments?", found.risks
-    lacking = _lacking(found)
+def _risk(diagnosis: Diagnosis) -> Finding:
+    key, question, risks = "risk", "Does the risk differ between environments?", diagnosis.risks
+    lacking = _lacking(diagnosis)
     if lacking or risks.p is None or risks.spread is None:
         return Finding(key, question, "cannot tell", lacking or "Fewer than two environments have 5 rows.")
-    worst = next(each for each in risks.environments if each.environment == risks.worst)
+    worst = next(environment for environment in risks.environments if environment.environment == risks.worst)
     ends = "" if worst.low is None else f" [{worst.low:.3g}, {worst.high:.3g}]"
     text = (
         f"mean risks of {len(risks.environments)} environments spread over {risks.spread:.3g}, the worst is "
@@ -171,22 +171,24 @@ def _risk(found: Diagnosis) -> Finding:
     return Finding(key, question, "cannot tell", f"No difference is shown: {text}.")
 
 
-def _dependence(found: Diagnosis) -> Finding:
+def _dependence(diagnosis: Diagnosis) -> Finding:
     key, question = "dependence", "Do the two parts depend on each other?"
-    tests = [each for each in found.dependence if each.found is not None]
+    tests = [test for test in diagnosis.dependence if test.found is not None]
     if not tests:
         return Finding(key, question, "cannot tell", "There are fewer than 20 rows.")
-    adjusted = corrected([each.found.hsic_p if each.found else None for each in tests])
-    known = [(each, p) for each, p in zip(tests, adjusted, strict=True) if p is not None]
-    shown = [each.modality for each, p in known if p <= LEVEL]
+    adjusted = corrected([test.found.hsic_p if test.found else None for test in tests])
+    known = [(test, p) for test, p in zip(tests, adjusted, strict=True) if p is not None]
+    shown = [test.modality for test, p in known if p <= LEVEL]
     text = "; ".join(
-        f"{each.modality}: HSIC {number_text(each.found.similarity)} of its maximum, distance correlation "
-        f"{number_text(each.found.distance_correlation)}, {_p(p)}"
-        for each, p in known
-        if each.found
+        f"{test.modality}: HSIC {number_text(test.found.similarity)} of its maximum, distance correlation "
+        f"{number_text(test.found.distance_correlation)}, {_p(p)}"
+        for test, p in known
+        if test.found
     )
     if not shown:
-        return Finding(key, question, "cannot tell", f"No dependence is shown ({text})." + _floor(found, len(tests)))
+        return Finding(
+            key, question, "cannot tell", f"No dependence is shown ({text})." + _floor(diagnosis, len(tests))
+        )
     what = f"In {'every modality' if len(shown) == len(tests) else ', '.join(shown)} they do"
     return Finding(
         key,
@@ -196,11 +198,11 @@ def _dependence(found: Diagnosis) -> Finding:
     )
 
 
-def _swap(found: Diagnosis) -> Finding:
+def _swap(diagnosis: Diagnosis) -> Finding:
     key, question, swap = (
         "swap",
         "Does the prediction change when spurious parts are exchanged between rows?",
-        found.swap,
+        diagnosis.swap,
     )
     if swap is None or swap.prediction_moves is None:
         return Finding(
@@ -216,20 +218,20 @@ def _swap(found: Diagnosis) -> Finding:
     )
 
 
-def _decoded(found: Diagnosis) -> Finding:
+def _decoded(diagnosis: Diagnosis) -> Finding:
     key, question = "decoded", "Do decoded features follow both parts?"
-    moves = [each for each in found.swap.decoded if each.both > 0] if found.swap else []
+    moves = [change for change in diagnosis.swap.decoded if change.both > 0] if diagnosis.swap else []
     if not moves:
         return Finding(key, question, "cannot tell", "There is no decoder, or fewer than 10 pairs of rows.")
-    shares = [(each, each.predictive / each.both, each.spurious / each.both) for each in moves]
+    shares = [(change, change.predictive / change.both, change.spurious / change.both) for change in moves]
     text = "; ".join(
-        f"{each.modality}, partner of {'the same' if each.partner == 'same' else 'another'} environment: "
+        f"{change.modality}, partner of {'the same' if change.partner == 'same' else 'another'} environment: "
         f"{inv:.2f} with Z_inv, {spu:.2f} with Z_spu"
-        for each, inv, spu in shares
+        for change, inv, spu in shares
     )
     dead = {
-        f"{each.modality}: {'Z_inv' if inv < spu else 'Z_spu'}"
-        for each, inv, spu in shares
+        f"{change.modality}: {'Z_inv' if inv < spu else 'Z_spu'}"
+        for change, inv, spu in shares
         if min(inv, spu) < DEAD_SHARE
     }
     more = f" Below {DEAD_SHARE} the decoder ignores a part ({', '.join(sorted(dead))})." if dead else ""
@@ -237,11 +239,11 @@ def _decoded(found: Diagnosis) -> Finding:
     return Finding(key, question, "no" if dead else "yes", f"They move, {what}: {text}.{more}")
 
 
-def _limits(found: Diagnosis) -> Finding:
+def _limits(diagnosis: Diagnosis) -> Finding:
     text = (
-        f"Measured on {found.rows} rows of {found.split} with frozen weights. Intervals hold for these weights and "
+        f"Measured on {diagnosis.rows} rows of {diagnosis.split} with frozen weights. Intervals hold for these weights and "
         "this probe; another seed of the training may differ, and a stronger probe may find more."
     )
-    if len(found.environments) < 2:
+    if len(diagnosis.environments) < 2:
         text += " With one environment no measurement can tell causes from correlates of the label."
     return Finding("limits", "What do these numbers hold for?", "", text)

@@ -51,7 +51,7 @@ def hsic(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
     Returns:
         (*); 0 with fewer than four present rows, for which it is not defined.
     """
-    return _product(_kernel(first, present), _kernel(second, present), present)
+    return mean_product(_kernel(first, present), _kernel(second, present), present)
 
 
 @full_precision
@@ -68,8 +68,8 @@ def normalised_hsic(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
         fewer than four present rows.
     """
     a, b = _kernel(first, present), _kernel(second, present)
-    scale = _product(a, a, present) * _product(b, b, present)
-    return _product(a, b, present) * (scale + 1e-12).rsqrt()
+    scale = mean_product(a, a, present) * mean_product(b, b, present)
+    return mean_product(a, b, present) * (scale + 1e-12).rsqrt()
 
 
 def _pairs(present: Tensor) -> Tensor:
@@ -79,16 +79,41 @@ def _pairs(present: Tensor) -> Tensor:
 
 
 def _kernel(values: Tensor, present: Tensor) -> Tensor:
-    """The U-centred kernel matrix: rows without the diagonal sum to 0; 0 for absent rows."""
-    pairs = _pairs(present).to(values.dtype)
-    kernel = gaussian_kernel(values, present) * pairs
-    count = present.sum(-1).to(values.dtype)[..., None, None]
-    rows = kernel.sum(-1, keepdim=True) / (count - 2).clamp(min=1)
-    total = kernel.sum((-2, -1), keepdim=True) / ((count - 1) * (count - 2)).clamp(min=1)
-    return (kernel - rows - rows.transpose(-2, -1) + total) * pairs
+    return u_centred(gaussian_kernel(values, present), present)
 
 
-def _product(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
+@full_precision
+def u_centred(matrix: Tensor, present: Tensor) -> Tensor:
+    """A symmetric matrix of similarities or distances whose rows, without the diagonal, are centered to sum to 0.
+
+    Source: Székely and Rizzo, Annals of Statistics 42, 2014, definition 2.
+
+    Args:
+        matrix: (*, B, B); its diagonal has no effect.
+        present: (*, B) bool.
+
+    Returns:
+        (*, B, B); 0 on the diagonal and for absent rows.
+    """
+    pairs = _pairs(present).to(matrix.dtype)
+    matrix = matrix * pairs
+    count = present.sum(-1).to(matrix.dtype)[..., None, None]
+    rows = matrix.sum(-1, keepdim=True) / (count - 2).clamp(min=1)
+    total = matrix.sum((-2, -1), keepdim=True) / ((count - 1) * (count - 2)).clamp(min=1)
+    return (matrix - rows - rows.transpose(-2, -1) + total) * pairs
+
+
+@full_precision
+def mean_product(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
+    """Mean product of two U-centered matrices: unbiased HSIC for kernels, squared distance covariance for distances.
+
+    Args:
+        first, second: (*, B, B) of `u_centred`.
+        present: (*, B) bool.
+
+    Returns:
+        (*); 0 with fewer than four present rows.
+    """
     count = present.sum(-1).to(first.dtype)
     total = (first * second).sum((-2, -1)) / (count * (count - 3)).clamp(min=1)
     return torch.where(count > 3, total, 0)

@@ -1,4 +1,4 @@
-"""Where a run can be judged: splits, damages and subsets of modalities, by environment group; and every run's value there."""
+"""Conditions of evaluation: splits, corruptions and subsets of modalities, by environment group, and every run's values."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class Condition:
     Args:
         key: unique in its section.
         label: as the reader sees it.
-        kind: "split" (undamaged), "damage" (averaged over severities and repeats), "present" (some modalities only),
+        kind: "split" (clean), "corruption" (averaged over severities and repeats), "present" (some modalities only),
             "rows" (some rows only) or "development" (validation).
-        severities: those above 0 that a damage is averaged over.
+        severities: severities above 0 over which a corruption is averaged.
     """
 
     key: str
     label: str
-    kind: Literal["split", "damage", "present", "rows", "development"]
+    kind: Literal["split", "corruption", "present", "rows", "development"]
     scenario: str
     split: str
     severities: tuple[float, ...] = ()
 
 
 def conditions(section: Section) -> list[Condition]:
-    """In distribution, the shifted splits, the damages, then the subsets of modalities."""
+    """All conditions: in distribution, the shifted splits, other rows, the corruptions, then the subsets of modalities."""
     inside = [section.in_split] if section.in_split else []
-    found = [Condition(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
-    others = [place for place in section.scenarios() if place[1] not in ("train", "valid")]
-    names = [scenario for scenario, _ in others] + [place.key for place in found]
+    known = [Condition(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
+    others = [(scenario, split) for scenario, split in section.scenarios() if split not in ("train", "valid")]
+    names = [scenario for scenario, _ in others] + [condition.key for condition in known]
     for scenario, split in others:
         key = scenario if names.count(scenario) == 1 else f"{scenario} on {split}"
         severities = tuple(s for s in section.severities(scenario, split) if s > 0)
         if severities:
-            found.append(Condition(key, f"{key}, mean over severities", "damage", scenario, split, severities))
+            known.append(Condition(key, f"{key}, mean over severities", "corruption", scenario, split, severities))
         elif scenario.startswith(PRESENT):
             label = key.removeprefix(PRESENT).replace("+", " + ")
-            found.append(Condition(key, f"only {label}", "present", scenario, split))
+            known.append(Condition(key, f"only {label}", "present", scenario, split))
         else:
-            found.append(Condition(key, key, "rows", scenario, split))
-    order = ("split", "rows", "damage", "present")
-    return sorted(found, key=lambda place: order.index(place.kind))
+            known.append(Condition(key, key, "rows", scenario, split))
+    order = ("split", "rows", "corruption", "present")
+    return sorted(known, key=lambda condition: order.index(condition.kind))
 
 
 def validation(section: Section) -> Condition | None:
@@ -62,14 +62,18 @@ def validation(section: Section) -> Condition | None:
     return Condition("valid", "validation", "development", "valid", "valid") if known else None
 
 
-def values_at(section: Section, row: Row, metric: str, place: Condition, group: str = "all") -> dict[int, float | None]:
-    """Seed → value; of a damage the mean over its severities and repeats, None where one of them is undefined."""
-    if place.kind != "damage":
-        return section.clean(row, metric, place.split, group, place.scenario)
+def values_at(
+    section: Section, row: Row, metric: str, condition: Condition, group: str = "all"
+) -> dict[int, float | None]:
+    """Seed → value; for a corruption the mean over severities and repeats, None where one of them is undefined."""
+    if condition.kind != "corruption":
+        return section.clean(row, metric, condition.split, group, condition.scenario)
     pooled: dict[int, list[float | None]] = {}
-    for severity in place.severities:
-        found = section.index.get((row.label, place.scenario, place.split, severity, group, metric), {})
-        for (seed, _), value in found.items():
+    for severity in condition.severities:
+        by_seed_and_repeat = section.index.get(
+            (row.label, condition.scenario, condition.split, severity, group, metric), {}
+        )
+        for (seed, _), value in by_seed_and_repeat.items():
             pooled.setdefault(seed, []).append(value)
     return {seed: mean_or_none(values) for seed, values in pooled.items()}
 
@@ -105,17 +109,17 @@ def all_runs(section: Section) -> list[tuple[str, RunResult]]:
 
 
 def run_values(section: Section) -> dict[str, dict[str, dict[str, list[float | None]]]]:
-    """place → group → metric → value of each run in the order of `all_runs`; what nobody measured is left out."""
-    known = validation(section)
+    """Condition key → group → metric → value of each run in the order of `all_runs`, without what was not measured."""
+    development = validation(section)
     trials = [_measurements(section, run) for run in section.trials]
-    found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
-    for place in [*([known] if known else []), *conditions(section)]:
+    by_condition: dict[str, dict[str, dict[str, list[float | None]]]] = {}
+    for condition in [*([development] if development else []), *conditions(section)]:
         for group in choosable_groups(section):
-            by_metric = {metric: _by_run(section, metric, place, group, trials) for metric in section.metrics}
+            by_metric = {metric: _by_run(section, metric, condition, group, trials) for metric in section.metrics}
             by_metric = {metric: values for metric, values in by_metric.items() if values}
             if by_metric:
-                found.setdefault(place.key, {})[group] = by_metric
-    return found
+                by_condition.setdefault(condition.key, {})[group] = by_metric
+    return by_condition
 
 
 Measurements = Mapping[tuple[str, str, float, str], list[float | None]]
@@ -123,22 +127,24 @@ Measurements = Mapping[tuple[str, str, float, str], list[float | None]]
 
 
 def _measurements(section: Section, run: RunResult) -> Measurements:
-    found: dict[tuple[str, str, float, str], list[float | None]] = {}
-    for r in run.records:
-        if (r.group, r.protocol, r.dataset) == ("all", section.protocol.name, section.dataset):
-            found.setdefault((r.scenario, r.split, float(r.severity), r.metric), []).append(r.value)
-    return found
+    values: dict[tuple[str, str, float, str], list[float | None]] = {}
+    for record in run.records:
+        if (record.group, record.protocol, record.dataset) == ("all", section.protocol.name, section.dataset):
+            values.setdefault((record.scenario, record.split, float(record.severity), record.metric), []).append(
+                record.value
+            )
+    return values
 
 
 def _by_run(
-    section: Section, metric: str, place: Condition, group: str, trials: Sequence[Measurements]
+    section: Section, metric: str, condition: Condition, group: str, trials: Sequence[Measurements]
 ) -> list[float | None]:
     values: list[float | None] = []
     for row in section.rows:
-        found = values_at(section, row, metric, place, group)
-        values += [short(found.get(seed)) for seed in row.seeds]
+        by_seed = values_at(section, row, metric, condition, group)
+        values += [short(by_seed.get(seed)) for seed in row.seeds]
     for trial in trials if group == "all" else ():
-        keys = [(place.scenario, place.split, severity, metric) for severity in place.severities or (0.0,)]
+        keys = [(condition.scenario, condition.split, severity, metric) for severity in condition.severities or (0.0,)]
         values.append(short(mean_or_none(value for key in keys for value in trial.get(key, [None]))))
     while values and values[-1] is None:
         values.pop()
@@ -147,18 +153,18 @@ def _by_run(
 
 def choices(section: Section) -> list[tuple[str, Sequence[tuple[str, str]]]]:
     """(heading, (key, label)…) of the scenarios, as the page's list shows them."""
-    headings = {"split": "Splits", "rows": "Other rows", "damage": "Damage", "present": "Modalities present"}
-    found: dict[str, list[tuple[str, str]]] = {}
-    for place in conditions(section):
-        label = f"{place.label} (in distribution)" if place.key == section.in_split else place.label
-        found.setdefault(headings[place.kind], []).append((place.key, label))
-    return list(found.items())
+    headings = {"split": "Splits", "rows": "Other rows", "corruption": "Corruption", "present": "Modalities present"}
+    by_heading: dict[str, list[tuple[str, str]]] = {}
+    for condition in conditions(section):
+        label = f"{condition.label} (in distribution)" if condition.key == section.in_split else condition.label
+        by_heading.setdefault(headings[condition.kind], []).append((condition.key, label))
+    return list(by_heading.items())
 
 
 def first_choice(section: Section) -> str:
-    """The first shifted split; the first place where there is none; "" without any."""
-    found = conditions(section)
-    return section.out_splits[0] if section.out_splits else found[0].key if found else ""
+    """Key of the first shifted split, else of the first condition; "" without conditions."""
+    known = conditions(section)
+    return section.out_splits[0] if section.out_splits else known[0].key if known else ""
 
 
 def packed_runs(section: Section) -> list[dict[str, Any]]:

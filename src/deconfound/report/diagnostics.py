@@ -1,4 +1,4 @@
-"""What the representations of runs hold, for the runs that `deconfound diagnose` has looked at."""
+"""Contents of the representations of runs, for the runs with a diagnosis of `deconfound diagnose`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from deconfound.results.sections import Section
 from deconfound.results.spread import spread
 
 VERSION = 1
-"""Of the files that are understood, `deconfound.diagnostics.result.VERSION`."""
+"""Version of the files that can be read, `deconfound.diagnostics.result.VERSION`."""
 MOST_PICTURED = 4
-"""Methods whose parts are drawn."""
+"""Most methods whose parts are drawn."""
 MOST_POINTS = 400
 MOST_NAMED = 8
 INTRO = (
@@ -28,22 +28,22 @@ HELP = "remove it and run 'deconfound diagnose' again"
 
 
 def read_diagnoses(run: RunResult) -> dict[str, Mapping[str, Any]]:
-    """Split → the diagnosis that a run keeps; those of other weights, from before a new training, are left out.
+    """Split → the diagnosis that a run keeps; diagnoses of other weights, from before a new training, are ignored.
 
     Raises:
         RunError: a file is damaged.
     """
-    found = {}
+    by_split = {}
     for path in sorted(run.directory.glob("diagnosis*.json")):
         try:
-            given = read_object(path)
-            if integer_of(given["version"]) != VERSION:
-                raise ValueError(f"version {given['version']} is not {VERSION}")
-            if (given["best_epoch"], given["best_risk"]) == (run.best_epoch, run.best_risk):
-                found[text_of(given["split"])] = _checked(given)
+            diagnosis = read_object(path)
+            if integer_of(diagnosis["version"]) != VERSION:
+                raise ValueError(f"version {diagnosis['version']} is not {VERSION}")
+            if (diagnosis["best_epoch"], diagnosis["best_risk"]) == (run.best_epoch, run.best_risk):
+                by_split[text_of(diagnosis["split"])] = _checked(diagnosis)
         except (RunError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise RunError(f"{path} is damaged ({str(error)[:160]}); {HELP}") from error
-    return found
+    return by_split
 
 
 def diagnosis_panels(section: Section) -> list[Panel]:
@@ -52,41 +52,50 @@ def diagnosis_panels(section: Section) -> list[Panel]:
     Raises:
         RunError: a diagnosis is damaged.
     """
-    found = {row.label: [read_diagnoses(run) for run in row.runs] for row in section.rows}
+    diagnoses = {row.label: [read_diagnoses(run) for run in row.runs] for row in section.rows}
     splits = sorted(
-        {split for runs in found.values() for run in runs for split in run}, key=lambda s: (s != "valid", s)
+        {split for runs in diagnoses.values() for run in runs for split in run}, key=lambda s: (s != "valid", s)
     )
     if not splits:
         return []
-    tables = [_table(section, found, split) for split in splits]
+    tables = [_table(section, diagnoses, split) for split in splits]
     verdicts = [
-        _verdict(label, run[split]) for split in splits for label, runs in found.items() for run in runs if split in run
+        _verdict(label, run[split])
+        for split in splits
+        for label, runs in diagnoses.items()
+        for run in runs
+        if split in run
     ]
-    drawn = [label for label, runs in found.items() if any(runs)][:MOST_PICTURED]
-    figures = [(figure, "") for label in drawn for figure in _figures(label, next(filter(None, found[label])))]
+    drawn = [label for label, runs in diagnoses.items() if any(runs)][:MOST_PICTURED]
+    figures = [(figure, "") for label in drawn for figure in _figures(label, next(filter(None, diagnoses[label])))]
     return [Panel("diagnosis", "Representations", INTRO, figures, "many", tables=tables, verdicts=verdicts)]
 
 
-def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same, after a look at every field that the page shows."""
-    for finding in given["verdict"]:
+def _checked(diagnosis: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The diagnosis, after a check of every field that the page shows."""
+    for finding in diagnosis["verdict"]:
         _ = text_of(finding["question"]), text_of(finding["answer"]), text_of(finding["text"]), bool(finding["alarm"])
     for take in COLUMNS.values():
-        take(given)
-    for picture in given["pictures"]:
+        take(diagnosis)
+    for picture in diagnosis["pictures"]:
         points = list(zip(picture["x"], picture["y"], picture["label"], picture["environment"], strict=True))
         for x, y, label, environment in points:
             _ = number(x), number(y), label if isinstance(label, str) else number(label), text_of(environment)
         _ = text_of(picture["part"]), [number(share) for share in picture["explained"]]
-    _ = text_of(given["run"]), text_of(given["method"]), integer_of(given["rows"]), bool(given["splits_features"])
-    return given
+    _ = (
+        text_of(diagnosis["run"]),
+        text_of(diagnosis["method"]),
+        integer_of(diagnosis["rows"]),
+        bool(diagnosis["splits_features"]),
+    )
+    return diagnosis
 
 
 def _probe(part: str) -> Callable[[Mapping[str, Any]], float | None]:
-    def take(given: Mapping[str, Any]) -> float | None:
+    def take(diagnosis: Mapping[str, Any]) -> float | None:
         scores = [
             number(probe["score"])
-            for probe in given["probes"]
+            for probe in diagnosis["probes"]
             if (probe["asks"], probe["part"], probe["modality"]) == ("label", part, "all")
             and probe["score"] is not None
         ]
@@ -95,21 +104,27 @@ def _probe(part: str) -> Callable[[Mapping[str, Any]], float | None]:
     return take
 
 
-def _leak(given: Mapping[str, Any]) -> float | None:
+def _leak(diagnosis: Mapping[str, Any]) -> float | None:
     """Balanced accuracy above chance, as a share of what is above chance."""
-    tests = [t["found"] for t in given["leakage"] if (t["part"], t["modality"]) == ("predictive", "all") and t["found"]]
+    tests = [
+        t["found"] for t in diagnosis["leakage"] if (t["part"], t["modality"]) == ("predictive", "all") and t["found"]
+    ]
     shares = [(number(t["score"]) - number(t["chance"])) / (1 - number(t["chance"])) for t in tests]
     return max(shares, default=None)
 
 
-def _shift(given: Mapping[str, Any]) -> float | None:
-    tests = [t["found"] for t in given["shifts"] if (t["part"], t["modality"]) == ("predictive", "all") and t["found"]]
+def _shift(diagnosis: Mapping[str, Any]) -> float | None:
+    tests = [
+        t["found"] for t in diagnosis["shifts"] if (t["part"], t["modality"]) == ("predictive", "all") and t["found"]
+    ]
     return number(tests[0]["size"]) if tests else None
 
 
-def _alike(given: Mapping[str, Any]) -> float | None:
+def _alike(diagnosis: Mapping[str, Any]) -> float | None:
     """Mean over modalities."""
-    known = [number(d["found"]["similarity"]) for d in given["dependence"] if d["found"] and d["found"]["similarity"]]
+    known = [
+        number(d["found"]["similarity"]) for d in diagnosis["dependence"] if d["found"] and d["found"]["similarity"]
+    ]
     return sum(known) / len(known) if known else None
 
 
@@ -127,12 +142,14 @@ NOTES = {
 }
 
 
-def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> ResultTable:
+def _table(section: Section, diagnoses: Mapping[str, Sequence[Mapping[str, Any]]], split: str) -> ResultTable:
     score = "R²" if section.protocol.kind == "regression" else "balanced accuracy"
     lines = []
     for style, row in enumerate(section.rows):
-        known = [run[split] for run in found[row.label] if split in run]
-        measured = [[value for given in known if (value := take(given)) is not None] for take in COLUMNS.values()]
+        known = [run[split] for run in diagnoses[row.label] if split in run]
+        measured = [
+            [value for diagnosis in known if (value := take(diagnosis)) is not None] for take in COLUMNS.values()
+        ]
         cells = tuple(spread_cell(spread(values), 3) for values in measured)
         lines.append(ResultLine(row.label, f"{len(known)} diagnosed", style, cells))
     caption = (
@@ -144,23 +161,28 @@ def _table(section: Section, found: Mapping[str, Sequence[Mapping[str, Any]]], s
     )
 
 
-def _verdict(label: str, given: Mapping[str, Any]) -> DiagnosticVerdict:
-    found = (VerdictSentence(f["question"], f["answer"], f["text"], bool(f["alarm"])) for f in given["verdict"])
-    return DiagnosticVerdict(f"{label}: {given['run']}, {given['rows']} rows of {given['split']}", tuple(found))
+def _verdict(label: str, diagnosis: Mapping[str, Any]) -> DiagnosticVerdict:
+    sentences = (
+        VerdictSentence(finding["question"], finding["answer"], finding["text"], bool(finding["alarm"]))
+        for finding in diagnosis["verdict"]
+    )
+    return DiagnosticVerdict(
+        f"{label}: {diagnosis['run']}, {diagnosis['rows']} rows of {diagnosis['split']}", tuple(sentences)
+    )
 
 
 def _figures(label: str, diagnoses: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
     """Each part by label and, where there are several, by environment; of the first split that was diagnosed."""
-    given = diagnoses.get("valid") or next(iter(diagnoses.values()))
+    diagnosis = diagnoses.get("valid") or next(iter(diagnoses.values()))
     figures = []
-    for picture in (each for each in given["pictures"] if each["x"]):
+    for picture in (picture for picture in diagnosis["pictures"] if picture["x"]):
         columns = [picture[name][:MOST_POINTS] for name in ("x", "y", "label", "environment")]
         rows = list(zip(*columns, strict=True))
         several = len(set(picture["environment"])) > 1
         part = {"predictive": "Z_inv", "spurious": "Z_spu"}.get(picture["part"], picture["part"])
-        title = f"{label}: {part if given['splits_features'] else 'representation'}"
+        title = f"{label}: {part if diagnosis['splits_features'] else 'representation'}"
         shares = " and ".join(f"{share:.0%}" for share in picture["explained"])
-        note = f"Principal components ({shares} of the variance) of {given['run']}, rows of {given['split']}."
+        note = f"Principal components ({shares} of the variance) of {diagnosis['run']}, rows of {diagnosis['split']}."
         for colour in ("label", "environment") if several else ("label",):
             names = len(set(picture[colour]))
             spec = _declare(colour, isinstance(picture["label"][0], int | float), names)

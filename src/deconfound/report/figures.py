@@ -1,4 +1,4 @@
-"""Figures of measured records: shift between splits, damage of growing severity, missing modalities, groups."""
+"""Figures of records: shift between splits, corruption of growing severity, missing modalities, groups."""
 
 from __future__ import annotations
 
@@ -76,17 +76,17 @@ def _error_bars(base: Any, width: float) -> Any:
 
 
 def curve_figures(section: Section) -> list[Figure]:
-    """Metric against severity, one figure for each damaged scenario; values, and paired differences."""
-    return [_curve_figure(section, place) for place in conditions(section) if place.kind == "damage"]
+    """Metric against severity, one figure for each corruption; values, and paired differences."""
+    return [_curve_figure(section, condition) for condition in conditions(section) if condition.kind == "corruption"]
 
 
-def _curve_figure(section: Section, place: Condition) -> Figure:
+def _curve_figure(section: Section, condition: Condition) -> Figure:
     import altair as alt
 
-    rows = _curve_rows(section, place)
+    rows = _curve_rows(section, condition)
     ticks = sorted({row[1] for row in rows})
     axis = alt.Axis(values=ticks, grid=False, format="~g", labelOverlap="greedy")
-    x = alt.X("severity:Q", title=UNITS.get(place.scenario, "severity"), axis=axis)
+    x = alt.X("severity:Q", title=UNITS.get(condition.scenario, "severity"), axis=axis)
     base = base_chart().encode(x=x, color=color(section))
     known = base.transform_filter("isValid(datum.low)")
     band = known.mark_area(opacity=0.14).encode(y=y_of("low:Q"), y2=alt.Y2("high:Q"))
@@ -97,11 +97,11 @@ def _curve_figure(section: Section, place: Condition) -> Figure:
         tooltip=["method:N", alt.Tooltip("severity:Q", format="~g"), *interval_tooltip()],
     )
     note = (
-        f"Rows of {place.split}; repeats are averaged within a seed, severity 0 is the split undamaged. "
+        f"Rows of {condition.split}; repeats are averaged within a seed, severity 0 is the clean split. "
         f"Band: {INTERVAL}; of a difference, paired by seed with {section.reference.label}."
     )
     return Figure(
-        TITLES.get(place.scenario, place.scenario),
+        TITLES.get(condition.scenario, condition.scenario),
         note,
         declare([band, line, dots], 260),
         ("method", "severity", "metric", "view", *MEASURED),
@@ -111,14 +111,14 @@ def _curve_figure(section: Section, place: Condition) -> Figure:
     )
 
 
-def _curve_rows(section: Section, place: Condition) -> list[tuple[Any, ...]]:
+def _curve_rows(section: Section, condition: Condition) -> list[tuple[Any, ...]]:
     """(method, severity, metric, view, …): "value" by itself, "difference" from the reference over common seeds."""
     rows: list[tuple[Any, ...]] = []
     for metric in section.metrics:
-        for severity in sorted({0.0, *place.severities}):
-            theirs = _at_severity(section, section.reference, place, severity, metric)
+        for severity in sorted({0.0, *condition.severities}):
+            theirs = _at_severity(section, section.reference, condition, severity, metric)
             for row in section.rows:
-                ours = _at_severity(section, row, place, severity, metric)
+                ours = _at_severity(section, row, condition, severity, metric)
                 if ours:
                     rows.append((row.label, severity, metric, "value", *measured(ours)))
                 paired = paired_interval(ours, theirs)
@@ -133,11 +133,13 @@ def _difference(paired: Interval, row: Row, section: Section) -> tuple[Any, ...]
     return paired.mean, None, paired.low, paired.high, paired.seeds
 
 
-def _at_severity(section: Section, row: Row, place: Condition, severity: float, metric: str) -> dict[int, float | None]:
-    """Seed → mean over repeats; severity 0 is the undamaged split where the scenario has none itself."""
-    for scenario in (place.scenario, place.split):
-        if found := section.index.get((row.label, scenario, place.split, severity, "all", metric)):
-            return over_repeats(found)
+def _at_severity(
+    section: Section, row: Row, condition: Condition, severity: float, metric: str
+) -> dict[int, float | None]:
+    """Seed → mean over repeats; severity 0 is the clean split where the scenario has none itself."""
+    for scenario in (condition.scenario, condition.split):
+        if values := section.index.get((row.label, scenario, condition.split, severity, "all", metric)):
+            return over_repeats(values)
     return {}
 
 
@@ -150,16 +152,20 @@ def missing_figures(section: Section) -> list[Figure]:
 def _missing_figure(section: Section, split: str) -> Figure:
     import altair as alt
 
-    scenarios = [scenario for scenario, where in section.scenarios() if scenario.startswith(PRESENT) and where == split]
+    scenarios = [
+        scenario
+        for scenario, measured_split in section.scenarios()
+        if scenario.startswith(PRESENT) and measured_split == split
+    ]
     subsets = {name: name.removeprefix(PRESENT).replace("+", " + ") for name in scenarios}
     subsets = dict(sorted(subsets.items(), key=lambda item: (-item[1].count(" + "), item[1])))
     order = ["all modalities", *subsets.values()]
     rows = [
-        (row.label, title, metric, *measured(found))
+        (row.label, title, metric, *measured(values))
         for metric in section.metrics
         for row in section.rows
         for scenario, title in {split: order[0], **subsets}.items()
-        if (found := section.clean(row, metric, split, scenario=scenario))
+        if (values := section.clean(row, metric, split, scenario=scenario))
     ]
     offset = alt.YOffset("method:N", sort=labels_of(section))
     axis = alt.Axis(labelLimit=150, domain=False, ticks=False, grid=True)
@@ -180,13 +186,13 @@ def group_figure(section: Section) -> Figure | None:
     bars = len(section.rows) * len(section.metrics) * len(section.splits)
     most = min(MAX_GROUPS, max(5, MOST_BARS // max(1, bars)))
     rows = [
-        (row.label, place.key, group, metric, *measured(found))
+        (row.label, condition.key, group, metric, *measured(values))
         for metric in section.metrics
-        for place in conditions(section)
-        if place.kind == "split"
-        for group in shown_groups(section, place.split, most)
+        for condition in conditions(section)
+        if condition.kind == "split"
+        for group in shown_groups(section, condition.split, most)
         for row in section.rows
-        if (found := section.clean(row, metric, place.split, group))
+        if (values := section.clean(row, metric, condition.split, group))
     ]
     if not rows:
         return None
@@ -201,7 +207,7 @@ def group_figure(section: Section) -> Figure | None:
         tooltip=["method:N", "environment:N", *interval_tooltip()],
     )
     error = known.mark_rule(style="ink", strokeWidth=1.25, opacity=0.75).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
-    note = f"Undamaged rows of the chosen split. “worst(…)” is the worst group of each run. Line: {INTERVAL}."
+    note = f"Clean rows of the chosen split. “worst(…)” is the worst group of each run. Line: {INTERVAL}."
     if max(len(section.groups(split)) for split in section.splits) > most + 1:
         note += f" Of many groups, those {most} where {section.reference.label} does worst."
     return Figure(

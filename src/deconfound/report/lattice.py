@@ -25,12 +25,12 @@ def initials(names: Sequence[str]) -> dict[str, str]:
 
 def positions(subsets: Sequence[Subset]) -> dict[Subset, tuple[float, int]]:
     """(x in (0, 1), number of modalities) of each subset: those of one size side by side, evenly."""
-    found = {}
+    coordinates = {}
     for size in sorted({len(subset) for subset in subsets}):
         level = [subset for subset in subsets if len(subset) == size]
         for i, subset in enumerate(level):
-            found[subset] = ((i + 0.5) / len(level), size)
-    return found
+            coordinates[subset] = ((i + 0.5) / len(level), size)
+    return coordinates
 
 
 def edges(subsets: Sequence[Subset]) -> list[tuple[Subset, Subset]]:
@@ -55,16 +55,16 @@ def lattice_figures(section: Section) -> list[Figure]:
 
 
 def _on_split(section: Section, split: str) -> list[Figure]:
-    found = {row.label: _measured_subsets(section, row, split) for row in section.rows}
+    by_label = {row.label: _measured_subsets(section, row, split) for row in section.rows}
     scales = {}
     for metric in section.metrics:
         means = [
-            by_metric[metric][0] for nodes in found.values() for by_metric in nodes.values() if metric in by_metric
+            by_metric[metric][0] for nodes in by_label.values() for by_metric in nodes.values() if metric in by_metric
         ]
         known = [mean for mean in means if mean is not None]
         shade = shades(known, higher_is_better=section.better(metric) == "higher") if known else []
         scales[metric] = dict(zip(known, shade, strict=True))
-    return [_figure(row, split, nodes, scales) for row in section.rows if len(nodes := found[row.label]) > 1]
+    return [_figure(row, split, nodes, scales) for row in section.rows if len(nodes := by_label[row.label]) > 1]
 
 
 Nodes = Mapping[Subset, Mapping[str, tuple[Any, ...]]]
@@ -73,32 +73,35 @@ Nodes = Mapping[Subset, Mapping[str, tuple[Any, ...]]]
 
 def _measured_subsets(section: Section, row: Row, split: str) -> Nodes:
     full = tuple(modality.rpartition(" (")[0] for modality in row.runs[0].modalities)
-    named = {full: split}
-    for scenario, where in section.scenarios():
+    scenario_of = {full: split}
+    for scenario, measured_split in section.scenarios():
         kept = set(scenario.removeprefix(PRESENT).split("+"))
-        if scenario.startswith(PRESENT) and where == split and kept < set(full):
-            named[tuple(modality for modality in full if modality in kept)] = scenario
-    found = {}
-    for subset, scenario in sorted(named.items(), key=lambda item: (-len(item[0]), [full.index(m) for m in item[0]])):
+        if scenario.startswith(PRESENT) and measured_split == split and kept < set(full):
+            scenario_of[tuple(modality for modality in full if modality in kept)] = scenario
+    nodes = {}
+    for subset, scenario in sorted(
+        scenario_of.items(), key=lambda item: (-len(item[0]), [full.index(m) for m in item[0]])
+    ):
         values = {metric: section.clean(row, metric, split, scenario=scenario) for metric in section.metrics}
         by_metric = {metric: measured(value) for metric, value in values.items() if value}
         if by_metric:
-            found[subset] = by_metric
-    return found
+            nodes[subset] = by_metric
+    return nodes
 
 
 def _figure(row: Row, split: str, nodes: Nodes, scales: Mapping[str, Mapping[float, float]]) -> Figure:
-    place = positions(list(nodes))
+    coordinates = positions(list(nodes))
     letters = initials(max(nodes, key=len))
     joint = " " if any(len(short) > 1 for short in letters.values()) else ""
     rows: list[tuple[Any, ...]] = [
-        ("edge", None, None, None, *place[small], *place[large], *[None] * 6) for small, large in edges(list(nodes))
+        ("edge", None, None, None, *coordinates[small], *coordinates[large], *[None] * 6)
+        for small, large in edges(list(nodes))
     ]
     for subset, by_metric in nodes.items():
         text = joint.join(letters[m] for m in subset)
         for metric, values in by_metric.items():
             shade = scales[metric].get(values[0])
-            rows.append(("node", metric, " + ".join(subset), text, *place[subset], None, None, *values, shade))
+            rows.append(("node", metric, " + ".join(subset), text, *coordinates[subset], None, None, *values, shade))
     sizes = {len(subset) for subset in nodes}
     names = ", ".join(f"{short} {name}" for name, short in letters.items() if short != name)
     note = f"Rows of {split} with these modalities present{f': {names}' if names else ''}. Stronger colour: better."

@@ -20,10 +20,10 @@ def learning_figures(section: Section, points: int = 24_000) -> list[Figure]:
     lines += sum(len({curve for run in row.runs for curve in run.curves}) for row in section.rows)
     longest = max((len(c) for row in section.rows for run in row.runs for c in run.curves.values()), default=1)
     width = max(1, math.ceil(longest / min(120, max(12, points // max(1, lines)))))
-    found = {term for row in section.rows for run in row.runs for _, term in run.curves}
+    known = {term for row in section.rows for run in row.runs for _, term in run.curves}
     order = list(dict.fromkeys(term for row in section.rows for run in row.runs for _, term in run.curves))
-    first = [term for term in ("risk", "total", "prediction") if term in found]
-    last = [term for term in ("learning_rate",) if term in found]
+    first = [term for term in ("risk", "total", "prediction") if term in known]
+    last = [term for term in ("learning_rate",) if term in known]
     terms = [*first, *(term for term in order if term not in last), *last]
     return [_learning_figure(section, term, width) for term in dict.fromkeys(terms)]
 

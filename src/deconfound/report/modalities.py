@@ -1,5 +1,5 @@
-"""Modalities against each other: who is right where two disagree, what each contributes while a method trains, and which
-input features a method rests on."""
+"""Modalities against each other: which is right where two disagree, what they contribute during training, and which
+input features a method depends on."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.statistics.predominance import Conflict, conflicts
 
 CONTRIBUTION = "contribution/"
-"""Begin of the logged terms that are the contribution of a modality."""
+"""Prefix of the logged terms that hold the contribution of a modality."""
 MASKED = "masked.json"
 BLOCK = 22
 
 
 def disagreement_figures(section: Section) -> list[Figure]:
-    """For each split one figure: of the rows where two modalities by themselves disagree, how often each is right.
+    """One figure per split: how often each of two modalities alone is right where the two disagree.
 
-    Made from the kept predictions with a single modality present; empty where none are kept.
+    It uses the kept predictions with a single modality present; without them there is no figure.
 
     Raises:
         RunError: a file of predictions is damaged.
     """
     splits = dict.fromkeys(split for scenario, split in section.scenarios() if scenario.startswith(PRESENT))
-    found = [(split, list(_disagreements(section, split))) for split in splits]
-    return [_disagreement_figure(section, split, rows) for split, rows in found if rows]
+    by_split = [(split, list(_disagreements(section, split))) for split in splits]
+    return [_disagreement_figure(section, split, rows) for split, rows in by_split if rows]
 
 
 def _disagreements(section: Section, split: str) -> Iterator[tuple[Any, ...]]:
@@ -40,14 +40,14 @@ def _disagreements(section: Section, split: str) -> Iterator[tuple[Any, ...]]:
         pooled: dict[tuple[str, str], list[Conflict]] = {}
         for conflict in _conflicts(section, row, split):
             pooled.setdefault((conflict.first, conflict.second), []).append(conflict)
-        for (first, second), each in pooled.items():
-            count = sum(conflict.rows for conflict in each)
+        for (first, second), of_pair in pooled.items():
+            count = sum(conflict.rows for conflict in of_pair)
             parts = {
-                f"first {word}": sum(conflict.wins for conflict in each),
-                "neither": sum(conflict.neither for conflict in each),
-                f"second {word}": sum(conflict.losses for conflict in each),
+                f"first {word}": sum(conflict.wins for conflict in of_pair),
+                "neither": sum(conflict.neither for conflict in of_pair),
+                f"second {word}": sum(conflict.losses for conflict in of_pair),
             }
-            share = sum(conflict.share for conflict in each) / len(each)
+            share = sum(conflict.share for conflict in of_pair) / len(of_pair)
             for order, (outcome, part) in enumerate(parts.items()):
                 if count:
                     yield row.label, f"{first} – {second}", outcome, part / count, part, share, order
@@ -57,13 +57,25 @@ def _conflicts(section: Section, row: Row, split: str) -> Iterator[Conflict]:
     names = [modality.rpartition(" (")[0] for modality in row.runs[0].modalities]
     for run in row.runs:
         alone = {name: kept_predictions(run, f"{PRESENT}{name}") for name in names}
-        known = {name: each for name, each in alone.items() if each is not None and each.split == split}
+        known = {
+            name: predictions
+            for name, predictions in alone.items()
+            if predictions is not None and predictions.split == split
+        }
         if len(known) < 2:
             continue
         target = next(iter(known.values())).target
-        outputs = {name: each.output[0, 0] for name, each in known.items() if len(each.target) == len(target)}
-        wanted = set(combinations(outputs, 2))
-        yield from (c for c in conflicts(outputs, target, section.protocol.kind) if (c.first, c.second) in wanted)
+        outputs = {
+            name: predictions.output[0, 0]
+            for name, predictions in known.items()
+            if len(predictions.target) == len(target)
+        }
+        pairs = set(combinations(outputs, 2))
+        yield from (
+            conflict
+            for conflict in conflicts(outputs, target, section.protocol.kind)
+            if (conflict.first, conflict.second) in pairs
+        )
 
 
 def _disagreement_figure(section: Section, split: str, rows: list[tuple[Any, ...]]) -> Figure:
@@ -92,7 +104,7 @@ def _disagreement_figure(section: Section, split: str, rows: list[tuple[Any, ...
         "method, in the order of the tables."
     )
     if section.protocol.kind == "regression":
-        note += " Two predictions differ if they lie more than half a standard deviation of the labels apart."
+        note += " Two predictions differ if their distance exceeds half a standard deviation of the labels."
     columns = ("method", "pair", "outcome", "share", "rows", "disagree", "order")
     height = {"step": BLOCK, "for": "offset"}
     return Figure(
@@ -101,7 +113,7 @@ def _disagreement_figure(section: Section, split: str, rows: list[tuple[Any, ...
 
 
 def contribution_figures(section: Section) -> list[Figure]:
-    """For each method that logs them, the contribution of every modality against the epoch, mean over seeds."""
+    """One figure per method that logs contributions: each modality's contribution by epoch, mean over seeds."""
     return [figure for row in section.rows if (figure := _contribution_figure(row)) is not None]
 
 
@@ -135,7 +147,7 @@ def _contribution_figure(row: Row) -> Figure | None:
             tooltip=["modality:N", "epoch:Q", alt.Tooltip("value:Q", format=".3~f"), alt.Tooltip("n:Q", title="seeds")],
         )
     )
-    note = "What each modality adds to the score on validation rows (Shapley value), when the epoch began; mean over seeds."
+    note = "Contribution of each modality to the validation score (Shapley value) at the start of the epoch; mean over seeds."
     columns = ("modality", "epoch", "value", "n")
     return Figure(
         f"{row.label}: contributions", note, declare([line], 170), columns, rows, follows=(), method=row.label
@@ -143,33 +155,33 @@ def _contribution_figure(row: Row) -> Figure | None:
 
 
 def masked_figures(section: Section) -> list[Figure]:
-    """For each method the first run that keeps what every block of its input features is worth; empty where none does.
+    """One figure per method: the loss from masking each block of input features, of the first run that has measured it.
 
     Raises:
         RunError: such a file is damaged.
     """
-    found = []
+    figures = []
     for row in section.rows:
         run = next((r for r in row.runs if not r.variant and (r.directory / MASKED).is_file()), None)
         figure = None if run is None else _masked_figure(row.label, run)
-        found += [figure] if figure else []
-    return found
+        figures += [figure] if figure else []
+    return figures
 
 
 def _masked_figure(label: str, run: RunResult) -> Figure | None:
     import altair as alt
 
     path = run.directory / MASKED
-    given = read_object(path, "run 'deconfound predominance RUN --mask'")
+    masked = read_object(path, "run 'deconfound predominance RUN --mask'")
     try:
-        if (given["best_epoch"], given["best_risk"]) != (run.best_epoch, run.best_risk):
+        if (masked["best_epoch"], masked["best_risk"]) != (run.best_epoch, run.best_risk):
             return None  # of other weights, from before a new training
         rows = [
-            (text_of(name), place, f"{int(block['first'])} – {int(block['last'])}", float(block["loss"]))
-            for name, blocks in given["losses"].items()
-            for place, block in enumerate(blocks)
+            (text_of(name), block_number, f"{int(block['first'])} – {int(block['last'])}", float(block["loss"]))
+            for name, blocks in masked["losses"].items()
+            for block_number, block in enumerate(blocks)
         ]
-        measure = text_of(given["measure"])
+        measure = text_of(masked["measure"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path} is damaged ({error}); remove it and run 'deconfound predominance --mask' again"

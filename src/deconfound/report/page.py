@@ -54,13 +54,13 @@ def build_report(
         RunError: no run, a directory that is missing, damaged, unfinished or not evaluated, one specification twice
             with one seed, or `out` cannot be written.
     """
-    given: dict[Path, Path] = {}
+    by_path: dict[Path, Path] = {}
     for run in runs:
-        given.setdefault(Path(run).resolve(), Path(run))
-    sources = list(given.values())
-    found = collect_runs(sources, only)
-    words = only.arguments if only else ()
-    page = render(build_sections(found.runs, found.trials), [*sources, *words], Path(out), references)
+        by_path.setdefault(Path(run).resolve(), Path(run))
+    sources = list(by_path.values())
+    collected = collect_runs(sources, only)
+    arguments = only.arguments if only else ()
+    page = render(build_sections(collected.runs, collected.trials), [*sources, *arguments], Path(out), references)
     with atomic_write(out) as file:
         file.write(page)
     return Path(out)

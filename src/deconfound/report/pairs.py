@@ -17,16 +17,18 @@ PREFERRED = ("method.gamma_dk", "method.gamma_fd")
 def pair_figures(section: Section) -> list[Figure]:
     """One figure per method with two varied settings and four or more pairs of values; empty without."""
     by_method: dict[str, list[VariedHyperparameter]] = {}
-    for knob in varied_hyperparameters(section):
-        by_method.setdefault(knob.method, []).append(knob)
-    return [figure for found in by_method.values() if (figure := _figure(section, found)) is not None]
+    for setting in varied_hyperparameters(section):
+        by_method.setdefault(setting.method, []).append(setting)
+    return [figure for settings in by_method.values() if (figure := _figure(section, settings)) is not None]
 
 
-def _figure(section: Section, found: list[VariedHyperparameter]) -> Figure | None:
+def _figure(section: Section, settings: list[VariedHyperparameter]) -> Figure | None:
     import altair as alt
 
-    named = {knob.name: knob for knob in found}
-    across, up = ([named[name] for name in PREFERRED] if set(PREFERRED) <= set(named) else [*found, None, None])[:2]
+    by_name = {setting.name: setting for setting in settings}
+    across, up = ([by_name[name] for name in PREFERRED] if set(PREFERRED) <= set(by_name) else [*settings, None, None])[
+        :2
+    ]
     if across is None or up is None:
         return None
     rows = _rows(section, across, up)
@@ -44,16 +46,16 @@ def _figure(section: Section, found: list[VariedHyperparameter]) -> Figure | Non
     return Figure(title, note, declare([marks], 230), ("metric", "x", "y", "mean", "n"), rows)
 
 
-def _axis(name: str, knob: VariedHyperparameter, grid: bool) -> dict[str, Any]:
+def _axis(name: str, setting: VariedHyperparameter, grid: bool) -> dict[str, Any]:
     """Arguments of a channel: one step per value in a grid, else a scale."""
     import altair as alt
 
-    axis = {"title": knob.name.rpartition(".")[2], "axis": alt.Axis(format="~g", grid=False)}
+    axis = {"title": setting.name.rpartition(".")[2], "axis": alt.Axis(format="~g", grid=False)}
     if grid:
         return axis | {"shorthand": f"{name}:O", "sort": "descending" if name == "y" else "ascending"}
     return axis | {
         "shorthand": f"{name}:Q",
-        "scale": alt.Scale(type="log" if knob.logarithmic else "linear", zero=False),
+        "scale": alt.Scale(type="log" if setting.logarithmic else "linear", zero=False),
     }
 
 

@@ -21,7 +21,7 @@ def rank_blocks(section: Section, labels: Sequence[str]) -> dict[str, list[list[
     """Where → one list of ranks, in the order of `labels`, for each split and metric that every row has a mean for."""
     rows = [next(row for row in section.rows if row.label == label) for label in labels]
     inside = [section.in_split] if section.in_split else []
-    found: dict[str, list[list[float]]] = {INSIDE: [], OUTSIDE: []}
+    blocks: dict[str, list[list[float]]] = {INSIDE: [], OUTSIDE: []}
     for where, splits in ((INSIDE, inside), (OUTSIDE, section.out_splits)):
         for split in splits:
             for metric in section.metrics:
@@ -29,8 +29,8 @@ def rank_blocks(section: Section, labels: Sequence[str]) -> dict[str, list[list[
                 known = [mean for mean in means if mean is not None]
                 if len(known) == len(rows):
                     higher = section.better(metric) == "higher"
-                    found[where].append(ranks(np.array([known]), higher_is_better=higher)[0].tolist())
-    return {where: blocks for where, blocks in found.items() if blocks}
+                    blocks[where].append(ranks(np.array([known]), higher_is_better=higher)[0].tolist())
+    return {where: blocks for where, blocks in blocks.items() if blocks}
 
 
 def rank_figure(section: Section) -> Figure | None:
@@ -40,9 +40,9 @@ def rank_figure(section: Section) -> Figure | None:
     if not blocks:
         return None
     rows = [
-        (label, where, rank, len(found))
-        for where, found in blocks.items()
-        for label, rank in zip(labels, np.mean(found, axis=0).tolist(), strict=True)
+        (label, where, rank, len(rankings))
+        for where, rankings in blocks.items()
+        for label, rank in zip(labels, np.mean(rankings, axis=0).tolist(), strict=True)
     ]
     note = (
         "1 is best. Mean over splits and metrics of the ranks of the means over seeds, among all methods, shown or not. "
@@ -93,7 +93,7 @@ def dataset_ranks(sections: Sequence[Section]) -> tuple[list[str], dict[str, lis
 
 
 def _averaged(blocks: Mapping[str, list[list[float]]]) -> list[list[float]]:
-    return [np.mean(found, axis=0).tolist() for found in blocks.values()]
+    return [np.mean(rankings, axis=0).tolist() for rankings in blocks.values()]
 
 
 def critical_figures(sections: Sequence[Section]) -> list[Figure]:
@@ -102,8 +102,8 @@ def critical_figures(sections: Sequence[Section]) -> list[Figure]:
     Empty below two datasets or two methods that all of them have.
     """
     trained = [section for section in sections if section.checksum]
-    labels, found = dataset_ranks(trained) if trained else ([], {})
-    return [_critical(labels, where, blocks) for where, blocks in found.items() if len(blocks) > 1]
+    labels, by_where = dataset_ranks(trained) if trained else ([], {})
+    return [_critical(labels, where, blocks) for where, blocks in by_where.items() if len(blocks) > 1]
 
 
 def _critical(labels: Sequence[str], where: str, blocks: Sequence[Sequence[float]]) -> Figure:
@@ -130,7 +130,7 @@ def _critical(labels: Sequence[str], where: str, blocks: Sequence[Sequence[float
     note = (
         f"1 is best; {len(labels)} methods on {len(blocks)} datasets; the metrics of a dataset are averaged first. Two "
         f"methods whose bars do not overlap differ by Nemenyi’s test at 5 % (critical difference {difference:.2f}). "
-        f"Not told apart from the best: {', '.join(near)}."
+        f"Not significantly worse than the best: {', '.join(near)}."
     )
     if len(blocks) < FEW:
         note += " With so few datasets only large differences are found."

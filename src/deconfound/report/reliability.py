@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often a classifier is right against how sure it says it is."""
+"""Reliability diagrams: the accuracy of a classifier against its confidence."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def calibration(section: Section) -> tuple[ResultTable, Figure] | None:
     """
     if section.protocol.kind != "classification" or not section.checksum:
         return None
-    found = {(row.label, split): _binned(row, split) for row in section.rows for split in section.splits}
-    found = {place: by_seed for place, by_seed in found.items() if by_seed}
-    if not found:
+    binned = {(row.label, split): _binned(row, split) for row in section.rows for split in section.splits}
+    binned = {label_and_split: by_seed for label_and_split, by_seed in binned.items() if by_seed}
+    if not binned:
         return None
-    rows = [line for (label, split), by_seed in found.items() for line in _lines(label, split, by_seed)]
+    rows = [line for (label, split), by_seed in binned.items() for line in _lines(label, split, by_seed)]
     note = (
         f"Rows of the chosen split in {BINS} bins of equal width by the probability of the answer, all seeds together; "
-        "the larger a mark, the more rows. On the diagonal a method is as often right as it says."
+        "the larger a mark, the more rows. On the diagonal the accuracy equals the confidence."
     )
     columns = ("method", "scenario", "confidence", "correct", "share", "rows")
     figure = Figure("Calibration", note, _declare(section), columns, rows, follows=("scenario",))
-    return _errors(section, found), figure
+    return _errors(section, binned), figure
 
 
 BySeed = Sequence[tuple[Reliability, float | None]]
@@ -56,9 +56,9 @@ Binned = Mapping[tuple[str, str], BySeed]
 """(method, split) → seeds."""
 
 
-def _errors(section: Section, found: Binned) -> ResultTable:
+def _errors(section: Section, binned: Binned) -> ResultTable:
     measured = [
-        [spread(error for _, error in found.get((row.label, split), ())) for split in section.splits]
+        [spread(error for _, error in binned.get((row.label, split), ())) for split in section.splits]
         for row in section.rows
     ]
     digits = decimals(cell.mean for line in measured for cell in line)

@@ -51,12 +51,12 @@ def recipe(section: Section, sources: Sequence[Path | str], out: Path) -> Recipe
 
 
 def _software(run: RunResult) -> str:
-    found = []
+    parts = []
     for part in ("versions", "git"):
         values = run.environment.get(part)
         for name, value in values.items() if isinstance(values, dict) else ():
-            found.append(f"{'git ' if part == 'git' else ''}{name} {str(value)[:100]}")
-    return ", ".join(found) or "versions that were not recorded"
+            parts.append(f"{'git ' if part == 'git' else ''}{name} {str(value)[:100]}")
+    return ", ".join(parts) or "versions that were not recorded"
 
 
 def _run_line(label: str, run: RunResult, mark: str) -> str:

@@ -69,13 +69,13 @@ class ResultTable:
     @property
     def groups(self) -> list[tuple[str, int]]:
         """Neighbouring columns of one group, as (group, width)."""
-        found: list[tuple[str, int]] = []
+        spans: list[tuple[str, int]] = []
         for column in self.columns:
-            if found and found[-1][0] == column.group:
-                found[-1] = (column.group, found[-1][1] + 1)
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
             else:
-                found.append((column.group, 1))
-        return found
+                spans.append((column.group, 1))
+        return spans
 
 
 def decimals(values: Iterable[float | None]) -> int:
@@ -143,10 +143,10 @@ def row_note(section: Section, row: Row) -> str:
 def _columns(section: Section, metric: str) -> tuple[list[ScenarioColumn], list[list[Spread]]]:
     """Headers, and for each row the spread of each column."""
     rows = {split: n for row in section.rows for split, n in row.runs[0].splits.items()} if section.checksum else {}
-    found: list[tuple[ScenarioColumn, Sequence[Mapping[int, float | None]]]] = []
+    measured: list[tuple[ScenarioColumn, Sequence[Mapping[int, float | None]]]] = []
 
     def add(column: ScenarioColumn, split: str, group: str = "all", scenario: str | None = None) -> None:
-        found.append((column, [section.clean(row, metric, split, group, scenario) for row in section.rows]))
+        measured.append((column, [section.clean(row, metric, split, group, scenario) for row in section.rows]))
 
     ordered = ([section.in_split] if section.in_split else []) + list(section.out_splits)
     for split in ordered:
@@ -155,7 +155,7 @@ def _columns(section: Section, metric: str) -> tuple[list[ScenarioColumn], list[
     if section.in_split and section.out_splits:
         sign = "negative" if section.better(metric) == "higher" else "positive"
         gaps = [section.gap(row, metric) for row in section.rows]
-        found.append((ScenarioColumn("worst out − in", "Gap", f"{sign}: worse when shifted"), gaps))
+        measured.append((ScenarioColumn("worst out − in", "Gap", f"{sign}: worse when shifted"), gaps))
     for group in section.groups(section.in_split) if section.in_split else []:
         if group.startswith("worst("):
             name = group.removeprefix("worst(").removesuffix(")")
@@ -163,8 +163,8 @@ def _columns(section: Section, metric: str) -> tuple[list[ScenarioColumn], list[
     for scenario, split in section.scenarios():
         if not scenario.startswith(PRESENT) and section.severities(scenario, split) == [0.0]:
             add(ScenarioColumn(scenario, "Other rows", f"of {split}"), split, scenario=scenario)
-    columns = [column for column, _ in found]
-    return columns, [[spread(values[i].values()) for _, values in found] for i in range(len(section.rows))]
+    columns = [column for column, _ in measured]
+    return columns, [[spread(values[i].values()) for _, values in measured] for i in range(len(section.rows))]
 
 
 def _best(section: Section, metric: str, column: Sequence[Spread]) -> float | None:
@@ -218,19 +218,19 @@ def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> Val
 
 def groups_table(section: Section, metric: str) -> ResultTable | None:
     """Every environment group of every test split; only the worst ones of splits with many groups."""
-    found: list[tuple[str, str, list[Spread]]] = []
+    measured_groups: list[tuple[str, str, list[Spread]]] = []
     for split in section.splits:
         groups = section.groups(split)
         shown = groups if len(groups) <= MAX_GROUPS else [g for g in groups if g.startswith("worst(")]
         for group in sorted(shown, key=lambda g: (not g.startswith("worst("), g)):
             measured = [spread(section.clean(row, metric, split, group).values()) for row in section.rows]
-            found.append((split, group, measured))
-    if not found:
+            measured_groups.append((split, group, measured))
+    if not measured_groups:
         return None
-    digits = decimals(s.mean for _, _, measured in found for s in measured)
+    digits = decimals(s.mean for _, _, measured in measured_groups for s in measured)
     lines = [
         ResultLine(group, split, None, tuple(spread_cell(s, digits) for s in measured))
-        for split, group, measured in found
+        for split, group, measured in measured_groups
     ]
     caption = f"{metric} ({section.better(metric)} is better) by group, mean ± standard deviation over seeds"
     return ResultTable(metric, caption, "Group", tuple(ScenarioColumn(row.label) for row in section.rows), tuple(lines))

@@ -40,13 +40,15 @@ def least_squares(x: Sequence[float], y: Sequence[float]) -> FittedLine:
     return FittedLine(mean_y - slope * mean_x, slope, len(x))
 
 
-def erm_line(section: Section, metric: str, inside: Condition, place: Condition, group: str) -> FittedLine:
-    """The line of all ERM runs, whatever their hyper-parameters: `inside` across, `place` upwards."""
+def erm_line(section: Section, metric: str, inside: Condition, condition: Condition, group: str) -> FittedLine:
+    """The line of all ERM runs, whatever their hyper-parameters: `inside` across, `condition` upwards."""
     x, y = [], []
     for row in section.rows:
         if row.runs[0].method != "erm":
             continue
-        ours, theirs = (values_at(section, row, metric, where, group) for where in (inside, place))
+        ours, theirs = (
+            values_at(section, row, metric, axis_condition, group) for axis_condition in (inside, condition)
+        )
         for seed in row.seeds:
             a, b = ours.get(seed), theirs.get(seed)
             if a is not None and b is not None:
@@ -56,19 +58,19 @@ def erm_line(section: Section, metric: str, inside: Condition, place: Condition,
 
 
 def scatter_figure(section: Section) -> Figure | None:
-    """One point per run: the in-distribution split across, the chosen scenario upwards; None without two places."""
+    """One point per run: the in-distribution split across, the chosen scenario upwards; None below two conditions."""
     import altair as alt
 
-    found = conditions(section)
-    if len(found) < 2 or found[0].key != section.in_split:
+    known = conditions(section)
+    if len(known) < 2 or known[0].key != section.in_split:
         return None
-    inside, *others = found
+    inside, *others = known
     rows = []
-    for place in others:
-        for group in choosable_groups(section) if place.kind == "split" else ["all"]:
+    for condition in others:
+        for group in choosable_groups(section) if condition.kind == "split" else ["all"]:
             for metric in section.metrics:
-                line = erm_line(section, metric, inside, place, group)
-                rows.append((place.key, group, metric, line.intercept, line.slope, line.runs))
+                line = erm_line(section, metric, inside, condition, group)
+                rows.append((condition.key, group, metric, line.intercept, line.slope, line.runs))
     free = alt.Scale(zero=False, nice=True)
     axis = alt.Axis(tickCount=5)
     x = alt.X("x:Q", title=section.in_split, scale=free, axis=axis)

@@ -1,4 +1,4 @@
-"""What a hyper-parameter does: its value against the results of every run of the method."""
+"""Sensitivity to a hyper-parameter: its value against the results of every run of the method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deconfound.report.conditions import all_runs
 from deconfound.results.sections import Section, flat_settings
 
 MOST = 9
-"""Hyper-parameters of one section that a page shows."""
+"""Most hyper-parameters of one section that a page shows."""
 FEW = 8
 """Distinct values up to which each has its tick, and their means are joined by a line if nothing else differs."""
 
@@ -22,7 +22,7 @@ class VariedHyperparameter:
 
     Args:
         values: number of the run among `all_runs` → value.
-        others: further settings that differ between these runs.
+        others: names of further settings that differ between these runs.
     """
 
     method: str
@@ -47,19 +47,21 @@ def varied_hyperparameters(section: Section) -> list[VariedHyperparameter]:
         if run.variant:
             continue
         by_method.setdefault(run.method, {})[number] = flat_settings(run)
-    return [knob for method, runs in by_method.items() for knob in _varied_of(method, runs)]
+    return [setting for method, runs in by_method.items() for setting in _varied_of(method, runs)]
 
 
 def _varied_of(method: str, runs: dict[int, dict[str, str]]) -> list[VariedHyperparameter]:
     names = dict.fromkeys(name for settings in runs.values() for name in settings if not name.startswith("data."))
     varied = [name for name in names if len({settings.get(name) for settings in runs.values()}) > 1]
-    found = []
+    of_method = []
     for name in varied:
         parsed = {number: _number(settings.get(name)) for number, settings in runs.items()}
         values = {number: value for number, value in parsed.items() if value is not None}
         if len(set(values.values())) > 1:
-            found.append(VariedHyperparameter(method, name, values, tuple(other for other in varied if other != name)))
-    return sorted(found, key=lambda knob: -len(knob.distinct))
+            of_method.append(
+                VariedHyperparameter(method, name, values, tuple(other for other in varied if other != name))
+            )
+    return sorted(of_method, key=lambda setting: -len(setting.distinct))
 
 
 def _number(text: str | None) -> float | None:
@@ -70,17 +72,17 @@ def _number(text: str | None) -> float | None:
 
 
 def sensitivity_figures(section: Section) -> list[Figure]:
-    """One figure per knob, of at most `MOST`: validation, in distribution and the chosen scenario against its value."""
-    return [_figure(knob) for knob in varied_hyperparameters(section)[:MOST]]
+    """One figure per hyper-parameter, at most `MOST`: validation, in-distribution and chosen results against its value."""
+    return [_figure(setting) for setting in varied_hyperparameters(section)[:MOST]]
 
 
-def _figure(knob: VariedHyperparameter) -> Figure:
+def _figure(setting: VariedHyperparameter) -> Figure:
     import altair as alt
 
-    short = knob.name.rpartition(".")[2]
-    scale = alt.Scale(type="log") if knob.logarithmic else alt.Scale(zero=False)
-    few = len(knob.distinct) <= FEW
-    axis = alt.Axis(grid=False, format="~g", labelOverlap="greedy", values=knob.distinct if few else alt.Undefined)
+    short = setting.name.rpartition(".")[2]
+    scale = alt.Scale(type="log") if setting.logarithmic else alt.Scale(zero=False)
+    few = len(setting.distinct) <= FEW
+    axis = alt.Axis(grid=False, format="~g", labelOverlap="greedy", values=setting.distinct if few else alt.Undefined)
     x = alt.X("x:Q", title=short, scale=scale, axis=axis)
     where = alt.Color("where:N", sort=None, title=None, scale=alt.Scale(range="category"))
     outline = alt.Shape("where:N", sort=None, title=None, scale=alt.Scale(range=list(SHAPES)))
@@ -93,16 +95,16 @@ def _figure(knob: VariedHyperparameter) -> Figure:
             y=alt.Y("y:Q", title=None, scale=free, axis=y_axis), shape=outline, tooltip=tooltip
         )
     ]
-    if few and not knob.others:
+    if few and not setting.others:
         means = base.mark_line(strokeWidth=1.75).encode(y=alt.Y("mean(y):Q", title=None, scale=free, axis=y_axis))
         layers.insert(0, means)
-    note = f"Every run of {knob.method}, trials too: {len(knob.values)} runs, {len(knob.distinct)} values."
-    if knob.others:
-        names = ", ".join(name.rpartition(".")[2] for name in knob.others[:4])
-        note += f" Also different between these runs: {names}{' and more' if len(knob.others) > 4 else ''}."
-    rows = list(knob.values.items())
+    note = f"Every run of {setting.method}, trials too: {len(setting.values)} runs, {len(setting.distinct)} values."
+    if setting.others:
+        names = ", ".join(name.rpartition(".")[2] for name in setting.others[:4])
+        note += f" Also different between these runs: {names}{' and more' if len(setting.others) > 4 else ''}."
+    rows = list(setting.values.items())
     return Figure(
-        f"{knob.method}: {short}",
+        f"{setting.method}: {short}",
         note,
         declare(layers, 210),
         ("number", "x"),

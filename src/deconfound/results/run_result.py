@@ -1,4 +1,4 @@
-"""What a report needs of a run directory, read from JSON and CSV alone: every field checked, nothing executed."""
+"""The results in a run directory, read from JSON and CSV alone: every field is checked and nothing is executed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunResult:
         test_accesses: the command of each time that test rows were predicted.
         directory: the directory as the user named it.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
-        budget: what that choice was made among, as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
+        budget: the candidates of that choice, such as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
     """
 
@@ -71,8 +71,8 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
     """Read spec.json, environment.json, log.csv, done.json, records.jsonl and test_access.jsonl of a run directory.
 
     Args:
-        rule: by which a sweep chose this run.
-        budget: among what.
+        rule: rule by which a sweep chose this run; "" where no sweep did.
+        budget: candidates of that choice, in words.
 
     Raises:
         RunError: a file is missing or is not what training and evaluation write.
@@ -124,17 +124,17 @@ def with_variants(run: RunResult) -> list[RunResult]:
         RunError: a damaged variants.jsonl, or records of another method in it.
     """
     path = run.directory / VARIANTS
-    found: dict[str, list[Record]] = {}
+    by_variant: dict[str, list[Record]] = {}
     for record in _records(path) if path.is_file() else ():
-        named = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
-        if named is None:
+        match = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
+        if match is None:
             raise RunError(
                 f"{path} holds a record of {record.method!r}, not of {run.label!r}; remove it and evaluate again"
             )
-        found.setdefault(named[1], []).append(record)
+        by_variant.setdefault(match[1], []).append(record)
     others = [
         replace(run, label=f"{run.label} [{name}]", variant=name, records=tuple(records), curves={}, test_accesses=())
-        for name, records in found.items()
+        for name, records in by_variant.items()
     ]
     return [run, *others]
 
@@ -178,11 +178,11 @@ def _records(path: Path) -> tuple[Record, ...]:
     records = tuple(read_records(path))
     if not records:
         raise RunError(f"{path} holds no record: the run has not been evaluated; run 'deconfound evaluate' first")
-    places = {
+    keys = {
         (r.run, r.method, r.dataset, r.seed, r.scenario, r.split, r.severity, r.repeat, r.group, r.protocol, r.metric)
         for r in records
     }
-    if len(places) < len(records):
+    if len(keys) < len(records):
         raise RunError(f"{path} holds the same measurement twice; remove the file and evaluate the run again")
     try:
         "".join(f"{r.dataset}{r.scenario}{r.split}{r.group}{r.protocol}{r.metric}" for r in records).encode()

@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """All rows judged on one dataset by one protocol. Nothing of two sections is ever set side by side.
+    """All rows judged on one dataset by one protocol. Values of two sections are never compared.
 
     Args:
         checksum: of the data, "" where the rows were trained on other data.
@@ -79,8 +79,8 @@ class Section:
         self, row: Row, metric: str, split: str, group: str = "all", scenario: str | None = None
     ) -> dict[int, float | None]:
         """Seed → value on undamaged rows of a split; empty where it was not evaluated."""
-        found = self.index.get((row.label, scenario or split, split, 0.0, group, metric), {})
-        return {seed: value for (seed, _), value in found.items()}
+        values = self.index.get((row.label, scenario or split, split, 0.0, group, metric), {})
+        return {seed: value for (seed, _), value in values.items()}
 
     def worst_split(self, row: Row, metric: str) -> str | None:
         """The out-of-distribution split with the worst mean; None where a mean is undefined: it may be worse."""
@@ -113,7 +113,7 @@ class Section:
 
     def scenarios(self) -> list[tuple[str, str]]:
         """(scenario, split) of everything measured that is not simply a split, in order of first appearance."""
-        return [place for place in self._catalogue[0] if place[0] != place[1]]
+        return [key for key in self._catalogue[0] if key[0] != key[1]]
 
     def groups(self, split: str) -> list[str]:
         """Groups with clean records on a split, sorted; "all" is not one."""
@@ -141,7 +141,7 @@ def build_sections(runs: Sequence[RunResult], trials: Sequence[RunResult] = ()) 
         RunError: no run, one specification twice with one seed, an unknown protocol or metric.
     """
     if not runs:
-        raise RunError("no run was given; name one or more run directories")
+        raise RunError("there is no run to compare; name one or more run directories")
     alike = _alike(runs)
     return [
         _section(key, alike, tuple(run for run in trials if key in _section_keys(run)))
@@ -158,7 +158,7 @@ def _section_keys(run: RunResult) -> list[tuple[str, str, str]]:
 
 
 def flat_settings(run: RunResult) -> dict[str, str]:
-    """The specification as "method.strength" → JSON text, without seed, name and the place of the data."""
+    """The specification as "method.strength" → JSON text, without seed, name and location of the data."""
     return dict(_flatten({key: value for key, value in run.spec.items() if key not in ("seed", "name")}))
 
 
@@ -172,17 +172,17 @@ def _flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[s
 
 def _alike(runs: Sequence[RunResult]) -> list[tuple[RunResult, ...]]:
     """Runs that differ only in their seed, by seed."""
-    found: dict[tuple[object, ...], dict[int, RunResult]] = {}
+    by_settings: dict[tuple[object, ...], dict[int, RunResult]] = {}
     for run in runs:
         settings = sorted(flat_settings(run).items())
-        seeds = found.setdefault((run.label, run.dataset, run.checksum, *settings), {})
+        seeds = by_settings.setdefault((run.label, run.dataset, run.checksum, *settings), {})
         if run.seed in seeds:
             raise RunError(
                 f"{seeds[run.seed].folder} and {run.folder} are one specification with one seed ({run.seed}); "
                 "give only one of them"
             )
         seeds[run.seed] = run
-    return [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in found.values()]
+    return [tuple(seeds[seed] for seed in sorted(seeds)) for seeds in by_settings.values()]
 
 
 def _labels(firsts: Sequence[RunResult]) -> list[str]:
@@ -221,7 +221,7 @@ def _section(
     labels = _labels([runs[0] for runs in present])
     rows = _reference_first([Row(label, runs) for label, runs in zip(labels, present, strict=True)])
     index = _index(key, rows, protocol)
-    measured = {place[5] for place in index}
+    measured = {index_key[5] for index_key in index}
     splits = _test_splits(rows, index)
     return Section(
         dataset=dataset,
@@ -245,8 +245,8 @@ def _index(key: tuple[str, str, str], rows: Sequence[Row], protocol: Protocol) -
         if record.metric not in protocol.metrics:
             known = did_you_mean(record.metric, protocol.metrics)
             raise RunError(f"{source.folder}: the protocol {protocol.name!r} has no metric {record.metric!r}{known}")
-        place = (owner.label, record.scenario, record.split, float(record.severity), record.group, record.metric)
-        index.setdefault(place, {})[source.seed, record.repeat] = record.value
+        index_key = (owner.label, record.scenario, record.split, float(record.severity), record.group, record.metric)
+        index.setdefault(index_key, {})[source.seed, record.repeat] = record.value
     return dict(index)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from deconfound.errors import RunError, SpecError, did_you_mean
 from deconfound.results.collect_runs import ORACLE, collect_runs
 from deconfound.results.sections import Row, Section, build_sections
-from deconfound.tables.column_values import Clustering, measure
+from deconfound.tables.column_values import Clustering, measure_column
 from deconfound.tables.columns import MetricColumn, check_names, choose_columns
 from deconfound.tables.compare_methods import ComparisonCell, TableSettings, compare_methods
 
@@ -71,43 +71,45 @@ def build_tables(paths: Sequence[Path], settings: TableSettings | None = None) -
     return tables
 
 
-def _check_baseline(sections: Sequence[Section], wanted: str | None) -> None:
+def _check_baseline(sections: Sequence[Section], baseline: str | None) -> None:
     known = {name for section in sections for row in section.rows for name in (row.label, row.runs[0].method)}
-    if wanted not in (None, "none", *known):
-        raise SpecError(f"no run is called {wanted!r}, the baseline{did_you_mean(str(wanted), known)}")
+    if baseline not in (None, "none", *known):
+        raise SpecError(f"no run is called {baseline!r}, the baseline{did_you_mean(str(baseline), known)}")
 
 
-def _baseline(section: Section, wanted: str | None) -> Row | None:
+def _baseline(section: Section, baseline: str | None) -> Row | None:
     """The row that the others are tested against.
 
     Raises:
         SpecError: the name fits several rows.
     """
-    if wanted == "none" or len(section.rows) < 2:
+    if baseline == "none" or len(section.rows) < 2:
         return None
-    exact = [row for row in section.rows if row.label == wanted]
-    fitting = exact or [row for row in section.rows if row.runs[0].method == (wanted or "erm")]
-    if len(fitting) > 1 and wanted is not None:
-        raise SpecError(f"{wanted!r} fits several rows; choose a baseline among: {', '.join(r.label for r in fitting)}")
+    exact = [row for row in section.rows if row.label == baseline]
+    fitting = exact or [row for row in section.rows if row.runs[0].method == (baseline or "erm")]
+    if len(fitting) > 1 and baseline is not None:
+        raise SpecError(
+            f"{baseline!r} fits several rows; choose a baseline among: {', '.join(r.label for r in fitting)}"
+        )
     return fitting[0] if len(fitting) == 1 else None
 
 
 def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableSettings) -> ComparisonTable:
     baseline = _baseline(section, settings.baseline)
     clustering = Clustering(settings.clusters, settings.store)
-    measured = [measure(section, column, settings.resamples, settings.seed, clustering) for column in columns]
-    judged = [
+    measured = [measure_column(section, column, settings.resamples, settings.seed, clustering) for column in columns]
+    compared = [
         compare_methods(
-            found,
+            values,
             [row.label for row in section.rows],
             baseline and baseline.label,
             settings,
             higher_is_better=column.measure.higher_is_better,
         )
-        for column, found in zip(columns, measured, strict=True)
+        for column, values in zip(columns, measured, strict=True)
     ]
     lines = tuple(
-        ComparisonLine(_label(row), row.seeds, tuple(cells[row.label] for cells in judged)) for row in section.rows
+        ComparisonLine(_label(row), row.seeds, tuple(cells[row.label] for cells in compared)) for row in section.rows
     )
     return ComparisonTable(
         dataset=section.dataset,
@@ -117,9 +119,9 @@ def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableS
         lines=lines,
         baseline=None if baseline is None else _label(baseline),
         rules=tuple(dict.fromkeys((run.rule, run.budget) for row in section.rows for run in row.runs)),
-        units=tuple(found.unit for found in measured),
-        reasons=tuple(found.reason for found in measured),
-        rows=tuple(found.rows for found in measured),
+        units=tuple(values.unit for values in measured),
+        reasons=tuple(values.reason for values in measured),
+        rows=tuple(values.rows for values in measured),
         settings=settings,
     )
 

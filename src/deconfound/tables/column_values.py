@@ -1,4 +1,4 @@
-"""What a column holds for each row of a section: a value per seed and, where predictions are kept, its resamples."""
+"""Values of a column for each row of a section: one per seed and, where predictions are kept, its resamples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ColumnValues:
         values: row label → seed → value, None where it is undefined; a row that was not evaluated is not there.
         resampled: (label, seed) → (R,) values under the same resamples of rows for all; empty without predictions.
         clusters: number of clusters that were resampled, 0 without.
-        rows: test rows, 0 if unknown.
+        rows: number of test rows, 0 if unknown.
         unit: what was resampled, "rows" or "rows in clusters of speaker"; "" for nothing.
         reason: why nothing was resampled, "" where rows were.
     """
@@ -55,7 +55,9 @@ class Clustering:
     store: Path | None = None
 
 
-def measure(section: Section, column: MetricColumn, resamples: int, seed: int, clustering: Clustering) -> ColumnValues:
+def measure_column(
+    section: Section, column: MetricColumn, resamples: int, seed: int, clustering: Clustering
+) -> ColumnValues:
     """Values of all rows under a column.
 
     Args:
@@ -86,7 +88,7 @@ def measure(section: Section, column: MetricColumn, resamples: int, seed: int, c
 
 def _recorded(section: Section, column: MetricColumn) -> dict[str, dict[int, float | None]]:
     """Values from the records."""
-    found: dict[str, dict[int, float | None]] = {}
+    by_label: dict[str, dict[int, float | None]] = {}
     for row in section.rows:
         for seed in row.seeds:
             parts = [_repeats(section, row, column, seed, piece.scenario, piece.severity) for piece in column.pieces]
@@ -94,15 +96,15 @@ def _recorded(section: Section, column: MetricColumn) -> dict[str, dict[int, flo
                 continue
             means = [mean_or_none(part) for part in parts]
             known = [mean * piece.weight for mean, piece in zip(means, column.pieces, strict=True) if mean is not None]
-            found.setdefault(row.label, {})[seed] = sum(known) if len(known) == len(means) else None
-    return found
+            by_label.setdefault(row.label, {})[seed] = sum(known) if len(known) == len(means) else None
+    return by_label
 
 
 def _repeats(
     section: Section, row: Row, column: MetricColumn, seed: int, scenario: str, severity: float
 ) -> list[float | None]:
-    place = (row.label, scenario, column.split, severity, column.group, column.metric)
-    return [value for (owner, _), value in section.index.get(place, {}).items() if owner == seed]
+    key = (row.label, scenario, column.split, severity, column.group, column.metric)
+    return [value for (owner, _), value in section.index.get(key, {}).items() if owner == seed]
 
 
 def _kept(section: Section, column: MetricColumn) -> dict[Seed, dict[str, Predictions]] | None:
@@ -147,15 +149,17 @@ def _check_alike(kept: Mapping[Seed, Mapping[str, Predictions]], scenarios: Sequ
 
 def _forms(column: MetricColumn, parts: Mapping[str, Predictions]) -> list[tuple[float, Weighted]]:
     """(weight, weighted metric) of every piece and repeat."""
-    found: list[tuple[float, Weighted]] = []
+    weighted_metrics: list[tuple[float, Weighted]] = []
     for piece in column.pieces:
         kept = parts[piece.scenario]
         at = np.flatnonzero(kept.severities == piece.severity)
         if len(at) != 1:
             raise RunError(f"the predictions of {piece.scenario!r} lack severity {piece.severity:g}; evaluate again")
         repeats = kept.output[at[0]]  # (repeats, N, outputs)
-        found += [(piece.weight / len(repeats), column.measure.weighted(output, kept.target)) for output in repeats]
-    return found
+        weighted_metrics += [
+            (piece.weight / len(repeats), column.measure.weighted(output, kept.target)) for output in repeats
+        ]
+    return weighted_metrics
 
 
 def _combine(parts: Sequence[tuple[float, Weighted]], weights: np.ndarray) -> np.ndarray:
@@ -171,10 +175,10 @@ def _checked(
 ) -> dict[str, dict[int, float | None]]:
     """The recorded values, after a look whether the predictions say the same; computed ones where none are recorded."""
     if column.metric not in section.protocol.metrics:
-        found: dict[str, dict[int, float | None]] = {}
+        computed: dict[str, dict[int, float | None]] = {}
         for (label, seed), value in points.items():
-            found.setdefault(label, {})[seed] = None if np.isnan(value) else value
-        return found
+            computed.setdefault(label, {})[seed] = None if np.isnan(value) else value
+        return computed
     recorded = _recorded(section, column)
     for (label, seed), value in points.items():
         known = recorded.get(label, {}).get(seed)
@@ -205,17 +209,19 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
     return np.unique(numbers[kept.rows], return_inverse=True)[1], f"rows in clusters of {column}"
 
 
-def _grouping(place: Path, clustering: Clustering) -> tuple[np.ndarray, str]:
+def _grouping(directory: Path, clustering: Clustering) -> tuple[np.ndarray, str]:
     """Group number of every row of the dataset, and its column; the coarsest of the dataset's own if none is named."""
     from deconfound.data.store import open_store
     from deconfound.errors import DataError, StoreError
     from deconfound.runs.run import Run
 
     try:
-        opened = Run.open(place)
+        opened = Run.open(directory)
         data = opened.dataset(None if clustering.store is None else open_store(clustering.store))
     except (StoreError, DataError, SpecError) as error:
-        raise RunError(f"the dataset of {place} is needed for its clusters: {error}; name it with --store") from error
+        raise RunError(
+            f"the dataset of {directory} is needed for its clusters: {error}; name it with --store"
+        ) from error
     names = [clustering.column] if clustering.column else list(data.group)
     if not names:
         return np.empty(0, dtype=np.int64), ""

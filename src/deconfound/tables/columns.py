@@ -31,8 +31,8 @@ class MetricColumn:
         metric: its name.
         measure: what it computes.
         group: "all", an environment or the worst of them.
-        pieces: whose weighted sum is the value.
-        note: what the value is where that is not plain, "" elsewhere.
+        pieces: components whose weighted sum is the value.
+        note: explanation of a value that is a weighted sum, "" elsewhere.
     """
 
     scenario: str
@@ -58,24 +58,24 @@ def choose_columns(
         metrics: the protocol's primary one if empty; those that the protocol does not know are left out.
         scenarios: every test split if empty; those that were not evaluated here are left out.
     """
-    found = _scenarios(section)
-    wanted = list(scenarios) or [split for split in section.splits if split in found]
+    split_of = _scenarios(section)
+    chosen = list(scenarios) or [split for split in section.splits if split in split_of]
     measures = section.protocol.measurable
     columns = [
         column
         for metric in (metrics or [section.protocol.primary])
         if metric in measures
-        for scenario in wanted
-        if (column := _column(section, found, scenario, metric, measures[metric], group)) is not None
+        for scenario in chosen
+        if (column := _column(section, split_of, scenario, metric, measures[metric], group)) is not None
     ]
     return tuple(columns)
 
 
 def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: Sequence[str], group: str) -> None:
-    """Refuse what none of the sections has.
+    """Check that some section has each name.
 
     Raises:
-        SpecError: a metric, scenario, severity or group that is nowhere.
+        SpecError: no section has a metric, scenario, severity or group.
     """
     known = {name for section in sections for name in section.protocol.measurable}
     for metric in metrics:
@@ -104,12 +104,12 @@ def _rows(section: Section, scenario: str) -> int:
 
 
 def _column(
-    section: Section, found: Mapping[str, str], scenario: str, metric: str, measure: Measure, group: str
+    section: Section, split_of: Mapping[str, str], scenario: str, metric: str, measure: Measure, group: str
 ) -> MetricColumn | None:
-    pieces, note = _pieces(section, found, scenario)
+    pieces, note = _pieces(section, split_of, scenario)
     if not pieces:
         return None
-    split = found[pieces[0].scenario]
+    split = split_of[pieces[0].scenario]
     recorded = metric in section.protocol.metrics
     present = {key[1] for key in section.index if key[4] == group and (not recorded or key[5] == metric)}
     if not all(piece.scenario in present for piece in pieces) or (group != "all" and not recorded):
@@ -117,26 +117,26 @@ def _column(
     return MetricColumn(scenario, split, metric, measure, group, pieces, note)
 
 
-def _pieces(section: Section, found: Mapping[str, str], scenario: str) -> tuple[tuple[Component, ...], str]:
+def _pieces(section: Section, split_of: Mapping[str, str], scenario: str) -> tuple[tuple[Component, ...], str]:
     """What a scenario's value is made of; nothing where it was not evaluated."""
-    name, at, level = (scenario, "", "") if scenario in found else scenario.rpartition("@")
-    if name not in found:
+    name, separator, level = (scenario, "", "") if scenario in split_of else scenario.rpartition("@")
+    if name not in split_of:
         return (), ""
-    levels = section.severities(name, found[name])
-    if at:
+    levels = section.severities(name, split_of[name])
+    if separator:
         matching = [severity for severity in levels if f"{severity:g}" == level]
         return tuple(Component(name, severity, 1.0) for severity in matching), ""
-    split = found[name]
-    if split in found and levels[0] > 0 and _rows(section, split) == _rows(section, name):  # undamaged, the same rows
-        places = [(split, 0.0), *((name, severity) for severity in levels)]
+    split = split_of[name]
+    if split in split_of and levels[0] > 0 and _rows(section, split) == _rows(section, name):  # clean, the same rows
+        points = [(split, 0.0), *((name, severity) for severity in levels)]
     else:
-        places = [(name, severity) for severity in levels]
-    if levels == [0.0] or len(places) == 1:
-        return (Component(*places[-1], 1.0),), ""
-    heights = [severity for _, severity in places]
+        points = [(name, severity) for severity in levels]
+    if levels == [0.0] or len(points) == 1:
+        return (Component(*points[-1], 1.0),), ""
+    heights = [severity for _, severity in points]
     weights = area_weights(heights) / (heights[-1] - heights[0])
     note = (
         f"{name}: area under the curve over severity {heights[0]:g} to {heights[-1]:g} of {split}, "
         f"divided by {heights[-1] - heights[0]:g}"
     )
-    return tuple(Component(*place, float(weight)) for place, weight in zip(places, weights, strict=True)), note
+    return tuple(Component(*point, float(weight)) for point, weight in zip(points, weights, strict=True)), note

@@ -1,4 +1,4 @@
-"""Which method is best under a column, which are not told from it, and which differ from the baseline."""
+"""Which method is best in a column, which are not significantly worse, and which differ from the baseline."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class TableSettings:
         metrics: the primary one of each protocol if empty. Of classifiers also "ece", "brier" and "aurc".
         scenarios: every test split if empty; "gaussian" is the area under its curve, "gaussian@0.5" one severity.
         group: "all", "speaker=anna" or "worst(speaker)".
-        only: methods and datasets that get a line and a table, all if None. The corrections count no others.
+        only: filter of methods and datasets, all if None; the corrections count these methods alone.
         baseline: label or method that the others are tested against; the only ERM row if None, "none" for no baseline.
         test: "t" over seeds and rows; "permutation" (sign flips) and "wilcoxon" over seeds alone.
         correction: of the tests against the baseline, over the methods.
-        level: of the intervals, 1 − the level of the tests; in (0, 1).
-        resamples: of rows; 0 leaves the chance of the rows out.
+        level: level of the intervals, 1 − the level of the tests; in (0, 1).
+        resamples: number of resamples of the rows; 0 ignores the sampling of rows.
         clusters: metadata column whose rows are drawn together; "" for the dataset's own grouping.
         store: where the dataset is, if it moved.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
 
     metrics: tuple[str, ...] = ()
@@ -52,9 +52,9 @@ class TableSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for given, known in ((self.test, TESTS), (self.correction, CORRECTIONS)):
-            if given not in known:
-                raise SpecError(f"there is no {given!r}{did_you_mean(str(given), known)}")
+        for name, known in ((self.test, TESTS), (self.correction, CORRECTIONS)):
+            if name not in known:
+                raise SpecError(f"there is no {name!r}{did_you_mean(str(name), known)}")
         if not 0 < self.level < 1 or self.resamples < 0 or self.resamples == 1:
             raise SpecError(
                 f"level lies in (0, 1) and resamples are 0 or 2 and more; got {self.level}, {self.resamples}"
@@ -89,7 +89,12 @@ class ComparisonCell:
 
 
 def compare_methods(
-    found: ColumnValues, labels: Sequence[str], baseline: str | None, settings: TableSettings, *, higher_is_better: bool
+    column: ColumnValues,
+    labels: Sequence[str],
+    baseline: str | None,
+    settings: TableSettings,
+    *,
+    higher_is_better: bool,
 ) -> dict[str, ComparisonCell]:
     """Label → cell of one column.
 
@@ -101,20 +106,20 @@ def compare_methods(
         labels: in the order of the table.
         baseline: label of the method that the others are compared with, in a second family with its own correction.
     """
-    cells = {label: _cell(found, label, settings.level) for label in labels}
+    cells = {label: _cell(column, label, settings.level) for label in labels}
     means = {label: cell.interval.mean for label, cell in cells.items() if cell.interval is not None}
     if len(means) < 2:
         return cells
     pick = max if higher_is_better else min
     best = pick(means, key=lambda label: means[label])
-    against_best = {label: _compare(found, label, best, settings)[1] for label in means if label != best}
+    against_best = {label: _compare(column, label, best, settings)[1] for label in means if label != best}
     p_best = dict(zip(against_best, corrected(list(against_best.values()), "bonferroni"), strict=True))
     for label in means:
         cells[label] = _marked(cells[label], p_best.get(label), settings.level, best=means[label] == means[best])
     if baseline is None:
         return cells
     others = [label for label in means if label != baseline]
-    compared = {label: _compare(found, label, baseline, settings) for label in others}
+    compared = {label: _compare(column, label, baseline, settings) for label in others}
     adjusted = corrected([p for _, p in compared.values()], settings.correction)
     for (label, (difference, p)), corrected_p in zip(compared.items(), adjusted, strict=True):
         cell = replace(cells[label], difference=difference, p_baseline=p, p_baseline_corrected=corrected_p)
@@ -125,22 +130,22 @@ def compare_methods(
     return cells
 
 
-def _cell(found: ColumnValues, label: str, level: float) -> ComparisonCell:
-    values = found.values.get(label, {})
+def _cell(column: ColumnValues, label: str, level: float) -> ComparisonCell:
+    values = column.values.get(label, {})
     measured = spread(values.values())
     seeds = [seed for seed, value in values.items() if value is not None]
     if not seeds or measured.defined < measured.total:
         return ComparisonCell(measured)
-    drawn = _drawn(found, label, seeds)
+    drawn = _drawn(column, label, seeds)
     ours = np.asarray([values[seed] for seed in seeds], dtype=np.float64)
-    return ComparisonCell(measured, estimate(ours, drawn, found.clusters, level))
+    return ComparisonCell(measured, estimate(ours, drawn, column.clusters, level))
 
 
-def _drawn(found: ColumnValues, label: str, seeds: Sequence[int]) -> np.ndarray | None:
+def _drawn(column: ColumnValues, label: str, seeds: Sequence[int]) -> np.ndarray | None:
     """(n, R) resamples of these seeds, None without."""
-    if not all((label, seed) in found.resampled for seed in seeds):
+    if not all((label, seed) in column.resampled for seed in seeds):
         return None
-    return np.stack([found.resampled[label, seed] for seed in seeds])
+    return np.stack([column.resampled[label, seed] for seed in seeds])
 
 
 def _marked(cell: ComparisonCell, p: float | None, level: float, *, best: bool) -> ComparisonCell:
@@ -152,17 +157,17 @@ def _marked(cell: ComparisonCell, p: float | None, level: float, *, best: bool) 
 
 
 def _compare(
-    found: ColumnValues, ours: str, theirs: str, settings: TableSettings
+    column: ColumnValues, ours: str, theirs: str, settings: TableSettings
 ) -> tuple[Estimate | None, float | None]:
     """The difference over common seeds and its p-value; no p-value below two common seeds."""
-    a, b = found.values.get(ours, {}), found.values.get(theirs, {})
+    a, b = column.values.get(ours, {}), column.values.get(theirs, {})
     common = _defined(a, b)
     if not common:
         return None, None
     gaps = np.asarray([_number(a[seed]) - _number(b[seed]) for seed in common])
-    mine, other = _drawn(found, ours, common), _drawn(found, theirs, common)
+    mine, other = _drawn(column, ours, common), _drawn(column, theirs, common)
     drawn = None if mine is None or other is None else mine - other
-    difference = estimate(gaps, drawn, found.clusters, settings.level)
+    difference = estimate(gaps, drawn, column.clusters, settings.level)
     if len(common) < 2:
         return difference, None
     if settings.test == "t":

@@ -109,18 +109,18 @@ def facts(table: ComparisonTable, show: Show = "sd") -> list[str]:
 
 
 def _selection(rules: Sequence[tuple[str, str]]) -> list[str]:
-    said = []
+    sentences = []
     for rule, budget in rules:
         among = f"; {budget}" if budget else ""
         if rule == ORACLE:
-            said.append(
+            sentences.append(
                 f"Selection: ORACLE, made on test rows{among}; it bounds what selection could gain and is no result."
             )
         elif rule:
-            said.append(f"Selection: {rule}, on validation rows alone{among}.")
+            sentences.append(f"Selection: {rule}, on validation rows alone{among}.")
     if ("", "") in rules:
-        said.append("Selection: runs as given; the epoch of each by its validation risk.")
-    return said
+        sentences.append("Selection: runs as given; the epoch of each by its validation risk.")
+    return sentences
 
 
 def _tests(table: ComparisonTable) -> list[str]:
@@ -131,21 +131,21 @@ def _tests(table: ComparisonTable) -> list[str]:
     if not tested:
         return ["Bold: best mean. Nothing is tested: that takes two or more common seeds."]
     level, alpha = f"{100 * table.settings.level:g} %", f"α = {1 - table.settings.level:.3g}"
-    said = [
+    sentences = [
         f"Test: {_TESTS[table.settings.test]} over {_unit(table)}, two-sided, {alpha}.",
         "Bold: best mean. †: not significantly worse than the best (Bonferroni over the methods): in each column the bold "
         f"and † methods hold the truly best one with {level} confidence.",
     ]
     if table.baseline is None:
-        said.append("Baseline: none.")
+        sentences.append("Baseline: none.")
     else:
         how = _CORRECTIONS[table.settings.correction]
-        said.append(
+        sentences.append(
             f"⁺, ⁻: significantly better, worse than the baseline {table.baseline} ({how} correction over the methods)."
         )
     if any(cell.mark == "untested" for cell in cells):
-        said.append("?: not tested, fewer than two seeds in common with the best.")
-    return said + _powerless(table)
+        sentences.append("?: not tested, fewer than two seeds in common with the best.")
+    return sentences + _powerless(table)
 
 
 def _unit(table: ComparisonTable) -> str:
@@ -205,13 +205,15 @@ def escape_latex(text: str) -> str:
 
 def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
     """A `table` environment; needs \\usepackage{booktabs}."""
-    groups = [(metric, len(list(found))) for metric, found in groupby(table.columns, key=lambda column: column.metric)]
+    groups = [
+        (metric, len(list(columns))) for metric, columns in groupby(table.columns, key=lambda column: column.metric)
+    ]
     arrows = {c.metric: r"$\uparrow$" if c.measure.higher_is_better else r"$\downarrow$" for c in table.columns}
-    spans, rules, at = [], [], 3
+    spans, rules, column_number = [], [], 3
     for metric, width in groups:
         spans.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(metric)} {arrows[metric]}}}")
-        rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
-        at += width
+        rules.append(rf"\cmidrule(lr){{{column_number}-{column_number + width - 1}}}")
+        column_number += width
     titles = [f"{c.scenario}" + ("" if c.group == "all" else f" {c.group}") for c in table.columns]
     lines = [
         r"\begin{table}",
@@ -259,18 +261,18 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
             "scenario": column.scenario,
             "split": column.split,
             "group": column.group,
-            "rows": table.rows[place] or None,
+            "rows": table.rows[number_] or None,
             **_numbers(cell),
             "level": table.settings.level,
             "unit": None if cell.interval is None else cell.interval.unit,
-            "resampled": table.units[place] or "nothing",
+            "resampled": table.units[number_] or "nothing",
             "baseline": table.baseline,
             "test": table.settings.test,
             "correction": table.settings.correction,
             "mark": cell.mark,
             "against_baseline": cell.verdict,
         }
-        for place, (column, cell) in enumerate(zip(table.columns, line.cells, strict=True))
+        for number_, (column, cell) in enumerate(zip(table.columns, line.cells, strict=True))
     ]
 
 

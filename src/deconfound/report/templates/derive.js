@@ -1,4 +1,4 @@
-/** Rows that are made of the section's values by run: place → group → metric → value of each run. */
+/** Rows that are made of the section's values by run: condition → group → metric → value of each run. */
 const derived = {
   scatter(chart, { metric, scenario, group, shown }, [fit]) {
     const { values, runs, inside } = shared.get(chart.section);
@@ -20,12 +20,12 @@ const derived = {
 
   sensitivity(chart, { metric, scenario }, rows) {
     const { values, runs, inside, labels } = shared.get(chart.section);
-    const places = [...new Set(["valid", inside, scenario])].filter((place) => place && values[place]?.all?.[metric]);
-    return places.flatMap((place) =>
+    const conditions = [...new Set(["valid", inside, scenario])].filter((condition) => condition && values[condition]?.all?.[metric]);
+    return conditions.flatMap((condition) =>
       rows
         .map(({ number, x }) => {
           const { seed, run } = runs[number];
-          return { where: labels[place], x, y: values[place].all[metric][number], seed, run };
+          return { where: labels[condition], x, y: values[condition].all[metric][number], seed, run };
         })
         .filter(({ y }) => y != null),
     );

@@ -78,8 +78,8 @@ function emptiness(chart) {
   if (chart.derive === "scatter" && scenario === inside)
     return `${inside} lies across; choose another scenario to lie upwards.`;
   if (chart.follows.includes("group") && group !== "all" && !splits.includes(scenario))
-    return "Groups are measured on whole, undamaged splits only; choose one, or all rows.";
+    return "Groups are measured on whole, clean splits only; choose one, or all rows.";
   if (chart.follows.includes("scenario") && !chart.derive && !splits.includes(scenario))
-    return `Measured on whole, undamaged splits only; choose one of ${splits.join(", ")}.`;
+    return `Measured on whole, clean splits only; choose one of ${splits.join(", ")}.`;
   return "Nothing was measured for this choice, or no method is shown.";
 }
