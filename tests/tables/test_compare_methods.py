@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deconfound.results.spread import paired_interval
+from deconfound.statistics.student import paired_interval
 from deconfound.tables.column_values import ColumnValues
 from deconfound.tables.compare_methods import TableSettings, compare_methods
 
