@@ -24,7 +24,7 @@ from scipy.stats import binomtest, t, ttest_1samp
 from deconfound.evaluation.evaluate import predict_scenario
 from deconfound.evaluation.metrics import PROTOCOLS
 from deconfound.evaluation.scenario import Scenario
-from deconfound.runs.run import load_data
+from deconfound.runs.build import load_data
 from deconfound.runs.spec import Spec
 from deconfound.statistics import FORMS, corrected, resample, weighted
 from deconfound.tables import Settings

@@ -33,7 +33,7 @@ from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DeconfoundError
 from deconfound.method import Method
 from deconfound.registry import names
-from deconfound.runs.run import build_method
+from deconfound.runs.build import build_method
 from deconfound.runs.spec import Spec
 from deconfound.training.loaders import train_loader
 from deconfound.training.train import train_run

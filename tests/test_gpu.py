@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deconfound.datasets.synthetic import synthetic
-from deconfound.runs.run import build_method
+from deconfound.runs.build import build_method
 from deconfound.training.train import train_run
 from support.small import FAST, small_data, small_spec
 

@@ -8,7 +8,7 @@ import torch
 from deconfound.api import fit
 from deconfound.errors import DataError
 from deconfound.evaluation.scenario import Scenario
-from deconfound.runs.run import leave_out
+from deconfound.runs.build import leave_out
 from support.small import FAST, small_data, small_run, tiny
 
 

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from deconfound.datasets.imbalance import Imbalance, Split, draw, imbalance, truth
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import SpecError
-from deconfound.runs.run import load_data
+from deconfound.runs.build import load_data
 from deconfound.runs.spec import Spec
 from deconfound.testing import check_dataset
 

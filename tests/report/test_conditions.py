@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deconfound.report import places as module
+from deconfound.report import conditions as module
 from deconfound.report.conditions import all_runs, choices, choosable_groups, first_choice, places, run_values
 from deconfound.results.compare import Section, build_sections
 from deconfound.results.gather import gather

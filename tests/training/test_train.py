@@ -13,9 +13,9 @@ from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.runs import checkpoint
 from deconfound.runs.checkpoint import read_checkpoint
-from deconfound.runs.csv_log import HEADER, read_curves
+from deconfound.runs.csv_log import HEADER, read_log
 from deconfound.runs.run import Run
-from deconfound.training.csv_logger import CurveLog
+from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.train import train_run
 from support.small import FAST, small_data, small_run, small_spec, tiny
 
@@ -56,7 +56,7 @@ def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, undist
     process = start(out)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_curves(out / "log.csv")}) >= epochs:
+        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_log(out / "log.csv")}) >= epochs:
             break
         time.sleep(0.01)
     process.send_signal(how)
@@ -80,7 +80,7 @@ def test_a_finished_run_is_returned_untouched(undisturbed):
 
 
 def test_every_term_of_every_epoch_is_logged(undisturbed):
-    rows = read_curves(undisturbed / "log.csv")
+    rows = read_log(undisturbed / "log.csv")
     terms = {f"{row['split']}/{row['term']}" for row in rows}
     assert {"valid/risk", "train/total", "train/learning_rate"} <= terms
     assert {"train/prediction", "train/invariance", "train/decorrelation", "train/reconstruction"} <= terms
@@ -89,7 +89,7 @@ def test_every_term_of_every_epoch_is_logged(undisturbed):
 
 
 def test_the_best_epoch_is_the_lowest_validation_risk(undisturbed):
-    risks = [row["value"] for row in read_curves(undisturbed / "log.csv") if row["term"] == "risk"]
+    risks = [row["value"] for row in read_log(undisturbed / "log.csv") if row["term"] == "risk"]
     done = Run.open(undisturbed).done
     assert done["best_risk"] == min(risks)
     assert done["best_epoch"] == risks.index(min(risks))
@@ -164,7 +164,7 @@ def test_missing_splits_and_data_are_told(tmp_path):
     [
         ({"backbone": {"hidden": 8, "encoders": {"m1": "cnn"}}}, "the encoder 'cnn' needs"),
         ({"backbone": {"hidden": 8, "encoders": {"m9": "mlp"}}}, "there is no modality 'm9'"),
-        ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' cannot be had here"),
+        ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' is not available here"),
         ({"train": {**FAST, "devices": 5}}, r"train\.devices = 5, nodes = 1: 64 training rows in batches of 16"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_protocol_that_does_not_fit_is_told_before_training(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that is asked for")
 def test_a_device_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(SpecError, match=r"train\.accelerator = 'gpu'.*cannot be had here"):
+    with pytest.raises(SpecError, match=r"train\.accelerator = 'gpu'.*is not available here"):
         small_run(tmp_path / "r", train={**FAST, "accelerator": "gpu"})
     assert list(tmp_path.iterdir()) == []
 
@@ -199,7 +199,7 @@ def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
 
     def spy(tree, path):
         if path.name.startswith("last"):
-            terms = {row["term"] for row in read_curves(out / "log.csv") if row["epoch"] == tree["epoch"]}
+            terms = {row["term"] for row in read_log(out / "log.csv") if row["epoch"] == tree["epoch"]}
             seen.append({"risk", "total", "learning_rate"} <= terms)
         return write(tree, path)
 
@@ -220,7 +220,7 @@ def test_two_processes_train_one_run(tmp_path):
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "sync_dist" not in done.stderr
-    rows = read_curves(tmp_path / "r" / "log.csv")
+    rows = read_log(tmp_path / "r" / "log.csv")
     assert [(row["step"], row["epoch"]) for row in rows if row["term"] == "total"] == [(1, 0), (3, 1), (5, 2)]
 
 
@@ -276,17 +276,17 @@ def test_own_modules_serve_as_encoders(tmp_path):
 
 def test_the_curve_log_drops_what_will_be_trained_again(tmp_path):
     path = tmp_path / "log.csv"
-    log = CurveLog(path)
+    log = CsvLogger(path)
     for epoch in range(3):
         log.log_metrics({"train/total": 0.1 * epoch, "epoch": epoch, "noise": 1}, step=epoch)
     with path.open("a") as file:
         file.write("3,3,tra")
-    assert [row["epoch"] for row in read_curves(path)] == [0, 1, 2]
-    CurveLog(path, keep_epochs=1)
+    assert [row["epoch"] for row in read_log(path)] == [0, 1, 2]
+    CsvLogger(path, keep_epochs=1)
     assert path.read_text() == ",".join(HEADER) + "\n0,0,train,total,0.0\n"
     path.write_text("a,b\n")
     with pytest.raises(RunError, match="not a log"):
-        read_curves(path)
+        read_log(path)
 
 
 def test_a_specification_needs_no_data_until_it_trains():

@@ -122,7 +122,7 @@ def test_a_second_process_of_a_run_for_one_is_refused(tmp_path, monkeypatch):
 
 def test_the_others_wait_for_the_first_and_give_up_in_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "WAIT", 0.2)
-    monkeypatch.setattr(train, "engine", lambda *given, **more: None)
+    monkeypatch.setattr(train, "make_trainer", lambda *given, **more: None)
     monkeypatch.setattr(engine.rank_zero_only, "rank", 1)
     with pytest.raises(RunError, match=r"process 1 of 2 waited 0\.2 s for the first one to begin"):
         small_run(tmp_path / "r", train={**FAST, "nodes": 2})
@@ -132,7 +132,7 @@ def test_the_others_wait_for_the_first_and_give_up_in_the_end(tmp_path, monkeypa
 def test_the_others_refuse_a_folder_of_another_specification_too(tmp_path, monkeypatch):
     small_run(tmp_path / "r")
     (tmp_path / "r" / "done.json").unlink()
-    monkeypatch.setattr(train, "engine", lambda *given, **more: None)
+    monkeypatch.setattr(train, "make_trainer", lambda *given, **more: None)
     monkeypatch.setattr(engine.rank_zero_only, "rank", 1)
     with pytest.raises(RunError, match=r"another specification \(train\.nodes is 1 here and 2 there\)"):
         small_run(tmp_path / "r", train={**FAST, "nodes": 2})
@@ -140,5 +140,5 @@ def test_the_others_refuse_a_folder_of_another_specification_too(tmp_path, monke
 
 @pytest.mark.parametrize("precision", ["16-mixed", "64-true"])
 def test_precisions_that_a_parted_model_cannot_have_are_told(precision):
-    with pytest.raises(SpecError, match=rf"strategy = 'fsdp', precision = '{precision}' cannot be had here"):
+    with pytest.raises(SpecError, match=rf"strategy = 'fsdp', precision = '{precision}' is not available here"):
         engine.make_trainer(TrainSpec(strategy="fsdp", precision=precision, accelerator="cpu"))

@@ -103,15 +103,13 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
     Raises:
         DataError: fewer than two modalities, or no such column.
     """
-    from deconfound.evaluation.evaluate import CHUNK, evaluating, outputs
+    from deconfound.evaluation.outputs import collect_outputs, row_batches
 
     data = _comparable(dataset, group)
 
     def predict(present: Subset, rows: torch.Tensor) -> np.ndarray:
-        gone = [modality for modality in data.signals if modality not in present]
-        with evaluating(method):
-            parts = [outputs(method, data.batch(part).without(*gone), data.task) for part in rows.split(CHUNK)]
-        return np.concatenate(parts)
+        absent = [modality for modality in data.signals if modality not in present]
+        return collect_outputs(method, (batch.without(*absent) for batch in row_batches(data, rows)), data.task)
 
     train = evenly(data.rows("train"), MOST_ROWS)
     alone = {

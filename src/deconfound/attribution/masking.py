@@ -33,24 +33,21 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
         JSON values: "measure" ("accuracy" or "-mae"), "rows", "score" with nothing masked, and "losses": modality → list of
         {"first", "last" (numbers of the features, inclusive), "loss" (score without masking − with it)}.
     """
-    from deconfound.evaluation.evaluate import evaluating
-
     data = dataset.development()
     rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
     target = data.target[rows].numpy()
     losses: dict[str, list[dict[str, float]]] = {}
-    with evaluating(method):
-        whole = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
-        for name, modality in data.modalities.items():
-            if modality.kind not in ("vector", "sequence"):
-                continue
-            signal = data.signals[name].select(rows)
-            mean = signal.values[signal.mask].double().mean(0).float() if signal.present.any() else None
-            losses[name] = []
-            for part in np.array_split(np.arange(modality.shape[0]), min(blocks, modality.shape[0])):
-                changed = signal if mean is None else _masked(signal, torch.from_numpy(part), mean)
-                score = row_scores(_outputs(method, data, rows, {name: changed}), target, kind).mean()
-                losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": whole - float(score)})
+    whole = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
+    for name, modality in data.modalities.items():
+        if modality.kind not in ("vector", "sequence"):
+            continue
+        signal = data.signals[name].select(rows)
+        mean = signal.values[signal.mask].double().mean(0).float() if signal.present.any() else None
+        losses[name] = []
+        for part in np.array_split(np.arange(modality.shape[0]), min(blocks, modality.shape[0])):
+            changed = signal if mean is None else _masked(signal, torch.from_numpy(part), mean)
+            score = row_scores(_outputs(method, data, rows, {name: changed}), target, kind).mean()
+            losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": whole - float(score)})
     measure = "accuracy" if kind == "classification" else "-mae"
     return {"measure": measure, "rows": len(rows), "score": whole, "losses": losses}
 
@@ -62,11 +59,11 @@ def _masked(signal: Signal, features: torch.Tensor, mean: torch.Tensor) -> Signa
 
 
 def _outputs(method: Method, data: Dataset, rows: torch.Tensor, signals: dict[str, Signal]) -> np.ndarray:
-    from deconfound.evaluation.evaluate import CHUNK, outputs
+    """(R, outputs) of the rows, with some modalities replaced by `signals` of these R rows."""
+    from deconfound.evaluation.outputs import CHUNK, collect_outputs
 
-    found = []
-    for start in range(0, len(rows), CHUNK):
-        part = torch.arange(start, min(start + CHUNK, len(rows)))
-        changed = {name: signal.select(part) for name, signal in signals.items()}
-        found.append(outputs(method, data.batch(rows[part]).with_signals(changed), data.task))
-    return np.concatenate(found)
+    batches = (
+        data.batch(rows[part]).with_signals({name: signal.select(part) for name, signal in signals.items()})
+        for part in torch.arange(len(rows)).split(CHUNK)
+    )
+    return collect_outputs(method, batches, data.task)

@@ -121,12 +121,12 @@ def train(
     """
     from deconfound.runs.spec import Spec
     from deconfound.training.train import train_run
-    from deconfound.training.trainer import rank
+    from deconfound.training.trainer import process_rank
 
     wanted = Spec.read(spec)
     run = train_run(wanted if seed is None else wanted.model_copy(update={"seed": seed}), out)
     done = run.done
-    if done is None or rank() > 0:  # the first of several processes speaks for all
+    if done is None or process_rank() > 0:  # the first of several processes speaks for all
         return
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
+from deconfound.evaluation.outputs import batch_outputs, check_finite, row_batches
 from deconfound.method import Representations
+from deconfound.nn.inference import apply_to_batches
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
+    from deconfound.data.signal import Batch
     from deconfound.method import Method
 
 ALL = "all"
@@ -78,17 +80,18 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
     """
     span = dataset.rows(split)
     cut = slice(span.start, span.stop)
-    found: list[tuple[Representations, torch.Tensor, torch.Tensor, float | None]] = []
-    with evaluating(method, device):
-        for start in range(span.start, span.stop, CHUNK):
-            batch = dataset.batch(range(start, min(span.stop, start + CHUNK))).to(device)
-            output = torch.from_numpy(outputs(method, batch, dataset.task))
-            parts = method.representations(batch)
-            risk = dataset.task.risk(output, batch.target.cpu())
-            found.append((parts, output, risk, _rest(method, parts, batch.present, output)))
-    joined = Representations(*(_joined([getattr(f[0], side) for f in found]) for side in ("predictive", "spurious")))
-    output = torch.cat([f[1] for f in found]).numpy()
-    rests = [f[3] for f in found if f[3] is not None]
+
+    def observe_batch(batch: Batch) -> tuple[Representations, torch.Tensor, torch.Tensor, float | None]:
+        output = torch.from_numpy(batch_outputs(method, batch, dataset.task))
+        parts = method.representations(batch)
+        risk = dataset.task.risk(output, batch.target.cpu())
+        return parts, output, risk, _rest(method, parts, batch.present, output)
+
+    results = apply_to_batches(method, row_batches(dataset, span), observe_batch, device)
+    parts, outputs, risks, rests = zip(*results, strict=True)
+    joined = Representations(*(_joined([getattr(part, side) for part in parts]) for side in ("predictive", "spurious")))
+    output = torch.cat(outputs).numpy()
+    known_rests = [rest for rest in rests if rest is not None]
     group, names = dataset.groups(*dataset.environment)
     numbers, env = np.unique(group[cut].numpy(), return_inverse=True)
     observed = Observed(
@@ -97,12 +100,12 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
         present={name: signal.present[cut].numpy() for name, signal in dataset.signals.items()},
         target=dataset.target[cut].numpy().astype(np.int64 if dataset.task.kind == "classification" else np.float64),
         classify=dataset.task.kind == "classification",
-        risks=torch.cat([f[2] for f in found]).double().numpy(),
+        risks=torch.cat(risks).double().numpy(),
         env=env,
         environments=[names[number] for number in numbers.tolist()],
         groups=dataset.groups(*dataset.group)[0][cut].numpy() if dataset.group else None,
         latents={name: values[cut].double().numpy() for name, values in dataset.latents.items()},
-        rest=max(rests) if len(rests) == len(found) else None,
+        rest=max(known_rests) if len(known_rests) == len(rests) else None,
     )
     ids = dataset.columns["id"].values[cut].astype(str)
     wrong = ~np.isfinite(output).all(axis=1)

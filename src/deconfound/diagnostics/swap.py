@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deconfound.evaluation.evaluate import evaluating
 from deconfound.method import Representations
+from deconfound.nn.inference import evaluating
 
 if TYPE_CHECKING:
     from deconfound.diagnostics.rows import Observed

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -21,72 +20,18 @@ import torch
 from deconfound.corruption import Corruption, seeded
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
-from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.metrics import protocol_of
+from deconfound.evaluation.outputs import CHUNK, check_finite, variant_outputs
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
-from deconfound.nn.layers import in_eval_mode
+from deconfound.nn.inference import apply_to_batches
 from deconfound.registry import get_class, validate_arguments
 
 if TYPE_CHECKING:
     from deconfound.method import Method
-
-CHUNK = 256
-"""Rows that are damaged from one generator and predicted at once; another number is another draw of the damage."""
-
-
-@contextmanager
-def evaluating(method: Method, device: str | torch.device = "cpu") -> Iterator[None]:
-    """The method in eval mode on a device and without gradients; afterwards it is as it was."""
-    home = next((parameter.device for parameter in method.parameters()), None)
-    with in_eval_mode(method), torch.no_grad():
-        method.to(device)
-        try:
-            yield
-        finally:
-            if home is not None:
-                method.to(home)
-
-
-def outputs(method: Method, batch: Batch, task: Task) -> np.ndarray:
-    """(B, outputs) float32 predictions or logits of one batch.
-
-    Raises:
-        RunError: the method gave another shape.
-    """
-    return _array(method, method(batch), batch, task)
-
-
-def _answers(method: Method, batch: Batch, task: Task) -> dict[str, np.ndarray]:
-    """The prediction under "", and the method's variants: (B, outputs) each."""
-    others = {name: _array(method, output, batch, task) for name, output in method.variants(batch).items()}
-    return {"": outputs(method, batch, task), **others}
-
-
-def _array(method: Method, given: torch.Tensor, batch: Batch, task: Task) -> np.ndarray:
-    expected = (len(batch), task.outputs)
-    if given.shape != expected:
-        raise RunError(f"{type(method).__name__} gave {tuple(given.shape)} outputs; this task expects {expected}")
-    return given.float().cpu().numpy()
-
-
-def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
-    """Refuse outputs that are not finite.
-
-    Args:
-        wrong: (N,) bool, the rows with such an output.
-
-    Raises:
-        RunError: there is one.
-    """
-    if wrong.any():
-        raise RunError(
-            f"{what}: {int(wrong.sum())} of {len(wrong)} outputs are NaN or infinite (the first is of "
-            f"{str(ids[int(wrong.argmax())])!r}); the training has diverged: train with a smaller learning rate"
-        )
 
 
 def predict_scenario(
@@ -106,20 +51,21 @@ def predict_scenario(
     rows, corruption = _rows(dataset, scenario), _corruption(scenario)
     if corruption is not None:
         corruption = corruption.fitted(dataset)
-    away = [name for name in dataset.signals if scenario.present and name not in scenario.present]
-    shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
-    kept: dict[str, np.ndarray] = {}
-    draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
-    with evaluating(method, device):
+    absent = [name for name in dataset.signals if scenario.present and name not in scenario.present]
+    draws = list(product(map(float, scenario.severities), range(scenario.repeats)))
+
+    def corrupted() -> Iterator[Batch]:
         for start in range(0, len(rows), CHUNK):
-            batch = dataset.batch(rows[start : start + CHUNK]).without(*away)
-            for (v, severity), repeat in draws:
+            batch = dataset.batch(rows[start : start + CHUNK]).without(*absent)
+            for severity, repeat in draws:
                 generator = seeded(scenario.name, severity, repeat, seed, start)
-                damaged = corruption(batch, severity, generator) if corruption else batch
-                for name, output in _answers(method, damaged.to(device), dataset.task).items():
-                    if name not in kept:
-                        kept[name] = np.empty(shape, dtype=np.float32)
-                    kept[name][v, repeat, start : start + CHUNK] = output
+                yield corruption(batch, severity, generator) if corruption else batch
+
+    parts = apply_to_batches(method, corrupted(), lambda batch: variant_outputs(method, batch, dataset.task), device)
+    kept: dict[str, np.ndarray] = {}
+    for name in parts[0]:
+        by_draw = [np.concatenate([part[name] for part in parts[draw :: len(draws)]]) for draw in range(len(draws))]
+        kept[name] = np.stack(by_draw).reshape(len(scenario.severities), scenario.repeats, len(rows), -1)
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
     for output in kept.values():
         wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))

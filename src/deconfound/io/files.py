@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -49,6 +50,16 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     finally:
         if scratch:
             Path(scratch).unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write a mapping as indented JSON with `atomic_write`, keys in their order.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    with atomic_write(path) as file:
+        json.dump(values, file, indent=1)
 
 
 def file_stem(name: str) -> str:

@@ -16,7 +16,7 @@ from deconfound.data.task import Task
 from deconfound.errors import DataError
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.directions import Directions, without_shifts
-from deconfound.nn.layers import in_eval_mode
+from deconfound.nn.inference import apply_to_batches
 
 MOST_ROWS = 4096
 """Training rows that are looked at, evenly spaced; more cost time and change little."""
@@ -46,7 +46,6 @@ def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
     return evenly(development.rows("train"), most)
 
 
-@torch.no_grad()
 def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") -> Survey:
     """Look at training rows in eval mode, on the device of the backbone.
 
@@ -59,12 +58,10 @@ def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") 
         "encoders": lambda batch: backbone.encode_signals(backbone.standardise(batch)),
         "inputs": lambda batch: pooled(batch, backbone),
     }[of]
-    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
-    with in_eval_mode(backbone):
-        batches = [development.batch(rows).to(device) for rows in training_rows(development).split(_CHUNK)]
-        found = [look(batch) for batch in batches]
+    chunks = (development.batch(rows) for rows in training_rows(development).split(_CHUNK))
+    batches, features = zip(*apply_to_batches(backbone, chunks, lambda batch: (batch, look(batch))), strict=True)
     return Survey(
-        {name: torch.cat([each[name] for each in found]) for name in found[0]},
+        {name: torch.cat([part[name] for part in features]) for name in features[0]},
         {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
         torch.cat([batch.target for batch in batches]),
         torch.cat([batch.env for batch in batches]),

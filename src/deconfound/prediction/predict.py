@@ -15,7 +15,7 @@ import torch
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
-from deconfound.evaluation.evaluate import CHUNK, check_finite, evaluating, outputs
+from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
 from deconfound.io.files import atomic_write
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
@@ -48,14 +48,14 @@ def predict_rows(
         DataError: what `deconfound.prediction.rows.conform` refuses.
         RunError: the method gave an output that is not finite, or of another shape than the task's.
     """
-    output = np.empty((len(ids), task.outputs), dtype=np.float32)
-    with evaluating(method, device):
+
+    def batches() -> Iterator[Batch]:
         for start in range(0, len(ids), CHUNK):
             part = slice(start, start + CHUNK)
-            names = ids[part]
             cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
-            batch = _unlabelled(conform(cut, modalities, names), task)
-            output[part] = outputs(method, batch.to(device), task)
+            yield _unlabelled(conform(cut, modalities, ids[part]), task)
+
+    output = collect_outputs(method, batches(), task, device=device)
     check_finite(np.asarray(~np.isfinite(output).all(axis=1)), ids, type(method).__name__)
     return output
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the training engine as one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere."""
+"""A checkpoint is one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere, and no training engine."""
 
 from __future__ import annotations
 
@@ -9,26 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
-
-
-class SafeCheckpointIO(CheckpointIO):
-    """Lightning's reader and writer of checkpoints, replaced by `write_checkpoint` and `read_checkpoint`."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write_checkpoint(checkpoint, Path(path))
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return read_checkpoint(Path(path))
-
-    def remove_checkpoint(self, path: Any) -> None:
-        Path(path).unlink(missing_ok=True)
 
 
 def write_checkpoint(tree: Mapping[str, Any], path: Path) -> Path:

@@ -11,7 +11,7 @@ from deconfound.errors import RunError
 HEADER = ("step", "epoch", "split", "term", "value")
 
 
-def read_curves(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """Rows of a log with numbers as numbers; a last row cut short by a kill is left out.
 
     Raises:

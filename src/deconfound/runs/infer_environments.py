@@ -17,14 +17,17 @@ from torch import Tensor, nn
 
 from deconfound.data.columns import Columns
 from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError
-from deconfound.evaluation.evaluate import CHUNK, evaluating
+from deconfound.evaluation.outputs import row_batches
 from deconfound.method import Method
 from deconfound.nn.collect_features import label_bins
+from deconfound.nn.inference import apply_to_batches
 from deconfound.nn.standardise import safe_std
 from deconfound.objectives.irm import risk_slopes
-from deconfound.runs.run import Run, load_data
+from deconfound.runs.build import load_data
+from deconfound.runs.run import Run
 
 How = Literal["eiil", "cluster"]
 
@@ -140,16 +143,18 @@ def observe(method: Method, development: Dataset, device: str = "cpu") -> Refere
     Raises:
         RunError: an output or a feature is not finite.
     """
-    found: list[Tensor] = []
-    parts: dict[str, list[Tensor]] = {}
-    with evaluating(method, device):
-        for start in range(0, len(development), CHUNK):
-            batch = development.batch(range(start, min(start + CHUNK, len(development)))).to(device)
-            found.append(method(batch).float().cpu())
-            for name, part in method.representations(batch).predictive.items():
-                parts.setdefault(name, []).append(part.double().cpu())
-    output, train = torch.cat(found), len(development.rows("train"))
-    blocks = [_standardised(torch.cat(of), development.signals[name].present, train) for name, of in parts.items()]
+
+    def observe_batch(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        predictive = method.representations(batch).predictive
+        return method(batch).float().cpu(), {name: values.double().cpu() for name, values in predictive.items()}
+
+    batches = row_batches(development, range(len(development)))
+    outputs, parts = zip(*apply_to_batches(method, batches, observe_batch, device), strict=True)
+    output, train = torch.cat(outputs), len(development.rows("train"))
+    blocks = [
+        _standardised(torch.cat([part[name] for part in parts]), development.signals[name].present, train)
+        for name in parts[0]
+    ]
     features = torch.cat(blocks, dim=1)
     if not bool(torch.isfinite(output).all() and torch.isfinite(features).all()):
         raise RunError("the run predicts NaN or infinite values; train it with a smaller learning rate")

@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.task import Modality, Task
-from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
-from deconfound.method_names import ADDED
-from deconfound.nn.backbone import Backbone
-from deconfound.penalty import make_penalties
-from deconfound.registry import build
-from deconfound.runs.spec import DataSpec, Spec
+from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
@@ -30,102 +26,6 @@ if TYPE_CHECKING:
     from deconfound.evaluation.scenario import Scenario
 
 
-def load_data(data: DataSpec) -> Dataset:
-    """The dataset that a specification names, all splits and modalities.
-
-    Raises:
-        SpecError: neither a store nor knobs of the synthetic model are named.
-        StoreError: the store does not open.
-    """
-    if data.store is not None:
-        from deconfound.data.store import open_store
-
-        return open_store(data.store)
-    if data.synthetic is not None:
-        from deconfound.datasets.synthetic import synthetic
-
-        return synthetic(**data.synthetic)
-    raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
-
-
-def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The modalities, environments and left-out environment that a specification asks for.
-
-    Raises:
-        DataError: a modality, column or environment that does not exist among the training and validation rows.
-    """
-    if data.modalities is not None:
-        dataset = dataset.only(*data.modalities)
-    if data.environment is not None:
-        dataset = dataset.with_environment(*data.environment)
-    return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
-
-
-def leave_out(dataset: Dataset, environment: str) -> Dataset:
-    """Validate on one environment: its training and validation rows become "valid", those of all others "train".
-
-    Raises:
-        DataError: no training or validation row is of this environment, or all are.
-    """
-    development = dataset.development()
-    group, names = development.groups(*development.environment)
-    if environment not in names:
-        raise DataError(f"{dataset.name} has no environment {environment!r}{did_you_mean(environment, names)}")
-    held = (group == names.index(environment)).tolist()
-    split = ["valid" if out else "train" for out in held]
-    for name in dataset.test_splits:
-        split += [name] * len(dataset.splits[name])
-    return dataset.resplit(split)
-
-
-def build_method(
-    spec: Spec,
-    modalities: Mapping[str, Modality],
-    task: Task,
-    encoders: Mapping[str, nn.Module] | None = None,
-    environments: int = 1,
-) -> Method:
-    """A fresh method of a specification, with its penalties and augmentations.
-
-    Args:
-        environments: E of the training and validation rows.
-        encoders: modules for the modalities whose encoder the specification calls {"python": CLASS}.
-
-    Raises:
-        RunError: such a module is missing.
-        SpecError: an encoder, fusion or argument does not exist.
-    """
-    chosen: dict[str, Any] = {}
-    for name, encoder in spec.backbone.encoders.items():
-        if isinstance(encoder, dict) and "python" in encoder:
-            if name not in (encoders or {}):
-                raise RunError(
-                    f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
-                )
-            chosen[name] = (encoders or {})[name]
-        else:
-            chosen[name] = encoder
-    backbone = Backbone.build(
-        modalities,
-        task,
-        encoders=chosen,
-        fusion=spec.backbone.fusion,
-        hidden=spec.backbone.hidden,
-        depth=spec.backbone.depth,
-        dropout=spec.backbone.dropout,
-    )
-    arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-    method: Method = build("methods", spec.method["name"], backbone, **arguments)
-    penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
-    if not penalties and not augmentations:
-        return method
-    return RegularizedMethod(
-        method,
-        make_penalties(penalties, method.backbone, environments),
-        {name: build("augmentations", name, **knobs) for name, knobs in augmentations.items()},
-    )
-
-
 @dataclass(frozen=True)
 class Run:
     """An opened run directory.
@@ -133,7 +33,7 @@ class Run:
     Args:
         path: the directory.
         spec: what was asked for.
-        environment: versions, git state and the form of the data, captured when training began.
+        environment: versions, git state and the modalities, splits and task of the data, captured when training began.
     """
 
     path: Path
@@ -180,27 +80,30 @@ class Run:
     @property
     def modalities(self) -> dict[str, Modality]:
         """The modalities that the run was trained on."""
-        forms = self.environment["data"]["modalities"]
-        return {name: Modality(name, form["steps"], tuple(form["shape"])) for name, form in forms.items()}
+        shapes = self.environment["data"]["modalities"]
+        return {name: Modality(name, sizes["steps"], tuple(sizes["shape"])) for name, sizes in shapes.items()}
 
     @property
     def environments(self) -> int:
         """E of the training and validation rows."""
         return self.environment["data"].get("environments", 1)
 
-    def dataset(self, given: Dataset | None = None) -> Dataset:
-        """The data of the run, all splits; `given` replaces what the specification names (moved stores, own datasets).
+    def dataset(self, replacement: Dataset | None = None) -> Dataset:
+        """The data of the run, all splits.
+
+        Args:
+            replacement: the same rows, if the specification does not name them or their store moved.
 
         Raises:
             RunError: the data are not those of the training.
         """
-        dataset = given if given is not None else load_data(self.spec.data)
+        dataset = replacement if replacement is not None else load_data(self.spec.data)
         if dataset.checksum != self.environment["data"]["checksum"]:
             raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
         return apply_data_spec(dataset, self.spec.data)
 
     def validate(self, method: Method, development: Dataset) -> None:
-        """Predict and measure the validation rows; part of training, no test row is touched."""
+        """Predict and measure the validation rows at the end of training; no test row is touched."""
         from deconfound.evaluation.scenario import Scenario
 
         self._evaluate(method, development, [Scenario("valid", "valid")])
@@ -209,14 +112,14 @@ class Run:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
         Raises:
-            RunError: training is not finished, or the checkpoint is damaged or of other modalities.
+            RunError: training is not finished, or the checkpoint is damaged or belongs to other modalities.
         """
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
         return self.kept(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
 
     def kept(self, method: Method) -> Method:
-        """The method in eval mode with the weights of the epoch that `train.keep` names, so far."""
+        """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
         from deconfound.runs.checkpoint import read_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
@@ -247,7 +150,7 @@ class Run:
             scenarios: `default_scenarios` of the dataset if left out.
             dataset: the training data, if the specification does not name them or they moved.
             device: where to compute, such as "cuda".
-            progress: say on standard error which scenario is at work.
+            progress: print on standard error which scenario is being predicted.
 
         Returns:
             the records of these scenarios.
@@ -256,20 +159,25 @@ class Run:
 
         data = self.dataset(dataset)
         method = self.method(encoders)
-        chosen = default_scenarios(data) if scenarios is None else scenarios
+        requested = default_scenarios(data) if scenarios is None else scenarios
         with exclusive_lock(self.path):
-            self._log_opening(chosen)
-            return self._evaluate(method, data, chosen, device, progress)
+            self._log_test_access(requested)
+            return self._evaluate(method, data, requested, device, progress)
 
     def _evaluate(
-        self, method: Method, data: Dataset, chosen: Sequence[Scenario], device: str = "cpu", progress: bool = False
+        self,
+        method: Method,
+        data: Dataset,
+        scenarios: Sequence[Scenario],
+        device: str = "cpu",
+        progress: bool = False,
     ) -> list[Record]:
         from deconfound.evaluation.evaluate import evaluate_method
 
         return evaluate_method(
             method,
             data,
-            chosen,
+            scenarios,
             out=self.path,
             run=self.path.name,
             method_name=self.spec.title,
@@ -278,11 +186,11 @@ class Run:
             progress=progress,
         )
 
-    def _log_opening(self, chosen: Sequence[Scenario]) -> None:
+    def _log_test_access(self, scenarios: Sequence[Scenario]) -> None:
         from deconfound.evaluation.evaluate import kept_predictions
 
-        fresh = [s.name for s in chosen if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
-        log_test_access(self.path, fresh)
+        names = [s.name for s in scenarios if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
+        log_test_access(self.path, names)
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

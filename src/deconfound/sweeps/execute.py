@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
+from deconfound.io.threads import cpu_threads
 from deconfound.sweeps.jobs import Outcome, Work, evaluation_mark, job_id
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run_job(work: Work) -> Outcome:
                 return Outcome(work.job.id, work.stage, "busy", f"another process works in {folder}")
             (folder / "error.json").unlink(missing_ok=True)
             try:
-                with _threads(work.threads):
+                with cpu_threads(work.threads):
                     (_train if work.stage == "train" else _evaluate)(work, folder)
             except Exception as error:
                 return note_failure(work, error)
@@ -119,7 +120,7 @@ def _checked(work: Work) -> Dataset:
 @lru_cache(maxsize=2)
 def shared_data(source: str) -> Dataset:
     """The dataset of a JSON {"store", "synthetic"}, kept in memory for the next job of this process."""
-    from deconfound.runs.run import load_data
+    from deconfound.runs.build import load_data
     from deconfound.runs.spec import DataSpec
 
     return load_data(DataSpec(**json.loads(source)))
@@ -140,18 +141,6 @@ def _holding(folder: Path, patience: float) -> Iterator[bool]:
                     return
                 time.sleep(0.05)
         yield True
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

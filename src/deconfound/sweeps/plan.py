@@ -18,7 +18,7 @@ from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, d
 from deconfound.evaluation.scenario import Scenario, scenario_from
 from deconfound.io.files import atomic_write
 from deconfound.registry import arguments, get_class
-from deconfound.runs.run import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import BackboneSpec, Spec, TrainSpec
 from deconfound.search import Search
 from deconfound.sweeps.jobs import Job, digest, job_id, read_sweep_json

@@ -1,4 +1,4 @@
-"""Setting up the training engine: what [train] asks for, our checkpoints, and silence where its advice is not for users."""
+"""Lightning's trainer as [train] asks for it, with our checkpoints and without advice that is not for users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer
@@ -27,8 +26,8 @@ class SafeCheckpoint(ModelCheckpoint):
     FILE_EXTENSION = ".safetensors"
 
 
-def make_trainer(train: TrainSpec, **given: Any) -> Trainer:
-    """The training engine for what [train] asks for; from then on `rank` knows the number of this process.
+def make_trainer(train: TrainSpec, **options: Any) -> Trainer:
+    """The trainer that [train] asks for; from then on `process_rank` knows the number of this process.
 
     Raises:
         SpecError: this machine does not have it, or a batch system began another number of processes.
@@ -50,18 +49,18 @@ def make_trainer(train: TrainSpec, **given: Any) -> Trainer:
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             use_distributed_sampler=False,
-            **given,
+            **options,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise SpecError(f"{asked} cannot be had here ({str(error).splitlines()[0]}); change them") from error
+        raise SpecError(f"{asked} is not available here ({str(error).splitlines()[0]}); change them") from error
     if trainer.precision != train.precision:
-        raise SpecError(f"{asked} cannot be had here: the engine would take {trainer.precision!r}; ask for that")
+        raise SpecError(f"{asked} is not available here: the engine would take {trainer.precision!r}; ask for that")
     _check_processes(train, trainer.world_size)
     return trainer
 
 
-def rank() -> int:
-    """Number of this process among those that train one run together, from 0; of several, known once there is an engine."""
+def process_rank() -> int:
+    """Number of this process among those that train one run together, from 0; known once a trainer was made."""
     return int(getattr(rank_zero_only, "rank", 0))
 
 
@@ -74,12 +73,12 @@ def _strategy(train: TrainSpec) -> str | Strategy:
 
 
 def _check_processes(train: TrainSpec, begun: int) -> None:
-    if begun == train.processes and (begun > 1 or rank() == 0):
+    if begun == train.processes and (begun > 1 or process_rank() == 0):
         return
-    found = f"{begun} in all" if begun != train.processes else f"this one beside it, number {rank()}"
+    started = f"{begun} in all" if begun != train.processes else f"this one beside it, number {process_rank()}"
     raise SpecError(
         f"train.devices = {train.devices} and train.nodes = {train.nodes} ask for {train.processes} processes, and the "
-        f"batch system began {found}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
+        f"batch system began {started}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
         "begin the command with srun, or change train.devices and train.nodes"
     )
 
@@ -119,20 +118,11 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*The dirpath has changed.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-        warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU.*")  # refused by `engine`
+        warnings.filterwarnings(
+            "ignore", message=".*AMP with fp16 is not supported on CPU.*"
+        )  # refused by `make_trainer`
         try:
             yield
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def thread_count(count: int | None) -> Iterator[None]:
-    """PyTorch's CPU threads inside the block; None leaves them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

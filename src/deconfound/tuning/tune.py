@@ -20,8 +20,9 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
-from deconfound.runs.csv_log import read_curves
-from deconfound.runs.run import Run, apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.csv_log import read_log
+from deconfound.runs.run import Run
 from deconfound.training.learner import SELECTION
 from deconfound.training.train import train_run
 from deconfound.tuning.result import summary, write_best
@@ -144,7 +145,7 @@ class Diverged(Exception):  # noqa: N818 (no error of the user: an outcome of th
 
 def past_risks(log: Path) -> list[tuple[int, float]]:
     """(epoch, validation risk) of a log, in order."""
-    return [(row["epoch"], row["value"]) for row in read_curves(log) if f"{row['split']}/{row['term']}" == SELECTION]
+    return [(row["epoch"], row["value"]) for row in read_log(log) if f"{row['split']}/{row['term']}" == SELECTION]
 
 
 def _do(turn: Turn, spec: TuneSpec, whole: Dataset) -> None:

@@ -1,0 +1,120 @@
+"""From a specification to its parts: the dataset, the rows and modalities to use, and a fresh method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from deconfound.compose import RegularizedMethod
+from deconfound.data.dataset import Dataset
+from deconfound.data.task import Modality, Task
+from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.method import Method
+from deconfound.method_names import ADDED
+from deconfound.nn.backbone import Backbone
+from deconfound.penalty import make_penalties
+from deconfound.registry import build
+from deconfound.runs.spec import BackboneSpec, DataSpec, Spec
+
+
+def load_data(data: DataSpec) -> Dataset:
+    """The dataset that a specification names, with all splits and modalities.
+
+    Raises:
+        SpecError: the specification names neither a store nor a synthetic model.
+        StoreError: the store does not open.
+    """
+    if data.store is not None:
+        from deconfound.data.store import open_store
+
+        return open_store(data.store)
+    if data.synthetic is not None:
+        from deconfound.datasets.synthetic import synthetic
+
+        return synthetic(**data.synthetic)
+    raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
+
+
+def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
+    """The dataset with the modalities, environments and left-out environment that a specification asks for.
+
+    Raises:
+        DataError: a modality, column or environment that does not exist among the training and validation rows.
+    """
+    if data.modalities is not None:
+        dataset = dataset.only(*data.modalities)
+    if data.environment is not None:
+        dataset = dataset.with_environment(*data.environment)
+    return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
+
+
+def leave_out(dataset: Dataset, environment: str) -> Dataset:
+    """Validate on one environment: its training and validation rows become "valid", those of all others "train".
+
+    Raises:
+        DataError: no training or validation row is of this environment, or all are.
+    """
+    development = dataset.development()
+    group, names = development.groups(*development.environment)
+    if environment not in names:
+        raise DataError(f"{dataset.name} has no environment {environment!r}{did_you_mean(environment, names)}")
+    held_out = (group == names.index(environment)).tolist()
+    split = ["valid" if held else "train" for held in held_out]
+    for name in dataset.test_splits:
+        split += [name] * len(dataset.splits[name])
+    return dataset.resplit(split)
+
+
+def build_method(
+    spec: Spec,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    encoders: Mapping[str, nn.Module] | None = None,
+    environments: int = 1,
+) -> Method:
+    """A fresh method of a specification, with its penalties and augmentations.
+
+    Args:
+        environments: E of the training and validation rows.
+        encoders: modules for the modalities whose encoder the specification calls {"python": CLASS}.
+
+    Raises:
+        RunError: such a module is missing.
+        SpecError: an encoder, fusion or argument does not exist.
+    """
+    backbone = Backbone.build(
+        modalities,
+        task,
+        encoders=_chosen_encoders(spec.backbone, encoders or {}),
+        fusion=spec.backbone.fusion,
+        hidden=spec.backbone.hidden,
+        depth=spec.backbone.depth,
+        dropout=spec.backbone.dropout,
+    )
+    arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
+    method: Method = build("methods", spec.method["name"], backbone, **arguments)
+    penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
+    if not penalties and not augmentations:
+        return method
+    return RegularizedMethod(
+        method,
+        make_penalties(penalties, method.backbone, environments),
+        {name: build("augmentations", name, **arguments) for name, arguments in augmentations.items()},
+    )
+
+
+def _chosen_encoders(backbone: BackboneSpec, modules: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """Modality → what the specification says, or the module that it calls Python code."""
+    chosen: dict[str, Any] = {}
+    for name, encoder in backbone.encoders.items():
+        if not isinstance(encoder, dict) or "python" not in encoder:
+            chosen[name] = encoder
+        elif name in modules:
+            chosen[name] = modules[name]
+        else:
+            raise RunError(
+                f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
+            )
+    return chosen
