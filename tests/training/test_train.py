@@ -11,10 +11,11 @@ import torch
 from deconfound.api import fit
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
-from deconfound.runs import checkpoint
+from deconfound.methods.erm import ERM
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.runs.csv_log import HEADER, read_log
 from deconfound.runs.run import Run
+from deconfound.training import checkpoint_io, train
 from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.train import train_run
 from support.small import FAST, small_data, small_run, small_spec, tiny
@@ -101,8 +102,6 @@ def test_the_best_epoch_is_the_lowest_validation_risk(undisturbed):
 
 
 def test_training_never_holds_a_test_row(tmp_path, monkeypatch):
-    from deconfound.methods.erm import ERM
-
     seen: set[int] = set()
     loss = ERM.loss
 
@@ -195,7 +194,7 @@ def test_a_seed_replaced_in_a_copy_is_checked(tmp_path):
 
 
 def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
-    out, seen, write = tmp_path / "r", [], checkpoint.write_checkpoint
+    out, seen, write = tmp_path / "r", [], checkpoint_io.write_checkpoint
 
     def spy(tree, path):
         if path.name.startswith("last"):
@@ -203,7 +202,7 @@ def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
             seen.append({"risk", "total", "learning_rate"} <= terms)
         return write(tree, path)
 
-    monkeypatch.setattr(checkpoint, "write_checkpoint", spy)
+    monkeypatch.setattr(checkpoint_io, "write_checkpoint", spy)
     small_run(out)
     assert seen == [True] * FAST["epochs"]
 
@@ -291,3 +290,43 @@ def test_the_curve_log_drops_what_will_be_trained_again(tmp_path):
 
 def test_a_specification_needs_no_data_until_it_trains():
     assert small_spec(data={}).data.store is None
+
+
+def test_the_method_that_is_checked_is_the_one_that_is_trained(tmp_path, monkeypatch):
+    built, checked = [], []
+    build_method, check = train.build_method, ERM.check
+
+    def counting_build(*arguments):
+        built.append(build_method(*arguments))
+        return built[-1]
+
+    def counting_check(self, development):
+        checked.append(self)
+        check(self, development)
+
+    monkeypatch.setattr(train, "build_method", counting_build)
+    monkeypatch.setattr(ERM, "check", counting_check)
+    run = small_run(tmp_path / "r")
+    assert checked == built
+    assert len(built) == 1
+    trained = weights(run.path, "best")
+    assert trained.keys() == {f"method.{name}" for name in built[0].state_dict()}
+    small_run(tmp_path / "r")
+    assert len(built) == 1, "a finished run needs no method"
+
+
+def test_the_validation_risk_is_a_mean_over_rows_not_over_batches(tmp_path):
+    """600 rows are predicted in batches of 512 and 88: a mean of the two means would weight a row of the last more."""
+    rows = 16 + 600 + 2
+    data = tiny(
+        n=rows,
+        split=["train"] * 16 + ["valid"] * 600 + ["test"] * 2,
+        target=torch.cat([torch.zeros(16 + 512), torch.full((90,), 10.0)]),
+    )
+    run = fit(data, "erm", out=tmp_path / "r", train={**FAST, "epochs": 1}, progress=False)
+    batch = data.batch("valid")
+    with torch.no_grad():
+        risks = data.task.risk(run.method()(batch), batch.target)
+    of_batches = (risks[:512].mean() + risks[512:].mean()) / 2
+    assert float(of_batches) > 1.5 * float(risks.mean()), "the two means must differ for the test to tell"
+    assert run.done["best_risk"] == pytest.approx(float(risks.mean()), rel=1e-5)
