@@ -1,4 +1,4 @@
-"""Which features a trained method rests on: the score it loses where a block of them is masked, on validation rows."""
+"""Which features a trained method relies on: the score it loses on validation rows if a block of them is masked."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from deconfound.method import Method
 
 FILE = "masked.json"
-"""Of a run, written by `deconfound predominance RUN --mask`."""
+"""File in a run directory that `deconfound predominance RUN --mask` writes."""
 BLOCKS = 32
-"""Most blocks of neighbouring features per modality."""
+"""Largest number of blocks of neighbouring features per modality."""
 
 
 def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
     Modalities of tokens and of images have no such features and are left out.
 
     Args:
-        dataset: what the method was trained on; only its validation rows are read.
-        blocks: most blocks per modality; with as many features each is a block.
+        dataset: the training data of the method; only its validation rows are read.
+        blocks: largest number of blocks per modality; a modality with no more features has one block per feature.
 
     Returns:
         JSON values: "measure" ("accuracy" or "-mae"), "rows", "score" with nothing masked, and "losses": modality → list of
@@ -37,7 +37,7 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
     rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
     target = data.target[rows].numpy()
     losses: dict[str, list[dict[str, float]]] = {}
-    whole = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
+    unmasked = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
     for name, modality in data.modalities.items():
         if modality.kind not in ("vector", "sequence"):
             continue
@@ -47,9 +47,9 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
         for part in np.array_split(np.arange(modality.shape[0]), min(blocks, modality.shape[0])):
             changed = signal if mean is None else _masked(signal, torch.from_numpy(part), mean)
             score = row_scores(_outputs(method, data, rows, {name: changed}), target, kind).mean()
-            losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": whole - float(score)})
+            losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": unmasked - float(score)})
     measure = "accuracy" if kind == "classification" else "-mae"
-    return {"measure": measure, "rows": len(rows), "score": whole, "losses": losses}
+    return {"measure": measure, "rows": len(rows), "score": unmasked, "losses": losses}
 
 
 def _masked(signal: Signal, features: torch.Tensor, mean: torch.Tensor) -> Signal:

@@ -32,7 +32,7 @@ class Run:
 
     Args:
         path: the directory.
-        spec: what was asked for.
+        spec: the specification, with every default filled in.
         environment: versions, git state and the modalities, splits and task of the data, captured when training began.
     """
 
@@ -116,9 +116,9 @@ class Run:
         """
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
-        return self.kept(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
+        return self.load_weights(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
 
-    def kept(self, method: Method) -> Method:
+    def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
         from deconfound.runs.checkpoint import read_weights
 

@@ -1,4 +1,4 @@
-"""Training a specification into a run directory: started, resumed or found finished by the same call."""
+"""Training a specification into a run directory; the same call starts, resumes or returns a run."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ def train_run(
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
 ) -> Run:
-    """Train, or go on where an earlier call was stopped; a finished run is returned as it is.
+    """Train, or resume where an earlier call was stopped; a finished run is returned as it is.
 
     Args:
         out: the run directory; made if it does not exist.
         dataset: replaces what the specification names under [data].
         encoders: modules for the modalities whose encoder is {"python": CLASS}.
         loggers: further Lightning loggers.
-        callbacks: further Lightning callbacks, such as one that gives a run up by raising.
+        callbacks: further Lightning callbacks, such as one that stops a run by raising.
         progress: draw a progress bar; by default on a terminal only.
 
     Raises:
-        SpecError: a part that does not exist or does not fit the data, or a machine without what [train] asks for.
-        DataError: the task's protocol does not exist or judges another kind of task; as after a SpecError, nothing was
+        SpecError: a component does not exist or does not fit the data, or this machine lacks what [train] asks for.
+        DataError: the task's protocol does not exist or judges another kind of task. As after a SpecError, nothing was
             written.
-        RunError: the directory holds another specification or other data, is being written by another process, cannot be
-            written, or the loss became infinite.
+        RunError: the directory belongs to another specification or other data, is being written by another process or
+            cannot be written, or the loss became infinite.
         KeyboardInterrupt: Ctrl-C; the same call resumes.
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
@@ -145,11 +145,11 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     finished = read_checkpoint(last)["epoch"] + 1 if resume else 0
-    if not resume:  # what earlier weights said must not pass for what these will say
+    if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
         (run.path / VARIANTS).unlink(missing_ok=True)
-    whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding takes the weights apart for good
+    whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding splits the weights for good
     learner = Learner(method, data, train, run.spec.seed)
     trainer = make_trainer(
         train,
@@ -159,30 +159,30 @@ def _fit(
         enable_progress_bar=progress,
         default_root_dir=run.path,
     )
-    began = time.monotonic()
+    start = time.monotonic()
     try:
         trainer.fit(learner, ckpt_path=resume)
-    except SystemExit as error:  # how the engine ends after Ctrl-C
+    except SystemExit as error:  # Lightning ends this way after Ctrl-C
         if trainer.state.status != TrainerStatus.INTERRUPTED:
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from error
     if process_rank() == 0:
-        seconds = time.monotonic() - began
-        run.validate(run.kept(whole.cpu()), data)
+        seconds = time.monotonic() - start
+        run.validate(run.load_weights(whole.cpu()), data)
         _finish(run, trainer, seconds, whole)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
 def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
     names = (run.spec.train.keep, "last")
-    kept, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
+    selected, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SafeCheckpoint)]
     best = next((callback.best_model_score for callback in callbacks if callback.monitor == SELECTION), None)
     done = {
         "epochs": last["epoch"] + 1,
         "steps": trainer.global_step,
-        "best_epoch": kept["epoch"],
+        "best_epoch": selected["epoch"],
         "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
         "notes": list(method.summary_lines()),
         "seconds": round(seconds, 3),
