@@ -56,7 +56,7 @@ def fit(
     Raises:
         SpecError, RunError, DataError: as `deconfound.training.train.train_run`.
     """
-    from deconfound.training.train import train_run  # loads the training engine, which `evaluate` does not need
+    from deconfound.training.train import train_run  # loads Lightning, which `evaluate` does not need
 
     python_encoders = {
         modality: {"python": f"{type(encoder).__module__}.{type(encoder).__qualname__}"}

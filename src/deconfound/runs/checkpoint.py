@@ -1,4 +1,4 @@
-"""A checkpoint is one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere, and no training engine."""
+"""A checkpoint is one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere."""
 
 from __future__ import annotations
 

@@ -215,8 +215,8 @@ def majority_clusters(observed: ReferenceOutputs, task: Task, count: int, seed: 
             distinct = len(np.unique(training_values, axis=0))
             if distinct < count:
                 raise DataError(f"label {label} has {distinct} different training rows for {count} clusters; use fewer")
-            model: Any = KMeans(count, n_init=10, random_state=seed)  # its stubs do not know the fitted attributes
-            model = model.fit(training_values)
+            model: Any = KMeans  # its stubs know neither n_init = 10 nor the fitted attributes
+            model = model(count, n_init=10, random_state=seed).fit(training_values)
             order = np.argsort(-np.bincount(model.labels_, minlength=count), kind="stable")
             environments[rows] = np.argsort(order)[model.predict(values[rows])]
     return environments

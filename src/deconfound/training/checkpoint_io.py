@@ -1,4 +1,4 @@
-"""`SafeCheckpointIO`: the training engine reads and writes the checkpoints of `runs.checkpoint`."""
+"""`SafeCheckpointIO`: Lightning reads and writes the checkpoints of `runs.checkpoint`."""
 
 from __future__ import annotations
 
