@@ -16,7 +16,7 @@ from deconfound.nn.backbone import Backbone
 from deconfound.penalties.dann import DANN
 from deconfound.penalties.vrex import VREx
 from deconfound.penalty import make_penalties
-from deconfound.runs.csv_log import read_curves
+from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
 from support.small import small_data, small_run, tiny
 from support.toy import rows
@@ -170,7 +170,7 @@ def test_a_run_with_all_of_them_logs_each_term_and_is_read_again(tmp_path) -> No
     run = small_run(tmp_path / "run", method=method)
     title = "erm + group-dro + dann + irm + mixup + modality-dropout"
     assert set(run.records()["method"]) == {title}
-    log = read_curves(tmp_path / "run" / "log.csv")
+    log = read_log(tmp_path / "run" / "log.csv")
     terms = {row["term"] for row in log}
     assert {"prediction", "group-dro", "dann", "irm"} <= terms
     assert {row["value"] for row in log if row["term"].endswith("/computed")} == {1.0}
@@ -188,5 +188,5 @@ def test_one_environment_per_batch_warns_in_training(tmp_path) -> None:
     train = {"epochs": 1, "batch_size": 16, "accelerator": "cpu", "threads": 1, "environments_per_batch": 1}
     with pytest.warns(PenaltyWarning, match="nothing to compare"):
         small_run(tmp_path / "run", method={"name": "erm", "penalties": {"vrex": {}}}, train=train)
-    log = read_curves(tmp_path / "run" / "log.csv")
+    log = read_log(tmp_path / "run" / "log.csv")
     assert {row["value"] for row in log if row["term"] in ("vrex", "vrex/computed")} == {0.0}

@@ -14,9 +14,8 @@ from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
 if TYPE_CHECKING:
-    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
-
-    from deconfound.training.train import Logger
+    import pandas as pd
+    from lightning.pytorch.loggers.logger import Logger
 
 
 def fit(
@@ -34,35 +33,39 @@ def fit(
     loggers: Sequence[Logger] = (),
     progress: bool | None = None,
 ) -> Run:
-    """Train a method on the "train" split, selecting the epoch on "valid"; test rows are cut off before training begins.
+    """Train a method on the "train" split and select the epoch on "valid"; test rows are cut off before training begins.
 
-    The same call resumes what was interrupted and returns at once what is finished.
+    The same call resumes an interrupted run and returns a finished one at once.
 
     Args:
         dataset: all splits.
         method: a name, or {"name": ..., argument: value}; see `deconfound show NAME`.
         out: the run directory.
         name: label in reports.
-        seed: of weights, batch order and noise.
-        modalities, environment: a part of the modalities; metadata columns that name the environment.
+        seed: determines initial weights, batch order and noise.
+        modalities: the modalities to use; all if left out.
+        environment: metadata columns that name the environment.
         backbone: fields of `BackboneSpec`; train: fields of `TrainSpec`.
         encoders: your own modules, modality → module with `forward(values (B, T, *F), mask (B, T)) -> (B, H)`.
         loggers: further Lightning loggers.
-        progress: a progress bar; by default on a terminal only.
+        progress: draw a progress bar; by default on a terminal only.
 
     Returns:
         the finished run.
 
     Raises:
-        SpecError, RunError, DataError: one line each.
+        SpecError, RunError, DataError: as `deconfound.training.train.train_run`.
     """
-    from deconfound.training.train import train_run
+    from deconfound.training.train import train_run  # loads Lightning, which `evaluate` does not need
 
-    own = {m: {"python": f"{type(e).__module__}.{type(e).__qualname__}"} for m, e in (encoders or {}).items()}
-    shape = dict(backbone or {})
-    shape["encoders"] = {**shape.get("encoders", {}), **own}
+    python_encoders = {
+        modality: {"python": f"{type(encoder).__module__}.{type(encoder).__qualname__}"}
+        for modality, encoder in (encoders or {}).items()
+    }
+    backbone = dict(backbone or {})
+    backbone["encoders"] = {**backbone.get("encoders", {}), **python_encoders}
     data = {"modalities": modalities and list(modalities), "environment": environment and list(environment)}
-    values = {"name": name, "seed": seed, "data": data, "method": method, "backbone": shape, "train": train or {}}
+    values = {"name": name, "seed": seed, "data": data, "method": method, "backbone": backbone, "train": train or {}}
     return train_run(Spec.of(values), out, dataset=dataset, encoders=encoders, loggers=loggers, progress=progress)
 
 
@@ -78,14 +81,16 @@ def evaluate(
     """Evaluate runs under scenarios (`default_scenarios` if left out) and return their records as one table.
 
     Args:
-        dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store.
+        dataset: the rows that the runs were trained on; needed for runs of `fit`, which do not name a store.
+        encoders: modules of encoders that are Python code.
+        device: where to compute, such as "cuda".
+        progress: print on standard error which scenario is being predicted.
     """
     from deconfound.evaluation.records import frame
 
-    chosen = [runs] if isinstance(runs, Run) else list(runs)
     records = [
         record
-        for run in chosen
+        for run in ([runs] if isinstance(runs, Run) else runs)
         for record in run.evaluate(scenarios, dataset=dataset, encoders=encoders, device=device, progress=progress)
     ]
     return frame(records)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from deconfound.runs.csv_log import read_curves
+from deconfound.runs.csv_log import read_log
 from support.small import FAST, small_run
 
 CURVES = Path(__file__).with_name("curves.json")
@@ -34,7 +34,7 @@ SPECS: dict[str, dict[str, Any]] = {
 def curves(name: str, out: Path) -> dict[str, list[float]]:
     run = small_run(out, train={**FAST, "epochs": 4}, **SPECS[name])
     found: dict[str, list[float]] = {}
-    for row in read_curves(run.path / "log.csv"):
+    for row in read_log(run.path / "log.csv"):
         found.setdefault(f"{row['split']}/{row['term']}", []).append(row["value"])
     return found
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write, file_stem
+from deconfound.io.files import atomic_write, file_stem, write_json
 
 
 def write(path: Path, text: str, fail: Exception | None = None) -> None:
@@ -80,3 +81,13 @@ def test_file_stems_are_harmless_and_distinct() -> None:
         assert not set(stem) & set('/\\:*?"<>| \0')
         assert not stem.startswith((".", "-"))
         assert len(stem) < 100
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "values.json"
+    write_json(path, {"b": 1, "a": [None, "é"]})
+    assert path.read_text() == '{\n "b": 1,\n "a": [\n  null,\n  "\\u00e9"\n ]\n}'
+    with pytest.raises(TypeError):
+        write_json(path, {"b": object()})
+    assert json.loads(path.read_text()) == {"b": 1, "a": [None, "é"]}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["values.json"]

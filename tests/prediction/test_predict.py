@@ -128,9 +128,9 @@ def test_standard_output_and_input(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     [
         ("rows.jsonl", "", r"rows\.jsonl holds no row to predict"),
         ("rows.jsonl", "\n\n", "holds no row to predict"),
-        ("rows.xyz", "1", r"rows\.xyz is not a store, the \.toml of a table or a \.jsonl file"),
+        ("rows.xyz", "1", r"rows\.xyz is not a store, the \.toml file of a table or a \.jsonl file"),
         ("rows.jsonl", '{"audio": [1]}', "'audio' has shape 1; this run expects audio vector 1×3"),
-        (None, None, r"missing\.jsonl does not exist; give a store"),
+        (None, None, r"missing\.jsonl does not exist; name a store"),
     ],
 )
 def test_a_wrong_source_is_refused_in_one_line(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from deconfound.runs.csv_log import read_curves
+from deconfound.runs.csv_log import read_log
 from support.small import FAST
 
 LONG: dict[str, Any] = {**FAST, "epochs": 4, "patience": 100}
@@ -94,7 +94,7 @@ def kill_after(out: Path, epochs: int, processes: Sequence[int]) -> None:
     """Kill all as soon as the log holds so many epochs."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_curves(out / "log.csv")}) >= epochs:
+        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_log(out / "log.csv")}) >= epochs:
             break
         time.sleep(0.02)
     for process in processes:

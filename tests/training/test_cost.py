@@ -96,7 +96,7 @@ def test_data_passed_in_python_are_measured_here(tmp_path: Path) -> None:
     assert found.batch_size == len(data.rows("train"))
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
-    with pytest.raises(RunError, match="another form than the data"):
+    with pytest.raises(RunError, match="other modalities or another task than the data"):
         measure_cost(run, dataset=data.only("text"), steps=2)
     with pytest.raises(RunError, match="could not be measured: data is missing"):
         measure_cost(run, steps=2)

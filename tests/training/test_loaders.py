@@ -4,7 +4,14 @@ from itertools import chain
 import pytest
 import torch
 
-from deconfound.training.loaders import GroupedRows, ShuffledRows, derive_seed, ordered_loader, several, train_loader
+from deconfound.training.loaders import (
+    GroupedRows,
+    ShuffledRows,
+    default_environments_per_batch,
+    derive_seed,
+    ordered_loader,
+    train_loader,
+)
 from support.small import small_data, tiny
 
 
@@ -97,7 +104,7 @@ def test_processes_share_the_grouped_batches():
 
 def test_as_many_environments_share_a_batch_as_get_eight_rows():
     data = small_data()
-    assert [several(data, size) for size in (4, 16, 17, 24, 64)] == [2, 2, 2, 3, 3]
-    assert several(data.with_environment(), 64) == 1
-    batch = next(iter(train_loader(data, 24, 0, together=several(data, 24))))
+    assert [default_environments_per_batch(data, size) for size in (4, 16, 17, 24, 64)] == [2, 2, 2, 3, 3]
+    assert default_environments_per_batch(data.with_environment(), 64) == 1
+    batch = next(iter(train_loader(data, 24, 0, environments_per_batch=default_environments_per_batch(data, 24))))
     assert torch.bincount(batch.env).tolist() == [8, 8, 8]

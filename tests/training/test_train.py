@@ -13,11 +13,12 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
+from deconfound.methods.erm import ERM
 from deconfound.runs.checkpoint import read_checkpoint
-from deconfound.runs.csv_log import HEADER, read_curves
+from deconfound.runs.csv_log import HEADER, read_log
 from deconfound.runs.run import Run
-from deconfound.training import checkpoint_io
-from deconfound.training.csv_logger import CurveLog
+from deconfound.training import checkpoint_io, train
+from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.train import train_run
 from support.small import FAST, small_data, small_run, small_spec, tiny
 
@@ -58,7 +59,7 @@ def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, undist
     process = start(out)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_curves(out / "log.csv")}) >= epochs:
+        if (out / "log.csv").is_file() and len({row["epoch"] for row in read_log(out / "log.csv")}) >= epochs:
             break
         time.sleep(0.01)
     process.send_signal(how)
@@ -82,7 +83,7 @@ def test_a_finished_run_is_returned_untouched(undisturbed):
 
 
 def test_every_term_of_every_epoch_is_logged(undisturbed):
-    rows = read_curves(undisturbed / "log.csv")
+    rows = read_log(undisturbed / "log.csv")
     terms = {f"{row['split']}/{row['term']}" for row in rows}
     assert {"valid/risk", "train/total", "train/learning_rate"} <= terms
     assert {"train/prediction", "train/invariance", "train/decorrelation", "train/reconstruction"} <= terms
@@ -91,7 +92,7 @@ def test_every_term_of_every_epoch_is_logged(undisturbed):
 
 
 def test_the_best_epoch_is_the_lowest_validation_risk(undisturbed):
-    risks = [row["value"] for row in read_curves(undisturbed / "log.csv") if row["term"] == "risk"]
+    risks = [row["value"] for row in read_log(undisturbed / "log.csv") if row["term"] == "risk"]
     done = Run.open(undisturbed).done
     assert done["best_risk"] == min(risks)
     assert done["best_epoch"] == risks.index(min(risks))
@@ -103,8 +104,6 @@ def test_the_best_epoch_is_the_lowest_validation_risk(undisturbed):
 
 
 def test_training_never_holds_a_test_row(tmp_path, monkeypatch):
-    from deconfound.methods.erm import ERM
-
     seen: set[int] = set()
     loss = ERM.loss
 
@@ -166,7 +165,7 @@ def test_missing_splits_and_data_are_told(tmp_path):
     [
         ({"backbone": {"hidden": 8, "encoders": {"m1": "cnn"}}}, "the encoder 'cnn' needs"),
         ({"backbone": {"hidden": 8, "encoders": {"m9": "mlp"}}}, "there is no modality 'm9'"),
-        ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' cannot be had here"),
+        ({"train": {**FAST, "precision": "16-mixed"}}, "precision = '16-mixed' is not available here"),
         ({"train": {**FAST, "devices": 5}}, r"train\.devices = 5, nodes = 1: 64 training rows in batches of 16"),
     ],
 )
@@ -185,7 +184,7 @@ def test_a_protocol_that_does_not_fit_is_told_before_training(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that is asked for")
 def test_a_device_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(SpecError, match=r"train\.accelerator = 'gpu'.*cannot be had here"):
+    with pytest.raises(SpecError, match=r"train\.accelerator = 'gpu'.*is not available here"):
         small_run(tmp_path / "r", train={**FAST, "accelerator": "gpu"})
     assert list(tmp_path.iterdir()) == []
 
@@ -201,7 +200,7 @@ def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
 
     def spy(tree, path):
         if path.name.startswith("last"):
-            terms = {row["term"] for row in read_curves(out / "log.csv") if row["epoch"] == tree["epoch"]}
+            terms = {row["term"] for row in read_log(out / "log.csv") if row["epoch"] == tree["epoch"]}
             seen.append({"risk", "total", "learning_rate"} <= terms)
         return write(tree, path)
 
@@ -222,7 +221,7 @@ def test_two_processes_train_one_run(tmp_path):
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "sync_dist" not in done.stderr
-    rows = read_curves(tmp_path / "r" / "log.csv")
+    rows = read_log(tmp_path / "r" / "log.csv")
     assert [(row["step"], row["epoch"]) for row in rows if row["term"] == "total"] == [(1, 0), (3, 1), (5, 2)]
 
 
@@ -278,32 +277,58 @@ def test_own_modules_serve_as_encoders(tmp_path):
 
 def test_the_curve_log_drops_what_will_be_trained_again(tmp_path):
     path = tmp_path / "log.csv"
-    log = CurveLog(path)
+    log = CsvLogger(path)
     for epoch in range(3):
         log.log_metrics({"train/total": 0.1 * epoch, "epoch": epoch, "noise": 1}, step=epoch)
     with path.open("a") as file:
         file.write("3,3,tra")
-    assert [row["epoch"] for row in read_curves(path)] == [0, 1, 2]
-    CurveLog(path, keep_epochs=1)
+    assert [row["epoch"] for row in read_log(path)] == [0, 1, 2]
+    CsvLogger(path, keep_epochs=1)
     assert path.read_text() == ",".join(HEADER) + "\n0,0,train,total,0.0\n"
     path.write_text("a,b\n")
     with pytest.raises(RunError, match="not a log"):
-        read_curves(path)
+        read_log(path)
 
 
 def test_a_specification_needs_no_data_until_it_trains():
     assert small_spec(data={}).data.store is None
 
 
+def test_the_method_that_is_checked_is_the_one_that_is_trained(tmp_path, monkeypatch):
+    built, checked = [], []
+    build_method, check = train.build_method, ERM.check
+
+    def counting_build(*arguments):
+        built.append(build_method(*arguments))
+        return built[-1]
+
+    def counting_check(self, development):
+        checked.append(self)
+        check(self, development)
+
+    monkeypatch.setattr(train, "build_method", counting_build)
+    monkeypatch.setattr(ERM, "check", counting_check)
+    run = small_run(tmp_path / "r")
+    assert checked == built
+    assert len(built) == 1
+    trained = weights(run.path, "best")
+    assert trained.keys() == {f"method.{name}" for name in built[0].state_dict()}
+    small_run(tmp_path / "r")
+    assert len(built) == 1, "a finished run needs no method"
+
+
 def test_the_validation_risk_is_a_mean_over_rows_not_over_batches(tmp_path):
-    """600 validation rows are predicted in batches of unequal size, and the last rows are by far the worst."""
-    rows = torch.randn(680, 1, 3, generator=torch.Generator().manual_seed(0))
-    target = rows[:, 0, 0] + torch.cat([torch.zeros(80 + 590), torch.full((10,), 50.0)])
-    split = ["train"] * 80 + ["valid"] * 590 + ["valid"] * 10
-    audio = Signal(rows, torch.ones(680, 1, dtype=torch.bool))
-    data = Dataset.build("uneven", Task.regression(), {"audio": audio}, target, {"id": list(range(680))}, split)
-    run = train_run(small_spec(data={}), tmp_path / "r", dataset=data, progress=False)
+    """600 rows are predicted in batches of 512 and 88: a mean of the two means would weight a row of the last more."""
+    rows = 16 + 600 + 2
+    data = tiny(
+        n=rows,
+        split=["train"] * 16 + ["valid"] * 600 + ["test"] * 2,
+        target=torch.cat([torch.zeros(16 + 512), torch.full((90,), 10.0)]),
+    )
+    run = fit(data, "erm", out=tmp_path / "r", train={**FAST, "epochs": 1}, progress=False)
+    batch = data.batch("valid")
     with torch.no_grad():
-        validation = data.batch("valid")
-        risk = data.task.risk(run.method()(validation), validation.target).mean()
-    assert run.done["best_risk"] == pytest.approx(float(risk), rel=1e-5)
+        risks = data.task.risk(run.method()(batch), batch.target)
+    of_batches = (risks[:512].mean() + risks[512:].mean()) / 2
+    assert float(of_batches) > 1.5 * float(risks.mean()), "the two means must differ for the test to tell"
+    assert run.done["best_risk"] == pytest.approx(float(risks.mean()), rel=1e-5)

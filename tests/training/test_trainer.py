@@ -108,14 +108,14 @@ def test_a_batch_system_that_began_another_number_of_processes_is_told(tmp_path,
     for name, value in slurm(1)[0].items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
-    with pytest.raises(SpecError, match=r"ask for 2 processes, and the batch system began 1 in all; .* with srun"):
+    with pytest.raises(SpecError, match=r"ask for 2 processes, and the batch system started 1 in all; .* with srun"):
         small_run(tmp_path / "r", train={**FAST, "devices": 2})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_process_of_a_run_for_one_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(engine.rank_zero_only, "rank", 1)
-    with pytest.raises(SpecError, match="ask for 1 processes, and the batch system began this one beside it, number 1"):
+    with pytest.raises(SpecError, match="ask for 1 processes, and the batch system started a second one, number 1"):
         small_run(tmp_path / "r")
     assert list(tmp_path.iterdir()) == []
 
@@ -140,5 +140,5 @@ def test_the_others_refuse_a_folder_of_another_specification_too(tmp_path, monke
 
 @pytest.mark.parametrize("precision", ["16-mixed", "64-true"])
 def test_precisions_that_a_parted_model_cannot_have_are_told(precision):
-    with pytest.raises(SpecError, match=rf"strategy = 'fsdp', precision = '{precision}' cannot be had here"):
+    with pytest.raises(SpecError, match=rf"strategy = 'fsdp', precision = '{precision}' is not available here"):
         engine.make_trainer(TrainSpec(strategy="fsdp", precision=precision, accelerator="cpu"))

@@ -1,4 +1,4 @@
-"""What each modality contributes: of a trained run, or of a dataset by linear heads on its inputs. No test row is read."""
+"""What each modality contributes to a trained run, or to linear heads on a dataset. No test row is read."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
     from deconfound.method import Method
 
 MOST_MODALITIES = 8
-"""Above it a Shapley value, which needs every subset, is not computed."""
+"""Largest number of modalities with Shapley values, which need every subset."""
 FEW = 30
-"""Rows below which a group has no verdict of its own."""
+"""Smallest number of rows of a group with a verdict of its own."""
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a modality adds to the score, on average over all orders.
+    """What a modality adds to the score, averaged over all orders of adding modalities.
 
     Args:
-        value: mean Shapley value over rows; low, high: its 95 % interval, None for a single row or cluster.
+        value: mean Shapley value over rows.
+        low, high: its 95 % interval; None for a single row or cluster.
     """
 
     modality: str
@@ -55,15 +56,16 @@ class Contributions:
     """Everything measured on the validation rows.
 
     Args:
-        source: of the predictions: "METHOD on subsets of modalities" or "linear heads on the inputs".
+        source: where the predictions come from: "METHOD with modalities taken away" or "linear heads on the inputs".
         measure: "accuracy" or "-mae".
         rows: number of validation rows.
-        verdict: of the modalities by themselves.
-        conflicts: who is right where two disagree.
+        verdict: which modality is best by itself.
+        conflicts: for each pair of modalities, which one is right where they disagree.
         contributions: Shapley values; empty with too many modalities.
         groups: group → modality → mean Shapley value.
-        ids: (N,) of the rows; per_row: modality → (N,) Shapley value.
-        warnings: where another modality predominates, one line each.
+        ids: (N,) row ids.
+        per_row: modality → (N,) Shapley value.
+        warnings: one line for each group of rows in which another modality predominates.
     """
 
     source: str
@@ -78,12 +80,12 @@ class Contributions:
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, without the rows."""
+        """JSON values, without ids and values per row."""
         plain = asdict(self)
         del plain["ids"], plain["per_row"]
         plain["verdict"]["predominant"] = self.verdict.predominant
-        for conflict, each in zip(plain["conflicts"], self.conflicts, strict=True):
-            conflict["win_rate"] = each.win_rate
+        for values, conflict in zip(plain["conflicts"], self.conflicts, strict=True):
+            values["win_rate"] = conflict.win_rate
         return plain
 
 
@@ -95,24 +97,21 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
     """Measure a trained method by taking modalities away from the validation rows.
 
     Args:
-        method: as `Run.method` gives it.
-        dataset: what it was trained on; test rows may be in it and are not read.
-        name: of the method.
+        method: a trained method, such as `Run.method` returns.
+        dataset: its training data; test rows in it are not read.
+        name: name of the method.
         group: metadata column for means by group; the dataset's environments if empty.
 
     Raises:
-        DataError: fewer than two modalities, or no such column.
+        DataError: the dataset has fewer than two modalities or no such column.
     """
-    from deconfound.evaluation.evaluate import predictions_of
-    from deconfound.nn.outputs import batches_of, collect_outputs
+    from deconfound.evaluation.outputs import collect_outputs, row_batches
 
     data = _comparable(dataset, group)
 
     def predict(present: Subset, rows: torch.Tensor) -> np.ndarray:
-        gone = [modality for modality in data.signals if modality not in present]
-        batches = (batch.without(*gone) for batch in batches_of(data, rows))
-        outputs = collect_outputs(method, batches, lambda batch: {"": predictions_of(method, batch, data.task)})
-        return outputs[""].numpy()
+        absent = [modality for modality in data.signals if modality not in present]
+        return collect_outputs(method, (batch.without(*absent) for batch in row_batches(data, rows)), data.task)
 
     train = evenly_spaced(data.rows("train"), MOST_ROWS)
     alone = {
@@ -122,10 +121,10 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
 
 
 def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
-    """Measure a dataset: for every subset of modalities a ridge regression on the means over their steps.
+    """Measure a dataset by a ridge regression on the means over steps, for every subset of modalities.
 
-    Fitted on training rows (at most `probe.MOST_ROWS`), judged on validation rows. Arguments and errors as of
-    `contributions_of_run`.
+    The heads are fitted on at most `data.linear_probe.MOST_ROWS` training rows and scored on validation rows. Arguments
+    and errors are those of `contributions_of_run`.
     """
     data = _comparable(dataset, group)
     train = evenly_spaced(data.rows("train"), MOST_ROWS)
@@ -141,18 +140,20 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
 
     half = np.random.default_rng(0).permutation(len(y)) % 2 == 0
 
-    def crossed(modality: str) -> np.ndarray:
-        x, found = features(frozenset([modality]), train), np.empty(len(y))
+    def cross_fitted_scores(modality: str) -> np.ndarray:
+        x, scores = features(frozenset([modality]), train), np.empty(len(y))
         for fold in (half, ~half):
             output = linear_outputs(x[~fold], y[~fold], x[fold], task.kind, task.outputs)
-            found[fold] = row_scores(output, y[fold], task.kind)
-        return found
+            scores[fold] = row_scores(output, y[fold], task.kind)
+        return scores
 
-    return _measured(data, predict, "linear heads on the inputs", verdict({m: crossed(m) for m in data.signals}), group)
+    return _measured(
+        data, predict, "linear heads on the inputs", verdict({m: cross_fitted_scores(m) for m in data.signals}), group
+    )
 
 
 def _comparable(dataset: Dataset, group: str) -> Dataset:
-    """The development rows, after a look at what was asked for: predictions take long."""
+    """The development rows; checks the arguments first, because predictions take long."""
     data = dataset.development()
     names = list(data.signals)
     if len(names) < 2:
@@ -166,80 +167,81 @@ def _measured(data: Dataset, predict: Outputs, source: str, training: Predominan
     names, kind = list(data.signals), data.task.kind
     rows = torch.arange(data.rows("valid").start, data.rows("valid").stop)
     target = data.target[rows].numpy()
-    wanted = subsets(names) if len(names) <= MOST_MODALITIES else [frozenset([name]) for name in names]
-    said = {subset: predict(subset, rows) for subset in wanted}
-    scores = {subset: row_scores(output, target, kind) for subset, output in said.items()}
+    measured_subsets = subsets(names) if len(names) <= MOST_MODALITIES else [frozenset([name]) for name in names]
+    outputs = {subset: predict(subset, rows) for subset in measured_subsets}
+    scores = {subset: row_scores(output, target, kind) for subset, output in outputs.items()}
     clusters = data.groups(*data.group)[0][rows].numpy() if data.group else None
     alone = {name: scores[frozenset([name])] for name in names}
-    found = verdict(alone, clusters)
+    ranking = verdict(alone, clusters)
     added = shapley(scores, names) if len(names) <= MOST_MODALITIES else {}
-    ends = mean_intervals(list(added.values()), clusters) if added else []
+    intervals = mean_intervals(list(added.values()), clusters) if added else []
     number, labels = data.groups(*([group] if group else data.environment))
-    places = number[rows].numpy()
+    groups = number[rows].numpy()
     return Contributions(
         source=source,
         measure="accuracy" if kind == "classification" else "-mae",
         rows=len(rows),
-        verdict=found,
-        conflicts=tuple(conflicts({name: said[frozenset([name])] for name in names}, target, kind)),
+        verdict=ranking,
+        conflicts=tuple(conflicts({name: outputs[frozenset([name])] for name in names}, target, kind)),
         contributions=tuple(
-            Contribution(name, float(each.mean()), *interval)
-            for (name, each), interval in zip(added.items(), ends, strict=True)
+            Contribution(name, float(values.mean()), *interval)
+            for (name, values), interval in zip(added.items(), intervals, strict=True)
         ),
-        groups=by_group(added, places, labels) if len(labels) > 1 and added else {},
+        groups=by_group(added, groups, labels) if len(labels) > 1 and added else {},
         ids=data.columns["id"].values[rows.numpy()].astype(str),
         per_row=added,
-        warnings=_warnings(found, {"the training rows": training, **_by_group(alone, places, labels)}),
+        warnings=_warnings(ranking, {"the training rows": training, **_by_group(alone, groups, labels)}),
     )
 
 
-def _by_group(scores: Mapping[str, np.ndarray], places: np.ndarray, labels: list[str]) -> dict[str, Predominance]:
-    wide = [number for number in range(len(labels)) if (places == number).sum() >= FEW]
+def _by_group(scores: Mapping[str, np.ndarray], groups: np.ndarray, labels: list[str]) -> dict[str, Predominance]:
+    large = [number for number in range(len(labels)) if (groups == number).sum() >= FEW]
     if len(labels) < 2:
         return {}
-    return {labels[n]: verdict({name: values[places == n] for name, values in scores.items()}) for n in wide}
+    return {labels[n]: verdict({name: values[groups == n] for name, values in scores.items()}) for n in large}
 
 
-def _warnings(found: Predominance, others: Mapping[str, Predominance]) -> tuple[str, ...]:
-    if found.predominant == BALANCED:
+def _warnings(overall: Predominance, others: Mapping[str, Predominance]) -> tuple[str, ...]:
+    if overall.predominant == BALANCED:
         return ()
     return tuple(
-        f"{other.predominant} is predominant on {where}, {found.predominant} on the validation rows"
+        f"{other.predominant} is predominant on {where}, {overall.predominant} on the validation rows"
         for where, other in others.items()
-        if other.predominant not in (BALANCED, found.predominant)
+        if other.predominant not in (BALANCED, overall.predominant)
     )
 
 
-def as_text(found: Contributions) -> str:
+def as_text(result: Contributions) -> str:
     """Lines for a terminal."""
-    lines = [f"{found.rows} validation rows, {found.source}; scores are {found.measure}", ""]
-    added = {each.modality: each for each in found.contributions}
-    for standing in found.verdict.standings:
+    lines = [f"{result.rows} validation rows, {result.source}; scores are {result.measure}", ""]
+    added = {contribution.modality: contribution for contribution in result.contributions}
+    for standing in result.verdict.standings:
         line = f"  {standing.modality:14} alone {_number(standing.score, standing.low, standing.high)}"
         if standing.modality in added:
-            each = added[standing.modality]
-            line += f"   adds {_number(each.value, each.low, each.high)}"
+            contribution = added[standing.modality]
+            line += f"   adds {_number(contribution.value, contribution.low, contribution.high)}"
         lines.append(line)
-    leaders = found.verdict.leaders
+    leaders = result.verdict.leaders
     lead = (
         f"{leaders[0]} is predominant" if len(leaders) == 1 else f"balanced: {', '.join(leaders)} cannot be told apart"
     )
     lines += ["", f"{lead} (95 % intervals over validation rows)", ""]
-    names = [standing.modality for standing in found.verdict.standings]
-    for each in found.conflicts:
-        if each.rows and names.index(each.first) < names.index(each.second):
-            lines.append(f"  {_disagreement(each, 'right' if found.measure == 'accuracy' else 'nearer')}")
-    for label, values in found.groups.items():
+    names = [standing.modality for standing in result.verdict.standings]
+    for conflict in result.conflicts:
+        if conflict.rows and names.index(conflict.first) < names.index(conflict.second):
+            lines.append(f"  {_disagreement(conflict, 'right' if result.measure == 'accuracy' else 'nearer')}")
+    for label, values in result.groups.items():
         lines.append(f"  {label}: " + ", ".join(f"{name} adds {value:+.3f}" for name, value in values.items()))
-    return "\n".join(lines + [f"warning: {warning}" for warning in found.warnings])
+    return "\n".join(lines + [f"warning: {warning}" for warning in result.warnings])
 
 
-def _disagreement(each: Conflict, word: str) -> str:
-    wins, losses, neither = (count / each.rows for count in (each.wins, each.losses, each.neither))
+def _disagreement(conflict: Conflict, word: str) -> str:
+    wins, losses, neither = (count / conflict.rows for count in (conflict.wins, conflict.losses, conflict.neither))
     text = (
-        f"{each.first} and {each.second} disagree in {each.share:.1%} of the rows: {each.first} {word} in {wins:.1%}, "
+        f"{conflict.first} and {conflict.second} disagree in {conflict.share:.1%} of the rows: "
+        f"{conflict.first} {word} in {wins:.1%}, "
     )
-    return text + f"{each.second} in {losses:.1%}" + (f", neither in {neither:.1%}" if each.neither else "")
+    return text + f"{conflict.second} in {losses:.1%}" + (f", neither in {neither:.1%}" if conflict.neither else "")
 
 
 def _number(value: float, low: float | None, high: float | None) -> str:

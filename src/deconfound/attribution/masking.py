@@ -1,4 +1,4 @@
-"""Which features a trained method rests on: the score it loses where a block of them is masked, on validation rows."""
+"""Which features a trained method relies on: the score it loses on validation rows if a block of them is masked."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from deconfound.method import Method
 
 FILE = "masked.json"
-"""Of a run, written by `deconfound predominance RUN --mask`."""
+"""File in a run directory that `deconfound predominance RUN --mask` writes."""
 BLOCKS = 32
-"""Most blocks of neighbouring features per modality."""
+"""Largest number of blocks of neighbouring features per modality."""
 
 
 def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dict[str, Any]:
@@ -27,33 +27,30 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
     Modalities of tokens and of images have no such features and are left out.
 
     Args:
-        dataset: what the method was trained on; only its validation rows are read.
-        blocks: most blocks per modality; with as many features each is a block.
+        dataset: the training data of the method; only its validation rows are read.
+        blocks: largest number of blocks per modality; a modality with no more features has one block per feature.
 
     Returns:
         JSON values: "measure" ("accuracy" or "-mae"), "rows", "score" with nothing masked, and "losses": modality → list of
         {"first", "last" (numbers of the features, inclusive), "loss" (score without masking − with it)}.
     """
-    from deconfound.nn.outputs import evaluating
-
     data = dataset.development()
     rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
     target = data.target[rows].numpy()
     losses: dict[str, list[dict[str, float]]] = {}
-    with evaluating(method):
-        whole = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
-        for name, modality in data.modalities.items():
-            if modality.kind not in ("vector", "sequence"):
-                continue
-            signal = data.signals[name].select(rows)
-            mean = signal.values[signal.mask].double().mean(0).float() if signal.present.any() else None
-            losses[name] = []
-            for part in np.array_split(np.arange(modality.shape[0]), min(blocks, modality.shape[0])):
-                changed = signal if mean is None else _masked(signal, torch.from_numpy(part), mean)
-                score = row_scores(_outputs(method, data, rows, {name: changed}), target, kind).mean()
-                losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": whole - float(score)})
+    unmasked = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())
+    for name, modality in data.modalities.items():
+        if modality.kind not in ("vector", "sequence"):
+            continue
+        signal = data.signals[name].select(rows)
+        mean = signal.values[signal.mask].double().mean(0).float() if signal.present.any() else None
+        losses[name] = []
+        for part in np.array_split(np.arange(modality.shape[0]), min(blocks, modality.shape[0])):
+            changed = signal if mean is None else _masked(signal, torch.from_numpy(part), mean)
+            score = row_scores(_outputs(method, data, rows, {name: changed}), target, kind).mean()
+            losses[name].append({"first": int(part[0]), "last": int(part[-1]), "loss": unmasked - float(score)})
     measure = "accuracy" if kind == "classification" else "-mae"
-    return {"measure": measure, "rows": len(rows), "score": whole, "losses": losses}
+    return {"measure": measure, "rows": len(rows), "score": unmasked, "losses": losses}
 
 
 def _masked(signal: Signal, features: torch.Tensor, mean: torch.Tensor) -> Signal:
@@ -63,15 +60,11 @@ def _masked(signal: Signal, features: torch.Tensor, mean: torch.Tensor) -> Signa
 
 
 def _outputs(method: Method, data: Dataset, rows: torch.Tensor, signals: dict[str, Signal]) -> np.ndarray:
-    """(R, outputs) predictions of the rows, some modalities replaced by `signals` of R rows."""
-    from deconfound.evaluation.evaluate import predictions_of
-    from deconfound.nn.outputs import batches_of, collect_outputs
+    """(R, outputs) of the rows, with some modalities replaced by `signals` of these R rows."""
+    from deconfound.evaluation.outputs import CHUNK, collect_outputs
 
-    def replaced() -> Iterator[Batch]:
-        start = 0
-        for batch in batches_of(data, rows):
-            part = torch.arange(start, start + len(batch))
-            yield batch.with_signals({name: signal.select(part) for name, signal in signals.items()})
-            start += len(batch)
-
-    return collect_outputs(method, replaced(), lambda batch: {"": predictions_of(method, batch, data.task)})[""].numpy()
+    batches = (
+        data.batch(rows[part]).with_signals({name: signal.select(part) for name, signal in signals.items()})
+        for part in torch.arange(len(rows)).split(CHUNK)
+    )
+    return collect_outputs(method, batches, data.task)

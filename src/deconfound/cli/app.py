@@ -165,7 +165,7 @@ def train(
     settings = Spec.read(spec)
     run = train_run(settings if seed is None else settings.model_copy(update={"seed": seed}), out)
     done = run.done
-    if done is None or process_rank() > 0:  # only the first of several processes prints
+    if done is None or process_rank() > 0:  # the first of several processes speaks for all
         return
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from deconfound.evaluation.evaluate import check_finite, predictions_of
+from deconfound.evaluation.outputs import batch_outputs, check_finite, row_batches
 from deconfound.method import Representations
-from deconfound.nn.outputs import batches_of, collect_outputs
+from deconfound.nn.inference import apply_to_batches
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
@@ -81,17 +81,17 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
     span = dataset.rows(split)
     cut = slice(span.start, span.stop)
 
-    def look(batch: Batch) -> dict[str, torch.Tensor]:
-        output, parts = predictions_of(method, batch, dataset.task), method.representations(batch)
-        rest = _rest(method, parts, batch.present, output)
-        sides = {"predictive": parts.predictive, "spurious": parts.spurious}
-        named = {f"{side}/{name}": values for side, part in sides.items() for name, values in part.items()}
-        return {"output": output, **named} | ({} if rest is None else {"rest": rest})
+    def observe_batch(batch: Batch) -> tuple[Representations, torch.Tensor, torch.Tensor, float | None]:
+        output = torch.from_numpy(batch_outputs(method, batch, dataset.task))
+        parts = method.representations(batch)
+        risk = dataset.task.risk(output, batch.target.cpu())
+        return parts, output, risk, _rest(method, parts, batch.present, output)
 
-    rows = collect_outputs(method, batches_of(dataset, span), look, device=device, home=False)
-    joined = Representations(*(_side(rows, side) for side in ("predictive", "spurious")))
-    predicted = rows["output"].cpu()
-    output, risks = predicted.numpy(), dataset.task.risk(predicted, dataset.target[cut])
+    results = apply_to_batches(method, row_batches(dataset, span), observe_batch, device)
+    parts, outputs, risks, rests = zip(*results, strict=True)
+    joined = Representations(*(_joined([getattr(part, side) for part in parts]) for side in ("predictive", "spurious")))
+    output = torch.cat(outputs).numpy()
+    known_rests = [rest for rest in rests if rest is not None]
     group, names = dataset.groups(*dataset.environment)
     numbers, env = np.unique(group[cut].numpy(), return_inverse=True)
     observed = Observed(
@@ -100,12 +100,12 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
         present={name: signal.present[cut].numpy() for name, signal in dataset.signals.items()},
         target=dataset.target[cut].numpy().astype(np.int64 if dataset.task.kind == "classification" else np.float64),
         classify=dataset.task.kind == "classification",
-        risks=risks.double().numpy(),
+        risks=torch.cat(risks).double().numpy(),
         env=env,
         environments=[names[number] for number in numbers.tolist()],
         groups=dataset.groups(*dataset.group)[0][cut].numpy() if dataset.group else None,
         latents={name: values[cut].double().numpy() for name, values in dataset.latents.items()},
-        rest=float(rows["rest"].max()) if "rest" in rows else None,
+        rest=max(known_rests) if len(known_rests) == len(rests) else None,
     )
     ids = dataset.columns["id"].values[cut].astype(str)
     wrong = ~np.isfinite(output).all(axis=1)

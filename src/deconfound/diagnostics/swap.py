@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from deconfound.method import Representations
-from deconfound.nn.outputs import evaluating
+from deconfound.nn.inference import evaluating
 
 if TYPE_CHECKING:
     from deconfound.diagnostics.rows import Observed

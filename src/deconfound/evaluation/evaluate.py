@@ -21,58 +21,18 @@ from torch import Tensor
 from deconfound.corruption import Corruption, seeded
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
-from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.evaluation.metrics import protocol_of
+from deconfound.evaluation.outputs import CHUNK, check_finite, variant_outputs
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
-from deconfound.nn.outputs import CHUNK, batches_of, collect_outputs, evaluating
-from deconfound.protocol import protocol_of
-from deconfound.registry import build
+from deconfound.nn.inference import apply_to_batches
+from deconfound.registry import get_class, validate_arguments
 
 if TYPE_CHECKING:
     from deconfound.method import Method
-
-
-def predictions_of(method: Method, batch: Batch, task: Task) -> Tensor:
-    """(B, outputs) float32 predictions or logits of one batch, on its device.
-
-    Raises:
-        RunError: the method gave another shape.
-    """
-    return _checked(method, method(batch), batch, task)
-
-
-def _all_predictions(method: Method, batch: Batch, task: Task) -> dict[str, Tensor]:
-    """Variant → (B, outputs); the method's own prediction has the key ""."""
-    variants = {name: _checked(method, output, batch, task) for name, output in method.variants(batch).items()}
-    return {"": predictions_of(method, batch, task), **variants}
-
-
-def _checked(method: Method, output: Tensor, batch: Batch, task: Task) -> Tensor:
-    expected = (len(batch), task.outputs)
-    if output.shape != expected:
-        raise RunError(f"{type(method).__name__} gave {tuple(output.shape)} outputs; this task expects {expected}")
-    return output.float()
-
-
-def check_finite(wrong: np.ndarray, ids: Sequence[str] | np.ndarray, what: str) -> None:
-    """Refuse outputs that are not finite.
-
-    Args:
-        wrong: (N,) bool, True for the rows with such an output.
-        ids: (N,) ids of the rows, for the message.
-        what: the model, for the message.
-
-    Raises:
-        RunError: a row has such an output.
-    """
-    if wrong.any():
-        raise RunError(
-            f"{what}: {int(wrong.sum())} of {len(wrong)} outputs are NaN or infinite (the first is of "
-            f"{str(ids[int(wrong.argmax())])!r}); the training has diverged: train with a smaller learning rate"
-        )
 
 
 def predict_scenario(
@@ -94,23 +54,20 @@ def predict_scenario(
     if corruption is not None:
         corruption = corruption.fitted(dataset)
     absent = [name for name in dataset.signals if scenario.present and name not in scenario.present]
-    shape = (len(scenario.severities), scenario.repeats, len(rows), dataset.task.outputs)
-    output_by_variant: dict[str, np.ndarray] = {}
-    draws = list(product(enumerate(map(float, scenario.severities)), range(scenario.repeats)))
+    draws = list(product(map(float, scenario.severities), range(scenario.repeats)))
 
-    def corrupted(severity: float, repeat: int) -> Iterator[Batch]:
-        for number, batch in enumerate(batches_of(dataset, rows, CHUNK)):
-            generator = seeded(scenario.name, severity, repeat, seed, number * CHUNK)
-            present = batch.without(*absent)
-            yield corruption(present, severity, generator) if corruption else present
+    def corrupted() -> Iterator[Batch]:
+        for start in range(0, len(rows), CHUNK):
+            batch = dataset.batch(rows[start : start + CHUNK]).without(*absent)
+            for severity, repeat in draws:
+                generator = seeded(scenario.name, severity, repeat, seed, start)
+                yield corruption(batch, severity, generator) if corruption else batch
 
-    with evaluating(method, device):
-        for (v, severity), repeat in draws:
-            outputs = collect_outputs(
-                method, corrupted(severity, repeat), lambda batch: _all_predictions(method, batch, dataset.task)
-            )
-            for name, output in outputs.items():
-                output_by_variant.setdefault(name, np.empty(shape, dtype=np.float32))[v, repeat] = output.numpy()
+    parts = apply_to_batches(method, corrupted(), lambda batch: variant_outputs(method, batch, dataset.task), device)
+    kept: dict[str, np.ndarray] = {}
+    for name in parts[0]:
+        by_draw = [np.concatenate([part[name] for part in parts[draw :: len(draws)]]) for draw in range(len(draws))]
+        kept[name] = np.stack(by_draw).reshape(len(scenario.severities), scenario.repeats, len(rows), -1)
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
     for output in output_by_variant.values():
         wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))

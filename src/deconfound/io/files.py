@@ -53,7 +53,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
-    """Write an object as indented JSON, whole or not at all.
+    """Write a mapping as indented JSON with `atomic_write`, keys in their order.
 
     Raises:
         RunError: the file cannot be written.

@@ -17,7 +17,7 @@ from deconfound.data.task import Task
 from deconfound.errors import DataError
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.directions import Directions, without_shifts
-from deconfound.nn.outputs import batches_of, collect_outputs
+from deconfound.nn.inference import apply_to_batches
 
 MOST_ROWS = 4096
 """Most training rows that are used, evenly spaced; more cost time and change little."""
@@ -47,9 +47,8 @@ def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
     return evenly_spaced(development.rows("train"), most)
 
 
-@torch.no_grad()
-def collect_features(backbone: Backbone, development: Dataset, of: FeatureSource = "features") -> TrainingFeatures:
-    """Features of training rows in eval mode, computed on the device of the backbone.
+def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") -> Survey:
+    """Look at training rows in eval mode, on the device of the backbone.
 
     Args:
         of: "features" of the backbone, the outputs of its "encoders", or the mean over steps of its standardised "inputs",
@@ -60,19 +59,14 @@ def collect_features(backbone: Backbone, development: Dataset, of: FeatureSource
         "encoders": lambda batch: backbone.encode_signals(backbone.standardise(batch)),
         "inputs": lambda batch: pooled(batch, backbone),
     }[of]
-
-    def seen(batch: Batch) -> dict[str, Tensor]:
-        features = {f"features/{name}": values for name, values in compute(batch).items()}
-        present = {f"present/{name}": batch.present[name] for name in backbone.modalities}
-        return {**features, **present, "target": batch.target, "env": batch.env}
-
-    batches = batches_of(development, training_rows(development), _CHUNK)
-    rows = collect_outputs(backbone, batches, seen, home=False)
-    parts = {
-        part: {name.removeprefix(f"{part}/"): values for name, values in rows.items() if name.startswith(f"{part}/")}
-        for part in ("features", "present")
-    }
-    return TrainingFeatures(parts["features"], parts["present"], rows["target"], rows["env"])
+    chunks = (development.batch(rows) for rows in training_rows(development).split(_CHUNK))
+    batches, features = zip(*apply_to_batches(backbone, chunks, lambda batch: (batch, look(batch))), strict=True)
+    return Survey(
+        {name: torch.cat([part[name] for part in features]) for name in features[0]},
+        {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
+        torch.cat([batch.target for batch in batches]),
+        torch.cat([batch.env for batch in batches]),
+    )
 
 
 def pooled(batch: Batch, backbone: Backbone) -> dict[str, Tensor]:

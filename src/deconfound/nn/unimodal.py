@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.layers import in_eval_mode, module_key
+from deconfound.nn.inference import apply_to_batches
+from deconfound.nn.layers import module_key
 from deconfound.objectives.averaging import risks_of_each
 
 _CHUNK = 512
@@ -60,7 +61,6 @@ def alone(backbone: Backbone, features: Mapping[str, Tensor], present: Mapping[s
     return backbone.predict(copies, only).unflatten(0, (count, -1))
 
 
-@torch.no_grad()
 def mean_risks(module: nn.Module, predict: Callable[[Batch], Tensor], data: Dataset, rows: Tensor) -> Tensor:
     """Mean risk of several predictions over rows of a dataset, in eval mode, on the device of the module.
 
@@ -72,11 +72,9 @@ def mean_risks(module: nn.Module, predict: Callable[[Batch], Tensor], data: Data
     Returns:
         (V,) on the CPU.
     """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    total = torch.zeros(())
-    with in_eval_mode(module):
-        for chunk in rows.split(_CHUNK):
-            batch = data.batch(chunk).to(device)
-            risks = risks_of_each(data.task, predict(batch).float(), batch.target)
-            total = total + risks.double().sum(1).cpu()
-    return total / len(rows)
+    batches = (data.batch(chunk) for chunk in rows.split(_CHUNK))
+
+    def summed_risks(batch: Batch) -> Tensor:
+        return risks_of_each(data.task, predict(batch).float(), batch.target).double().sum(1).cpu()
+
+    return sum(apply_to_batches(module, batches, summed_risks), torch.zeros(())) / len(rows)

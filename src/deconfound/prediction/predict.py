@@ -1,4 +1,4 @@
-"""Predictions for new rows: from a store, a table or JSON lines to CSV or JSON lines. Labels are not needed."""
+"""Predictions for new rows, from a store, a table or JSON lines to CSV or JSON lines. Labels are not needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
-from deconfound.evaluation.evaluate import check_finite, predictions_of
+from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
 from deconfound.io.files import atomic_write
 from deconfound.nn.outputs import CHUNK, collect_outputs
 from deconfound.prediction.rows import Rows, conform, read_jsonl
@@ -39,16 +39,17 @@ def predict_rows(
     """Predict N rows.
 
     Args:
-        modalities: what the method was trained on.
-        signals: modality name → `Signal` of N rows; any that is left out is absent.
-        ids: N names for error messages.
+        modalities: the modalities that the method was trained on.
+        signals: modality name → `Signal` of N rows; a modality that is left out is absent.
+        ids: N row names for error messages.
+        device: where to compute, such as "cuda".
 
     Returns:
         (N, outputs) float32 predictions, or logits of the classes.
 
     Raises:
-        DataError: what `deconfound.prediction.rows.conform` refuses.
-        RunError: the method gave an output that is not finite, or of another shape than the task's.
+        DataError: `deconfound.prediction.rows.conform` refuses the signals.
+        RunError: an output is not finite or has another shape than the task's.
     """
 
     def batches() -> Iterator[Batch]:
@@ -57,8 +58,7 @@ def predict_rows(
             cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
             yield _unlabelled(conform(cut, modalities, ids[part]), task)
 
-    look = partial(_prediction, method, task)
-    output = collect_outputs(method, batches(), look, device=device)["output"].numpy()
+    output = collect_outputs(method, batches(), task, device=device)
     check_finite(np.asarray(~np.isfinite(output).all(axis=1)), ids, type(method).__name__)
     return output
 
@@ -79,18 +79,18 @@ def predict_file(
     prediction is a number in target units or the name of the most probable class.
 
     Args:
-        modalities: what the method was trained on.
-        source: a store, the TOML of a table, a .jsonl file, or "-" for JSON lines from standard input. A store or table
-            may hold more modalities than the run's if it holds all of these; a JSON line may not.
-        out: written whole or not at all; None writes to standard output, chunk by chunk.
+        modalities: the modalities that the method was trained on.
+        source: a store, the TOML file of a table, a .jsonl file, or "-" for JSON lines from standard input. A store or
+            table that holds all modalities of the run may hold others too; a JSON line may not.
+        out: a file that is written whole or not at all; None writes to standard output, chunk by chunk.
         format: "csv" or "jsonl".
 
     Returns:
         The number of rows.
 
     Raises:
-        SpecError: another format, or `out` is the source.
-        DataError: a source that cannot be read, holds no row, or does not fit what the run expects.
+        SpecError: the format does not exist, or `out` is the source.
+        DataError: the source cannot be read, holds no row or does not fit what the run expects.
         RunError: `out` cannot be written, or an output is not finite.
     """
     if format not in FORMATS:
@@ -102,21 +102,21 @@ def predict_file(
     if first is None:
         raise DataError(f"{source} holds no row to predict")
 
-    def answer(file: IO[str]) -> int:
+    def write_predictions(file: IO[str]) -> int:
         write, count = _writer(file, format, task), 0
         ids, signals = first
         while True:
             write(ids, predict_rows(method, modalities, task, signals, ids, device=device))
             count += len(ids)
-            following = next(chunks, None)
-            if following is None:
+            chunk = next(chunks, None)
+            if chunk is None:
                 return count
-            ids, signals = following
+            ids, signals = chunk
 
     if out is None:
-        return answer(sys.stdout)
+        return write_predictions(sys.stdout)
     with atomic_write(out) as file:
-        return answer(file)
+        return write_predictions(file)
 
 
 def _prediction(method: Method, task: Task, batch: Batch) -> dict[str, torch.Tensor]:
@@ -125,15 +125,15 @@ def _prediction(method: Method, task: Task, batch: Batch) -> dict[str, torch.Ten
 
 def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
     count = len(next(iter(signals.values())))
-    none = torch.zeros(count, dtype=torch.int64)
-    return Batch(signals, none if task.kind == "classification" else none.float(), torch.arange(count), none)
+    zeros = torch.zeros(count, dtype=torch.int64)
+    return Batch(signals, zeros if task.kind == "classification" else zeros.float(), torch.arange(count), zeros)
 
 
 def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK)
     elif not source.exists():
-        raise DataError(f"{source} does not exist; give a store, the .toml of a table or a .jsonl file")
+        raise DataError(f"{source} does not exist; name a store, the .toml file of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
     elif source.suffix.lower() in (".jsonl", ".ndjson"):
@@ -145,7 +145,7 @@ def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
         if ids:
             yield list(ids), dict(signals)
     else:
-        raise DataError(f"{source} is not a store, the .toml of a table or a .jsonl file; give one of these")
+        raise DataError(f"{source} is not a store, the .toml file of a table or a .jsonl file; name one of these")
 
 
 def _stored(source: Path) -> Iterator[Rows]:
@@ -159,14 +159,14 @@ def _stored(source: Path) -> Iterator[Rows]:
 
 
 def _writer(file: IO[str], format: str, task: Task) -> Callable[[Sequence[str], np.ndarray], None]:  # noqa: A002
-    """A function that writes B ids and their (B, outputs); the header comes with the first of them."""
+    """A function that writes B ids and their (B, outputs); its first call writes the header."""
     table = csv.writer(file, lineterminator="\n")
     header = [["id", "prediction", *[f"p_{name}" for name in task.classes]]] if format == "csv" else []
 
     def write(ids: Sequence[str], output: np.ndarray) -> None:
         while header:
             table.writerow(header.pop())
-        for name, row in zip(ids, _answers(output, task), strict=True):
+        for name, row in zip(ids, _prediction_rows(output, task), strict=True):
             if format == "csv":
                 table.writerow([name, row["prediction"], *row.get("probabilities", {}).values()])
             else:
@@ -176,16 +176,16 @@ def _writer(file: IO[str], format: str, task: Task) -> Callable[[Sequence[str], 
     return write
 
 
-def _answers(output: np.ndarray, task: Task) -> Iterator[dict[str, Any]]:
+def _prediction_rows(output: np.ndarray, task: Task) -> Iterator[dict[str, Any]]:
     if task.kind == "regression":
         yield from ({"prediction": _short(value)} for value in output[:, 0])
         return
-    shares = torch.from_numpy(output).double().softmax(dim=1).numpy()
-    for logits, row in zip(output, shares, strict=True):
-        probabilities = {name: float(f"{share:.6g}") for name, share in zip(task.classes, row, strict=True)}
+    softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
+    for logits, row in zip(output, softmax, strict=True):
+        probabilities = {name: float(f"{value:.6g}") for name, value in zip(task.classes, row, strict=True)}
         yield {"prediction": task.classes[int(logits.argmax())], "probabilities": probabilities}
 
 
 def _short(value: np.float32) -> float:
-    """The number with the fewest digits that is this float32."""
+    """The shortest decimal number that reads back as this float32."""
     return float(str(value))

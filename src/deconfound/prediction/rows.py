@@ -1,12 +1,12 @@
-"""Rows to predict, brought into the form that a run knows. No file is trusted: names, shapes and values are checked.
+"""Rows to predict, brought into the shapes that a run was trained on. Names, shapes and values are all checked.
 
 A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], "audio": [1.0, 2.0, 3.0]}`.
 
 - "id" is text or an integer; without it the row's id is its line number. A "target" is ignored.
-- Every other key is a modality of the run. One that is left out, null or an empty list is absent in that row.
-- A sequence is a list of steps, one to T of them; a shorter one is padded, a longer one is refused, because the run has
-  seen none longer. What has one step may be given without the list around it.
-- Numbers only; NaN and infinity are refused.
+- Every other key is a modality of the run. A modality that is left out, null or an empty list is absent in that row.
+- A sequence is a list of 1 to T steps. A shorter one is padded; a longer one is refused, because the run was trained on
+  none longer. A modality of one step may be written without the list around it.
+- Values are numbers; NaN and infinity are refused.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def _unknown(name: str, modalities: Mapping[str, Modality]) -> str:
 
 
 def conform(signals: Mapping[str, Signal], modalities: Mapping[str, Modality], ids: Sequence[str]) -> dict[str, Signal]:
-    """All modalities of a run for B rows: padded to T steps, absent where they are not given, 0 where masked.
+    """All modalities of a run for B rows: padded to T steps, absent where `signals` lacks them, 0 where masked.
 
     Args:
-        signals: some of the run's modalities; others are left out if the run's are all there, and refused if not,
-            because one of them is then likely a misspelt one.
+        signals: some or all of the run's modalities. Others are ignored if `signals` holds all of the run's, and refused
+            if not, because one of them is then probably misspelt.
         ids: B names for error messages.
 
     Raises:
-        DataError: an unknown name, another shape, more steps, values that are not finite, or a row without modalities.
+        DataError: a name is unknown, a shape differs, a row has too many steps, a value that is not finite or no modality.
     """
     unknown = [name for name in signals if name not in modalities]
     if unknown and not modalities.keys() <= signals.keys():
@@ -60,30 +60,30 @@ def conform(signals: Mapping[str, Signal], modalities: Mapping[str, Modality], i
         name: _conform(signals[name], modality, ids) if name in signals else _absent(modality, len(ids))
         for name, modality in modalities.items()
     }
-    nothing = ~torch.stack([signal.present for signal in rows.values()]).any(dim=0)
-    if bool(nothing.any()):
-        raise DataError(f"row {ids[int(nothing.int().argmax())]!r} has no modality at all; {expectation(modalities)}")
+    empty = ~torch.stack([signal.present for signal in rows.values()]).any(dim=0)
+    if bool(empty.any()):
+        raise DataError(f"row {ids[int(empty.int().argmax())]!r} has no modality at all; {expectation(modalities)}")
     return rows
 
 
 def _conform(signal: Signal, modality: Modality, ids: Sequence[str]) -> Signal:
     values, mask, steps = signal.values, signal.mask, modality.steps
     if tuple(values.shape[2:]) != modality.shape or bool(mask[:, steps:].any()):
-        given = "×".join(map(str, values.shape[1:]))
-        raise DataError(f"{modality.name!r} has shape {given}; {expectation({modality.name: modality})}")
+        shape = "×".join(map(str, values.shape[1:]))
+        raise DataError(f"{modality.name!r} has shape {shape}; {expectation({modality.name: modality})}")
     if modality.kind == "tokens" and values.is_floating_point():
         raise DataError(f"{modality.name!r} holds real numbers; {expectation({modality.name: modality})}: integers")
     values = values[:, :steps] if modality.kind == "tokens" else values[:, :steps].float()
-    there = Signal(values, mask[:, :steps]).keep(torch.ones((), dtype=torch.bool))
-    wrong = ~torch.isfinite(there.values).flatten(1).all(dim=1)
+    cleaned = Signal(values, mask[:, :steps]).keep(torch.ones((), dtype=torch.bool))
+    wrong = ~torch.isfinite(cleaned.values).flatten(1).all(dim=1)
     if bool(wrong.any()):
         name = ids[int(wrong.int().argmax())]
         raise DataError(
-            f"{modality.name!r} of row {name!r} holds NaN or numbers beyond float32; leave it out or mend it"
+            f"{modality.name!r} of row {name!r} holds NaN or numbers beyond float32; leave it out or correct it"
         )
-    more = steps - there.mask.shape[1]
-    padding = [0, 0] * len(modality.shape) + [0, more]
-    return Signal(F.pad(there.values, padding), F.pad(there.mask, [0, more])) if more else there
+    missing_steps = steps - cleaned.mask.shape[1]
+    padding = [0, 0] * len(modality.shape) + [0, missing_steps]
+    return Signal(F.pad(cleaned.values, padding), F.pad(cleaned.mask, [0, missing_steps])) if missing_steps else cleaned
 
 
 def _absent(modality: Modality, count: int) -> Signal:
@@ -96,7 +96,7 @@ def read_jsonl(source: str | Path | IO[bytes], modalities: Mapping[str, Modality
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
     Raises:
-        DataError: the file cannot be read, or a line that is not as the module says.
+        DataError: the file cannot be read, or a line breaks the rules above.
     """
     if not isinstance(source, str | Path):
         yield from _chunks(source, "standard input", modalities, chunk)
@@ -115,7 +115,7 @@ def _chunks(file: IO[bytes], name: str, modalities: Mapping[str, Modality], chun
         yield (
             [row_id for row_id, _ in rows],
             {
-                modality.name: _stack([given.get(modality.name) for _, given in rows], modality)
+                modality.name: _stack([arrays.get(modality.name) for _, arrays in rows], modality)
                 for modality in modalities.values()
             },
         )
@@ -145,16 +145,16 @@ def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
 
 def _row(line: bytes, place: str, number: int, modalities: Mapping[str, Modality]) -> tuple[str, dict[str, np.ndarray]]:
     try:
-        given: Any = json.loads(line, parse_constant=_refuse_constant)
+        values: Any = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place} is not JSON ({error or type(error).__name__}); write one object a line") from error
-    if not isinstance(given, dict):
+    if not isinstance(values, dict):
         raise DataError(f'{place} is not a JSON object; write {{"id": …, "{next(iter(modalities))}": …}}')
-    row_id = given.get("id", number)
+    row_id = values.get("id", number)
     if not isinstance(row_id, str | int) or isinstance(row_id, bool):
-        raise DataError(f"{place}: an id is text or an integer; got {repr(row_id)[:80]}")
+        raise DataError(f"{place}: an id must be text or an integer, not {repr(row_id)[:80]}")
     arrays = {}
-    for name, value in given.items():
+    for name, value in values.items():
         if name in ("id", "target") and name not in modalities:
             continue
         if name not in modalities:
@@ -172,19 +172,19 @@ def _refuse_constant(text: str) -> NoReturn:
 
 def _array(value: object, modality: Modality, place: str) -> np.ndarray:
     """(t, *F) float32 or int64 with 1 ≤ t ≤ T."""
-    wanted = expectation({modality.name: modality})
+    expected = expectation({modality.name: modality})
     try:
         array = np.asarray(value)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: {modality.name!r} is not a regular array; {wanted}") from error
+        raise DataError(f"{place}: {modality.name!r} is not a regular array; {expected}") from error
     tokens = modality.kind == "tokens"
     if array.dtype.kind not in ("i" if tokens else "iuf"):
-        raise DataError(f"{place}: {modality.name!r} is not made of {'integers' if tokens else 'numbers'}; {wanted}")
-    given = "×".join(map(str, array.shape)) or "of one number"
+        raise DataError(f"{place}: {modality.name!r} must hold {'integers' if tokens else 'numbers'} only; {expected}")
+    shape = "×".join(map(str, array.shape)) or "of one number"
     if modality.steps == 1 and array.ndim == len(modality.shape):
         array = array[None]
     if array.shape[1:] != modality.shape or array.ndim == 0 or not 1 <= len(array) <= modality.steps:
-        raise DataError(f"{place}: {modality.name!r} has shape {given}; {wanted}")
+        raise DataError(f"{place}: {modality.name!r} has shape {shape}; {expected}")
     with np.errstate(over="ignore"):
         return array.astype(np.int64 if tokens else np.float32)
 

@@ -14,7 +14,7 @@ from typing import Any
 from deconfound.errors import RunError
 from deconfound.evaluation.records import VARIANTS, Record, read_records
 from deconfound.method_names import ADDED, method_title
-from deconfound.runs.csv_log import read_curves
+from deconfound.runs.csv_log import read_log
 
 TEST_ACCESS_LOGS = ("openings.jsonl", "test_access.jsonl")
 """Names of the log of test access: of runs before 0.2, and of runs since."""
@@ -214,7 +214,7 @@ def command_line(words: Any) -> str:
 def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
     """(split, term) → epoch → mean; values that are not finite stay as they are."""
     logged: dict[tuple[str, str], dict[int, list[float]]] = {}
-    for row in read_curves(path):
+    for row in read_log(path):
         logged.setdefault((row["split"], row["term"]), {}).setdefault(row["epoch"], []).append(row["value"])
     return {
         curve: {

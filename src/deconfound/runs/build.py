@@ -1,4 +1,4 @@
-"""From a specification to what it names: the dataset, narrowed as it asks, and a fresh method."""
+"""From a specification to its parts: the dataset, the rows and modalities to use, and a fresh method."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
-from deconfound.runs.spec import DataSpec, Spec
+from deconfound.runs.spec import BackboneSpec, DataSpec, Spec
 
 
 def load_data(data: DataSpec) -> Dataset:
     """The dataset that a specification names, with all splits and modalities.
 
     Raises:
-        SpecError: neither a store nor arguments of a synthetic model are named.
+        SpecError: the specification names neither a store nor a synthetic model.
         StoreError: the store does not open.
     """
     if data.store is not None:
@@ -38,7 +38,7 @@ def load_data(data: DataSpec) -> Dataset:
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The modalities, environments and left-out environment that a specification asks for.
+    """The dataset with the modalities, environments and left-out environment that a specification asks for.
 
     Raises:
         DataError: a modality, column or environment that does not exist among the training and validation rows.
@@ -60,8 +60,8 @@ def leave_out(dataset: Dataset, environment: str) -> Dataset:
     group, names = development.groups(*development.environment)
     if environment not in names:
         raise DataError(f"{dataset.name} has no environment {environment!r}{did_you_mean(environment, names)}")
-    is_left_out = (group == names.index(environment)).tolist()
-    split = ["valid" if out else "train" for out in is_left_out]
+    held_out = (group == names.index(environment)).tolist()
+    split = ["valid" if held else "train" for held in held_out]
     for name in dataset.test_splits:
         split += [name] * len(dataset.splits[name])
     return dataset.resplit(split)
@@ -84,20 +84,10 @@ def build_method(
         RunError: such a module is missing.
         SpecError: an encoder, fusion or argument does not exist.
     """
-    encoder_choices: dict[str, Any] = {}
-    for name, encoder in spec.backbone.encoders.items():
-        if isinstance(encoder, dict) and "python" in encoder:
-            if name not in (encoders or {}):
-                raise RunError(
-                    f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
-                )
-            encoder_choices[name] = (encoders or {})[name]
-        else:
-            encoder_choices[name] = encoder
     backbone = Backbone.build(
         modalities,
         task,
-        encoders=encoder_choices,
+        encoders=_chosen_encoders(spec.backbone, encoders or {}),
         fusion=spec.backbone.fusion,
         hidden=spec.backbone.hidden,
         depth=spec.backbone.depth,
@@ -111,5 +101,20 @@ def build_method(
     return RegularizedMethod(
         method,
         make_penalties(penalties, method.backbone, environments),
-        {name: build("augmentations", name, **hyperparameters) for name, hyperparameters in augmentations.items()},
+        {name: build("augmentations", name, **arguments) for name, arguments in augmentations.items()},
     )
+
+
+def _chosen_encoders(backbone: BackboneSpec, modules: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """Modality → what the specification says, or the module that it calls Python code."""
+    chosen: dict[str, Any] = {}
+    for name, encoder in backbone.encoders.items():
+        if not isinstance(encoder, dict) or "python" not in encoder:
+            chosen[name] = encoder
+        elif name in modules:
+            chosen[name] = modules[name]
+        else:
+            raise RunError(
+                f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
+            )
+    return chosen

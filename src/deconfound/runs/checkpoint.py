@@ -1,4 +1,4 @@
-"""Checkpoints of a training as one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere."""
+"""A checkpoint is one safetensors file: tensors as tensors, all else as JSON. No pickle anywhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The tree that `write_checkpoint` wrote, tensors on the CPU.
 
     Raises:
-        RunError: no such file, or one that is damaged or of another kind.
+        RunError: the file does not exist, is damaged or is not a checkpoint.
     """
     if not path.is_file():
         raise RunError(f"there is no checkpoint {path}; train the run first")
@@ -65,19 +65,21 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _encode(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+def _encode(value: Any, path_in_tree: str, tensors: dict[str, Tensor]) -> Any:
     """JSON for a tree: containers as [kind, items] so that tuples and keys that are not text survive."""
     if isinstance(value, Tensor):
-        tensors[place] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        return ["tensor", place]
+        tensors[path_in_tree] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return ["tensor", path_in_tree]
     if isinstance(value, Mapping):
-        return ["dict", [[_key(k), _encode(v, f"{place}/{k}", tensors)] for k, v in value.items()]]
+        return ["dict", [[_key(k), _encode(v, f"{path_in_tree}/{k}", tensors)] for k, v in value.items()]]
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
-        return [kind, [_encode(item, f"{place}/{i}", tensors) for i, item in enumerate(value)]]
+        return [kind, [_encode(item, f"{path_in_tree}/{i}", tensors) for i, item in enumerate(value)]]
     if value is None or isinstance(value, bool | int | float | str):
         return ["plain", value]
-    raise RunError(f"a checkpoint cannot hold {place[1:]} of type {type(value).__name__}; use tensors and plain values")
+    raise RunError(
+        f"a checkpoint cannot hold {path_in_tree[1:]} of type {type(value).__name__}; use tensors and plain values"
+    )
 
 
 def _key(key: Any) -> Any:

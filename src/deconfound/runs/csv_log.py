@@ -11,11 +11,11 @@ from deconfound.errors import RunError
 HEADER = ("step", "epoch", "split", "term", "value")
 
 
-def read_curves(path: Path) -> list[dict[str, Any]]:
-    """Rows of a log with numbers as numbers; a last row cut short by a kill is left out.
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log, with numbers parsed; a last row that a kill cut short is left out.
 
     Raises:
-        RunError: the file is missing, not such a log, or damaged.
+        RunError: the file is missing, damaged or not such a log.
     """
     try:
         text = path.read_text(encoding="utf-8")

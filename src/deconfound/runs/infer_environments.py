@@ -1,6 +1,6 @@
-"""Environments inferred from a finished run, for data that declare none; a copy of the data gets a column of them.
+"""Environments inferred from a finished run, for data that declare none; they become a column of a copy of the data.
 
-Both ways look at training and validation rows alone. What they find is a guess: compare with a run without it.
+Both ways read training and validation rows only. The result is a guess: compare with a run that does not use it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from deconfound.data.columns import Columns
 from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.signal import Batch
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError
+from deconfound.evaluation.outputs import row_batches
 from deconfound.method import Method
 from deconfound.nn.collect_features import label_bins
-from deconfound.nn.outputs import batches_of, collect_outputs
+from deconfound.nn.inference import apply_to_batches
 from deconfound.nn.standardise import safe_std
 from deconfound.objectives.irm import risk_slopes
 from deconfound.runs.build import load_data
@@ -30,10 +32,10 @@ from deconfound.runs.run import Run
 How = Literal["eiil", "cluster"]
 
 COLUMN = "inferred"
-"""Name of the column unless another is given."""
+"""Default name of the column."""
 
 UNKNOWN = "unknown"
-"""Its value in test rows, which are not looked at."""
+"""Value of the column in test rows, which are not read."""
 
 CAUTION = (
     "environments inferred from a model are a guess and can do harm: in our laboratory those from the size of its "
@@ -48,14 +50,14 @@ class InferenceWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class ReferenceOutputs:
-    """R training and validation rows as a finished run sees them.
+    """What a finished run computes for R training and validation rows.
 
     Args:
         output: (R, outputs) predictions or logits.
-        features: (R, D) what the prediction is made from, all modalities side by side, standardised over the training rows;
-            0 where a modality is absent.
-        target: (R,).
-        train: the first so many rows are training rows.
+        features: (R, D) features that the prediction is made from, all modalities side by side, standardised over the
+            training rows; 0 where a modality is absent.
+        target: (R,) labels or class numbers.
+        train: number of training rows; they come first.
     """
 
     output: Tensor
@@ -75,60 +77,65 @@ def infer_environments(
     seed: int = 0,
     device: str = "cpu",
 ) -> Dataset:
-    """All rows of a run's data, with a column "i1", "i2", … of environments that the run gives away.
+    """All rows of a run's data, with a column "i1", "i2", … of environments that the errors or features of the run suggest.
 
     "eiil": the two environments between which the scale of the predictions fits worst (`harshest_split`).
-    "cluster": k-means on what the run predicts from, within each label (`majority_clusters`). Validation rows follow the
-    same rule: the slope of their own risk, or the nearest centre of their label. Test rows get "unknown".
+    "cluster": k-means on the features that the run predicts from, within each label (`majority_clusters`). Validation rows
+    follow the same rule: the slope of their own risk, or the nearest centre of their label. Test rows get "unknown".
 
     Args:
-        run: finished, best of `erm`: what it gets wrong is what it leans on.
-        count: of environments; "eiil" has two.
-        column: to add.
+        run: a finished run, preferably of `erm`: its errors show which shortcut it relies on.
+        count: number of environments; "eiil" has two.
+        column: name of the column to add.
         dataset: the training data, if the specification does not name them or they moved.
         encoders: modules of encoders that are Python code.
-        seed: of the first centres of k-means; "eiil" draws nothing.
+        seed: determines the first centres of k-means; "eiil" draws nothing.
+        device: where to compute, such as "cuda".
 
     Raises:
         RunError: the run is not finished, or the data are not those of its training.
         DataError: the column exists, "eiil" with another count than two, a label has fewer different training rows than
-            clusters, or the training rows do not fall apart.
+            clusters, or all training rows get the same environment.
 
     Warns `InferenceWarning`.
     """
-    opened = run if isinstance(run, Run) else Run.open(run)
-    method = opened.method(encoders)
-    whole = dataset if dataset is not None else load_data(opened.spec.data)
-    used = opened.dataset(whole)
+    reference = run if isinstance(run, Run) else Run.open(run)
+    method = reference.method(encoders)
+    whole = dataset if dataset is not None else load_data(reference.spec.data)
+    data = reference.dataset(whole)
     if column in whole.columns:
         raise DataError(f"{whole.name} has a column {column!r} already; name another one")
     if count < 2 or (how == "eiil" and count > 2):
         raise DataError(f"count = {count}: {how!r} makes 2 environments{_MORE[how]}")
-    seen = observe(method, used.development(), device)
-    places = harshest_split(seen, opened.task) if how == "eiil" else majority_clusters(seen, opened.task, count, seed)
-    if len(np.unique(places[: seen.train])) < 2:
+    observed = observe(method, data.development(), device)
+    environments = (
+        harshest_split(observed, reference.task)
+        if how == "eiil"
+        else majority_clusters(observed, reference.task, count, seed)
+    )
+    if len(np.unique(environments[: observed.train])) < 2:
         raise DataError(
-            f"all training rows of {whole.name} fall into one environment, so well does {opened.path} fit them; train a "
-            "reference for fewer epochs"
+            f"all training rows of {whole.name} get the same environment because {reference.path} fits them too well; train "
+            "the reference for fewer epochs"
         )
     warnings.warn(CAUTION, InferenceWarning, stacklevel=2)
-    told = {"how": how, "count": count, "seed": seed, "run": opened.path.name, "method": opened.spec.title}
-    told |= {"checksum": whole.checksum, **_summary(used, opened.task, seen, places)}
-    return _with_column(whole, column, dict(zip(_ids(used), places.tolist(), strict=False)), told)
+    record = {"how": how, "count": count, "seed": seed, "run": reference.path.name, "method": reference.spec.title}
+    record |= {"checksum": whole.checksum, **_summary(data, reference.task, observed, environments)}
+    return _with_column(whole, column, dict(zip(_ids(data), environments.tolist(), strict=False)), record)
 
 
 def _ids(dataset: Dataset) -> list[str]:
     return dataset.columns["id"].values.tolist()
 
 
-def _with_column(whole: Dataset, column: str, places: Mapping[str, int], told: Mapping[str, Any]) -> Dataset:
-    """The rows with a column of their places, by id, and where it came from."""
-    names = [f"i{places[each] + 1}" if each in places else UNKNOWN for each in _ids(whole)]
+def _with_column(whole: Dataset, column: str, environments: Mapping[str, int], record: Mapping[str, Any]) -> Dataset:
+    """The dataset with a column of environments by row id, and a record of how they were inferred."""
+    names = [f"i{environments[row_id] + 1}" if row_id in environments else UNKNOWN for row_id in _ids(whole)]
     earlier = whole.provenance.get("inferred", {})
     return replace(
         whole,
         columns=Columns({**whole.columns, column: names}),
-        provenance={**whole.provenance, "inferred": {**earlier, column: dict(told)}},
+        provenance={**whole.provenance, "inferred": {**earlier, column: dict(record)}},
     )
 
 
@@ -136,20 +143,22 @@ _MORE = {"eiil": ", more do not raise its penalty; use 'cluster' for more", "clu
 
 
 def observe(method: Method, development: Dataset, device: str = "cpu") -> ReferenceOutputs:
-    """Run a method over the training and validation rows, clean.
+    """Predict the training and validation rows, without any corruption.
 
     Raises:
         RunError: an output or a feature is not finite.
     """
-    parts = collect_outputs(
-        method,
-        batches_of(development, range(len(development))),
-        lambda batch: {"": method(batch).float(), **method.representations(batch).predictive},
-        device=device,
-    )
-    output, train = parts.pop(""), len(development.rows("train"))
+
+    def observe_batch(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        predictive = method.representations(batch).predictive
+        return method(batch).float().cpu(), {name: values.double().cpu() for name, values in predictive.items()}
+
+    batches = row_batches(development, range(len(development)))
+    outputs, parts = zip(*apply_to_batches(method, batches, observe_batch, device), strict=True)
+    output, train = torch.cat(outputs), len(development.rows("train"))
     blocks = [
-        _standardised(values.double(), development.signals[name].present, train) for name, values in parts.items()
+        _standardised(torch.cat([part[name] for part in parts]), development.signals[name].present, train)
+        for name in parts[0]
     ]
     features = torch.cat(blocks, dim=1)
     if not bool(torch.isfinite(output).all() and torch.isfinite(features).all()):
@@ -158,15 +167,17 @@ def observe(method: Method, development: Dataset, device: str = "cpu") -> Refere
 
 
 def _standardised(values: Tensor, present: Tensor, train: int) -> Tensor:
-    """(R, D) by mean and standard deviation of the training rows that have the modality, 0 in the rows that do not."""
-    known = values[:train][present[:train]]
-    if len(known) == 0:
+    """(R, D) standardised over the training rows that have the modality; 0 in rows that do not have it."""
+    training_values = values[:train][present[:train]]
+    if len(training_values) == 0:
         return torch.zeros_like(values)
-    mean = known.mean(0)
-    return ((values - mean) / safe_std(known.std(0, correction=0), mean)).masked_fill(~present.unsqueeze(1), 0)
+    mean = training_values.mean(0)
+    return ((values - mean) / safe_std(training_values.std(0, correction=0), mean)).masked_fill(
+        ~present.unsqueeze(1), 0
+    )
 
 
-def harshest_split(seen: ReferenceOutputs, task: Task) -> np.ndarray:
+def harshest_split(observed: ReferenceOutputs, task: Task) -> np.ndarray:
     """The two environments with the largest IRM penalty, EIIL (Creager et al., ICML 2021, eq. 5).
 
     With g_i the derivative of row i's risk by a factor w of its prediction, at w = 1, and q_i(e) the share of row i in
@@ -177,14 +188,14 @@ def harshest_split(seen: ReferenceOutputs, task: Task) -> np.ndarray:
         (R,) 0 where a larger factor would lower the row's risk, 1 where it would raise it. In a classification of two classes
         these are the rows that the run gets right, and those that it gets wrong.
     """
-    return (risk_slopes(seen.output, seen.target, task.risk) > 0).long().numpy()
+    return (risk_slopes(observed.output, observed.target, task.risk) > 0).long().numpy()
 
 
-def majority_clusters(seen: ReferenceOutputs, task: Task, count: int, seed: int) -> np.ndarray:
+def majority_clusters(observed: ReferenceOutputs, task: Task, count: int, seed: int) -> np.ndarray:
     """Clusters of the features within each label (class, or quarter of the training targets), numbered by size.
 
-    Environment 0 is the largest cluster of every label, where the shortcut holds if it mostly does (GEORGE, Sohoni et al.,
-    NeurIPS 2020, clusters likewise within labels).
+    Environment 0 is the largest cluster of every label, where the shortcut holds if it holds for most rows. GEORGE (Sohoni
+    et al., NeurIPS 2020) clusters within labels too.
 
     Returns:
         (R,) in [0, count); validation rows by the nearest centre of their label, 0 for a label that training does not have.
@@ -195,34 +206,37 @@ def majority_clusters(seen: ReferenceOutputs, task: Task, count: int, seed: int)
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    bins = label_bins(task, seen.target, among=seen.target[: seen.train]).numpy()
-    values, places = seen.features.numpy(), np.zeros(len(bins), dtype=np.int64)
+    bins = label_bins(task, observed.target, among=observed.target[: observed.train]).numpy()
+    values, environments = observed.features.numpy(), np.zeros(len(bins), dtype=np.int64)
     with threadpool_limits(limits=1):
-        for label in np.unique(bins[: seen.train]):
-            own = np.flatnonzero(bins == label)
-            known = values[own[own < seen.train]]
-            distinct = len(np.unique(known, axis=0))
+        for label in np.unique(bins[: observed.train]):
+            rows = np.flatnonzero(bins == label)
+            training_values = values[rows[rows < observed.train]]
+            distinct = len(np.unique(training_values, axis=0))
             if distinct < count:
                 raise DataError(f"label {label} has {distinct} different training rows for {count} clusters; use fewer")
-            model: Any = KMeans
-            model = model(count, n_init=10, random_state=seed).fit(known)
+            model: Any = KMeans  # its stubs know neither n_init = 10 nor the fitted attributes
+            model = model(count, n_init=10, random_state=seed).fit(training_values)
             order = np.argsort(-np.bincount(model.labels_, minlength=count), kind="stable")
-            places[own] = np.argsort(order)[model.predict(values[own])]
-    return places
+            environments[rows] = np.argsort(order)[model.predict(values[rows])]
+    return environments
 
 
-def _summary(used: Dataset, task: Task, seen: ReferenceOutputs, places: np.ndarray) -> dict[str, Any]:
+def _summary(data: Dataset, task: Task, observed: ReferenceOutputs, environments: np.ndarray) -> dict[str, Any]:
     """Rows and the run's mean risk by environment, and the adjusted Rand index with the declared environments, if any."""
     from sklearn.metrics import adjusted_rand_score
 
-    risks = task.risk(seen.output, seen.target).double().numpy()
-    cuts = dict(zip(DEVELOPMENT, (slice(0, seen.train), slice(seen.train, None)), strict=True))
-    names = {int(place): f"i{place + 1}" for place in np.unique(places)}
-    rows = {split: {name: int((places[cut] == p).sum()) for p, name in names.items()} for split, cut in cuts.items()}
-    known = used.env[: seen.train].numpy()
-    agreement = float(adjusted_rand_score(known, places[: seen.train])) if used.environment else None
+    risks = task.risk(observed.output, observed.target).double().numpy()
+    spans = dict(zip(DEVELOPMENT, (slice(0, observed.train), slice(observed.train, None)), strict=True))
+    names = {int(number): f"i{number + 1}" for number in np.unique(environments)}
+    counts = {
+        split: {name: int((environments[rows] == number).sum()) for number, name in names.items()}
+        for split, rows in spans.items()
+    }
+    declared = data.env[: observed.train].numpy()
+    agreement = float(adjusted_rand_score(declared, environments[: observed.train])) if data.environment else None
     return {
-        "rows": rows,
-        "risk": {name: float(risks[places == p].mean()) for p, name in names.items()},
+        "rows": counts,
+        "risk": {name: float(risks[environments == number].mean()) for number, name in names.items()},
         "agreement": agreement,
     }

@@ -32,8 +32,8 @@ class Run:
 
     Args:
         path: the directory.
-        spec: what was asked for.
-        environment: versions, git state and the form of the data, captured when training began.
+        spec: the specification, with every default filled in.
+        environment: versions, git state and the modalities, splits and task of the data, captured when training began.
     """
 
     path: Path
@@ -80,27 +80,30 @@ class Run:
     @property
     def modalities(self) -> dict[str, Modality]:
         """The modalities that the run was trained on."""
-        forms = self.environment["data"]["modalities"]
-        return {name: Modality(name, form["steps"], tuple(form["shape"])) for name, form in forms.items()}
+        shapes = self.environment["data"]["modalities"]
+        return {name: Modality(name, sizes["steps"], tuple(sizes["shape"])) for name, sizes in shapes.items()}
 
     @property
     def environments(self) -> int:
         """E of the training and validation rows."""
         return self.environment["data"].get("environments", 1)
 
-    def dataset(self, given: Dataset | None = None) -> Dataset:
-        """The data of the run, all splits; `given` replaces what the specification names (moved stores, own datasets).
+    def dataset(self, replacement: Dataset | None = None) -> Dataset:
+        """The data of the run, all splits.
+
+        Args:
+            replacement: the same rows, if the specification does not name them or their store moved.
 
         Raises:
             RunError: the data are not those of the training.
         """
-        dataset = given if given is not None else load_data(self.spec.data)
+        dataset = replacement if replacement is not None else load_data(self.spec.data)
         if dataset.checksum != self.environment["data"]["checksum"]:
             raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
         return apply_data_spec(dataset, self.spec.data)
 
     def validate(self, method: Method, development: Dataset) -> None:
-        """Predict and measure the validation rows; part of training, no test row is touched."""
+        """Predict and measure the validation rows at the end of training; no test row is touched."""
         from deconfound.evaluation.scenario import Scenario
 
         self._evaluate(method, development, [Scenario("valid", "valid")])
@@ -109,14 +112,14 @@ class Run:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
         Raises:
-            RunError: training is not finished, or the checkpoint is damaged or of other modalities.
+            RunError: training is not finished, or the checkpoint is damaged or belongs to other modalities.
         """
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
-        return self.kept(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
+        return self.load_weights(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
 
-    def kept(self, method: Method) -> Method:
-        """The method in eval mode with the weights of the epoch that `train.keep` names, so far."""
+    def load_weights(self, method: Method) -> Method:
+        """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
         from deconfound.runs.checkpoint import read_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
@@ -147,7 +150,7 @@ class Run:
             scenarios: `default_scenarios` of the dataset if left out.
             dataset: the training data, if the specification does not name them or they moved.
             device: where to compute, such as "cuda".
-            progress: say on standard error which scenario is at work.
+            progress: print on standard error which scenario is being predicted.
 
         Returns:
             the records of these scenarios.
@@ -156,20 +159,25 @@ class Run:
 
         data = self.dataset(dataset)
         method = self.method(encoders)
-        chosen = default_scenarios(data) if scenarios is None else scenarios
+        requested = default_scenarios(data) if scenarios is None else scenarios
         with exclusive_lock(self.path):
-            self._log_opening(chosen)
-            return self._evaluate(method, data, chosen, device, progress)
+            self._log_test_access(requested)
+            return self._evaluate(method, data, requested, device, progress)
 
     def _evaluate(
-        self, method: Method, data: Dataset, chosen: Sequence[Scenario], device: str = "cpu", progress: bool = False
+        self,
+        method: Method,
+        data: Dataset,
+        scenarios: Sequence[Scenario],
+        device: str = "cpu",
+        progress: bool = False,
     ) -> list[Record]:
         from deconfound.evaluation.evaluate import evaluate_method
 
         return evaluate_method(
             method,
             data,
-            chosen,
+            scenarios,
             out=self.path,
             run=self.path.name,
             method_name=self.spec.title,
@@ -178,11 +186,11 @@ class Run:
             progress=progress,
         )
 
-    def _log_opening(self, chosen: Sequence[Scenario]) -> None:
+    def _log_test_access(self, scenarios: Sequence[Scenario]) -> None:
         from deconfound.evaluation.evaluate import kept_predictions
 
-        fresh = [s.name for s in chosen if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
-        log_test_access(self.path, fresh)
+        names = [s.name for s in scenarios if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
+        log_test_access(self.path, names)
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

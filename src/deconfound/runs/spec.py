@@ -1,4 +1,4 @@
-"""The specification of a run: what a TOML file says, with every default filled in and every name checked."""
+"""The specification of a run: the contents of a TOML file, with every default filled in and every name checked."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class _Table(BaseModel):
 
 
 class DataSpec(_Table):
-    """Where the rows come from: a store, knobs of the synthetic model, or neither for a dataset passed in Python."""
+    """Where the rows come from: a store, a synthetic model, or neither for a dataset passed in Python."""
 
     store: str | None = Field(
         default=None, description="folder of a dataset store, relative to the specification's folder"
     )
     synthetic: dict[str, Any] | None = Field(
-        default=None, description="knobs of a synthetic model; {} for the defaults of the first one"
+        default=None, description="arguments of a synthetic model; {} for the defaults of the first one"
     )
     modalities: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="modalities to use; all if left out"
@@ -37,12 +37,12 @@ class DataSpec(_Table):
     )
 
     def placed(self, folder: Path) -> Self:
-        """The same data with a relative `store` taken from `folder`."""
+        """The same data with a relative `store` resolved against `folder`."""
         return self if self.store is None else self.model_copy(update={"store": str((folder / self.store).resolve())})
 
 
 class BackboneSpec(_Table):
-    """Encoders, fusion and head that every method shares."""
+    """The encoders, fusion and head that every method shares."""
 
     encoders: dict[str, str | dict[str, Any]] = Field(
         default={}, description="modality → encoder name; by kind if left out"
@@ -54,35 +54,35 @@ class BackboneSpec(_Table):
 
 
 class TrainSpec(_Table):
-    """How long and how fast."""
+    """Optimiser, schedule, precision and hardware of a training."""
 
-    epochs: int = Field(default=60, ge=1, description="at most; early stopping may end sooner")
-    batch_size: int = Field(default=64, ge=1, description="B")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak of the schedule")
-    weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
+    epochs: int = Field(default=60, ge=1, description="largest number of epochs; early stopping may end sooner")
+    batch_size: int = Field(default=64, ge=1, description="rows per training step, B")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the schedule")
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
     warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
     patience: int = Field(default=15, ge=1, description="epochs without a better validation risk before training stops")
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="weights that predict: of the epoch with the lowest validation risk, or of the last one, without early "
-        "stopping; the former prefers epochs that still lean on shortcuts where validation has them",
+        description="epoch whose weights predict: the one with the lowest validation risk, or the last one, without early "
+        "stopping; the former prefers epochs that still rely on shortcuts where the validation rows have them",
     )
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field(
-        default="32-true", description="of arithmetic"
+        default="32-true", description="number format of the arithmetic"
     )
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="where to train")
-    devices: int = Field(default=1, ge=1, description="number of accelerators or processes, on each node")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="hardware to train on")
+    devices: int = Field(default=1, ge=1, description="number of accelerators or processes on each node")
     nodes: int = Field(default=1, ge=1, description="machines that train one run together")
     strategy: Literal["auto", "ddp", "fsdp"] = Field(
         default="auto",
-        description="of several processes: 'ddp' copies the model to each, 'fsdp' parts it among them, 'auto' is 'ddp'",
+        description="how several processes share the model: 'ddp' copies it to each, 'fsdp' shards it, 'auto' is 'ddp'",
     )
     environments_per_batch: int | None = Field(
         default=None,
         ge=1,
-        description="rows of so many environments, in equal numbers, in every batch; if left out, rows are drawn at random, "
-        "or, for methods and penalties that compare environments, of as many as get 8 rows each",
+        description="number of environments in every batch, with equally many rows each; if left out, rows are drawn at "
+        "random, or, for methods and penalties that compare environments, from as many as get 8 rows each",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
 
@@ -101,7 +101,7 @@ class Spec(_Table):
 
     name: str | None = Field(default=None, description="label in reports; 'erm + vrex' if left out")
     seed: int = Field(
-        default=0, ge=0, lt=2**31, description="of initial weights, batch order and all noise in training"
+        default=0, ge=0, lt=2**31, description="seed of initial weights, batch order and all noise in training"
     )
     data: DataSpec = DataSpec()
     method: Annotated[
@@ -117,7 +117,7 @@ class Spec(_Table):
         """Check a mapping.
 
         Raises:
-            SpecError: one line that names the argument, what was given and what was expected.
+            SpecError: one line that names the argument, its value and what was expected.
         """
         try:
             spec = cls(**values)
@@ -130,17 +130,17 @@ class Spec(_Table):
         for encoder in spec.backbone.encoders.values():
             _check_component("encoders", encoder)
         _check_component("fusions", spec.backbone.fusion)
-        given = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-        method = {"name": spec.method["name"], **validate_arguments("methods", spec.method["name"], given)}
+        arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
+        method = {"name": spec.method["name"], **validate_arguments("methods", spec.method["name"], arguments)}
         method |= {kind: _added(kind, spec.method[kind]) for kind in ADDED if spec.method.get(kind)}
         return spec.model_copy(update={"method": method})
 
     @classmethod
     def read(cls, path: str | Path) -> Spec:
-        """Read a TOML file; a relative `data.store` is taken from the file's folder.
+        """Read a TOML file; a relative `data.store` is resolved against the file's folder.
 
         Raises:
-            SpecError: no such file, not TOML, or what `Spec.of` refuses.
+            SpecError: the file does not exist or is not TOML, or `Spec.of` refuses it.
         """
         path = Path(path)
         values = read_toml(path, "specification")
@@ -170,27 +170,28 @@ class Spec(_Table):
         return None
 
 
-def _added(kind: str, given: Any) -> dict[str, dict[str, Any]]:
+def _added(kind: str, tables: Any) -> dict[str, dict[str, Any]]:
     """Name → all arguments of the components that join a method."""
-    if not isinstance(given, Mapping) or not all(isinstance(knobs, Mapping) for knobs in given.values()):
-        raise SpecError(f"method.{kind} = {given!r}: give a table name → arguments, such as {kind} = {{ NAME = {{}} }}")
-    return {name: validate_arguments(kind, name, knobs) for name, knobs in given.items()}
+    if not isinstance(tables, Mapping) or not all(isinstance(arguments, Mapping) for arguments in tables.values()):
+        raise SpecError(
+            f"method.{kind} = {tables!r}: give a table name → arguments, such as {kind} = {{ NAME = {{}} }}"
+        )
+    return {name: validate_arguments(kind, name, arguments) for name, arguments in tables.items()}
 
 
-def _check_component(kind: str, given: str | Mapping[str, Any]) -> None:
-    if isinstance(given, str):
-        given = {"name": given}
-    if "python" in given:
+def _check_component(kind: str, component: str | Mapping[str, Any]) -> None:
+    table = {"name": component} if isinstance(component, str) else component
+    if "python" in table:
         return
-    validate_arguments(kind, str(given.get("name")), {name: value for name, value in given.items() if name != "name"})
+    validate_arguments(kind, str(table.get("name")), {name: value for name, value in table.items() if name != "name"})
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Tables inside of tables as one: "backbone.encoders.text" → value."""
-    found: dict[str, Any] = {}
+    """Nested tables as one flat table: "backbone.encoders.text" → value."""
+    flattened: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and value:
-            found |= flat(value, f"{prefix}{name}.")
+            flattened |= flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = value
-    return found
+            flattened[f"{prefix}{name}"] = value
+    return flattened

@@ -1,4 +1,4 @@
-"""The log of a run of when its test rows were predicted, by which command and why."""
+"""The log of when the test rows of a run were predicted, by which command and for which scenarios."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def log_test_access(run: Path, scenarios: Sequence[str]) -> None:
         scenarios: names of the scenarios that predict test rows.
 
     Raises:
-        RunError: the line cannot be written; the test rows must then stay closed.
+        RunError: the line cannot be written; then no test row may be predicted.
     """
     if not scenarios:
         return

@@ -1,4 +1,4 @@
-"""How Lightning writes and reads checkpoints here: as safetensors files, without pickle."""
+"""`SafeCheckpointIO`: Lightning reads and writes the checkpoints of `runs.checkpoint`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
+from deconfound.io.threads import cpu_threads
 
 if TYPE_CHECKING:
     import torch
@@ -44,11 +45,11 @@ class Cost:
             attention are counted, a multiplication and an addition as two; activations and norms are not.
         step_seconds: median time of a training step: loss, gradients, clipping, AdamW; without reading rows.
         batch_size: B of such a step.
-        steps: that were timed, after a few that were not.
-        peak_memory: bytes: on a GPU the largest sum of tensors, on a CPU the largest resident size of the process, which
-            holds the libraries and the rows that were read too.
+        steps: number of timed steps; a few that are not timed come first.
+        peak_memory: bytes; on a GPU the largest sum of tensors, on a CPU the largest resident size of the process, which
+            includes the libraries and the rows that were read.
         device: "cpu" or the name of the GPU.
-        threads: of the CPU.
+        threads: number of CPU threads.
     """
 
     parameters: int
@@ -76,15 +77,14 @@ def measure_cost(
     Args:
         dataset: the run's data, if its specification does not name them or they moved.
         encoders: modules that the specification calls Python code.
-        steps: that are timed.
+        steps: number of training steps that are timed.
 
     Raises:
-        RunError: the data are of another form than the run's, or the process fails.
+        RunError: the data have other modalities or another task than the run's, or the process fails.
     """
-    alone = dataset is None and not encoders
-    cost = _in_a_process(run.path, steps) if alone else _measure(run, dataset, encoders, steps)
-    with atomic_write(run.path / FILE) as file:
-        json.dump(asdict(cost), file, indent=1)
+    from_files = dataset is None and not encoders
+    cost = _in_a_process(run.path, steps) if from_files else _measure(run, dataset, encoders, steps)
+    write_json(run.path / FILE, asdict(cost))
     return cost
 
 
@@ -98,8 +98,7 @@ def read_cost(folder: Path) -> Cost | None:
     if not path.is_file():
         return None
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        cost = Cost(**given)
+        cost = Cost(**json.loads(path.read_text(encoding="utf-8")))
         if any(not isinstance(getattr(cost, f.name), str if f.name == "device" else int | float) for f in fields(Cost)):
             raise TypeError("a field of another kind")
     except (OSError, ValueError, TypeError) as error:
@@ -108,10 +107,10 @@ def read_cost(folder: Path) -> Cost | None:
 
 
 def forward_flops(method: Method, batch: Batch) -> int:
-    """Operations of a prediction; no step and no modality is absent, whatever the masks say.
+    """Operations of a prediction in which every step and every modality is present, whatever the masks say.
 
     Args:
-        batch: of one row for the operations of a row.
+        batch: B rows; pass one row for the operations per row.
     """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -135,7 +134,7 @@ def step_times(method: Method, batch: Batch, steps: int, *, rate: float, decay: 
     """Seconds of each of `steps` training steps on one batch, which must lie on the method's device.
 
     Args:
-        rate: learning rate; decay: of the weights; clip: largest norm of the gradient.
+        rate: learning rate; decay: weight decay; clip: largest norm of the gradient.
     """
     import torch
 
@@ -145,19 +144,19 @@ def step_times(method: Method, batch: Batch, steps: int, *, rate: float, decay: 
     method.train()
     times = []
     for _ in range(WARM_UP + steps):
-        _settle(device)
-        began = time.perf_counter()
+        _synchronize(device)
+        start = time.perf_counter()
         optimiser.zero_grad()
         method.loss(batch, 0.5, generator).total.backward()
         torch.nn.utils.clip_grad_norm_(method.parameters(), clip)
         optimiser.step()
-        _settle(device)
-        times.append(time.perf_counter() - began)
+        _synchronize(device)
+        times.append(time.perf_counter() - start)
     return times[WARM_UP:]
 
 
-def _settle(device: torch.device) -> None:
-    """Wait for a GPU to finish what it was given."""
+def _synchronize(device: torch.device) -> None:
+    """Wait until a GPU has finished its queue."""
     import torch
 
     if device.type == "cuda":
@@ -166,11 +165,11 @@ def _settle(device: torch.device) -> None:
 
 def _in_a_process(folder: Path, steps: int) -> Cost:
     command = [sys.executable, "-m", "deconfound.training.cost", str(folder.resolve()), "--steps", str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        reason = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
         raise RunError(f"the cost of {folder} could not be measured: {reason.removeprefix('deconfound: ')}")
-    return Cost(**json.loads(done.stdout))
+    return Cost(**json.loads(process.stdout))
 
 
 def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, nn.Module] | None, steps: int) -> Cost:
@@ -178,19 +177,15 @@ def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, nn.Module
 
     from deconfound.runs.build import apply_data_spec, build_method, load_data
 
-    train, threads = run.spec.train, torch.get_num_threads()
-    # no checksum of all rows: reading them would count as memory, and only their form matters here
+    train = run.spec.train
+    # no checksum of all rows: reading them would count as memory, and only their shapes matter here
     data = apply_data_spec(load_data(run.spec.data) if dataset is None else dataset, run.spec.data).development()
     if data.modalities != run.modalities or data.task != run.task:
-        raise RunError(f"{data.name} has another form than the data that {run.path} was trained on")
-    torch.set_num_threads(train.threads or threads)
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            method = build_method(run.spec, data.modalities, data.task, encoders)
-            return _cost(method, data, train, steps)
-    finally:
-        torch.set_num_threads(threads)
+        raise RunError(f"{data.name} has other modalities or another task than the data that {run.path} was trained on")
+    with cpu_threads(train.threads), torch.random.fork_rng():
+        torch.manual_seed(0)
+        method = build_method(run.spec, data.modalities, data.task, encoders)
+        return _cost(method, data, train, steps)
 
 
 def _cost(method: Method, data: Dataset, train: TrainSpec, steps: int) -> Cost:
@@ -240,12 +235,12 @@ def _main() -> None:
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("--steps", type=int, default=20)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     from deconfound.errors import DeconfoundError
     from deconfound.runs.run import Run
 
     try:
-        print(json.dumps(asdict(_measure(Run.open(given.run), None, None, given.steps))))
+        print(json.dumps(asdict(_measure(Run.open(arguments.run), None, None, arguments.steps))))
     except DeconfoundError as error:
         sys.exit(f"deconfound: {error}")
 

@@ -1,4 +1,4 @@
-"""`CurveLog`: the logger of the training engine that writes `log.csv` and survives kills and resumes."""
+"""`CsvLogger`: the Lightning logger that writes `log.csv` and survives kills and resumes."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from lightning.pytorch.loggers.logger import Logger
 
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
-from deconfound.runs.csv_log import HEADER, read_curves
+from deconfound.runs.csv_log import HEADER, read_log
 
 
-class CurveLog(Logger):
+class CsvLogger(Logger):
     """A Lightning logger that appends `step,epoch,split,term,value` rows.
 
     Args:
-        path: the CSV file; rows of `keep_epochs` and later are dropped, they will be trained again.
-        keep_epochs: number of epochs that the checkpoint to resume from has finished.
+        path: the CSV file; rows of epoch `keep_epochs` and later are dropped, because these epochs will be trained again.
+        keep_epochs: number of finished epochs in the checkpoint to resume from.
     """
 
     def __init__(self, path: Path, keep_epochs: int = 0) -> None:
         super().__init__()
         self.path = path
-        kept = [row for row in read_curves(path) if row["epoch"] < keep_epochs] if path.is_file() else []
-        lines = [",".join(HEADER)] + [",".join(str(row[name]) for name in HEADER) for row in kept]
+        finished = [row for row in read_log(path) if row["epoch"] < keep_epochs] if path.is_file() else []
+        lines = [",".join(HEADER)] + [",".join(str(row[name]) for name in HEADER) for row in finished]
         with atomic_write(path) as file:
             file.write("\n".join(lines) + "\n")
 
     @property
     def name(self) -> str:
-        return "curves"
+        return "csv"
 
     @property
     def version(self) -> str:

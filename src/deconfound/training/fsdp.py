@@ -1,7 +1,7 @@
-"""Sharded training (`train.strategy = "fsdp"`): every process keeps its part of the weights, gradients and optimiser state.
+"""Sharded training (`train.strategy = "fsdp"`): every process keeps one shard of the weights, gradients and optimiser state.
 
-During a step, and where a method looks at many rows between epochs, each process gathers all weights. Checkpoints are
-gathered too, so that the file is that of one process.
+During a step, and where a method reads many rows between epochs, each process gathers all weights. Checkpoints are
+gathered too, so that the file equals that of one process.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 
-USING = ("training_step", "validation_step", "on_train_epoch_start", "on_validation_epoch_start")
-"""What of the learner calls the method, which needs whole weights."""
+METHOD_HOOKS = ("training_step", "validation_step", "on_train_epoch_start", "on_validation_epoch_start")
+"""Functions of the learner that call the method and so need whole weights."""
 
 
-class Sharded(ModelParallelStrategy):
-    """Fully sharded data parallel over all processes; buffers are those of the first process, as in plain DDP.
+class FullyShardedStrategy(ModelParallelStrategy):
+    """Fully sharded data parallelism over all processes; buffers are those of the first process, as in plain DDP.
 
-    Precisions "32-true" and "bf16-mixed"; the engine refuses the others.
+    Precisions "32-true" and "bf16-mixed"; Lightning refuses the others.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Sharded(ModelParallelStrategy):
         self.model_to_device()
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
         fully_shard(self.model, mesh=mesh, reshard_after_forward=True)  # else validation would leave it gathered
-        for name in USING:
+        for name in METHOD_HOOKS:
             register_fsdp_forward_method(self.model, name)
         self.barrier()
         if trainer.state.fn == TrainerFn.FITTING:

@@ -1,4 +1,4 @@
-"""`Learner`: the one adapter between a `Method` and the training engine."""
+"""`Learner`: the one adapter between a `Method` and Lightning's trainer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from deconfound.data.signal import Batch
 from deconfound.errors import RunError
 from deconfound.method import Loss, Method
 from deconfound.runs.spec import TrainSpec
-from deconfound.training.loaders import ShuffledRows, derive_seed, ordered_loader, several, train_loader
+from deconfound.training.loaders import (
+    ShuffledRows,
+    default_environments_per_batch,
+    derive_seed,
+    ordered_loader,
+    train_loader,
+)
 
 SELECTION = "valid/risk"
-"""What early stopping and the best checkpoint watch: the mean risk of the task over the validation rows."""
+"""The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows."""
 
 
 class Learner(LightningModule):
@@ -27,10 +33,10 @@ class Learner(LightningModule):
     All randomness of a step is a function of (seed, step), so that a resumed run repeats an uninterrupted one bit for bit.
 
     Args:
-        method: what is trained.
+        method: the method to train.
         dataset: training and validation rows, as `Dataset.development` gives them.
         train: optimiser settings.
-        seed: of the run.
+        seed: seed of the run.
     """
 
     def __init__(self, method: Method, dataset: Dataset, train: TrainSpec, seed: int) -> None:
@@ -45,29 +51,33 @@ class Learner(LightningModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         size = self.train_spec.batch_size
-        asked = self.train_spec.environments_per_batch
-        together = asked or (several(self.dataset, size) if self.method.needs_environments else 0)
-        return train_loader(self.dataset, size, self.seed, self.global_rank, self.trainer.world_size, together)
+        environments_per_batch = self.train_spec.environments_per_batch or 0
+        if self.method.needs_environments and not environments_per_batch:
+            environments_per_batch = default_environments_per_batch(self.dataset, size)
+        world = self.trainer.world_size
+        return train_loader(self.dataset, size, self.seed, self.global_rank, world, environments_per_batch)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))
 
     def on_train_epoch_start(self) -> None:
-        place = (self.seed, self.current_epoch, -3)
-        torch.manual_seed(derive_seed(*place, 0))
-        generator = torch.Generator().manual_seed(derive_seed(*place, 1))
-        self.method.hooks.on_epoch_start(self.current_epoch, self.dataset, generator)
+        numbers = (self.seed, self.current_epoch, -3)
+        torch.manual_seed(derive_seed(*numbers, 0))
+        generator = torch.Generator().manual_seed(derive_seed(*numbers, 1))
+        self.method.on_epoch_start(self.current_epoch, self.dataset, generator)
 
     def on_after_backward(self) -> None:
-        assert self._random is not None, "there is no gradient without a training step"
-        self.method.hooks.after_backward(self._random)
+        assert self._random is not None, "a gradient needs a training step"
+        self.method.after_backward(self._random)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        place = (self.seed, self.global_step, self.global_rank)
-        torch.manual_seed(derive_seed(*place, 0))  # dropout knows only the global generator
+        numbers = (self.seed, self.global_step, self.global_rank)
+        torch.manual_seed(derive_seed(*numbers, 0))  # dropout knows only the global generator
         if self._random is None or self._random.device != self.device:
             self._random = torch.Generator(self.device)
-        self._random.manual_seed(derive_seed(*place, 1))  # another stream, or noise would follow the dropout masks
+        self._random.manual_seed(
+            derive_seed(*numbers, 1)
+        )  # its own stream, or noise would correlate with dropout masks
         loss = self.method.loss(batch, self.global_step / self.steps, self._random)
         self._record(loss)
         return loss.total
@@ -79,7 +89,7 @@ class Learner(LightningModule):
         self._batches += 1
 
     def on_train_epoch_end(self) -> None:
-        """Log the means over all processes now: the engine's own logging comes after the checkpoint of the epoch, and a kill
+        """Log the means over all processes now: Lightning's own logging comes after the checkpoint of the epoch, and a kill
         between the two would leave the epoch out of the log for good.
         """
         reduce = self.trainer.strategy.reduce
@@ -117,7 +127,7 @@ class Learner(LightningModule):
 
 
 def rate_at(step: int, warmup: int, steps: int) -> float:
-    """Share of the peak learning rate: linear up over `warmup` steps, then half a cosine down to 0 at `steps`."""
+    """Fraction of the peak learning rate: a linear rise over `warmup` steps, then half a cosine down to 0 at `steps`."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))

@@ -1,4 +1,4 @@
-"""Feeding a method: whole batches are gathered by one `index_select` per modality, there is no per-row collation."""
+"""Data loaders: one `index_select` per modality gathers a whole batch; there is no per-row collation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from deconfound.data.signal import Batch
 
 
 class ShuffledRows(Sampler[Tensor]):
-    """Index tensors of one epoch; the order depends on (seed, epoch) alone, so a resumed run sees the same batches.
+    """Row numbers of each batch of an epoch; the order depends on (seed, epoch) alone, so a resumed run sees the same batches.
 
     Args:
         rows: a contiguous range of dataset rows.
         size: B; the last batch of an epoch may be smaller.
-        seed: of the run.
+        seed: seed of the run.
         rank, world: this process takes every `world`-th batch, beginning with batch number `rank`.
     """
 
@@ -30,7 +30,7 @@ class ShuffledRows(Sampler[Tensor]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the training engine before each epoch."""
+        """Called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -46,42 +46,45 @@ class ShuffledRows(Sampler[Tensor]):
 
 
 class GroupedRows(ShuffledRows):
-    """As `ShuffledRows`, with rows of several environments in equal numbers in every batch.
+    """As `ShuffledRows`, with equally many rows of several environments in every batch.
 
-    Each environment gives its rows in an order of its own and begins anew when they are used up, so that small ones are
-    seen more often; the number of batches is that of `ShuffledRows`.
+    The rows of each environment are shuffled on their own and again when they are used up, so that rows of small
+    environments come more often. The number of batches is that of `ShuffledRows`.
 
     Args:
         env: (N,) environment of every row of the dataset.
-        together: environments per batch, drawn without replacement; all of them where there are fewer.
+        environments_per_batch: number of environments in a batch, drawn without replacement; all of them if there are fewer.
     """
 
-    def __init__(self, rows: range, size: int, seed: int, rank: int, world: int, env: Tensor, together: int) -> None:
+    def __init__(
+        self, rows: range, size: int, seed: int, rank: int, world: int, env: Tensor, environments_per_batch: int
+    ) -> None:
         super().__init__(rows, size, seed, rank, world)
-        own = env[rows.start : rows.stop]
-        self.members = [torch.nonzero(own == e).squeeze(1) + rows.start for e in torch.unique(own)]
-        self.together = min(together, len(self.members), size)
+        numbers = env[rows.start : rows.stop]
+        self.members = [torch.nonzero(numbers == number).squeeze(1) + rows.start for number in torch.unique(numbers)]
+        self.environments_per_batch = min(environments_per_batch, len(self.members), size)
 
     def __iter__(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
-        waiting = [torch.empty(0, dtype=torch.int64) for _ in self.members]
-        share, more = divmod(self.size, self.together)
+        queues = [torch.empty(0, dtype=torch.int64) for _ in self.members]
+        share, remainder = divmod(self.size, self.environments_per_batch)
         for number in range(len(self) * self.world):
-            chosen = torch.randperm(len(self.members), generator=generator)[: self.together].tolist()
+            drawn = torch.randperm(len(self.members), generator=generator)[: self.environments_per_batch].tolist()
             parts = []
-            for place, e in enumerate(chosen):
-                count = share + (place < more)
-                while len(waiting[e]) < count:
-                    order = torch.randperm(len(self.members[e]), generator=generator)
-                    waiting[e] = torch.cat([waiting[e], self.members[e][order]])
-                parts.append(waiting[e][:count])
-                waiting[e] = waiting[e][count:]
+            for position, environment in enumerate(drawn):
+                count = share + (position < remainder)
+                queue = queues[environment]
+                while len(queue) < count:
+                    order = torch.randperm(len(self.members[environment]), generator=generator)
+                    queue = torch.cat([queue, self.members[environment][order]])
+                parts.append(queue[:count])
+                queues[environment] = queue[count:]
             if number % self.world == self.rank:
                 yield torch.cat(parts)
 
 
-def several(dataset: Dataset, size: int) -> int:
-    """How many environments share a batch of `size` rows: as many as get 8 rows each, at least 2."""
+def default_environments_per_batch(dataset: Dataset, size: int) -> int:
+    """Number of environments in a batch of `size` rows: as many as get 8 rows each, at least 2, at most all."""
     rows = dataset.rows("train")
     return min(max(2, size // 8), len(torch.unique(dataset.env[rows.start : rows.stop])))
 
@@ -104,20 +107,23 @@ def derive_seed(*numbers: int) -> int:
 
 
 def train_loader(
-    dataset: Dataset, size: int, seed: int, rank: int = 0, world: int = 1, together: int = 0
+    dataset: Dataset, size: int, seed: int, rank: int = 0, world: int = 1, environments_per_batch: int = 0
 ) -> DataLoader[Batch]:
-    """Shuffled batches of the "train" split; with `together`, rows of so many environments in each."""
-    place = (dataset.rows("train"), size, seed, rank, world)
-    order = GroupedRows(*place, dataset.env, together) if together else ShuffledRows(*place)
-    return DataLoader(_Rows(dataset), sampler=order, batch_size=None, collate_fn=_as_is)
+    """Shuffled batches of the "train" split, each with rows of `environments_per_batch` environments; 0 ignores them."""
+    arguments = (dataset.rows("train"), size, seed, rank, world)
+    if environments_per_batch:
+        sampler = GroupedRows(*arguments, dataset.env, environments_per_batch)
+    else:
+        sampler = ShuffledRows(*arguments)
+    return DataLoader(_Rows(dataset), sampler=sampler, batch_size=None, collate_fn=_identity)
 
 
 def ordered_loader(dataset: Dataset, split: str, size: int) -> DataLoader[Batch]:
-    """Batches of a split in row order, as views."""
+    """Batches of a split in row order, as views of the dataset."""
     rows = dataset.rows(split)
     chunks = [range(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]
-    return DataLoader(_Rows(dataset), sampler=chunks, batch_size=None, collate_fn=_as_is)  # type: ignore[arg-type]
+    return DataLoader(_Rows(dataset), sampler=chunks, batch_size=None, collate_fn=_identity)  # type: ignore[arg-type]
 
 
-def _as_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

@@ -1,4 +1,4 @@
-"""Setting up the training engine: what [train] asks for, our checkpoints, and silence where its advice is not for users."""
+"""Lightning's trainer as [train] asks for it, with our checkpoints and without advice that is not for users."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from deconfound.training.learner import SELECTION
 
 
 class SafeCheckpoint(ModelCheckpoint):
-    """The engine's checkpoint callback for the files of `SafeCheckpointIO`."""
+    """Lightning's checkpoint callback for the files of `SafeCheckpointIO`."""
 
     FILE_EXTENSION = ".safetensors"
 
 
-def make_trainer(train: TrainSpec, **given: Any) -> Trainer:
-    """The training engine for what [train] asks for; from then on `rank` knows the number of this process.
+def make_trainer(train: TrainSpec, **options: Any) -> Trainer:
+    """The trainer that [train] asks for; from then on `process_rank` knows the number of this process.
 
     Raises:
-        SpecError: this machine does not have it, or a batch system began another number of processes.
+        SpecError: this machine does not have it, or a batch system started another number of processes.
     """
-    asked = (
+    settings = (
         f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, nodes = {train.nodes}, "
         f"strategy = {train.strategy!r}, precision = {train.precision!r}"
     )
@@ -49,42 +49,42 @@ def make_trainer(train: TrainSpec, **given: Any) -> Trainer:
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             use_distributed_sampler=False,
-            **given,
+            **options,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise SpecError(f"{asked} cannot be had here ({str(error).splitlines()[0]}); change them") from error
+        raise SpecError(f"{settings} is not available here ({str(error).splitlines()[0]}); change them") from error
     if trainer.precision != train.precision:
-        raise SpecError(f"{asked} cannot be had here: the engine would take {trainer.precision!r}; ask for that")
+        raise SpecError(f"{settings} is not available here: Lightning would take {trainer.precision!r}; ask for that")
     _check_processes(train, trainer.world_size)
     return trainer
 
 
 def process_rank() -> int:
-    """Number of this process among those that train one run together, from 0; of several, known once there is an engine."""
+    """Number of this process among those that train one run together, from 0; known once a trainer was made."""
     return int(getattr(rank_zero_only, "rank", 0))
 
 
 def _strategy(train: TrainSpec) -> str | Strategy:
     if train.strategy != "fsdp":
         return train.strategy
-    from deconfound.training.fsdp import Sharded  # loads the distributed parts of PyTorch
+    from deconfound.training.fsdp import FullyShardedStrategy  # loads the distributed parts of PyTorch
 
-    return Sharded()
+    return FullyShardedStrategy()
 
 
-def _check_processes(train: TrainSpec, begun: int) -> None:
-    if begun == train.processes and (begun > 1 or process_rank() == 0):
+def _check_processes(train: TrainSpec, started: int) -> None:
+    if started == train.processes and (started > 1 or process_rank() == 0):
         return
-    found = f"{begun} in all" if begun != train.processes else f"this one beside it, number {process_rank()}"
+    observed = f"{started} in all" if started != train.processes else f"a second one, number {process_rank()}"
     raise SpecError(
         f"train.devices = {train.devices} and train.nodes = {train.nodes} ask for {train.processes} processes, and the "
-        f"batch system began {found}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
-        "begin the command with srun, or change train.devices and train.nodes"
+        f"batch system started {observed}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
+        "start the command with srun, or change train.devices and train.nodes"
     )
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that a resumed run remembers: one that was killed after its last epoch does not train another."""
+    """Early stopping that survives a resume: a run that was killed after its last epoch does not train another."""
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["callbacks"].get(self.state_key, {})
@@ -92,22 +92,21 @@ class ResumableEarlyStopping(EarlyStopping):
 
 
 def standard_callbacks(folder: Path, train: TrainSpec, progress: bool) -> list[Callback]:
-    """Checkpoints of the epoch that is kept and of the last one, early stopping if the best is kept, a progress bar."""
-
+    """Checkpoints of the last epoch and, if `train.keep` is "best", of the best one with early stopping; a progress bar."""
     shared = {"dirpath": folder, "enable_version_counter": False}
     last = SafeCheckpoint(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
-    kept: list[Callback] = []
+    selection: list[Callback] = []
     if train.keep == "best":
-        kept = [
+        selection = [
             SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True),
             ResumableEarlyStopping(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
         ]
-    return [*kept, last, *([TQDMProgressBar()] if progress else [])]
+    return [*selection, last, *([TQDMProgressBar()] if progress else [])]
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """The engine's advice about workers and hardware is not for our users; its warnings about numbers stay."""
+    """Hide Lightning's advice about workers and hardware, which is not for our users; warnings about numbers stay."""
     names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch", "lightning.fabric")
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
@@ -118,7 +117,9 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*The dirpath has changed.*")
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-        warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU.*")  # refused by `engine`
+        warnings.filterwarnings(
+            "ignore", message=".*AMP with fp16 is not supported on CPU.*"
+        )  # refused by `make_trainer`
         try:
             yield
         finally:

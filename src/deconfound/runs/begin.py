@@ -1,0 +1,108 @@
+"""Beginning a run directory: whether a folder may become one, and what is written before the first training step."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deconfound.data.dataset import Dataset
+from deconfound.errors import RunError
+from deconfound.io.files import write_json
+from deconfound.runs.run import Run
+from deconfound.runs.spec import Spec
+
+_REPORTED = ("deconfound", "torch", "lightning", "numpy", "scikit-learn")
+
+
+def check_folder(out: Path, spec: Spec, whole: Dataset) -> Run | None:
+    """The run that the folder holds, or None if it is free for a new one. Nothing is written.
+
+    Args:
+        whole: the dataset of the specification, all splits and modalities.
+
+    Raises:
+        RunError: the folder holds a run of another specification or other data, or files that are not a run.
+    """
+    if (out / "spec.json").is_file():
+        run = Run.open(out)
+        difference = run.spec.difference(spec)
+        if difference:
+            raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
+        if run.environment["data"]["checksum"] != whole.checksum:
+            raise RunError(f"{out} was begun on other data (the checksums differ); choose another folder")
+        return run
+    try:
+        entries = [entry.name for entry in out.iterdir()] if out.exists() else []
+    except OSError as error:
+        raise RunError(f"cannot read {out}: {error.strerror}; choose a folder you may write to") from error
+    unknown = [name for name in entries if name != "environment.json" and not name.startswith(".")]
+    if unknown:
+        raise RunError(f"{out} is not empty and not a run (it holds {unknown[0]!r}); choose another folder")
+    return None
+
+
+def make_folder(out: Path) -> None:
+    """Make the run directory if it does not exist.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
+
+
+def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Run:
+    """Write what is known before training, the specification last; or open what an earlier call began.
+
+    Args:
+        whole: the dataset of the specification, all splits and modalities.
+        development: the training and validation rows as the method sees them.
+
+    Raises:
+        RunError: as `check_folder`, or the files cannot be written.
+    """
+    begun = check_folder(out, spec, whole)
+    if begun is not None:
+        return begun
+    environment = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _REPORTED}},
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "git": _git_state(),
+        "data": {
+            "name": whole.name,
+            "checksum": whole.checksum,
+            "splits": {name: len(rows) for name, rows in whole.splits.items()},
+            "environments": len(development.groups(*development.environment)[1]),
+            "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
+            "task": asdict(whole.task),
+        },
+    }
+    write_json(out / "environment.json", environment)
+    write_json(out / "spec.json", spec.dump())
+    return Run.open(out)
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit and cleanliness of the working folder, None outside a repository."""
+
+    def git(*words: str) -> str:
+        finished = subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10)
+        return finished.stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
