@@ -23,6 +23,7 @@ from scipy.stats import binomtest, t, ttest_1samp
 
 from deconfound.evaluation.evaluate import predict_scenario
 from deconfound.evaluation.scenario import Scenario
+from deconfound.protocol import get_protocol
 from deconfound.runs.build import load_data
 from deconfound.runs.spec import Spec
 from deconfound.statistics import corrected, resample

@@ -14,8 +14,8 @@ from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from lightning.pytorch.loggers.logger import Logger
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+    from deconfound.training.train import Logger
 
 
 def fit(

@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from deconfound.api import fit
-from deconfound.data.dataset import Dataset
-from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.methods.erm import ERM

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from deconfound.data.signal import Batch, Signal
+from deconfound.data.signal import Signal
 from deconfound.statistics.predominance import row_scores
 
 if TYPE_CHECKING:

@@ -115,20 +115,20 @@ def observe(method: Method, dataset: Dataset, split: str, device: str = "cpu") -
     return observed, joined
 
 
-def _side(rows: Mapping[str, torch.Tensor], side: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(f"{side}/"): values for name, values in rows.items() if name.startswith(f"{side}/")}
+def _joined(parts: list[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _rest(
     method: Method, parts: Representations, present: Mapping[str, torch.Tensor], output: torch.Tensor
-) -> torch.Tensor | None:
-    """(B,) distance of the prediction from the head on the predictive parts; None if the head does not take them."""
+) -> float | None:
+    """How far the prediction is from the head on the predictive parts; None if they are not what the head takes."""
     backbone = method.backbone
     widths = {name: values.shape[1] for name, values in parts.predictive.items()}
     if widths != dict(backbone.widths):
         return None
-    alone = backbone.predict(parts.predictive, present).float()
-    return (alone - output).abs().amax(dim=1) if alone.shape == output.shape else None
+    alone = backbone.predict(parts.predictive, present).float().cpu()
+    return float((alone - output).abs().max()) if alone.shape == output.shape else None
 
 
 def _filled(values: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from deconfound.corruption import Corruption, seeded
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
-from deconfound.evaluation.metrics import protocol_of
 from deconfound.evaluation.outputs import CHUNK, check_finite, variant_outputs
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition
 from deconfound.io.files import file_stem
 from deconfound.nn.inference import apply_to_batches
-from deconfound.registry import get_class, validate_arguments
+from deconfound.protocol import protocol_of
+from deconfound.registry import build
 
 if TYPE_CHECKING:
     from deconfound.method import Method
@@ -64,10 +63,10 @@ def predict_scenario(
                 yield corruption(batch, severity, generator) if corruption else batch
 
     parts = apply_to_batches(method, corrupted(), lambda batch: variant_outputs(method, batch, dataset.task), device)
-    kept: dict[str, np.ndarray] = {}
+    output_by_variant: dict[str, np.ndarray] = {}
     for name in parts[0]:
         by_draw = [np.concatenate([part[name] for part in parts[draw :: len(draws)]]) for draw in range(len(draws))]
-        kept[name] = np.stack(by_draw).reshape(len(scenario.severities), scenario.repeats, len(rows), -1)
+        output_by_variant[name] = np.stack(by_draw).reshape(len(scenario.severities), scenario.repeats, len(rows), -1)
     ids = dataset.columns["id"].values[rows.numpy()].astype(str)
     for output in output_by_variant.values():
         wrong = np.asarray(~np.isfinite(output).all(axis=(0, 1, 3)))

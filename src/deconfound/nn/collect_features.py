@@ -47,8 +47,9 @@ def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
     return evenly_spaced(development.rows("train"), most)
 
 
-def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") -> Survey:
-    """Look at training rows in eval mode, on the device of the backbone.
+@torch.no_grad()
+def collect_features(backbone: Backbone, development: Dataset, of: FeatureSource = "features") -> TrainingFeatures:
+    """Features of training rows in eval mode, computed on the device of the backbone.
 
     Args:
         of: "features" of the backbone, the outputs of its "encoders", or the mean over steps of its standardised "inputs",
@@ -60,8 +61,8 @@ def survey(backbone: Backbone, development: Dataset, of: Surveyed = "features") 
         "inputs": lambda batch: pooled(batch, backbone),
     }[of]
     chunks = (development.batch(rows) for rows in training_rows(development).split(_CHUNK))
-    batches, features = zip(*apply_to_batches(backbone, chunks, lambda batch: (batch, look(batch))), strict=True)
-    return Survey(
+    batches, features = zip(*apply_to_batches(backbone, chunks, lambda batch: (batch, compute(batch))), strict=True)
+    return TrainingFeatures(
         {name: torch.cat([part[name] for part in features]) for name in features[0]},
         {name: torch.cat([batch.present[name] for batch in batches]) for name in backbone.modalities},
         torch.cat([batch.target for batch in batches]),

@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
 from deconfound.io.files import atomic_write
-from deconfound.nn.outputs import CHUNK, collect_outputs
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
 if TYPE_CHECKING:
@@ -117,10 +115,6 @@ def predict_file(
         return write_predictions(sys.stdout)
     with atomic_write(out) as file:
         return write_predictions(file)
-
-
-def _prediction(method: Method, task: Task, batch: Batch) -> dict[str, torch.Tensor]:
-    return {"output": predictions_of(method, batch, task)}
 
 
 def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
 from deconfound.io.threads import cpu_threads
-from deconfound.sweeps.jobs import Outcome, Work, evaluation_mark, job_id
+from deconfound.sweeps.jobs import JobResult, WorkItem, claim_job, evaluation_mark, job_id
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
@@ -35,8 +35,8 @@ def run_job(item: WorkItem) -> JobResult:
                 return JobResult(item.job.id, "busy", error=f"another process works in {folder}")
             (folder / "error.json").unlink(missing_ok=True)
             try:
-                with cpu_threads(work.threads):
-                    (_train if work.stage == "train" else _evaluate)(work, folder)
+                with cpu_threads(item.threads):
+                    value = _train(item, folder) if item.stage == "train" else _evaluate(item, folder)
             except Exception as error:
                 return record_failure(item, error)
     except RunError as error:
@@ -121,33 +121,11 @@ def _dataset(item: WorkItem) -> Dataset:
 
 @lru_cache(maxsize=2)
 def shared_data(source: str) -> Dataset:
-    """The dataset of a JSON {"store", "synthetic"}, kept in memory for the next job of this process."""
+    """Load the dataset of a JSON {"store", "synthetic"}, and keep it in memory for the next job of this process."""
     from deconfound.runs.build import load_data
     from deconfound.runs.spec import DataSpec
 
     return load_data(DataSpec(**json.loads(source)))
-
-
-@contextmanager
-def _holding(folder: Path, patience: float) -> Iterator[bool]:
-    """Hold a job's folder; False if another process does not let go of it in time."""
-    until = time.monotonic() + patience
-    with open(folder / ".job", "w") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= until:
-                    yield False
-                    return
-                time.sleep(0.05)
-        yield True
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with atomic_write(path) as file:
-        json.dump(values, file, indent=1)
 
 
 def without_slurm() -> None:

@@ -13,11 +13,10 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.scenario import Scenario, scenario_from
-from deconfound.io.files import atomic_write
-from deconfound.registry import arguments, get_class
+from deconfound.io.files import write_json
 from deconfound.runs.build import apply_data_spec, build_method, load_data
-from deconfound.runs.spec import BackboneSpec, Spec, TrainSpec
-from deconfound.search import Search
+from deconfound.runs.spec import Spec
+from deconfound.sweeps.draws import draw_values
 from deconfound.sweeps.jobs import Job, digest, job_id, read_sweep_json
 from deconfound.sweeps.spec import DatasetEntry, MethodEntry, SweepSpec
 

@@ -64,11 +64,11 @@ class Learner(LightningModule):
         numbers = (self.seed, self.current_epoch, -3)
         torch.manual_seed(derive_seed(*numbers, 0))
         generator = torch.Generator().manual_seed(derive_seed(*numbers, 1))
-        self.method.on_epoch_start(self.current_epoch, self.dataset, generator)
+        self.method.hooks.on_epoch_start(self.current_epoch, self.dataset, generator)
 
     def on_after_backward(self) -> None:
         assert self._random is not None, "a gradient needs a training step"
-        self.method.after_backward(self._random)
+        self.method.hooks.after_backward(self._random)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         numbers = (self.seed, self.global_step, self.global_rank)

@@ -26,6 +26,7 @@ from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
 from deconfound.nn.standardise import training_scale
+from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, check_folder, make_folder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.checkpoint import read_checkpoint
@@ -122,7 +123,7 @@ def _build_checked(spec: Spec, development: Dataset, encoders: Mapping[str, nn.M
     environments = len(development.groups(*development.environment)[1])
     torch.manual_seed(derive_seed(spec.seed, -1))
     method = build_method(spec, development.modalities, development.task, encoders, environments)
-    method.check(development)
+    method.hooks.check(development)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(

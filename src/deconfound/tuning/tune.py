@@ -19,10 +19,12 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write
+from deconfound.io.files import write_json
+from deconfound.io.folders import claim_folder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
+from deconfound.sweeps.jobs import JobResult
 from deconfound.training.learner import SELECTION
 from deconfound.training.train import train_run
 from deconfound.tuning.result import summarize, write_best
@@ -147,7 +149,7 @@ class Diverged(Exception):  # noqa: N818 (a result of the trial, not an error of
 
 
 def past_risks(log: Path) -> list[tuple[int, float]]:
-    """(epoch, validation risk) of a log, in order."""
+    """(epoch, validation risk) for each epoch of a log.csv, in order."""
     return [(row["epoch"], row["value"]) for row in read_log(log) if f"{row['split']}/{row['term']}" == SELECTION]
 
 
