@@ -15,6 +15,7 @@ from deconfound.runs.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+
     from deconfound.training.train import Logger
 
 

@@ -16,13 +16,14 @@ import torch
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import write_json
+from deconfound.io.folders import check_folder
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
 _REPORTED = ("deconfound", "torch", "lightning", "numpy", "scikit-learn")
 
 
-def check_folder(out: Path, spec: Spec, whole: Dataset) -> Run | None:
+def find_run(out: Path, spec: Spec, whole: Dataset) -> Run | None:
     """The run that the folder holds, or None if it is free for a new one. Nothing is written.
 
     Args:
@@ -39,26 +40,8 @@ def check_folder(out: Path, spec: Spec, whole: Dataset) -> Run | None:
         if run.environment["data"]["checksum"] != whole.checksum:
             raise RunError(f"{out} was begun on other data (the checksums differ); choose another folder")
         return run
-    try:
-        entries = [entry.name for entry in out.iterdir()] if out.exists() else []
-    except OSError as error:
-        raise RunError(f"cannot read {out}: {error.strerror}; choose a folder you may write to") from error
-    unknown = [name for name in entries if name != "environment.json" and not name.startswith(".")]
-    if unknown:
-        raise RunError(f"{out} is not empty and not a run (it holds {unknown[0]!r}); choose another folder")
+    check_folder(out, "run", "spec.json", ignored=("environment.json",))
     return None
-
-
-def make_folder(out: Path) -> None:
-    """Make the run directory if it does not exist.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}; choose a folder you may write to") from error
 
 
 def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Run:
@@ -69,9 +52,9 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
         development: the training and validation rows as the method sees them.
 
     Raises:
-        RunError: as `check_folder`, or the files cannot be written.
+        RunError: as `find_run`, or the files cannot be written.
     """
-    begun = check_folder(out, spec, whole)
+    begun = find_run(out, spec, whole)
     if begun is not None:
         return begun
     environment = {

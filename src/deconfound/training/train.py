@@ -22,12 +22,13 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import VARIANTS
 from deconfound.io.files import write_json
+from deconfound.io.folders import make_folder
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
 from deconfound.nn.standardise import training_scale
 from deconfound.protocol import protocol_of
-from deconfound.runs.begin import begin_run, check_folder, make_folder
+from deconfound.runs.begin import begin_run, find_run
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.runs.run import Run
@@ -80,7 +81,7 @@ def train_run(
     whole = dataset if dataset is not None else load_data(spec.data)
     development = apply_data_spec(whole, spec.data).development()
     first = _wait_for_first_process(out, spec.train) == 0
-    begun = check_folder(out, spec, whole)
+    begun = find_run(out, spec, whole)
     if begun is not None and begun.done is not None:
         return begun
     with quiet_lightning(), cpu_threads(spec.train.threads), torch.random.fork_rng():
