@@ -128,7 +128,7 @@ def _file(run: RunResult, scenario: str) -> Path:
 
 
 def _check_alike(kept: Mapping[Seed, Mapping[str, Predictions]], scenarios: Sequence[str]) -> None:
-    """Refuse to pair predictions of different rows or different damage."""
+    """Refuse to pair predictions of different rows or different corruptions."""
     owners = list(kept)
     for scenario in scenarios:
         for owner in owners[1:]:
@@ -137,7 +137,7 @@ def _check_alike(kept: Mapping[Seed, Mapping[str, Predictions]], scenarios: Sequ
             if not same or not np.array_equal(a.target, b.target):
                 raise RunError(
                     f"scenario {scenario!r} of {owners[0][0]} (seed {owners[0][1]}) and {owner[0]} (seed {owner[1]}) "
-                    "is about other rows or other damage; evaluate both with the same scenarios"
+                    "is about other rows or another corruption; evaluate both with the same scenarios"
                 )
     for owner, parts in kept.items():
         lengths = {part.ids.tobytes() for part in parts.values()}
