@@ -81,6 +81,22 @@ def one_hot(made, given):
     return [(1.0, replace(made[0][1], target=given.target.double()))]
 
 
+def first_rows(made, given):
+    """The last row stays as it is."""
+    (_, batch) = made[0]
+    last = torch.arange(len(given)).unsqueeze(1) == len(given) - 1
+    signals = {}
+    for name, signal in given.signals.items():
+        other = batch.signals[name]
+        stays = last.reshape(-1, *[1] * (signal.values.ndim - 1))
+        signals[name] = Signal(torch.where(stays, signal.values, other.values), torch.where(last, signal.mask, other.mask))
+    return [(1.0, batch.with_signals(signals))]
+
+
+def negated_labels(made, given):
+    return [(1.0, replace(made[0][1], target=-given.target))]
+
+
 @pytest.mark.parametrize(
     ("change", "law"),
     [
@@ -90,11 +106,13 @@ def one_hot(made, given):
         (other_rooms, "environments stay"),
         (empty, "keeps one"),
         (invented, "0 where the mask is False"),
-        (in_place, "the given batch stays"),
+        (in_place, "the original batch stays"),
         (infinite, "finite"),
         (diced, "global generator|same generator state"),
         (nothing, "another generator state"),
         (one_hot, "target keeps shape and type"),
+        (first_rows, r"reach: rows \[11\] never change"),
+        (negated_labels, "learning: 20 steps"),
     ],
 )
 def test_a_broken_augmentation_is_caught(change, law: str) -> None:
