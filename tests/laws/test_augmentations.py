@@ -89,7 +89,9 @@ def first_rows(made, given):
     for name, signal in given.signals.items():
         other = batch.signals[name]
         stays = last.reshape(-1, *[1] * (signal.values.ndim - 1))
-        signals[name] = Signal(torch.where(stays, signal.values, other.values), torch.where(last, signal.mask, other.mask))
+        signals[name] = Signal(
+            torch.where(stays, signal.values, other.values), torch.where(last, signal.mask, other.mask)
+        )
     return [(1.0, batch.with_signals(signals))]
 
 

@@ -112,7 +112,8 @@ def _copy(batch: Batch) -> Batch:
 
 def _same(one: Weighted, other: Weighted) -> bool:
     return len(one) == len(other) and all(
-        weight == other_weight and _equal(batch, made) for (weight, batch), (other_weight, made) in zip(one, other, strict=True)
+        weight == other_weight and _equal(batch, made)
+        for (weight, batch), (other_weight, made) in zip(one, other, strict=True)
     )
 
 

@@ -47,7 +47,9 @@ def check_corruption(
     before, arguments = dataset.checksum, repr(corruption)
     fitted = corruption.fitted(dataset)
     assert isinstance(fitted, Corruption), f"fitted returns a Corruption; got {type(fitted).__name__}"
-    assert repr(corruption) == arguments == repr(fitted), "fitted keeps the arguments and leaves the corruption as it is"
+    assert repr(corruption) == arguments == repr(fitted), (
+        "fitted keeps the arguments and leaves the corruption as it is"
+    )
     batch = dataset.batch(torch.arange(len(dataset)))
     copy = _copy(batch)
     state = torch.get_rng_state()
@@ -113,14 +115,14 @@ def _check_rows(corruption: Corruption, batch: Batch, severity: float) -> None:
 
 def _check_reach(corruption: Corruption, batch: Batch, severity: float) -> None:
     changed = {name: torch.zeros(len(batch), dtype=torch.bool) for name in batch.signals}
+    unreached = torch.ones(len(batch), dtype=torch.bool)
     for seed in range(_DRAWS):
-        corrupted = _corrupt(corruption, batch, severity, seed)
-        for name, amount in _changes(batch, corrupted).items():
+        if seed > _MEAN_DRAWS and not bool(unreached.any()):
+            break
+        for name, amount in _changes(batch, _corrupt(corruption, batch, severity, seed)).items():
             changed[name] |= amount > 0
-        reachable = torch.stack([batch.present[name] for name, rows in changed.items() if bool(rows.any())]).any(0)
+        reachable = torch.stack([batch.present[name] & rows.any() for name, rows in changed.items()]).any(0)
         unreached = reachable & ~torch.stack(list(changed.values())).any(0)
-        if not bool(unreached.any()) and seed >= _MEAN_DRAWS:
-            return
     assert not bool(unreached.any()), f"reach: rows {unreached.nonzero().flatten().tolist()} never change"
 
 

@@ -44,9 +44,7 @@ def random_batch(
     return Batch(signals, target, torch.arange(rows), torch.arange(rows) % 2)
 
 
-def learnable_batch(
-    modalities: Mapping[str, Modality], task: Task, rows: int, generator: torch.Generator
-) -> Batch:
+def learnable_batch(modalities: Mapping[str, Modality], task: Task, rows: int, generator: torch.Generator) -> Batch:
     """Rows in which every step of every modality tells the label: a latent value plus 0.3 N(0, 1).
 
     The target of a regression is the latent value, standard normal; a class is an interval of it. Tokens are

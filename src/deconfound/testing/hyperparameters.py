@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
-from types import NoneType
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from deconfound.data.dataset import Dataset
@@ -28,14 +27,15 @@ def check_hyperparameters(
     *,
     modalities: Mapping[str, Modality] = MODALITIES,
     task: Task | None = None,
-    choices: Mapping[str, Sequence[Any]] | None = None,
+    choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    beside: Mapping[str, Values] = MappingProxyType({}),
     exempt: Sequence[str] = (),
     seed: int = 0,
 ) -> None:
     """Check that each hyper-parameter of a component matters. No state of the caller changes.
 
-    The law: for each keyword-only argument there is another value, alone or beside one or two other changed arguments,
-    that changes what the component does on a small dataset. For a method that is its parameters, loss, prediction or
+    The law: for each keyword-only argument there is another value, alone or beside one other choice of words, that changes
+    what the component does on a small dataset. For a method that is its parameters, loss, prediction or
     variants in a few epochs; for a penalty its parameters, value or weight; for an augmentation or a corruption the rows.
     The values come from the annotations: the choices of a `Literal`, the ends of ranges, half and twice the default, and
     the names of the modalities for text.
@@ -46,6 +46,8 @@ def check_hyperparameters(
         modalities: forms of the input.
         task: of the method; a regression unless given.
         choices: argument → values to try, for arguments whose annotation does not tell them.
+        beside: argument → values of other arguments without which it has no use, such as the weight of the term that it
+            belongs to.
         exempt: arguments that are documented to change nothing here, such as names.
         seed: of the weights and the rows.
 
@@ -53,25 +55,31 @@ def check_hyperparameters(
         AssertionError: an argument changes nothing; the message names it.
     """
     dataset = learnable_dataset(modalities, task or Task.regression(), torch.Generator().manual_seed(seed))
-    candidates = _candidates(component, list(modalities), choices or {})
+    candidates = _candidates(component, list(modalities), choices)
     unknown = set(exempt) - candidates.keys()
     assert not unknown, f"exempt: {component.__name__} has no arguments {sorted(unknown)}"
     with torch.random.fork_rng(devices=[]):
-        probe = _Probe(kind, component, dataset, seed)
+        probe = _Probe(kind, component, dataset, _required(component, candidates), seed)
         idle = [
             name
-            for name, values in candidates.items()
-            if name not in exempt and not _matters(probe, name, values, candidates)
+            for name in candidates
+            if name not in exempt and not _matters(probe, name, candidates, beside.get(name))
         ]
     assert not idle, f"idle hyper-parameters: no other value of {', '.join(idle)} changes anything"
+
+
+def _required(component: type[Any], candidates: Mapping[str, Sequence[Any]]) -> Values:
+    """A value for each argument without a default."""
+    fields = arguments(component).model_fields
+    return {name: values[0] for name, values in candidates.items() if fields[name].is_required()}
 
 
 class _Probe:
     """Runs a component with some arguments and compares the effects; those of a reference are kept."""
 
-    def __init__(self, kind: Kind, component: type[Any], dataset: Dataset, seed: int) -> None:
+    def __init__(self, kind: Kind, component: type[Any], dataset: Dataset, required: Values, seed: int) -> None:
         self._kind: Kind = kind
-        self._component, self._dataset, self._seed = component, dataset, seed
+        self._component, self._dataset, self._required, self._seed = component, dataset, required, seed
         self._kept: dict[str, tuple[Tensor, ...]] = {}
 
     def differs(self, context: Values, changed: Values) -> bool:
@@ -84,7 +92,7 @@ class _Probe:
 
     def _effects(self, values: Values) -> Iterator[Tensor]:
         torch.manual_seed(self._seed)
-        checked = arguments(self._component)(**values).model_dump()
+        checked = arguments(self._component)(**{**self._required, **values}).model_dump()
 
         def make(*positional: Any) -> Any:
             return construct(self._component, checked, *positional)
@@ -102,32 +110,30 @@ def _differ(reference: Iterable[Tensor], others: Iterable[Tensor]) -> bool:
     return next(others, None) is not None
 
 
-def _matters(probe: _Probe, name: str, values: Sequence[Any], candidates: Mapping[str, Sequence[Any]]) -> bool:
-    if any(probe.differs({}, {name: value}) for value in values):
-        return True
-    others = [(other, value) for other, choices in candidates.items() if other != name for value in choices]
-    contexts: list[Values] = [{other: value} for other, value in others]
-    words = [(other, value) for other, value in others if isinstance(value, str)]
-    contexts += [dict(pair) for pair in combinations(words, 2) if pair[0][0] != pair[1][0]]
-    return any(probe.differs(context, {**context, name: value}) for context in contexts for value in values)
+def _matters(probe: _Probe, name: str, candidates: Mapping[str, Sequence[Any]], beside: Values | None) -> bool:
+    words = [(other, value) for other, values in candidates.items() for value in values if isinstance(value, str)]
+    contexts = [{}, *({other: value} for other, value in words if other != name)] if beside is None else [beside]
+    return any(probe.differs(context, {**context, name: value}) for context in contexts for value in candidates[name])
 
 
 def _candidates(
     component: type[Any], modalities: Sequence[str], choices: Mapping[str, Sequence[Any]]
 ) -> dict[str, list[Any]]:
     """Argument → other values that are valid."""
-    model = arguments(component)
+    fields = arguments(component).model_fields
     candidates: dict[str, list[Any]] = {}
-    for name, field in model.model_fields.items():
-        proposed = choices.get(name) or _proposed(field.annotation, field.metadata, field.default, modalities)
-        candidates[name] = [value for value in proposed if value != field.default and _valid(model, {name: value})]
+    for name, field in fields.items():
+        default = None if field.is_required() else field.default
+        proposed = choices.get(name) or _proposed(field.annotation, field.metadata, default, modalities)
+        valid = TypeAdapter[Any](field.rebuild_annotation())
+        candidates[name] = [value for value in proposed if value != default and _is_valid(valid, value)]
         assert candidates[name], f"{name}: its annotation tells no other value; give some under choices"
     return candidates
 
 
-def _valid(model: Callable[..., Any], values: Values) -> bool:
+def _is_valid(values: TypeAdapter[Any], value: Any) -> bool:
     try:
-        model(**values)
+        values.validate_python(value)
     except ValidationError:
         return False
     return True
@@ -141,7 +147,9 @@ def _proposed(annotation: Any, metadata: Sequence[Any], default: Any, modalities
         return [not default]
     if kinds & {int, float}:
         ends = [getattr(item, end) for item in metadata for end in ("low", "high") if isinstance(item, Search)]
-        ends += [getattr(item, end) for item in metadata for end in ("ge", "le") if getattr(item, end, None) is not None]
+        ends += [
+            getattr(item, end) for item in metadata for end in ("ge", "le") if getattr(item, end, None) is not None
+        ]
         start = default or 1
         numbers = [*ends, 2 * start, start / 2, 0, 1]
         return [int(number) if int in kinds else float(number) for number in numbers]
