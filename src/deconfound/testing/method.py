@@ -191,12 +191,12 @@ def _check_absence(method: Method, batch: Batch) -> None:
     names = list(batch.signals)
     for count in range(len(names) + 1):
         for gone in combinations(names, count):
-            damaged = batch.without(*gone)
+            reduced = batch.without(*gone)
             what = f"with {', '.join(gone) or 'nothing'} absent"
             for mode in (True, False):
                 method.train(mode).zero_grad()
-                _finite(method(damaged), f"the prediction {what}")
-                loss = loss_of(method, damaged)
+                _finite(method(reduced), f"the prediction {what}")
+                loss = loss_of(method, reduced)
                 _finite(loss.total, f"the loss {what}")
                 loss.total.backward()
                 for name, parameter in method.named_parameters():
