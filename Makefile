@@ -1,6 +1,6 @@
 # make demo: venv, install, ERM and CmIR on synthetic data, report.   make test: the same, then the whole test suite.
 # make check: lint, types, import contracts, documentation.   make unit: the fast tests alone, under two minutes.
-# make mutants: how many small errors in the core the tests catch; takes hours, so MUTANTS='...' picks files.
+# make mutants: how many small errors in the core the tests catch; takes long, so MUTANTS='...' picks some.
 # make benchmark CORPORA=DIR: every published table and the report page.   make dist: what is published.
 # Recipes run again without network once installed.
 PYTHON ?= python3
