@@ -17,7 +17,7 @@ class LoseSpan(dc.Corruption):
     """Makes one span of steps absent, at a random place in each row; severity is its share of the T steps, 0 to 1."""
 
     def __init__(
-        self, *, modalities: Annotated[list[str] | None, Field(description="modalities to corrupt; all sequences if none")] = None
+        self, *, modalities: Annotated[list[str] | None, Field(description="all sequences if none")] = None
     ) -> None:
         self.modalities = modalities
 

@@ -22,7 +22,8 @@ class Loss:
     Args:
         total: () the sum of the weighted terms, which is minimised; weights do not depend on the batch.
         terms: name → () each term before its weight.
-        risks: (B,) the task's risk of each row, the mean over views where a method predicts several; for environment penalties and group reports.
+        risks: (B,) the task's risk of each row (the mean over views where a method predicts several), for environment
+            penalties and group reports.
         features: modality → (B, D) the representations that predict, 0 where the modality is absent, for penalties.
         output: (B, outputs) predictions or logits of the rows, from the first view where a method predicts several.
         monitors: name → () quantities to log that are not minimised.
