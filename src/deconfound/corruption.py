@@ -82,7 +82,7 @@ def seeded(*parts: object) -> torch.Generator:
 def streams(generator: torch.Generator, names: Iterable[str]) -> Mapping[str, torch.Generator]:
     """One generator per modality, so that the corruption of one does not depend on which others there are.
 
-    Advances the given generator by one draw.
+    Advances the generator by one draw.
     """
     base = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     return {name: seeded(base, name) for name in names}

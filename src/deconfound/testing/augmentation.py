@@ -33,7 +33,7 @@ def check_augmentation(
 
     The laws: the weights are not negative and sum to 1; each batch has the original rows in their order, with the same row
     numbers, environments, modalities, shapes and types; values are finite, and 0 where the mask is False; a row that has a
-    modality keeps one; the generator decides, and the global one is not touched; the given batch is not changed; something
+    modality keeps one; the generator decides, and the global one is not touched; the original batch is not changed; something
     is changed; ERM with it keeps the laws of a method (`check_method`).
 
     Args:

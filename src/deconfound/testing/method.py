@@ -126,7 +126,7 @@ def _check_form(method: Method, batch: Batch, task: Task) -> None:
 
 def _check_eval_is_pure(method: Method, batch: Batch) -> None:
     state = {name: value.clone() for name, value in method.state_dict().items()}
-    given = {name: (s.values.clone(), s.mask.clone()) for name, s in batch.signals.items()}
+    inputs = {name: (s.values.clone(), s.mask.clone()) for name, s in batch.signals.items()}
     about = {name: getattr(batch, name).clone() for name in ("target", "ids", "env")}
     random = torch.get_rng_state()
     first, second = method(batch), method(batch)
@@ -135,7 +135,7 @@ def _check_eval_is_pure(method: Method, batch: Batch) -> None:
     assert torch.equal(random, torch.get_rng_state()), "determinism: eval mode draws from the global random generator"
     for name, value in method.state_dict().items():
         assert torch.equal(value, state[name]), f"state: eval mode changes {name}"
-    for name, (values, mask) in given.items():
+    for name, (values, mask) in inputs.items():
         signal = batch.signals[name]
         assert torch.equal(signal.values, values), f"the input is changed: values of {name}"
         assert torch.equal(signal.mask, mask), f"the input is changed: mask of {name}"
@@ -170,9 +170,9 @@ def _check_padding_ignored(method: Method, batch: Batch, modalities: Mapping[str
 
 
 def _check_variants(method: Method, batch: Batch) -> None:
-    output, given = method(batch), method.variants(batch)
+    output, variants = method(batch), method.variants(batch)
     missing = batch.without(*batch.signals)
-    for name, values in given.items():
+    for name, values in variants.items():
         what = f"the variant {name!r}"
         assert values.shape == output.shape, f"{what}: shape {tuple(values.shape)}, expected {tuple(output.shape)}"
         _finite(values, what)
