@@ -1,5 +1,6 @@
 # make demo: venv, install, ERM and CmIR on synthetic data, report.   make test: the same, then the whole test suite.
 # make check: lint, types, import contracts, documentation.   make unit: the fast tests alone, under two minutes.
+# make mutants: how many small errors in the core the tests catch; takes long, so MUTANTS='...' picks some.
 # make benchmark CORPORA=DIR: every published table and the report page.   make dist: what is published.
 # Recipes run again without network once installed.
 PYTHON ?= python3
@@ -18,7 +19,7 @@ CORPORA ?=
 UNIT := $(addprefix tests/,augmentations causal corruptions data datasets evaluation io nn objectives penalties statistics \
   test_architecture.py test_corruption.py test_registry.py)
 
-.PHONY: demo test unit check check-code docs benchmark dist environment clean
+.PHONY: demo test unit mutants check check-code docs benchmark dist environment clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -29,6 +30,13 @@ test: demo $(VENV)/.installed-test
 
 unit: $(VENV)/.installed-test
 	$(PY) -m pytest -n 2 -m 'not slow' $(UNIT)
+
+# Names of mutants such as 'deconfound.objectives.risks*'; all of the core if empty.
+MUTANTS ?=
+mutants: $(VENV)/.installed-test
+	$(PIP) -e '.[mutants]'
+	OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run $(MUTANTS)
+	$(VENV)/bin/mutmut results
 
 check: check-code docs
 
@@ -50,7 +58,7 @@ dist: $(VENV)/.installed-test
 environment: $(VENV)/.installed-test
 
 clean:
-	rm -rf .venv .venv-* build demo dist site
+	rm -rf .venv .venv-* build demo dist mutants site
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

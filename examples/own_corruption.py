@@ -1,4 +1,4 @@
-"""Your own damage: a `Corruption` held to the public laws, then used in a `Scenario`.
+"""Your own corruption: a `Corruption` held to the public laws, then used in a `Scenario`.
 
 Run it with: python examples/own_corruption.py
 """
@@ -17,7 +17,7 @@ class LoseSpan(dc.Corruption):
     """Makes one span of steps absent, at a random place in each row; severity is its share of the T steps, 0 to 1."""
 
     def __init__(
-        self, *, modalities: Annotated[list[str] | None, Field(description="to damage; all sequences if none")] = None
+        self, *, modalities: Annotated[list[str] | None, Field(description="all sequences if none")] = None
     ) -> None:
         self.modalities = modalities
 
@@ -27,7 +27,7 @@ class LoseSpan(dc.Corruption):
         names = chosen(self.modalities, batch, sequences)
         if severity == 0:
             return batch
-        generators = streams(generator, names)  # one per modality, so that damage to one does not depend on the others
+        generators = streams(generator, names)  # one per modality, so that one does not depend on the others
         return batch.with_signals({name: lose(batch.signals[name], severity, generators[name]) for name in names})
 
 

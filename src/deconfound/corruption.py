@@ -1,4 +1,4 @@
-"""`Corruption`: damage to the inputs of a batch, of a strength, drawn from a generator."""
+"""`Corruption`: a random change of the inputs of a batch, with a severity."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ if TYPE_CHECKING:
 
 
 class Corruption(ABC):
-    """Base of all corruptions. A subclass takes keyword-only knobs and keeps each under its own name.
+    """Base of all corruptions. A subclass takes keyword-only arguments and keeps each under its own name.
 
-    Knobs are annotated `Annotated[list[str] | None, Field(description="...")]` as those of methods are.
+    Arguments are annotated `Annotated[list[str] | None, Field(description="...")]`, as for methods.
     `deconfound.testing.check_corruption` states the laws: severity 0 is the identity, the generator decides, the
-    input stays as it is, masks only shrink, values are 0 where the mask is False, target, ids and environments stay.
+    input stays as it is, masks only shrink, values are 0 where the mask is False, target, ids and environments stay, and
+    the mean change grows with the severity.
     """
 
     @abstractmethod
     def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
-        """The damaged rows.
+        """The corrupted rows.
 
         Args:
             batch: B rows.
-            severity: 0 is the identity; what larger values mean is the corruption's own.
-            generator: the only source of randomness, on the CPU so that every device sees the same damage.
+            severity: 0 is the identity; each corruption defines the unit of larger values.
+            generator: the only source of randomness, on the CPU, so that every device gets the same corruption.
 
         Raises:
             SpecError: a severity out of range or a modality that the batch does not have.
         """
 
     def fitted(self, dataset: Dataset) -> Corruption:
-        """A corruption that knows what it needs of the training rows; itself where it needs nothing."""
+        """A corruption fitted to the training rows; itself if it needs no fit."""
         return self
 
     def __repr__(self) -> str:
@@ -50,25 +51,25 @@ class Corruption(ABC):
 
 
 def check_severity(severity: float, maximum: float = math.inf) -> None:
-    """Refuse what is not a number in [0, maximum].
+    """Refuse a severity outside of [0, maximum].
 
     Raises:
         SpecError: out of range.
     """
     if not 0 <= severity <= maximum or math.isinf(severity):
         upper = "" if math.isinf(maximum) else f" to {maximum:g}"
-        raise SpecError(f"a severity here is a number from 0{upper}; got {severity}")
+        raise SpecError(f"the severity must be a number from 0{upper}; got {severity}")
 
 
 def chosen(names: Sequence[str] | None, batch: Batch, otherwise: Iterable[str]) -> list[str]:
-    """The modalities to damage: the named ones, or `otherwise` where none are named.
+    """The modalities to corrupt: the named ones, or `otherwise` where none are named.
 
     Raises:
         SpecError: a name that the batch does not have.
     """
     for name in names or ():
         if name not in batch.signals:
-            raise SpecError(f"there is no modality {name!r} to damage{did_you_mean(name, batch.signals)}")
+            raise SpecError(f"there is no modality {name!r} to corrupt{did_you_mean(name, batch.signals)}")
     return list(dict.fromkeys(otherwise if names is None else names))
 
 
@@ -79,9 +80,9 @@ def seeded(*parts: object) -> torch.Generator:
 
 
 def streams(generator: torch.Generator, names: Iterable[str]) -> Mapping[str, torch.Generator]:
-    """One generator per modality, so that the damage of one does not depend on which others there are.
+    """One generator per modality, so that the corruption of one does not depend on which others there are.
 
-    Advances the given generator by one draw.
+    Advances the generator by one draw.
     """
     base = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     return {name: seeded(base, name) for name in names}

@@ -21,9 +21,10 @@ class Loss:
     """The loss of one batch, with its terms.
 
     Args:
-        total: () the sum that is minimised, weights applied.
+        total: () the sum of the weighted terms, which is minimised; weights do not depend on the batch.
         terms: name → () each term before its weight.
-        risks: (B,) per-row risk of the prediction, for environment penalties and group reports.
+        risks: (B,) the task's risk of each row (the mean over views where a method predicts several), for environment
+            penalties and group reports.
         features: modality → (B, D) the representations that predict, 0 where the modality is absent, for penalties.
         output: (B, outputs) predictions or logits of the rows, from the first view where a method predicts several.
         monitors: name → () quantities to log that are not minimised.

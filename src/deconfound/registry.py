@@ -172,7 +172,12 @@ def build(kind: str, name: str, /, *positional: Any, **flat: Any) -> Any:
     Raises:
         SpecError: as `get_class` and `validate_arguments`.
     """
-    component, values = get_class(kind, name), validate_arguments(kind, name, flat)
+    return construct(get_class(kind, name), validate_arguments(kind, name, flat), *positional)
+
+
+def construct(component: type[Any], checked: Mapping[str, Any], /, *positional: Any) -> Any:
+    """Construct a component from all of its arguments, checked and flat."""
+    values = dict(checked)
     for argument, group in _groups(component).items():
         values[argument] = group(**{field.name: values.pop(field.name) for field in fields(group)})
     return component(*positional, **values)

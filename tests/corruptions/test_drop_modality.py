@@ -30,10 +30,10 @@ def test_a_row_keeps_a_modality_whole_or_loses_it() -> None:
 
 def test_severity_one_is_absence_everywhere_for_the_named() -> None:
     batch = rows().batch("train")
-    damaged = DropModality(modalities=["audio"])(batch, 1.0, seed())
+    corrupted = DropModality(modalities=["audio"])(batch, 1.0, seed())
     expected = batch.without("audio")
     for name in batch.signals:
-        assert torch.equal(damaged.signals[name].values, expected.signals[name].values)
-        assert torch.equal(damaged.signals[name].mask, expected.signals[name].mask)
+        assert torch.equal(corrupted.signals[name].values, expected.signals[name].values)
+        assert torch.equal(corrupted.signals[name].mask, expected.signals[name].mask)
     with pytest.raises(SpecError, match="from 0 to 1; got 2"):
         DropModality()(batch, 2.0, seed())

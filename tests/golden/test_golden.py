@@ -33,19 +33,19 @@ SPECS: dict[str, dict[str, Any]] = {
 
 def curves(name: str, out: Path) -> dict[str, list[float]]:
     run = small_run(out, train={**FAST, "epochs": 4}, **SPECS[name])
-    found: dict[str, list[float]] = {}
+    series: dict[str, list[float]] = {}
     for row in read_log(run.path / "log.csv"):
-        found.setdefault(f"{row['split']}/{row['term']}", []).append(row["value"])
-    return found
+        series.setdefault(f"{row['split']}/{row['term']}", []).append(row["value"])
+    return series
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_the_curves_are_the_same_as_ever(name, tmp_path):
     golden = json.loads(CURVES.read_text())[name]
-    found = curves(name, tmp_path / "run")
-    assert found.keys() == golden.keys()
+    measured = curves(name, tmp_path / "run")
+    assert measured.keys() == golden.keys()
     for term, values in golden.items():
-        assert found[term] == pytest.approx(values, rel=1e-4, abs=1e-6), term
+        assert measured[term] == pytest.approx(values, rel=1e-4, abs=1e-6), term
 
 
 if __name__ == "__main__":

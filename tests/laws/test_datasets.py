@@ -13,9 +13,9 @@ from deconfound.testing import check_dataset
 from support.small import tiny
 
 
-@pytest.mark.parametrize("knobs", [{}, {"steps": 4}, {"task": "classification"}], ids=str)
-def test_synthetic_data_keep_the_laws(knobs: dict[str, object]) -> None:
-    check_dataset(synthetic(rows=60, **knobs))
+@pytest.mark.parametrize("arguments", [{}, {"steps": 4}, {"task": "classification"}], ids=str)
+def test_synthetic_data_keep_the_laws(arguments: dict[str, object]) -> None:
+    check_dataset(synthetic(rows=60, **arguments))
 
 
 def test_data_with_absent_rows_keep_the_laws() -> None:

@@ -47,11 +47,13 @@ CMIR = [
     {"alignment": 1.0},
 ]
 
+OTHER_VIEWS = {"cmir-e": "its loss predicts noisy views", "imml-robust": "its loss averages over fewer draws"}
+
 
 @pytest.mark.parametrize("fusion", names("fusions"))
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
-    check_method(get_class("methods", method), backbone={"fusion": fusion})
+    check_method(get_class("methods", method), backbone={"fusion": fusion}, other_views=method in OTHER_VIEWS)
 
 
 @pytest.mark.parametrize("encoder", names("encoders"))
@@ -60,18 +62,26 @@ def test_laws_with_every_encoder(method: str, encoder: str) -> None:
     fitting = {"cnn": ["image"], "gru": ["text"]}.get(encoder, ["text", "audio"])
     modalities = {name: MODALITIES[name] for name in dict.fromkeys([*fitting, "audio"])}  # some methods need two
     check_method(
-        get_class("methods", method), modalities=modalities, backbone={"encoders": dict.fromkeys(fitting, encoder)}
+        get_class("methods", method),
+        modalities=modalities,
+        backbone={"encoders": dict.fromkeys(fitting, encoder)},
+        other_views=method in OTHER_VIEWS,
     )
 
 
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_of_a_classification(method: str) -> None:
-    check_method(get_class("methods", method), task=Task.classification(("a", "b", "c")))
+    task = Task.classification(("a", "b", "c"))
+    check_method(get_class("methods", method), task=task, other_views=method in OTHER_VIEWS)
 
 
 @pytest.mark.parametrize("hyperparameters", CMIR, ids=str)
 def test_laws_of_every_choice_of_cmir(hyperparameters: dict[str, object]) -> None:
-    check_method(lambda backbone: build("methods", "cmir", backbone, **hyperparameters), modalities=SEQUENCE)
+    check_method(
+        lambda backbone: build("methods", "cmir", backbone, **hyperparameters),
+        modalities=SEQUENCE,
+        other_views=hyperparameters.get("predict_on", "clean") != "clean",
+    )
 
 
 @pytest.mark.parametrize("decorrelate", ["orth", "xcov", "hsic", "club"])
@@ -100,7 +110,8 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
         return get_class("methods", method)(backbone)
 
     torch.manual_seed(0)
-    check_method(make, modalities=modalities, backbone={"encoders": {"words": Words()}})
+    encoders = {"words": Words()}
+    check_method(make, modalities=modalities, backbone={"encoders": encoders}, other_views=method in OTHER_VIEWS)
 
 
 class Idle(ERM):
@@ -194,9 +205,95 @@ class Averaged(ERM):
         return replace(loss, risks=loss.total)
 
 
+def with_loss(change):
+    """ERM whose loss is changed: (loss, batch) → the parts to replace."""
+
+    class Changed(ERM):
+        def loss(self, batch, progress, generator):
+            loss = super().loss(batch, progress, generator)
+            return replace(loss, **change(loss, batch))
+
+    return Changed
+
+
+def present_everywhere(loss, batch):
+    return {"features": {name: values + 1 for name, values in loss.features.items()}}
+
+
+def one_modality(loss, batch):
+    return {"features": {"text": loss.features["text"]}}
+
+
+def too_narrow(loss, batch):
+    return {"features": {name: values[:, 1:] for name, values in loss.features.items()}}
+
+
+def hidden_term(loss, batch):
+    return {"total": loss.total + 0.1 * loss.features["text"].square().mean()}
+
+
+def other_term(loss, batch):
+    return {"terms": {"prediction": loss.risks.median()}}
+
+
+def batch_weight(loss, batch):
+    return {"total": loss.total * (1 + batch.signals["text"].mask.float().mean())}
+
+
+def squared_risks(loss, batch):
+    return {"risks": loss.risks.square()}
+
+
+def risks_of_other_rows(loss, batch):
+    return {"risks": loss.risks.flip(0)}
+
+
+def centred_output(loss, batch):
+    output = loss.output - loss.output.mean()
+    return {"output": output}
+
+
+def climbs(loss, batch):
+    return {"total": -loss.total}
+
+
+def shrinks_features(loss, batch):
+    term = sum(values.square().mean() for values in loss.features.values()) + 1e-3 * loss.output.square().mean()
+    return {"total": term, "terms": {"prediction": term}}
+
+
+class WrongTarget(ERM):
+    """Fits the target of another row, with risks and output that look right."""
+
+    def loss(self, batch, progress, generator):
+        loss = super().loss(batch, progress, generator)
+        total = self.backbone.task.risk(loss.output, batch.target.flip(0)).mean()
+        return replace(loss, total=total, terms={"prediction": total})
+
+
+class OtherOutput(ERM):
+    """Trains half of the logit that it predicts with."""
+
+    def forward(self, batch):
+        return 2 * super().forward(batch)
+
+
 @pytest.mark.parametrize(
     ("broken", "law"),
     [
+        (with_loss(present_everywhere), "features: text is 0 in the rows that lack it"),
+        (with_loss(one_modality), "features: the widths are those of the backbone"),
+        (with_loss(too_narrow), "features: the widths are those of the backbone"),
+        (with_loss(hidden_term), "terms: the total is a weighted sum"),
+        (with_loss(other_term), "terms: the total is a weighted sum"),
+        (with_loss(batch_weight), "terms: the total is a weighted sum"),
+        (with_loss(squared_risks), "risks: the task's risk"),
+        (with_loss(risks_of_other_rows), "risks: the task's risk"),
+        (with_loss(centred_output), "output: the loss and forward"),
+        (OtherOutput, "output: the loss and forward"),
+        (with_loss(climbs), "learning: 20 steps"),
+        (with_loss(shrinks_features), "learning: 20 steps"),
+        (WrongTarget, "learning: 20 steps"),
         (Idle, "idle parameters: .*unused"),
         (Mixing, "rows independent"),
         (Peeking, "padding ignored"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import autograd
 
 from deconfound.data.task import Task
-from deconfound.objectives.irm import gradient_penalty
+from deconfound.objectives.irm import gradient_penalty, risk_slopes
 
 CLASSES = Task.classification(("a", "b", "c"))
 
@@ -75,3 +75,9 @@ def test_environments_of_one_row_have_no_halves() -> None:
     output, y, _ = rows(Task.regression(), 3, 1)
     nothing = gradient_penalty(output, y, torch.arange(3), Task.regression().risk, halves=True)
     assert float(nothing.detach()) == 0
+
+
+def test_the_slope_of_a_row_has_the_sign_of_its_derivative() -> None:
+    output, target = torch.tensor([[2.0], [-1.0], [0.5]]), torch.tensor([1.0, 1.0, 1.0])
+    slopes = risk_slopes(output, target, lambda outputs, labels: (outputs.squeeze(1) - labels).square())
+    torch.testing.assert_close(slopes, torch.tensor([4.0, 4.0, -0.5]))  # 2 o (o − y)

@@ -22,7 +22,7 @@ class DropFrames(Corruption):
         *,
         modalities: Annotated[
             list[str] | None,
-            Field(min_length=1, description="Modalities to damage; none named: all with more than one step."),
+            Field(min_length=1, description="Modalities to corrupt; none named: all with more than one step."),
         ] = None,
     ) -> None:
         self.modalities = modalities

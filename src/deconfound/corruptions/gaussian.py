@@ -28,7 +28,7 @@ class Gaussian(Corruption):
         *,
         modalities: Annotated[
             list[str] | None,
-            Field(min_length=1, description="Modalities to damage; none named: all that hold real numbers."),
+            Field(min_length=1, description="Modalities to corrupt; none named: all that hold real numbers."),
         ] = None,
     ) -> None:
         self.modalities = modalities
@@ -63,7 +63,7 @@ class Gaussian(Corruption):
         if tokens:
             raise SpecError(f"gaussian noise needs real numbers, {tokens[0]!r} holds tokens; name other modalities")
         if self._scale is None or not self._scale.keys() >= set(names):
-            raise SpecError("gaussian noise needs the training scale of what it damages; call fitted(dataset) first")
+            raise SpecError("gaussian noise needs the training scale of each modality; call fitted(dataset) first")
         if severity == 0:
             return batch
         generators = streams(generator, names)

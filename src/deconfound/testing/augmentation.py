@@ -17,6 +17,7 @@ from deconfound.testing.examples import MODALITIES, random_batch
 from deconfound.testing.method import check_method
 
 _ROWS = 12
+_DRAWS = 40
 
 Weighted = list[tuple[float, Batch]]
 
@@ -30,9 +31,9 @@ def check_augmentation(
 ) -> None:
     """Check an augmentation. No state of the caller changes.
 
-    The laws: the weights are not negative and sum to 1; each batch has the given rows in their order, with the same row
+    The laws: the weights are not negative and sum to 1; each batch has the original rows in their order, with the same row
     numbers, environments, modalities, shapes and types; values are finite, and 0 where the mask is False; a row that has a
-    modality keeps one; the generator decides, and the global one is not touched; the given batch is not changed; something
+    modality keeps one; the generator decides, and the global one is not touched; the original batch is not changed; something
     is changed; ERM with it keeps the laws of a method (`check_method`).
 
     Args:
@@ -52,20 +53,33 @@ def check_augmentation(
         backbone = Backbone.build(modalities, task, hidden=8)
         augmentation.check(backbone)
         state = torch.get_rng_state()
-        drawn = [augmentation(batch, backbone, torch.Generator().manual_seed(each)) for each in range(6)]
+        draws = [augmentation(batch, backbone, torch.Generator().manual_seed(number)) for number in range(_DRAWS)]
         again = augmentation(batch, backbone, torch.Generator().manual_seed(0))
         assert torch.equal(torch.get_rng_state(), state), "the global generator is not touched"
-    assert _equal(batch, copy), "the given batch stays as it is"
-    for weighted in drawn:
+    assert _equal(batch, copy), "the original batch stays as it is"
+    for weighted in draws:
         _check_form(batch, weighted)
-    assert _same(drawn[0], again), "the same generator state gives the same batches"
-    assert not all(_same(drawn[0], other) for other in drawn[1:]), "another generator state gives other batches"
-    assert not all(_same([(1.0, batch)], weighted) for weighted in drawn), "something is changed"
+    assert _same(draws[0], again), "the same generator state gives the same batches"
+    assert not all(_same(draws[0], other) for other in draws[1:]), "another generator state gives other batches"
+    _check_reach(batch, draws)
     check_method(
-        lambda given: RegularizedMethod(ERM(given), {}, {"augmentation": augmentation}),
+        lambda backbone: RegularizedMethod(ERM(backbone), {}, {"augmentation": augmentation}),
         modalities=modalities,
         task=task,
+        other_views=True,
     )
+
+
+def _check_reach(batch: Batch, draws: list[Weighted]) -> None:
+    changed = torch.zeros(len(batch), dtype=torch.bool)
+    for _, made in (pair for weighted in draws for pair in weighted):
+        for name, signal in made.signals.items():
+            original = batch.signals[name]
+            moved = (signal.values != original.values).flatten(1).any(1)
+            changed |= moved | (signal.mask != original.mask).any(1)
+    several = torch.stack(list(batch.present.values())).sum(0) >= min(2, len(batch.signals))
+    unreached = several & ~changed
+    assert not bool(unreached.any()), f"reach: rows {unreached.nonzero().flatten().tolist()} never change"
 
 
 def _check_form(batch: Batch, weighted: Weighted) -> None:
@@ -78,14 +92,14 @@ def _check_form(batch: Batch, weighted: Weighted) -> None:
         like = made.target.shape == batch.target.shape and made.target.dtype == batch.target.dtype
         assert like, f"the target keeps shape and type; got {tuple(made.target.shape)} {made.target.dtype}"
         assert set(made.signals) == set(batch.signals), "the modalities keep their names"
-        had, have = (torch.stack(list(each.present.values())).any(0) for each in (batch, made))
-        assert bool((have | ~had).all()), "a row that has a modality keeps one"
+        before, after = (torch.stack(list(rows.present.values())).any(0) for rows in (batch, made))
+        assert bool((after | ~before).all()), "a row that has a modality keeps one"
         for name, signal in made.signals.items():
             _check_signal(name, batch.signals[name], signal)
 
 
-def _check_signal(name: str, given: Signal, made: Signal) -> None:
-    same = made.values.shape == given.values.shape and made.values.dtype == given.values.dtype
+def _check_signal(name: str, original: Signal, made: Signal) -> None:
+    same = made.values.shape == original.values.shape and made.values.dtype == original.values.dtype
     assert same, f"{name}: values keep shape and type"
     assert bool(torch.isfinite(made.values).all()), f"{name}: values are finite"
     assert bool((made.values[~made.mask] == 0).all()), f"{name}: values are 0 where the mask is False"
@@ -98,7 +112,8 @@ def _copy(batch: Batch) -> Batch:
 
 def _same(one: Weighted, other: Weighted) -> bool:
     return len(one) == len(other) and all(
-        weight == there and _equal(batch, made) for (weight, batch), (there, made) in zip(one, other, strict=True)
+        weight == other_weight and _equal(batch, made)
+        for (weight, batch), (other_weight, made) in zip(one, other, strict=True)
     )
 
 

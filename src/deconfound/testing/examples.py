@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 
@@ -41,6 +42,40 @@ def random_batch(
     classes = task.kind == "classification"
     target = torch.arange(rows) % task.outputs if classes else torch.randn(rows, generator=generator)
     return Batch(signals, target, torch.arange(rows), torch.arange(rows) % 2)
+
+
+def learnable_batch(modalities: Mapping[str, Modality], task: Task, rows: int, generator: torch.Generator) -> Batch:
+    """Rows in which every step of every modality tells the label: a latent value plus 0.3 N(0, 1).
+
+    The target of a regression is the latent value, standard normal; a class is an interval of it. Tokens are
+    5 + 2 · value, rounded, in 0 … 9. Rows are spread evenly over two environments, and nothing is absent.
+    """
+    latent = torch.randn(rows, generator=generator)
+    signals: dict[str, Signal] = {}
+    for name, modality in modalities.items():
+        shape = (rows, modality.steps, *modality.shape)
+        centre = latent.reshape(-1, *[1] * (len(shape) - 1))
+        values = centre + 0.3 * torch.randn(shape, generator=generator)
+        if modality.kind == "tokens":
+            values = (5 + 2 * values).round().clamp(0, 9).long()
+        signals[name] = Signal(values, torch.ones(rows, modality.steps, dtype=torch.bool))
+    classes = task.kind == "classification"
+    target = latent.argsort().argsort() * task.outputs // rows if classes else latent
+    return Batch(signals, target, torch.arange(rows), torch.arange(rows) % 2)
+
+
+def learnable_dataset(modalities: Mapping[str, Modality], task: Task, generator: torch.Generator) -> Dataset:
+    """48 training, 24 validation and 8 test rows as `learnable_batch`, in two environments that move the inputs.
+
+    In the second environment every real number is larger by 1 in the first place of its last axis.
+    """
+    batch = learnable_batch(modalities, task, 80, generator)
+    for signal in batch.signals.values():
+        if signal.values.is_floating_point():
+            signal.values[..., 0] += batch.env.reshape(-1, *[1] * (signal.values.ndim - 2))
+    metadata = {"id": [str(row) for row in range(80)], "environment": [str(int(number)) for number in batch.env]}
+    split = ["train"] * 48 + ["valid"] * 24 + ["test"] * 8
+    return Dataset.build("laws", task, batch.signals, batch.target, metadata, split, environment=("environment",))
 
 
 def with_garbage(batch: Batch, names: Sequence[str] | None = None) -> Batch:
