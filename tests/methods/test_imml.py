@@ -59,7 +59,12 @@ HYPERPARAMETERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("hyperparameters", HYPERPARAMETERS, ids=str)
 def test_laws_of_every_choice(hyperparameters: dict[str, Any]) -> None:
-    check_method(lambda backbone: IMML(backbone, dim=4, hidden=6, **hyperparameters), modalities=PAIR, task=CLASSES)
+    check_method(
+        lambda backbone: IMML(backbone, dim=4, hidden=6, **hyperparameters),
+        modalities=PAIR,
+        task=CLASSES,
+        other_views=hyperparameters.get("predict", "task") != "task",  # the loss averages over fewer draws
+    )
 
 
 class Plain:

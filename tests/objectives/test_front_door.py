@@ -147,3 +147,9 @@ def test_a_blend_mixes_probabilities_not_logits() -> None:
     torch.testing.assert_close(found, 0.7 * first.softmax(1) + 0.3 * second.softmax(1))
     torch.testing.assert_close(blend(first[:, :1], second[:, :1], 0.3, False), 0.7 * first[:, :1] + 0.3 * second[:, :1])
     torch.testing.assert_close(blend(first, second, 0.0, True), first.log_softmax(1))
+
+
+def test_uniform_weights_sum_to_one_over_the_valid_draws() -> None:
+    assert uniform_weights(torch.tensor([True, True, False, True])).tolist() == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3])
+    assert uniform_weights(torch.tensor([False, True])).tolist() == [0.0, 1.0]
+    assert uniform_weights(torch.tensor([False, False])).tolist() == [0.0, 0.0]

@@ -56,7 +56,7 @@ def check_terms(method: Method, modalities: Mapping[str, Modality], task: Task, 
     names = list(loss_of(method, random_batch(modalities, task, 8, generator)).terms)
     assert names, "terms: the loss names the terms of its total"
     rows, totals = [], []
-    for _ in range(2 * len(names) + 6):
+    for _ in range(len(names) + 4):
         loss = loss_of(method, random_batch(modalities, task, 8, generator))
         assert list(loss.terms) == names, f"terms: the names are the same in all batches; got {list(loss.terms)}"
         rows.append(torch.stack([value.detach() for value in loss.terms.values()]))
