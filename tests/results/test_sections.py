@@ -153,7 +153,7 @@ def test_an_unknown_protocol_or_metric_is_refused(tmp_path: Path, old: str, new:
 
 
 def test_no_run_is_refused() -> None:
-    with pytest.raises(RunError, match="no run was given"):
+    with pytest.raises(RunError, match="there is no run to compare"):
         build_sections([])
 
 
