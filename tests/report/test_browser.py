@@ -75,8 +75,8 @@ def test_differences_numbers_and_commands_follow(browser: Any, rich: Path) -> No
         assert recipe.startswith("# figure: Gaussian noise; mse − that of erm · lower is better\n# data: synthetic")
         assert recipe.count("deconfound train run.toml") == 4
         assert "seed 1, run cmir-1.0-1" in recipe
-        page.locator(".recipe[data-chart='s1-knobs-1'] summary").click()
-        recipe = page.locator(".recipe[data-chart='s1-knobs-1'] pre")
+        page.locator(".recipe[data-chart='s1-hyperparameters-1'] summary").click()
+        recipe = page.locator(".recipe[data-chart='s1-hyperparameters-1'] pre")
         recipe.filter(has_text="deconfound train").wait_for()  # it is written when the summary has opened
         assert recipe.inner_text().count("deconfound train") == 8
 

@@ -84,8 +84,8 @@ def test_a_mean_over_severities_is_undefined_where_one_of_them_is(tmp_path: Path
 
 
 def test_trials_follow_with_what_was_measured_of_them(tmp_path: Path) -> None:
-    gathered = collect_runs([fabricate_sweep(tmp_path / "sweep")])
-    (section,) = build_sections(gathered.runs, gathered.trials)
+    collected = collect_runs([fabricate_sweep(tmp_path / "sweep")])
+    (section,) = build_sections(collected.runs, collected.trials)
     found = run_values(section)
     records = records_of([run.directory for _, run in all_runs(section)])
     chosen = records[(records.scenario == "valid") & (records.group == "all") & (records.metric == "mse")]

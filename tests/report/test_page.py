@@ -184,7 +184,7 @@ def test_a_failure_leaves_the_old_page(tmp_path: Path) -> None:
     out.write_text("old")
     with pytest.raises(RunError, match="is not a run directory"):
         build_report([tmp_path / "none"], out)
-    with pytest.raises(RunError, match="no run was given"):
+    with pytest.raises(RunError, match="there is no run to compare"):
         build_report([], out)
     assert out.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -19,17 +19,17 @@ def section_of(folders: list[Path]) -> Section:
 
 
 def test_trials_show_what_a_setting_does(tmp_path: Path) -> None:
-    gathered = collect_runs([fabricate_sweep(tmp_path / "sweep")])
-    (section,) = build_sections(gathered.runs, gathered.trials)
-    (knob,) = varied_hyperparameters(section)
-    assert (knob.method, knob.name, knob.distinct, knob.logarithmic) == (
+    collected = collect_runs([fabricate_sweep(tmp_path / "sweep")])
+    (section,) = build_sections(collected.runs, collected.trials)
+    (setting,) = varied_hyperparameters(section)
+    assert (setting.method, setting.name, setting.distinct, setting.logarithmic) == (
         "cmir",
         "method.invariance",
         [0.1, 1, 10],
         True,
     )
     runs = all_runs(section)
-    assert {runs[number][1].folder: value for number, value in knob.values.items()} == {
+    assert {runs[number][1].folder: value for number, value in setting.values.items()} == {
         f"cmir-{value}-{seed}": value for value in (0.1, 1.0, 10.0) for seed in (0, 1)
     }
     (figure,) = sensitivity_figures(section)
@@ -64,5 +64,5 @@ def test_values_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     folders = [fabricate(tmp_path / str(i), method="cmir", arguments={"a": v}) for i, v in enumerate((0.5, 1.0, None))]
     file = folders[2] / "spec.json"
     assert json.loads(file.read_text())["method"]["a"] is None
-    (knob,) = varied_hyperparameters(section_of(folders))
-    assert sorted(knob.values.values()) == [0.5, 1.0]
+    (setting,) = varied_hyperparameters(section_of(folders))
+    assert sorted(setting.values.values()) == [0.5, 1.0]
