@@ -71,7 +71,9 @@ def test_differences_numbers_and_commands_follow(browser: Any, rich: Path) -> No
         assert heading(page, "s1-robust-1") == "mse − that of erm · lower is better"
         assert [text.split("\t")[1] for text in numbers.all_inner_texts()] == ["0.000"] * 5
         page.locator(".recipe[data-chart='s1-robust-1'] summary").click()
-        recipe = page.inner_text(".recipe[data-chart='s1-robust-1'] pre")
+        shown = page.locator(".recipe[data-chart='s1-robust-1'] pre")
+        shown.filter(has_text="deconfound train").wait_for()  # it is written when the summary has opened
+        recipe = shown.inner_text()
         assert recipe.startswith("# figure: Gaussian noise; mse − that of erm · lower is better\n# data: synthetic")
         assert recipe.count("deconfound train run.toml") == 4
         assert "seed 1, run cmir-1.0-1" in recipe
