@@ -47,7 +47,6 @@ def training_rows(development: Dataset, most: int = MOST_ROWS) -> Tensor:
     return evenly_spaced(development.rows("train"), most)
 
 
-@torch.no_grad()
 def collect_features(backbone: Backbone, development: Dataset, of: FeatureSource = "features") -> TrainingFeatures:
     """Features of training rows in eval mode, computed on the device of the backbone.
 

@@ -57,9 +57,7 @@ def record_failure(item: WorkItem, error: Exception) -> JobResult:
         "traceback": "".join(traceback.format_exception(error)),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with suppress(
-        RunError
-    ):  # a full disk may have made the job fail and have no room for the report; the result has it
+    with suppress(RunError):  # a full disk has no room for the report either; the result holds the message
         write_json(Path(item.folder) / "error.json", report)
     return JobResult(item.job.id, "failed", error=message)
 

@@ -81,6 +81,7 @@ def train_run(
     whole = dataset if dataset is not None else load_data(spec.data)
     development = apply_data_spec(whole, spec.data).development()
     first = _wait_for_first_process(out, spec.train) == 0
+    show_progress = sys.stdout.isatty() if progress is None else progress
     begun = find_run(out, spec, whole)
     if begun is not None and begun.done is not None:
         return begun
@@ -91,9 +92,7 @@ def train_run(
             run = begin_run(out, spec, whole, development)
             if run.done is None:
                 method.backbone.set_scale(training_scale(development))
-                _fit(
-                    run, method, development, loggers, callbacks, sys.stdout.isatty() if progress is None else progress
-                )
+                _fit(run, method, development, loggers, callbacks, show_progress)
     return run
 
 
