@@ -18,7 +18,7 @@ from deconfound.methods.cmir_e import CmIRE
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
 from deconfound.registry import build
-from deconfound.runs.csv_log import read_curves
+from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 from deconfound.training.train import train_run
@@ -134,7 +134,7 @@ def test_a_run_killed_in_its_second_epoch_ends_as_if_it_had_not_been(
 def test_given_environments_train_with_several_in_every_batch(tmp_path: Path) -> None:
     asked = spec({"name": "cmir", "source": "given", "ramp": 0.0}, rho=[0.9, 0.3, -0.6])
     run = train_run(asked, tmp_path / "run", progress=False)
-    log = [row for row in read_curves(run.path / "log.csv") if row["term"] == "invariance"]
+    log = [row for row in read_log(run.path / "log.csv") if row["term"] == "invariance"]
     assert len(log) == 2
     assert all(row["value"] > 0 for row in log)
     assert isinstance(run.method(), CmIR)

@@ -66,6 +66,7 @@ def test_differences_numbers_and_commands_follow(browser: Any, rich: Path) -> No
         settle(page, "s1-robust-1")
         page.locator(".numbers[data-chart='s1-robust-1'] summary").click()
         numbers = page.locator(".numbers[data-chart='s1-robust-1'] tbody tr")
+        numbers.first.wait_for()  # they are written when the summary has opened
         assert numbers.count() == 5
         choose(page, "s1", "view", "difference")
         assert heading(page, "s1-robust-1") == "mse − that of erm · lower is better"
