@@ -213,7 +213,8 @@ def predict(
     from deconfound.runs.run import Run
 
     opened = Run.open(run)
-    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, "jsonl" if as_json else "csv")
+    form = "jsonl" if as_json else "csv"
+    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
     if out is not None:
         print(f"wrote {rows} rows to {out}")
 

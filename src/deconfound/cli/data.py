@@ -81,6 +81,11 @@ def import_data(
     print(import_summary(dataset, out))
 
 
+_FEATURE_COUNTS = (
+    ("dropped_features", "left out", "the steps of train"),
+    ("imputed_features", "imputed", "all steps"),
+)
+_MOST_FEATURES = 10
 _MASK_COUNTS = ("dropped_steps", "nan_steps", "infinite_steps", "absent_rows")
 
 
@@ -92,6 +97,13 @@ def import_summary(dataset: Dataset, store: Path) -> str:
         counts = [f"{notes[key]} {key.replace('_', ' ')}" for key in _MASK_COUNTS if notes.get(key)]
         if counts:
             lines.append(f"  {modality}: masked {', '.join(counts)}")
+        lines += [
+            f"  {modality}: {done} feature {feature}, which is not finite in {share:.1%} of {steps}"
+            for key, done, steps in _FEATURE_COUNTS
+            for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
+        ]
+    if dataset.provenance.get("unlabelled_rows_dropped"):
+        lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
     return "\n".join(lines)
 
 

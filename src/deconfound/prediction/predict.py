@@ -22,6 +22,7 @@ from deconfound.nn.outputs import CHUNK, collect_outputs
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
 if TYPE_CHECKING:
+    from deconfound.datasets.repair import Repair
     from deconfound.method import Method
 
 FORMATS = ("csv", "jsonl")
@@ -72,6 +73,7 @@ def predict_file(
     format: str = "csv",  # noqa: A002 (the word of the command line)
     *,
     device: str | torch.device = "cpu",
+    repairs: Mapping[str, Repair] | None = None,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -84,6 +86,7 @@ def predict_file(
             may hold more modalities than the run's if it holds all of these; a JSON line may not.
         out: written whole or not at all; None writes to standard output, chunk by chunk.
         format: "csv" or "jsonl".
+        repairs: modality → what training did with values that are not finite.
 
     Returns:
         The number of rows.
@@ -97,7 +100,7 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities)
+    chunks = _chunks(source, modalities, repairs or {})
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict")
@@ -129,19 +132,19 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
     return Batch(signals, none if task.kind == "classification" else none.float(), torch.arange(count), none)
 
 
-def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
+def _chunks(source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]) -> Iterator[Rows]:
     if str(source) == "-":
-        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK)
+        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs)
     elif not source.exists():
         raise DataError(f"{source} does not exist; give a store, the .toml of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
     elif source.suffix.lower() in (".jsonl", ".ndjson"):
-        yield from read_jsonl(source, modalities, CHUNK)
+        yield from read_jsonl(source, modalities, CHUNK, repairs)
     elif source.suffix.lower() == ".toml":
         from deconfound.datasets.table_source import read_inputs
 
-        signals, ids = read_inputs(source)
+        signals, ids = read_inputs(source, repairs)
         if ids:
             yield list(ids), dict(signals)
     else:

@@ -171,6 +171,9 @@ def _write_beginning(out: Path, spec: Spec, whole: Dataset, development: Dataset
             "splits": {name: len(rows) for name, rows in whole.splits.items()},
             "environments": len(development.groups(*development.environment)[1]),
             "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
+            "repairs": {
+                m: development.provenance.get("masks", {}).get(m, {}).get("repair") for m in development.signals
+            },
             "task": asdict(whole.task),
         },
     }
