@@ -16,6 +16,9 @@ lists all other keys as ignored.
 
 Rules, also written into the provenance:
 
+- The metric protocol is "mmsa-regression", or "sims" if all labels are in [-1, 1] and every split has the labels of
+  single modalities that CH-SIMS has (`regression_labels_T`, ...). `--protocol` at import names another.
+
 - An id `video$_$segment` becomes metadata `video` and `segment` (split at the last `$_$`), and the videos are the
   environments. If any id has no `$_$`, there are no such columns and no environments.
 - With lengths, the first `length` steps of a row exist. If more rows have values outside their first steps than
@@ -142,7 +145,7 @@ def _dataset(
     with_video = "video" in content.metadata
     return Dataset.build(
         name,
-        Task.regression(loss="l1", protocol="mmsa-regression"),
+        Task.regression(loss="l1", protocol=_protocol(content)),
         signals,
         torch.from_numpy(content.target[labelled]),
         {column: np.asarray(values)[labelled] for column, values in content.metadata.items()},
@@ -160,6 +163,12 @@ def _dataset(
             "unlabelled_rows_dropped": int((~labelled).sum()),
         },
     )
+
+
+def _protocol(content: MmsaContent) -> str:
+    """That of CH-SIMS for its keys, labels of single modalities, with labels in [-1, 1]; else that of CMU-MOSI."""
+    single = all(f"regression_labels_{letter}" in content.ignored for letter in "TAV")
+    return "sims" if single and float(np.nanmax(np.abs(content.target))) <= 1 else "mmsa-regression"
 
 
 def _signal(
