@@ -72,9 +72,9 @@ def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None)
             & (table["metric"] == "worst-class-recall")
         ]
         lines |= {
-            f"{folder.name}, scenario {row.scenario!r}: the recall of the worst class is 0, whatever the accuracy; see "
+            f"{folder.name}, scenario {scenario!r}: the recall of the worst class is 0, whatever the accuracy; see "
             "'deconfound table --metric worst-class-recall --metric macro-f1'": None
-            for row in table.itertuples()
-            if row.value == 0
+            for scenario, value in zip(table["scenario"], table["value"], strict=True)
+            if value == 0
         }
     return list(lines)
