@@ -46,6 +46,8 @@ class Protocol(ABC):
     """The metric that a table shows first."""
     source: ClassVar[str]
     """Where the definition comes from."""
+    label_range: ClassVar[tuple[float, float] | None] = None
+    """The least and greatest label that its metrics are made for; None for any."""
     transform: ClassVar[Callable[[Array], Array]] = staticmethod(unchanged)
     """What the other registered metrics are computed on, see `Measure.transform`."""
     rows: ClassVar[Callable[[Array], Array]] = staticmethod(all_rows)
@@ -124,3 +126,27 @@ def protocol_of(name: str, kind: str) -> Protocol:
         fitting = ", ".join(other for other in names("protocols") if get_protocol(other).kind == kind)
         raise DataError(f"the protocol {name!r} judges {protocol.kind}, the task is {kind}; use one of: {fitting}")
     return protocol
+
+
+def label_range_warning(name: str, target: Array) -> str | None:
+    """One line if labels leave the range of a protocol, or fill less than half of it; None otherwise.
+
+    Args:
+        name: of the protocol.
+        target: (N,) labels.
+
+    Raises:
+        DataError: no protocol has the name.
+    """
+    limits = get_protocol(name).label_range
+    if limits is None or not len(target):
+        return None
+    low, high = float(np.min(target)), float(np.max(target))
+    beyond = int(((target < limits[0]) | (target > limits[1])).sum())
+    if not beyond and (low == high or max(-low, high) * 2 > max(-limits[0], limits[1])):
+        return None
+    fault = f"{beyond} of {len(target)} labels are beyond it" if beyond else "they fill less than half of it"
+    return (
+        f"labels lie in [{low:.4g}, {high:.4g}], the protocol {name!r} is for [{limits[0]:g}, {limits[1]:g}]: {fault}; "
+        "import with the --protocol of this corpus, or correct the labels"
+    )

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from deconfound.cli.data import app
@@ -176,3 +177,49 @@ def test_help_loads_no_torch():
         "import sys\nimport deconfound.cli.data\nassert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_protocol_and_task_at_import_and_labels_in_another_range(tmp_path):
+    content = corpus()
+    for part in content.values():
+        part["regression_labels"] = np.round(part["regression_labels"] / 3)
+        part["classification_labels"] = part["regression_labels"] + 1
+    path = tmp_path / "small.pkl"
+    path.write_bytes(pickle.dumps(content))
+    options = ("import", path, "--format", "mmsa", "--out")
+    assert "the protocol 'mmsa-regression' is for [-3, 3]" in call(*options, tmp_path / "a").output
+    assert "warning" not in call(*options, tmp_path / "b", "--protocol", "sims").output
+    call(*options, tmp_path / "c", "--task", "classification")
+    assert open_store(tmp_path / "c").task.classes == ("0", "1", "2")
+    with pytest.raises(DataError, match="judges regression"):
+        call(*options, tmp_path / "d", "--task", "classification", "--protocol", "sims")
+    assert not (tmp_path / "d").exists()
+    for part in content.values():
+        part |= {f"regression_labels_{letter}": part["regression_labels"] for letter in "TAV"}
+    path.write_bytes(pickle.dumps(content))
+    assert "warning" not in call(*options, tmp_path / "e").output
+    assert open_store(tmp_path / "e").task.protocol == "sims"
+
+
+def test_check_prints_findings_and_evaluate_names_classes_that_are_never_found(tmp_path):
+    from deconfound.cli.evaluate import evaluate_runs, evaluation_warnings
+    from deconfound.data.dataset import Dataset
+    from deconfound.data.signal import Signal
+    from deconfound.data.task import Task
+    from deconfound.runs.spec import Spec
+    from deconfound.training.train import train_run
+
+    split = ["train"] * 60 + ["valid"] * 30 + ["test"] * 30
+    target = (torch.arange(120) % 30 == 0).long()
+    signal = Signal(torch.randn(120, 1, 2, generator=torch.Generator().manual_seed(0)), torch.ones(120, 1).bool())
+    task = Task.classification(("no", "yes"))
+    dataset = Dataset.build("rare", task, {"x": signal}, target, {"id": list(range(120))}, split)
+    store.save(dataset, tmp_path / "rare")
+    printed = call("check", tmp_path / "rare")
+    assert printed.exit_code == 0
+    assert "warning: classes are imbalanced: 2 of 60 rows of train are 'yes'" in printed.output
+    assert "imbalanced" in json.loads(call("check", tmp_path / "rare", "--json").output)["warnings"][0]
+    settings = {"method": "erm", "data": {"store": str(tmp_path / "rare")}, "train": {"epochs": 1, "threads": 1}}
+    run = train_run(Spec.of(settings), tmp_path / "run").path
+    evaluate_runs([run])
+    assert any("scenario 'test': the recall of the worst class is 0" in line for line in evaluation_warnings([run]))

@@ -15,11 +15,25 @@ import torch
 from deconfound.data.dataset import Dataset
 from deconfound.data.store import save
 from deconfound.data.task import Task
+from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.prediction.predict import predict_file, predict_rows
 from support.toy import Toy, rows
 
 Answer = tuple[list[dict[str, Any]], int]
+
+
+def test_null_in_a_step_is_imputed_as_in_training(tmp_path: Path) -> None:
+    data = rows()
+    name, modality = next((m, form) for m, form in data.modalities.items() if form.kind in ("vector", "sequence"))
+    repair = Repair("feature", modality.shape[0], (), tuple(1.5 for _ in range(modality.shape[0])))
+    lines = [[None, *[0.5] * (modality.shape[0] - 1)], [1.5, *[0.5] * (modality.shape[0] - 1)]]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps({"id": i, name: [line]}) + "\n" for i, line in enumerate(lines)))
+    out = tmp_path / "out.jsonl"
+    predict_file(Toy(), data.modalities, Task.regression(), source, out, "jsonl", repairs={name: repair})
+    first, second = (json.loads(line)["prediction"] for line in out.read_text().splitlines())
+    assert first == second
 
 
 def predicted(dataset: Dataset, source: Path, tmp_path: Path, format: str = "jsonl", **more: Any) -> str:  # noqa: A002

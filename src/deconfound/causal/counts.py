@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from deconfound.causal.graph import Graph
+from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.datasets.manifest import as_metadata, read_manifest, texts
 from deconfound.errors import DataError, did_you_mean
 
 MAX_LEVELS = 50
 MAX_CELLS = 100_000
-_MISSING = ("NAType", "NaTType")
-"""Types of pandas for a missing value, which has no equality."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,11 @@ class Counts:
 
 
 def count_rows(
-    samples: Mapping[str, Sequence[Any] | np.ndarray] | np.ndarray, graph: Graph, clusters: str | None = None
+    samples: Mapping[str, Sequence[Any] | np.ndarray] | np.ndarray,
+    graph: Graph,
+    clusters: str | None = None,
+    *,
+    missing: Sequence[str] = MISSING,
 ) -> Counts:
     """Count rows by the roles of a graph.
 
@@ -51,6 +54,7 @@ def count_rows(
         samples: column → N values, texts or numbers; or (N, 3 + auxiliary) integers, the treatment, mediator, outcome
             and auxiliary nodes in this order. Other columns are ignored.
         clusters: the column whose equal values mark rows that belong together, such as a speaker.
+        missing: words that mean "no value", whatever their case; the empty text always does.
 
     Raises:
         DataError: a column or value missing, columns of different lengths, more than `MAX_LEVELS` values, a role with a
@@ -59,8 +63,11 @@ def count_rows(
     roles = {"x": graph.treatment, "z": graph.mediator, "y": graph.outcome}
     names = (*roles.values(), *graph.auxiliary)
     columns = _named(samples, names)
-    coded = {name: _levels(columns, name) for name in names}
-    cluster_codes = None if clusters is None else np.unique(texts(_values(columns, clusters)), return_inverse=True)[1]
+    words = folded(missing)
+    coded = {name: _levels(columns, name, words) for name in names}
+    cluster_codes = (
+        None if clusters is None else np.unique(texts(_values(columns, clusters, words)), return_inverse=True)[1]
+    )
     lengths = {name: len(codes) for name, (_, codes) in coded.items()}
     lengths |= {} if clusters is None or cluster_codes is None else {clusters: len(cluster_codes)}
     if len(set(lengths.values())) > 1:
@@ -82,14 +89,16 @@ def count_rows(
     return Counts(cells, levels, codes, cluster_codes)
 
 
-def read_counts(path: str | Path, graph: Graph, clusters: str | None = None) -> Counts:
-    """Count the rows of a .csv, .jsonl or .parquet file with a column per role.
+def read_counts(
+    path: str | Path, graph: Graph, clusters: str | None = None, *, missing: Sequence[str] = MISSING
+) -> Counts:
+    """Count the rows of a .csv, .jsonl or .parquet file with a column per role; the arguments are those of `count_rows`.
 
     Raises:
         DataError: the file cannot be read or is damaged, or what `count_rows` refuses.
     """
     try:
-        return count_rows(read_manifest(Path(path)), graph, clusters)
+        return count_rows(read_manifest(Path(path)), graph, clusters, missing=missing)
     except DataError as error:
         text = str(error)
         raise DataError(text if str(path) in text else f"{path}: {text}") from error
@@ -107,23 +116,28 @@ def _named(
     return dict(zip(names, samples.T, strict=True))
 
 
-def _values(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> list[Any]:
+def _values(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str, missing: frozenset[str]) -> list[Any]:
     if name not in columns:
         raise DataError(f"the table has no column {name!r}{did_you_mean(name, [str(key) for key in columns])}")
     values = [value.item() if isinstance(value, np.generic) else value for value in columns[name]]
-    for row, value in enumerate(values, start=1):
-        if value is None or type(value).__name__ in _MISSING or value == "" or value != value:
-            raise DataError(
-                f"row {row} has no value in the column {name!r}; leave the row out, or write a value such as 'none'"
-            )
+    gaps = [row for row, value in enumerate(values) if is_missing(value, missing)]
+    if gaps:
+        word = values[gaps[0]]
+        holds = f"it holds {word!r}; " if isinstance(word, str) and word.strip() else ""
+        raise DataError(
+            f"row {gaps[0] + 1} has no value in the column {name!r} ({holds}{len(gaps)} of {len(values)} rows have "
+            "none); leave these rows out, write a value such as 'unknown', or name other words with missing"
+        )
     return values
 
 
-def _levels(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str) -> tuple[tuple[str, ...], np.ndarray]:
+def _levels(
+    columns: Mapping[str, Sequence[Any] | np.ndarray], name: str, missing: frozenset[str]
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Sorted values of a column as text, and the (N,) index of each row's value."""
     column = columns.get(name)
     integers = isinstance(column, np.ndarray) and column.dtype.kind in "iu"
-    values = np.asarray(column) if integers else as_metadata(_values(columns, name))
+    values = np.asarray(column) if integers else as_metadata(_values(columns, name, missing))
     if not len(values):
         raise DataError("the table has no rows")
     levels, codes = np.unique(values, return_inverse=True)

@@ -188,10 +188,13 @@ def evaluate(
 
     The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
     """
-    from deconfound.cli.evaluate import evaluate_runs
+    from deconfound.cli.evaluate import evaluate_runs, evaluation_warnings
+    from deconfound.data.store import open_store
 
     summary = evaluate_runs(runs, scenarios, store, device)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
+    for line in evaluation_warnings(runs, None if store is None else open_store(store)):
+        print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()
@@ -213,7 +216,8 @@ def predict(
     from deconfound.runs.run import Run
 
     opened = Run.open(run)
-    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, "jsonl" if as_json else "csv")
+    form = "jsonl" if as_json else "csv"
+    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
     if out is not None:
         print(f"wrote {rows} rows to {out}")
 

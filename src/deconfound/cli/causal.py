@@ -70,6 +70,10 @@ def estimate(
     clusters: Annotated[
         str | None, typer.Option(help="Column whose values group dependent rows, such as speaker.")
     ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(help="Word that means no value, in place of NA, NaN, None, null and the like; repeat for more."),
+    ] = None,
     resamples: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
@@ -90,9 +94,10 @@ def estimate(
     from deconfound.causal.formatting import effects_json, effects_text
     from deconfound.causal.graph import Graph
     from deconfound.causal.support import PositivityWarning
+    from deconfound.data.missing_words import MISSING
 
     causal_graph = Graph.read(graph)
-    counts = read_counts(table, causal_graph, clusters)
+    counts = read_counts(table, causal_graph, clusters, missing=missing or MISSING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PositivityWarning)  # the output contains them
         effects = estimate_effects(counts, causal_graph, np.random.default_rng(seed), resamples=resamples)

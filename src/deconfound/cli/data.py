@@ -24,6 +24,13 @@ Store = Annotated[Path, typer.Argument(help="A store that 'deconfound data impor
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
+class TaskKind(StrEnum):
+    """Kinds of tasks."""
+
+    regression = "regression"
+    classification = "classification"
+
+
 @app.command("import")
 def import_data(
     source: Annotated[Path, typer.Argument(help="The file or folder that the reader expects.")],
@@ -33,6 +40,13 @@ def import_data(
     option: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Option of the reader; repeat for more. 'deconfound show READER'."),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Metric protocol in place of the reader's; 'deconfound list' names all.")
+    ] = None,
+    task: Annotated[
+        TaskKind | None,
+        typer.Option(help="Task in place of the reader's: classification of the column 'class' or of whole numbers."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,23 +78,30 @@ def import_data(
     """
     from dataclasses import replace
 
+    from deconfound.data.findings import LABEL_FINDINGS, find_all
+    from deconfound.data.retask import retask
     from deconfound.data.store import refuse_existing, save
-    from deconfound.protocol import protocol_of
     from deconfound.registry import build
 
     refuse_existing(out)
     dataset = build("readers", reader, **parse_options(option or [])).read(source)
-    protocol_of(dataset.task.protocol, dataset.task.kind)
+    dataset = retask(dataset, None if task is None else task.value, protocol)
     dataset = replace(dataset, name=name) if name else dataset
+    warnings = find_all(dataset, LABEL_FINDINGS)
     save(dataset, out)
     if as_json:
         rows = {split: len(numbers) for split, numbers in dataset.splits.items()}
         result = {"store": str(out), "name": dataset.name, "rows": rows, "checksum": dataset.checksum}
-        print(json.dumps(result | {"provenance": dict(dataset.provenance)}))
+        print(json.dumps(result | {"provenance": dict(dataset.provenance), "warnings": warnings}))
         return
-    print(import_summary(dataset, out))
+    print("\n".join([import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]))
 
 
+_FEATURE_COUNTS = (
+    ("dropped_features", "left out", "the steps of train"),
+    ("imputed_features", "imputed", "all steps"),
+)
+_MOST_FEATURES = 10
 _MASK_COUNTS = ("dropped_steps", "nan_steps", "infinite_steps", "absent_rows")
 
 
@@ -92,6 +113,13 @@ def import_summary(dataset: Dataset, store: Path) -> str:
         counts = [f"{notes[key]} {key.replace('_', ' ')}" for key in _MASK_COUNTS if notes.get(key)]
         if counts:
             lines.append(f"  {modality}: masked {', '.join(counts)}")
+        lines += [
+            f"  {modality}: {done} feature {feature}, which is not finite in {share:.1%} of {steps}"
+            for key, done, steps in _FEATURE_COUNTS
+            for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
+        ]
+    if dataset.provenance.get("unlabelled_rows_dropped"):
+        lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
     return "\n".join(lines)
 
 
@@ -174,15 +202,22 @@ def environments(
 def check(store: Store, as_json: AsJson = False) -> None:
     """Read all of a store and check it: checksum, masks, finite values, unique ids, non-empty splits.
 
+    Prints a warning for each fault that is a relation: absence that tells the label, equal rows in two splits or with
+    contradicting labels, classes that a split lacks, features that only vary later, far-out values, and the like.
+
     Example: deconfound data check stores/mosi
     """
+    from deconfound.data.findings import find_all
     from deconfound.data.store import check_store
 
     dataset = check_store(store)
+    warnings = find_all(dataset)
     if as_json:
-        print(json.dumps({"store": str(store), "ok": True, "rows": len(dataset), "checksum": dataset.checksum}))
+        facts = {"store": str(store), "ok": True, "rows": len(dataset), "checksum": dataset.checksum}
+        print(json.dumps(facts | {"warnings": warnings}))
     else:
         print(f"{store} is sound: {len(dataset)} rows, checksum {dataset.checksum[:16]}")
+        print("".join(f"warning: {line}\n" for line in warnings), end="")
 
 
 @app.command()

@@ -13,6 +13,8 @@ from deconfound.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deconfound.data.dataset import Dataset
+
 
 def evaluate_runs(
     folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None, device: str = "cpu"
@@ -48,3 +50,31 @@ def evaluate_runs(
     table = table[(table["metric"] == primary) & (table["group"] == "all")]
     keys = ["run", "method", "scenario", "protocol", "metric"]
     return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()
+
+
+def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None) -> list[str]:
+    """What the primary metric does not tell: labels outside the protocol, and classes that a run never finds.
+
+    Args:
+        folders: evaluated runs.
+        dataset: replaces the data that the runs name.
+    """
+    from deconfound.data.findings import LABEL_FINDINGS, find_all
+
+    lines: dict[str, None] = {}
+    for folder in folders:
+        run = Run.open(folder)
+        lines |= dict.fromkeys(find_all(run.dataset(dataset), LABEL_FINDINGS))
+        table = run.records()
+        table = table[
+            (table["group"] == "all")
+            & (table["scenario"] == table["split"])
+            & (table["metric"] == "worst-class-recall")
+        ]
+        lines |= {
+            f"{folder.name}, scenario {scenario!r}: the recall of the worst class is 0, whatever the accuracy; see "
+            "'deconfound table --metric worst-class-recall --metric macro-f1'": None
+            for scenario, value in zip(table["scenario"], table["value"], strict=True)
+            if value == 0
+        }
+    return list(lines)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deconfound.data.columns import Columns, MetadataColumn
+from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.splits import DEVELOPMENT
@@ -23,6 +24,8 @@ from deconfound.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MISSING = folded(MISSING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,12 @@ class Dataset:
         labels = np.asarray(split, dtype=object).astype(str)
         if len(labels) != len(target):
             raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names")
+        unnamed = [row for row, value in enumerate(labels.tolist()) if is_missing(value, _MISSING)]
+        if unnamed:
+            raise DataError(
+                f"{name}: row {unnamed[0] + 1} has the split {labels[unnamed[0]]!r}, which means no value; name the "
+                f"split of all rows ({len(unnamed)} have none)"
+            )
         names = list(dict.fromkeys(labels.tolist()))
         order = [s for s in DEVELOPMENT if s in names] + [s for s in names if s not in DEVELOPMENT]
         sizes = [int((labels == s).sum()) for s in order]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.findings import find_all
 from deconfound.data.linear_probe import Probe, probe
 
 _BINS = 12
@@ -137,11 +138,7 @@ def _warnings(dataset: Dataset) -> list[str]:
         for split, rows in dataset.splits.items():
             if not bool(signal.mask[rows.start : rows.stop].any()):
                 lines.append(f"{name} is absent in every row of {split}")
-    if dataset.task.kind == "classification" and "train" in dataset.splits:
-        counts = torch.bincount(dataset.batch("train").target, minlength=dataset.task.outputs)
-        lines += [
-            f"no row of train has the class {dataset.task.classes[c]!r}" for c in torch.nonzero(counts == 0).flatten()
-        ]
+    lines += find_all(dataset)
     return lines
 
 

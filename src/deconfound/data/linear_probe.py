@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deconfound.data.dataset import Dataset, evenly_spaced
+from deconfound.data.findings.imbalance import is_imbalanced
 from deconfound.metrics.r2 import R2
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ class Probe:
 
     Args:
         modality: modality name.
-        metric: "r2" for regression, "accuracy" for classification.
+        metric: "r2" for regression, "accuracy" for classification, "balanced-accuracy" (mean recall of the classes) where
+            the classes of train are imbalanced.
         score: score on the validation rows.
         constant: score of the best constant of train: its mean, or its most frequent class.
         train: score on the training rows; far above `score` means overfitting.
@@ -68,16 +71,20 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     y, y_valid = dataset.target[rows].double().numpy(), valid.target.double().numpy()
     inner = _every_fifth(dataset.env[rows].numpy())
     classify = dataset.task.kind == "classification"
-    score = _accuracy if classify else _r2
-    candidates = [(score(y[inner], _fit(x[~inner], y[~inner], p, classify)(x[inner])), -p) for p in PENALTIES]
-    penalty = -max(candidates)[1] if inner.any() else PENALTIES[-2]
-    model = _fit(x, y, penalty, classify)
+    balanced = classify and is_imbalanced(torch.bincount(dataset.target[rows]))
+    score = _balanced_accuracy if balanced else _accuracy if classify else _r2
+    fit = partial(_fit, classify=classify, balanced=balanced)
+    candidates = (
+        [(score(y[inner], fit(x[~inner], y[~inner], p)(x[inner])), -p) for p in PENALTIES] if inner.any() else []
+    )
+    penalty = -max(candidates)[1] if candidates else PENALTIES[-2]
+    model = fit(x, y, penalty)
     predicted = model(x_valid)
     constant = np.bincount(y.astype(np.int64)).argmax() if classify else y.mean()
     regression = not classify
     return Probe(
         modality,
-        "accuracy" if classify else "r2",
+        "balanced-accuracy" if balanced else "accuracy" if classify else "r2",
         score(y_valid, predicted),
         score(y_valid, np.full(len(y_valid), float(constant))),
         score(y, model(x)),
@@ -143,7 +150,9 @@ def _every_fifth(env: np.ndarray) -> np.ndarray:
     return (code if len(distinct) >= 5 else np.arange(len(env))) % 5 == 4
 
 
-def _fit(x: np.ndarray, y: np.ndarray, penalty: float, classify: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _fit(
+    x: np.ndarray, y: np.ndarray, penalty: float, classify: bool, balanced: bool
+) -> Callable[[np.ndarray], np.ndarray]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -153,7 +162,11 @@ def _fit(x: np.ndarray, y: np.ndarray, penalty: float, classify: bool) -> Callab
         return lambda rows: np.full(len(rows), y[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=1 / (penalty * len(x)), max_iter=200).fit(x, y).predict
+        return (
+            LogisticRegression(C=1 / (penalty * len(x)), max_iter=200, class_weight="balanced" if balanced else None)
+            .fit(x, y)
+            .predict
+        )
 
 
 def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
@@ -163,6 +176,10 @@ def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
 
 def _accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
     return float((y == predicted).mean())
+
+
+def _balanced_accuracy(y: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.mean([(predicted[y == label] == label).mean() for label in np.unique(y)]))
 
 
 def _corr(y: np.ndarray, predicted: np.ndarray) -> float | None:

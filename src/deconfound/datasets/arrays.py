@@ -7,12 +7,14 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind
+from deconfound.datasets.repair import Fitting, Repair
 from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError, did_you_mean
 
@@ -75,7 +77,8 @@ def array_signal(
     lengths: np.ndarray | None,
     ids: Sequence[str],
     what: str,
-) -> tuple[Signal, dict[str, int]]:
+    repair: Repair | Fitting,
+) -> tuple[Signal, dict[str, Any]]:
     """The signal of N samples from one array file.
 
     Args:
@@ -85,9 +88,10 @@ def array_signal(
         lengths: (N,) steps of each sample; None to use `mask` or `lengths` of a `.npz`, or all steps.
         ids: (N) ids for error messages.
         what: name of the modality in error messages.
+        repair: what to do with values that are not finite, or how to learn it from the rows.
 
     Returns:
-        The signal, and the number of steps masked because of values that are not finite.
+        The signal, and what became of values that are not finite, with the repair as "repair".
 
     Raises:
         DataError: a wrong shape, type, row, length or mask.
@@ -116,7 +120,7 @@ def array_signal(
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
 
-    return copy_steps([array if source is None else array[source]], release).signal(steps)
+    return copy_steps([array if source is None else array[source]], release).repaired(steps, repair)
 
 
 def _existing_steps(
@@ -149,7 +153,7 @@ def _existing_steps(
     return np.arange(steps) < _whole_numbers(lengths, steps, f"{what}: length", ids)[:, None]
 
 
-def _tokens(values: np.ndarray, steps: np.ndarray, what: str) -> tuple[Signal, dict[str, int]]:
+def _tokens(values: np.ndarray, steps: np.ndarray, what: str) -> tuple[Signal, dict[str, Any]]:
     kept = np.where(steps, values, 0).astype(np.int64)
     if kept.min() < 0:
         raise DataError(f"{what}: a token is {kept.min()}; tokens are integers from 0")

@@ -26,11 +26,8 @@ def grouped_split(groups: Sequence[str], shares: Mapping[str, float], seed: int)
     Raises:
         DataError: shares that are not positive or do not sum to 1, or fewer groups than splits.
     """
-    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
-        raise DataError(f"shares must be positive and sum to 1; got {dict(shares)}")
     sizes = Counter(groups)
-    if len(sizes) < len(shares):
-        raise DataError(f"{len(sizes)} groups cannot fill {len(shares)} splits; group by another column")
+    check_shares(shares, len(sizes))
     names = sorted(sizes)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
     lacking = {split: share * len(groups) for split, share in shares.items()}
@@ -42,3 +39,15 @@ def grouped_split(groups: Sequence[str], shares: Mapping[str, float], seed: int)
         split_of[name] = split
         lacking[split] -= sizes[name]
     return [split_of[group] for group in groups]
+
+
+def check_shares(shares: Mapping[str, float], groups: int) -> None:
+    """Refuse shares that cannot be met.
+
+    Raises:
+        DataError: shares that are not positive or do not sum to 1, or fewer groups than splits.
+    """
+    if not shares or min(shares.values()) <= 0 or not abs(sum(shares.values()) - 1) <= 1e-6:
+        raise DataError(f"shares must be positive and sum to 1; got {dict(shares)}")
+    if groups < len(shares):
+        raise DataError(f"{groups} groups cannot fill {len(shares)} splits; group by another column")

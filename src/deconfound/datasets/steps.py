@@ -1,20 +1,22 @@
 """From stored arrays to a `Signal`: one copy to float32, and a mask of the steps that exist.
 
-A NaN or infinite value masks its whole step and is counted; it never becomes a zero that a model would take as a
-measurement.
+What becomes of NaN and infinite values is said in `deconfound.datasets.repair`; they never become a zero that a model
+would take as a measurement.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from deconfound.data.signal import Signal
+from deconfound.datasets.repair import Fitting, Repair, fit_repair
 
 _CHUNK_BYTES = 1 << 24  # so that temporary arrays stay small beside the data
 
@@ -35,20 +37,34 @@ class CopiedSteps:
     nan: np.ndarray
     infinite: np.ndarray
 
-    def signal(self, inside: np.ndarray) -> tuple[Signal, dict[str, int]]:
-        """Mask steps that do not exist or are not finite; overwrites `values`.
+    def repaired(self, inside: np.ndarray, repair: Repair | Fitting) -> tuple[Signal, dict[str, Any]]:
+        """Mask steps that do not exist and make all values finite; overwrites `values`.
 
         Args:
             inside: (N, T) bool: the steps that exist.
+            repair: what to do, or how to learn it from these rows.
 
         Returns:
-            The signal, and the numbers of existing steps that were masked, as "nan_steps" and "infinite_steps".
+            The signal, and notes: the numbers of existing steps that were masked, as "nan_steps" and "infinite_steps",
+            what `fit_repair` counts, and the repair as "repair" if it has means.
         """
-        mask = inside & ~self.nan & ~self.infinite
-        for rows in row_chunks(self.values):
-            self.values[rows][~mask[rows]] = 0
-        counts = {"nan_steps": int((inside & self.nan).sum()), "infinite_steps": int((inside & self.infinite).sum())}
-        return Signal(torch.from_numpy(self.values), torch.from_numpy(mask)), counts
+        learnt: dict[str, Any] = {}
+        if isinstance(repair, Fitting):
+            images = self.values.ndim > 3 and repair.invalid == "feature"
+            repair, learnt = fit_repair(self.flat, inside, replace(repair, invalid="frame") if images else repair)
+        mask = repair.masked(self.flat, inside)
+        gone = inside & ~mask
+        counts = {"nan_steps": int((gone & self.nan).sum()), "infinite_steps": int((gone & self.infinite).sum())}
+        filled = repair.filled(self.flat, mask)
+        shape = self.values.shape[2:] if filled.shape[2] == self.flat.shape[2] else filled.shape[2:]
+        kept = {"repair": repair.to_json()} if repair.means else {}
+        signal = Signal(torch.from_numpy(filled.reshape(*mask.shape, *shape)), torch.from_numpy(mask))
+        return signal, {**counts, **learnt, **kept}
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(N, T, W) view of the values."""
+        return self.values.reshape(*self.content.shape, -1)
 
 
 def row_chunks(array: np.ndarray) -> Iterator[slice]:

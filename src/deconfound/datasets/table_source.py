@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from deconfound.data.missing_words import MISSING, with_none
 from deconfound.data.signal import Signal
 from deconfound.datasets.arrays import array_signal, resolve_inside
 from deconfound.datasets.manifest import Values, column, numbers, read_manifest, texts
+from deconfound.datasets.repair import Fitting, Invalid, Repair
 from deconfound.datasets.toml_file import read_data_toml
 from deconfound.errors import DataError
 from deconfound.registry import explain
@@ -31,6 +34,7 @@ class TargetSpec(_Part):
     classes: tuple[str, ...] | None = None
     loss: Literal["mse", "l1"] | None = None
     protocol: str | None = None
+    unlabelled: Literal["refuse", "drop"] = "refuse"
 
 
 class SplitSpec(_Part):
@@ -40,6 +44,7 @@ class SplitSpec(_Part):
     group: tuple[str, ...] | None = None
     seed: int | None = Field(None, ge=0)
     shares: dict[str, float] | None = None
+    stratify: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitSpec:
@@ -48,6 +53,8 @@ class SplitSpec(_Part):
             raise ValueError("a random split needs group, seed and shares, all three")
         if (self.column is None and not self.group) or (self.column is not None and random != (None, None)):
             raise ValueError("a split is either a column, or group, seed and shares")
+        if self.stratify and self.column is not None:
+            raise ValueError("stratify is for a random split; a column says itself which rows belong together")
         return self
 
 
@@ -59,6 +66,8 @@ class ArraySpec(_Part):
     row: str | None = None
     kind: Literal["vector", "sequence", "image", "tokens"] | None = None
     lengths: str | None = None
+    invalid: Invalid = "feature"
+    indicator: bool = False
 
 
 class TableSpec(_Part):
@@ -69,6 +78,7 @@ class TableSpec(_Part):
     id: str = "id"
     environment: tuple[str, ...] = ()
     metadata: tuple[str, ...] | None = None
+    missing: tuple[str, ...] = MISSING
     target: TargetSpec | None = None
     split: SplitSpec | None = None
     modalities: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -81,7 +91,8 @@ class TableSource:
         self.path = Path(path)
         self.spec = _validate(TableSpec, read_data_toml(self.path, "description of the table"), str(self.path))
         self.manifest = resolve_inside(self.path.parent, self.spec.manifest)
-        self.columns = read_manifest(self.manifest)
+        self._written = read_manifest(self.manifest)
+        self.columns: dict[str, Values] = with_none(self._written, self.spec.missing)
         self.ids = self.texts(self.spec.id)
         repeated, count = Counter(self.ids).most_common(1)[0]
         if count > 1:
@@ -92,18 +103,47 @@ class TableSource:
 
     def texts(self, name: str) -> list[str]:
         """A column as text, which no row may leave empty."""
-        values = texts(self.column(name))
-        if "" in values:
-            raise DataError(f"{self.manifest}: row {values.index('') + 1} has no {name!r}; every row needs one")
-        return values
+        values = self.column(name)
+        if None in values:
+            raise DataError(f"{self.manifest}: {self._gap(name)}; every row needs one, and missing lists such words")
+        return texts(values)
+
+    def labels(self, target: TargetSpec) -> list[str] | np.ndarray:
+        """(N) class names, or (N,) float64 numbers; "" or NaN where a row has none and may.
+
+        Raises:
+            DataError: a row without a label, unless the target says `unlabelled = "drop"`.
+        """
+        values = self.column(target.column)
+        if target.unlabelled == "refuse" and None in values:
+            raise DataError(
+                f"{self.manifest}: {self._gap(target.column)}; every row of a dataset needs a label: leave such rows out "
+                "with unlabelled = \"drop\" under [target], and give them to 'deconfound predict'"
+            )
+        return self.numbers(target.column) if target.kind == "regression" else texts(values)
+
+    def _gap(self, name: str) -> str:
+        """`row 5 has no 'label' (it holds 'nan'; 12 of 100 rows have none)`."""
+        values = self.column(name)
+        row = values.index(None)
+        word = self._written[name][row]
+        holds = f"it holds {word!r}; " if isinstance(word, str) else ""
+        return f"row {row + 1} has no {name!r} ({holds}{values.count(None)} of {len(values)} rows have none)"
 
     def numbers(self, name: str) -> np.ndarray:
         return numbers(self.column(name), f"{self.manifest}: {name!r}")
 
-    def signals(self) -> tuple[dict[str, Signal], dict[str, dict[str, int]]]:
-        """All modalities, and how many steps of each were masked."""
+    def signals(
+        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None
+    ) -> tuple[dict[str, Signal], dict[str, dict[str, Any]]]:
+        """All modalities, and what became of the values of each that are not finite.
+
+        Args:
+            train: (N,) bool: the rows to learn from.
+            repairs: modality → a repair that was learnt before.
+        """
         signals: dict[str, Signal] = {}
-        masks: dict[str, dict[str, int]] = {}
+        masks: dict[str, dict[str, Any]] = {}
         for name, array in self.spec.modalities.items():
             what = f"{self.path}: modalities.{name}"
             spec = _validate(ArraySpec, array, what)
@@ -115,15 +155,17 @@ class TableSource:
                 lengths=None if spec.lengths is None else self.numbers(spec.lengths),
                 ids=self.ids,
                 what=what,
+                repair=(repairs or {}).get(name) or Fitting(train, spec.invalid, spec.indicator),
             )
         return signals, masks
 
 
-def read_inputs(path: str | Path) -> tuple[dict[str, Signal], list[str]]:
+def read_inputs(path: str | Path, repairs: Mapping[str, Repair] | None = None) -> tuple[dict[str, Signal], list[str]]:
     """Read only the inputs; [target] and [split] are ignored and may be absent.
 
     Args:
         path: the TOML of a table.
+        repairs: modality → what training did with values that are not finite; without one their steps are masked.
 
     Returns:
         modality name → `Signal` of N rows, and the N ids, in the order of the manifest.
@@ -132,7 +174,8 @@ def read_inputs(path: str | Path) -> tuple[dict[str, Signal], list[str]]:
         DataError: a file, column, shape or id that is not as described, in one line.
     """
     table = TableSource(path)
-    return table.signals()[0], table.ids
+    masked = {name: Repair("frame", 0) for name in table.spec.modalities} | dict(repairs or {})
+    return table.signals(np.zeros(len(table.ids), dtype=bool), masked)[0], table.ids
 
 
 def _validate(model: type[_Model], values: dict[str, Any], what: str) -> _Model:

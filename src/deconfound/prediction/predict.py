@@ -20,6 +20,7 @@ from deconfound.io.files import atomic_write
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
 if TYPE_CHECKING:
+    from deconfound.datasets.repair import Repair
     from deconfound.method import Method
 
 FORMATS = ("csv", "jsonl")
@@ -70,6 +71,7 @@ def predict_file(
     format: str = "csv",  # noqa: A002 (the word of the command line)
     *,
     device: str | torch.device = "cpu",
+    repairs: Mapping[str, Repair] | None = None,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -82,6 +84,7 @@ def predict_file(
             table that holds all modalities of the run may hold others too; a JSON line may not.
         out: a file that is written whole or not at all; None writes to standard output, chunk by chunk.
         format: "csv" or "jsonl".
+        repairs: modality → what training did with values that are not finite.
 
     Returns:
         The number of rows.
@@ -95,7 +98,7 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities)
+    chunks = _chunks(source, modalities, repairs or {})
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict")
@@ -123,19 +126,19 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
     return Batch(signals, zeros if task.kind == "classification" else zeros.float(), torch.arange(count), zeros)
 
 
-def _chunks(source: Path, modalities: Mapping[str, Modality]) -> Iterator[Rows]:
+def _chunks(source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]) -> Iterator[Rows]:
     if str(source) == "-":
-        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK)
+        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs)
     elif not source.exists():
         raise DataError(f"{source} does not exist; name a store, the .toml file of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
     elif source.suffix.lower() in (".jsonl", ".ndjson"):
-        yield from read_jsonl(source, modalities, CHUNK)
+        yield from read_jsonl(source, modalities, CHUNK, repairs)
     elif source.suffix.lower() == ".toml":
         from deconfound.datasets.table_source import read_inputs
 
-        signals, ids = read_inputs(source)
+        signals, ids = read_inputs(source, repairs)
         if ids:
             yield list(ids), dict(signals)
     else:

@@ -6,7 +6,9 @@ A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], 
 - Every other key is a modality of the run. A modality that is left out, null or an empty list is absent in that row.
 - A sequence is a list of 1 to T steps. A shorter one is padded; a longer one is refused, because the run was trained on
   none longer. A modality of one step may be written without the list around it.
-- Values are numbers; NaN and infinity are refused.
+- Values are numbers; NaN and infinity are refused. A `null` among the numbers of a step is a feature without a value: it
+  is set to the mean that training kept for it.
+- A step may have the features that the run's data had when they were read, those that were left out among them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import torch.nn.functional as F
 
 from deconfound.data.signal import Signal
 from deconfound.data.task import Modality
+from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError, did_you_mean
 
 Rows = tuple[list[str], dict[str, Signal]]
@@ -92,25 +95,35 @@ def _absent(modality: Modality, count: int) -> Signal:
     return Signal(torch.zeros(*mask.shape, *modality.shape, dtype=dtype), mask)
 
 
-def read_jsonl(source: str | Path | IO[bytes], modalities: Mapping[str, Modality], chunk: int = 256) -> Iterator[Rows]:
+def read_jsonl(
+    source: str | Path | IO[bytes],
+    modalities: Mapping[str, Modality],
+    chunk: int = 256,
+    repairs: Mapping[str, Repair] | None = None,
+) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
+
+    Args:
+        repairs: modality → what training did with values that are not finite.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
     if not isinstance(source, str | Path):
-        yield from _chunks(source, "standard input", modalities, chunk)
+        yield from _chunks(source, "standard input", modalities, chunk, repairs or {})
         return
     try:
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     except OSError as error:
         raise DataError(f"cannot read {source}: {error.strerror or error}") from error
     with file:
-        yield from _chunks(file, str(source), modalities, chunk)
+        yield from _chunks(file, str(source), modalities, chunk, repairs or {})
 
 
-def _chunks(file: IO[bytes], name: str, modalities: Mapping[str, Modality], chunk: int) -> Iterator[Rows]:
-    parsed = _lines(file, name, modalities)
+def _chunks(
+    file: IO[bytes], name: str, modalities: Mapping[str, Modality], chunk: int, repairs: Mapping[str, Repair]
+) -> Iterator[Rows]:
+    parsed = _lines(file, name, modalities, repairs)
     while rows := list(islice(parsed, chunk)):
         yield (
             [row_id for row_id, _ in rows],
@@ -122,9 +135,10 @@ def _chunks(file: IO[bytes], name: str, modalities: Mapping[str, Modality], chun
 
 
 def _lines(
-    file: IO[bytes], name: str, modalities: Mapping[str, Modality]
+    file: IO[bytes], name: str, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    numbers = sum(modality.steps * int(np.prod(modality.shape)) for modality in modalities.values())
+    widths = {m: max(int(np.prod(f.shape)), repairs[m].width if m in repairs else 0) for m, f in modalities.items()}
+    numbers = sum(modality.steps * widths[name] for name, modality in modalities.items())
     limit = _BYTES_BESIDE + _BYTES_PER_NUMBER * numbers
     number = 0
     while line := _next_line(file, limit, name):
@@ -133,7 +147,7 @@ def _lines(
         if len(line) > limit:
             raise DataError(f"{place} has more than {limit} bytes; {expectation(modalities)}, one row a line")
         if line.strip():
-            yield _row(line, place, number, modalities)
+            yield _row(line, place, number, modalities, repairs)
 
 
 def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
@@ -143,7 +157,9 @@ def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
         raise DataError(f"cannot read {name}: {error.strerror or error}") from error
 
 
-def _row(line: bytes, place: str, number: int, modalities: Mapping[str, Modality]) -> tuple[str, dict[str, np.ndarray]]:
+def _row(
+    line: bytes, place: str, number: int, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]
+) -> tuple[str, dict[str, np.ndarray]]:
     try:
         values: Any = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -160,7 +176,7 @@ def _row(line: bytes, place: str, number: int, modalities: Mapping[str, Modality
         if name not in modalities:
             raise DataError(f"{place}: {_unknown(name, modalities)}")
         if value is not None and value != []:
-            arrays[name] = _array(value, modalities[name], place)
+            arrays[name] = _array(value, modalities[name], place, repairs.get(name))
     if not arrays:
         raise DataError(f"{place} has no modality at all; {expectation(modalities)}")
     return str(row_id), arrays
@@ -170,7 +186,7 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a finite number")
 
 
-def _array(value: object, modality: Modality, place: str) -> np.ndarray:
+def _array(value: object, modality: Modality, place: str, repair: Repair | None) -> np.ndarray:
     """(t, *F) float32 or int64 with 1 ≤ t ≤ T."""
     expected = expectation({modality.name: modality})
     try:
@@ -178,6 +194,8 @@ def _array(value: object, modality: Modality, place: str) -> np.ndarray:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: {modality.name!r} is not a regular array; {expected}") from error
     tokens = modality.kind == "tokens"
+    if repair is not None:
+        array = _repaired(array, modality, place, repair)
     if array.dtype.kind not in ("i" if tokens else "iuf"):
         raise DataError(f"{place}: {modality.name!r} must hold {'integers' if tokens else 'numbers'} only; {expected}")
     shape = "×".join(map(str, array.shape)) or "of one number"
@@ -187,6 +205,22 @@ def _array(value: object, modality: Modality, place: str) -> np.ndarray:
         raise DataError(f"{place}: {modality.name!r} has shape {shape}; {expected}")
     with np.errstate(over="ignore"):
         return array.astype(np.int64 if tokens else np.float32)
+
+
+def _repaired(array: np.ndarray, modality: Modality, place: str, repair: Repair) -> np.ndarray:
+    """The array with the features of the run, where it has those that the data had when they were read."""
+    if array.shape[-1:] != (repair.width,) or array.ndim > 2 or array.dtype.kind not in "iufO":
+        return array
+    try:
+        steps = array.astype(np.float32).reshape(1, -1, repair.width)
+    except (TypeError, ValueError):
+        return array
+    inside = np.ones(steps.shape[:2], dtype=bool)
+    if not repair.masked(steps, inside).all():
+        raise DataError(
+            f"{place}: a step of {modality.name!r} has no value in more than half of its features; leave it out"
+        )
+    return repair.filled(steps, inside)[0]
 
 
 def _stack(arrays: Sequence[np.ndarray | None], modality: Modality) -> Signal:

@@ -27,5 +27,6 @@ class MAGNonzero(Protocol):
         "acc-7": Measure(Accuracy(), partial(nearest, 3)),
     }
     primary = "mae"
+    label_range = (-3.0, 3.0)
     source = "MAG-BERT and its descendants; labels of 0 are left out"
     rows = staticmethod(is_nonzero)

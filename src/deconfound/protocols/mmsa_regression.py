@@ -30,4 +30,5 @@ class MMSARegression(Protocol):
         "f1-non0": Measure(WeightedF1(), positive, is_nonzero),
     }
     primary = "mae"
+    label_range = (-3.0, 3.0)
     source = "the MMSA tool; CMU-MOSI and CMU-MOSEI"

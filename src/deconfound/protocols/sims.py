@@ -28,5 +28,6 @@ class SIMS(Protocol):
         "acc-5": Measure(Accuracy(), partial(clipped_bins, (-0.7, -0.1, 0.1, 0.7))),
     }
     primary = "mae"
+    label_range = (-1.0, 1.0)
     source = "CH-SIMS; both sides clipped to [-1, 1]"
     transform = staticmethod(clipped)

@@ -24,5 +24,6 @@ class SIMSv2(Protocol):
         "r2": Measure(R2(), clipped),
     }
     primary = "mae"
+    label_range = (-1.0, 1.0)
     source = "CH-SIMS v2; weak labels lie in [-0.4, 0.4]"
     transform = staticmethod(clipped)

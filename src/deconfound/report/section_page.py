@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deconfound.protocol import label_range_warning
 from deconfound.report.conditions import (
     choices,
     choosable_groups,
@@ -17,6 +18,7 @@ from deconfound.report.conditions import (
 from deconfound.report.page_model import MOST_SHOWN, SectionPage
 from deconfound.report.panels import section_panels
 from deconfound.report.published import check_references, not_comparable, published_table
+from deconfound.report.reliability import kept_predictions
 from deconfound.report.reproduce import Recipe, recipe
 from deconfound.report.result_tables import ResultTable, duration, groups_table, paired_table, results_table
 from deconfound.results.collect_runs import ORACLE
@@ -165,6 +167,22 @@ def _notices(section: Section) -> list[str]:
         notices.append("The runs were chosen by different selection rules, so the comparison is not fair.")
     if len(section.rows) > MOST_SHOWN:
         notices.append(f"The figures begin with {MOST_SHOWN} of {len(section.rows)} methods; the tables have all.")
+    return [*notices, *_label_notices(section)]
+
+
+def _label_notices(section: Section) -> list[str]:
+    """Test labels that leave the protocol's range, or are of one class only."""
+    notices = []
+    for split in section.splits:
+        kept = (kept_predictions(run, split) for row in section.rows for run in row.runs)
+        predictions = next((one for one in kept if one is not None), None)
+        if predictions is None:
+            continue
+        warning = label_range_warning(section.protocol.name, predictions.target)
+        if warning is not None:
+            notices.append(f"{split}: {warning}.")
+        if section.protocol.kind == "classification" and len(set(predictions.target.tolist())) == 1:
+            notices.append(f"{split} has rows of one class only, so its F1 and recall say nothing about the others.")
     return notices
 
 

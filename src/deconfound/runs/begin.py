@@ -70,6 +70,10 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
             "splits": {name: len(rows) for name, rows in whole.splits.items()},
             "environments": len(development.groups(*development.environment)[1]),
             "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
+            "repairs": {
+                name: development.provenance.get("masks", {}).get(name, {}).get("repair")
+                for name in development.signals
+            },
             "task": asdict(whole.task),
         },
     }

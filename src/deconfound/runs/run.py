@@ -12,6 +12,7 @@ from torch import nn
 
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.task import Modality, Task
+from deconfound.datasets.repair import Repair
 from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
@@ -82,6 +83,12 @@ class Run:
         """The modalities that the run was trained on."""
         shapes = self.environment["data"]["modalities"]
         return {name: Modality(name, sizes["steps"], tuple(sizes["shape"])) for name, sizes in shapes.items()}
+
+    @property
+    def repairs(self) -> dict[str, Repair]:
+        """Modality → what became of its values that are not finite; empty where the data say nothing."""
+        noted = self.environment["data"].get("repairs", {})
+        return {name: Repair.of(repair) for name, repair in noted.items() if repair is not None}
 
     @property
     def environments(self) -> int:

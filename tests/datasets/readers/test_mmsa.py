@@ -98,12 +98,35 @@ def test_steps_that_are_not_finite_are_masked_and_counted(tmp_path, lengths):
         content["train"]["audio_lengths"] = [6] * 5
     audio[0, 1, 0], audio[0, 2, 1], audio[1, 0, 2], audio[2, 3, 0] = -np.inf, np.nan, np.inf, 1e300
     audio[3] = np.nan
-    dataset = read_made(tmp_path, content)
+    dataset = read_made(tmp_path, content, invalid="frame")
     signal, notes = dataset.signals["audio"], dataset.provenance["masks"]["audio"]
     expected = np.isfinite(audio.astype(np.float64)).all(axis=2) & (np.abs(audio) < 1e38).all(axis=2)
     assert np.array_equal(signal.mask[:5].numpy(), expected)
     assert bool((signal.values[~signal.mask] == 0).all())
     assert (notes["nan_steps"], notes["infinite_steps"], notes["absent_rows"]) == (1 + 6, 3, 1)
+
+
+def test_a_column_that_is_not_finite_costs_no_step(tmp_path):
+    content = corpus()
+    content["train"]["audio"][:, ::2, 1] = -np.inf
+    dataset = read_made(tmp_path, content)
+    usual = read_made(tmp_path, corpus(), name="usual.pkl")
+    assert torch.equal(dataset.signals["audio"].mask, usual.signals["audio"].mask)
+    assert dataset.provenance["masks"]["audio"]["imputed_features"].keys() == {"1"}
+    for part in content.values():
+        part["audio"][..., 1] = np.nan
+    dataset = read_made(tmp_path, content)
+    assert dataset.modalities["audio"].shape == (2,)
+    assert dataset.provenance["masks"]["audio"]["dropped_features"] == {"1": 1.0}
+    assert torch.equal(dataset.signals["audio"].values, usual.signals["audio"].values[..., [0, 2]])
+
+
+def test_rows_without_a_label_are_left_out_on_request(tmp_path):
+    content = corpus()
+    content["train"]["regression_labels"][1] = np.nan
+    dataset = read_made(tmp_path, content, unlabelled="drop")
+    assert (len(dataset), dataset.provenance["unlabelled_rows_dropped"]) == (11, 1)
+    assert "train0$_$1" not in dataset.columns["id"].values
 
 
 def test_optional_parts_may_be_absent(tmp_path):

@@ -67,14 +67,29 @@ def test_masks_and_lengths_of_an_npz_and_nan_rows(folder):
     np.savez(folder / "audio.npz", data=AUDIO, lengths=mask.sum(axis=1))
     assert read_inputs(path)[0]["audio"].mask.tolist() == mask.tolist()
     gaps = AUDIO.copy()
-    gaps[1], gaps[2, 0, 1] = np.nan, -np.inf
+    gaps[1], gaps[2, 0, 1:] = np.nan, -np.inf
     np.savez(folder / "audio.npz", data=gaps)
     dataset = read_table(path)
     audio = dataset.signals["audio"]
     row = dataset.columns["id"].values.tolist().index("001")
     assert not audio.present[row]
     assert int((~audio.mask).sum()) == 5
-    assert dataset.provenance["masks"]["audio"] == {"nan_steps": 4, "infinite_steps": 1}
+    notes = dataset.provenance["masks"]["audio"]
+    assert (notes["nan_steps"], notes["infinite_steps"], notes.get("imputed_features")) == (4, 1, None)
+
+
+@pytest.mark.parametrize(("invalid", "steps"), [("feature", 0), ("frame", 1), ("row", 4)])
+def test_what_one_bad_value_takes_with_it(folder, invalid, steps):
+    gaps = AUDIO.copy()
+    gaps[1, 2, 0] = np.nan
+    np.save(folder / "audio.npy", gaps)
+    dataset = read_table(edit(folder, 'lengths = "frames"', f'invalid = "{invalid}"'))
+    audio = dataset.signals["audio"]
+    assert int((~audio.mask).sum()) == steps
+    row = dataset.columns["id"].values.tolist().index("001")
+    train = [i for i in range(N) if ROWS[i]["split"] == "train"]
+    expected = np.nanmean(gaps[train, :, 0]) if invalid == "feature" else 0
+    assert float(audio.values[row, 2, 0]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_kinds_and_the_row_column(folder):
@@ -99,3 +114,40 @@ def test_inputs_need_neither_target_nor_split(folder):
     assert len(ids) == N
     assert signals["audio"].mask.all()
     refuse_table(path, r"there is no \[target\]; a dataset needs both")
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "N/A", "None", "null", " ", "NaN", "#n/a"])
+def test_words_for_a_missing_label_are_no_class(folder, word):
+    write_rows(folder, [row | {"label": word if i == 4 else row["label"]} for i, row in enumerate(ROWS)])
+    refuse_table(folder / "corpus.toml", f"row 5 has no 'label' .it holds '{word}'.*unlabelled = \"drop\"")
+    dataset = read_table(edit(folder, 'kind = "c', 'unlabelled = "drop"\nkind = "c'))
+    assert dataset.task.classes == ("angry", "happy", "sad")
+    assert (len(dataset), dataset.provenance["unlabelled_rows_dropped"]) == (N - 1, 1)
+    assert "004" not in dataset.columns["id"].values
+
+
+@pytest.mark.parametrize("column", ["split", "speaker", "id"])
+def test_words_for_a_missing_value_in_other_columns(folder, column):
+    write_rows(folder, [row | {column: "n/a" if i == 4 else row[column]} for i, row in enumerate(ROWS)])
+    refuse_table(folder / "corpus.toml", f"row 5 has no '{column}' .it holds 'n/a'")
+
+
+def test_the_words_are_an_option_and_leave_gaps_in_metadata(folder):
+    write_rows(folder, [row | {"room": "NA" if i == 0 else i, "label": "none"} for i, row in enumerate(ROWS)])
+    refuse_table(folder / "corpus.toml", "row 1 has no 'label'")
+    path = edit(folder, 'manifest = "rows.csv"', 'manifest = "rows.csv"\nmissing = ["NA"]')
+    edit(folder, 'kind = "c', 'classes = ["none", "some"]\nkind = "c')
+    room = read_table(path).columns["room"].values
+    assert room.dtype == np.float64
+    assert np.isnan(room).sum() == 1
+
+
+def test_a_stratified_split_holds_each_class_in_every_split(folder):
+    edit(folder, 'column = "split"', GROUPED.format(seed=1) + "\nstratify = true")
+    rows = [row | {"label": ["HC", "AD"][i // 2 % 2]} for i, row in enumerate(ROWS)]
+    write_rows(folder, rows)
+    frame = read_table(folder / "corpus.toml").metadata
+    assert frame.groupby("speaker")["split"].nunique().max() == 1
+    dataset = read_table(folder / "corpus.toml")
+    for split in ("train", "valid", "test"):
+        assert len(dataset.batch(split).target.unique()) == 2 or len(dataset.rows(split)) == 2

@@ -83,7 +83,7 @@ def test_mistakes_in_the_rows(folder, rows, match, ending):
 def test_targets_that_are_not_numbers(folder):
     path = edit(folder, 'column = "label"\nkind = "classification"', 'column = "score"\nkind = "regression"')
     write_rows(folder, changed(3, score=None))
-    refuse_table(path, "target of '003' is nan")
+    refuse_table(path, "row 4 has no 'score'")
     write_rows(folder, changed(3, score="inf"))
     refuse_table(path, "target of '003' is inf")
 

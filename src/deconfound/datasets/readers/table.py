@@ -8,18 +8,23 @@ environment = ["speaker"]        # optional: the columns whose combinations are 
 metadata = ["speaker", "room"]   # optional; default: every column but id, target and split; those of environment
                                  # and group are always there, and are text
 
+missing = ["NA", "nan"]          # optional: the words that mean "no value", whatever their case; default: those of
+                                 # deconfound.data.missing_words, such as NA, N/A, NaN, None and null
+
 [target]
 column = "label"
 kind = "classification"          # or "regression"
 classes = ["sad", "happy"]       # optional; default: the labels that occur, sorted
 # loss = "mse"                   # of a regression: "mse" (default) or "l1"
 # protocol = "mmsa-regression"   # optional: the metric protocol; default "classification" or "regression"
+# unlabelled = "drop"            # rows without a label: "refuse" (default), or "drop" to leave them out
 
 [split]                          # either a column of split names ...
 column = "split"                 # "train", "valid"; all other names are test splits
 # group = ["speaker"]            # ... or whole groups at random: every group falls into one split
 # seed = 0
 # shares = { train = 0.7, valid = 0.15, test = 0.15 }
+# stratify = true                # hold the classes, or the quarters of a number, in equal shares in all splits
 
 [modalities.audio]
 file = "audio.npy"               # or .npz; row i belongs to row i of the manifest
@@ -27,6 +32,8 @@ file = "audio.npy"               # or .npz; row i belongs to row i of the manife
 # row = "audio_row"              # a column with the array's row of each sample, from 0, where it is not row i
 # kind = "sequence"              # see below
 lengths = "frames"               # optional: a column with the number of steps of each row
+# invalid = "frame"              # what a NaN or infinite value takes with it: its "feature" (default), "frame" or "row"
+# indicator = true               # add a column that is 1 where an imputed feature was not finite
 ```
 
 The kind says how to read the axes of the array: "vector" (N, D), "sequence" (N, T, D), "image" (N, H, W) or
@@ -34,8 +41,9 @@ The kind says how to read the axes of the array: "vector" (N, D), "sequence" (N,
 steps. Numbers are kept as float32, tokens as int64.
 
 The steps that exist are the first `lengths` of each row, or those in the array `mask` (N, T) or `lengths` (N,) of an
-`.npz`, or else all. A step with a NaN or infinite value is masked and counted, so a row of NaN is an absent
-modality. A zero is a value.
+`.npz`, or else all. A NaN or infinite value is set to the training mean of its feature; a step of which more than half
+is not finite is masked, so a row of NaN is an absent modality; a feature that is not finite in more than nine of ten
+training steps is left out (`deconfound.datasets.repair`). All are counted. A zero is a value.
 
 Paths are relative to the TOML and stay in its folder. Nothing is unpickled.
 """
@@ -43,7 +51,6 @@ Paths are relative to the TOML and stay in its folder. Nothing is unpickled.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +61,7 @@ from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
+from deconfound.datasets.stratified import strata_of, stratified_split
 from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
 from deconfound.errors import DataError, did_you_mean
 
@@ -88,25 +96,19 @@ def read_table(path: str | Path) -> Dataset:
         raise DataError(
             f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs both"
         )
-    split = _split(table, spec.split)
-    task, target = _target(table, spec.target)
-    used = {spec.id, spec.target.column, spec.split.column}
-    names = spec.metadata if spec.metadata is not None else [name for name in table.columns if name not in used]
-    columns = dict.fromkeys((*names, *spec.environment, *(spec.split.group or ())))
-    as_text = {*spec.environment, *(spec.split.group or ())}
-    metadata: dict[str, Any] = {
-        name: np.array(table.texts(name), dtype=object) if name in as_text else as_metadata(table.column(name))
-        for name in columns
-        if name not in ("id", "split")
-    }
-    signals, masks = table.signals()
+    labels = table.labels(spec.target)
+    split = _split(table, spec.split, labels)
+    kept = _labelled(labels)
+    task, target = _target(table, spec.target, labels, kept)
+    signals, masks = table.signals(np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train"))
+    dropped = len(split) - len(kept)
     return Dataset.build(
         spec.name or table.path.stem,
         task,
-        signals,
+        {name: signal.select(torch.from_numpy(kept)) for name, signal in signals.items()} if dropped else signals,
         target,
-        metadata | {"id": np.array(table.ids, dtype=object)},
-        split,
+        {name: values[kept] for name, values in _metadata(table, spec.target, spec.split).items()},
+        [split[row] for row in kept],
         environment=spec.environment,
         group=spec.split.group or (),
         provenance={
@@ -116,41 +118,68 @@ def read_table(path: str | Path) -> Dataset:
             "sha256": sha256(table.manifest),
             "split": spec.split.model_dump(mode="json", exclude_none=True),
             "masks": masks,
+            "unlabelled_rows_dropped": dropped,
         },
     )
 
 
-def _split(table: TableSource, spec: SplitSpec) -> list[str]:
+def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[str, np.ndarray]:
+    """(N,) values of each column that is kept, the ids among them."""
+    spec = table.spec
+    used = {spec.id, target.column, split.column}
+    names = spec.metadata if spec.metadata is not None else [name for name in table.columns if name not in used]
+    as_text = {*spec.environment, *(split.group or ())}
+    columns = {
+        name: np.array(table.texts(name), dtype=object) if name in as_text else as_metadata(table.column(name))
+        for name in dict.fromkeys((*names, *spec.environment, *(split.group or ())))
+        if name not in ("id", "split")
+    }
+    return columns | {"id": np.array(table.ids, dtype=object)}
+
+
+def _labelled(labels: list[str] | np.ndarray) -> np.ndarray:
+    """(R,) rows that have a label."""
+    there = ~np.isnan(labels) if isinstance(labels, np.ndarray) else np.array([label != "" for label in labels])
+    return np.flatnonzero(there)
+
+
+def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> list[str]:
     if spec.column is not None:
         split = table.texts(spec.column)
     else:
         assert spec.group is not None
         assert spec.shares is not None
         assert spec.seed is not None
-        rows = zip(*(table.texts(name) for name in spec.group), strict=True)
-        split = grouped_split(["\x1f".join(row) for row in rows], spec.shares, spec.seed)
+        groups = ["\x1f".join(row) for row in zip(*(table.texts(name) for name in spec.group), strict=True)]
+        if spec.stratify:
+            split = stratified_split(groups, strata_of(labels), spec.shares, spec.seed)
+        else:
+            split = grouped_split(groups, spec.shares, spec.seed)
     if "train" not in split:
         raise DataError(f"{table.path}: the split 'train' is empty{did_you_mean('train', set(split))}")
     return split
 
 
-def _target(table: TableSource, spec: TargetSpec) -> tuple[Task, torch.Tensor]:
+def _target(
+    table: TableSource, spec: TargetSpec, labels: list[str] | np.ndarray, kept: np.ndarray
+) -> tuple[Task, torch.Tensor]:
+    """The task, and the (R,) labels of the kept rows."""
     where = f"{table.path}: target"
-    if spec.kind == "regression":
+    if isinstance(labels, np.ndarray):
         if spec.classes is not None:
             raise DataError(f"{where}: a regression has no classes; remove them")
-        target = torch.from_numpy(table.numbers(spec.column).astype(np.float32))
+        target = torch.from_numpy(labels[kept].astype(np.float32))
         return Task.regression(loss=spec.loss or "mse", protocol=spec.protocol or "regression"), target
     if spec.loss is not None:
         raise DataError(f"{where}: a classification has no loss to choose; remove it")
-    labels = table.texts(spec.column)
-    classes = spec.classes or tuple(sorted(set(labels), key=int if all(map(str.isdecimal, labels)) else str))
+    names = [labels[row] for row in kept]
+    classes = spec.classes or tuple(sorted(set(names), key=int if all(map(str.isdecimal, names)) else str))
     number = {label: code for code, label in enumerate(classes)}
-    unknown = next((row for row, label in enumerate(labels) if label not in number), None)
+    unknown = next((row for row in kept if labels[row] not in number), None)
     if unknown is not None:
         label = labels[unknown]
         raise DataError(
             f"{where}: {table.ids[unknown]!r} has the unknown class {label!r}{did_you_mean(label, classes)}"
         )
     task = Task.classification(classes, protocol=spec.protocol or "classification")
-    return task, torch.tensor([number[label] for label in labels], dtype=torch.int64)
+    return task, torch.tensor([number[name] for name in names], dtype=torch.int64)

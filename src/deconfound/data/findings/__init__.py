@@ -1,0 +1,43 @@
+"""Faults of a dataset that are relations between its parts. One module per kind; each has a function `find`.
+
+A finding is one line: numbers, the rows concerned and the remedy. Rows of tests are counted and compared, and labels of
+tests are counted; nothing is tuned on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deconfound.data.dataset import Dataset
+from deconfound.data.findings import (
+    absence,
+    absent_classes,
+    constant_features,
+    equal_rows,
+    far_values,
+    group_sizes,
+    imbalance,
+    label_range,
+    negative_class,
+)
+
+Find = Callable[[Dataset], list[str]]
+
+LABEL_FINDINGS: tuple[Find, ...] = (label_range.find, negative_class.find, absent_classes.find)
+"""Those that read only labels, so that every import can show them."""
+
+FINDINGS: tuple[Find, ...] = (
+    *LABEL_FINDINGS,
+    imbalance.find,
+    absence.find,
+    equal_rows.find,
+    constant_features.find,
+    far_values.find,
+    group_sizes.find,
+)
+"""All of them, in the order of the report."""
+
+
+def find_all(dataset: Dataset, findings: tuple[Find, ...] = FINDINGS) -> list[str]:
+    """One line per fault that a finding sees; empty for a dataset without any."""
+    return [line for find in findings for line in find(dataset)]
