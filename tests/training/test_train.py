@@ -13,7 +13,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError, SpecError
-from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.runs.checkpoint import read_checkpoint, write_checkpoint
 from deconfound.runs.csv_log import HEADER, read_curves
 from deconfound.runs.run import Run
 from deconfound.training import checkpoint_io
@@ -147,10 +147,20 @@ def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
         pass
 
 
+class Overflowing(torch.nn.Module):
+    """(B, 1, 4) values → (B, 2) features that no float holds once they are squared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, values, mask):
+        return 1e38 * self.layer(values[:, 0]) * mask
+
+
 def test_an_infinite_loss_stops_with_advice(tmp_path):
-    huge = tiny(signals=tiny().signals, target=torch.full((12,), 1e30))
     with pytest.raises(RunError, match=r"lower train\.learning_rate"):
-        fit(huge, "erm", out=tmp_path / "r", train=FAST, progress=False)
+        fit(tiny(), "erm", out=tmp_path / "r", train=FAST, encoders={"audio": Overflowing()}, progress=False)
 
 
 def test_missing_splits_and_data_are_told(tmp_path):
@@ -236,6 +246,21 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     best.write_bytes(best.read_bytes()[:-3])
     with pytest.raises(RunError, match="damaged"):
         run.method()
+
+
+def test_a_regression_of_a_version_that_did_not_scale_targets_is_told_to_train_again(tmp_path):
+    run = small_run(tmp_path / "r")
+    for name in ("best", "last"):
+        path = run.path / "checkpoints" / f"{name}.safetensors"
+        tree = read_checkpoint(path)
+        former = {key.replace(".inner.", ".", 1): value for key, value in tree["state_dict"].items()}
+        former = {key: value for key, value in former.items() if key not in ("method.mean", "method.std")}
+        write_checkpoint({**tree, "state_dict": former}, path)
+    with pytest.raises(RunError, match="did not scale the targets of a regression; delete the run and train again"):
+        run.method()
+    (run.path / "done.json").unlink()
+    with pytest.raises(RunError, match="did not scale the targets of a regression; delete the run and train again"):
+        small_run(tmp_path / "r")
 
 
 def test_a_run_that_is_not_one_is_refused(tmp_path):

@@ -123,11 +123,10 @@ def _rest(
     method: Method, parts: Representations, present: Mapping[str, torch.Tensor], output: torch.Tensor
 ) -> torch.Tensor | None:
     """(B,) distance of the prediction from the head on the predictive parts; None if the head does not take them."""
-    backbone = method.backbone
     widths = {name: values.shape[1] for name, values in parts.predictive.items()}
-    if widths != dict(backbone.widths):
+    if widths != dict(method.backbone.widths):
         return None
-    alone = backbone.predict(parts.predictive, present).float()
+    alone = method.predict_from(parts.predictive, present).float()
     return (alone - output).abs().amax(dim=1) if alone.shape == output.shape else None
 
 

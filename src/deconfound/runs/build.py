@@ -14,9 +14,11 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.standardise import training_scale
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
 from deconfound.runs.spec import DataSpec, Spec
+from deconfound.target_scaled import TargetScaled, target_scale
 
 
 def load_data(data: DataSpec) -> Dataset:
@@ -106,10 +108,17 @@ def build_method(
     arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
     method: Method = build("methods", spec.method["name"], backbone, **arguments)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
-    if not penalties and not augmentations:
-        return method
-    return RegularizedMethod(
-        method,
-        make_penalties(penalties, method.backbone, environments),
-        {name: build("augmentations", name, **hyperparameters) for name, hyperparameters in augmentations.items()},
-    )
+    if penalties or augmentations:
+        method = RegularizedMethod(
+            method,
+            make_penalties(penalties, method.backbone, environments),
+            {name: build("augmentations", name, **hyperparameters) for name, hyperparameters in augmentations.items()},
+        )
+    return TargetScaled(method) if task.kind == "regression" else method
+
+
+def set_scales(method: Method, development: Dataset) -> None:
+    """Give a fresh method the scale of the training rows: of their inputs and, in a regression, of their targets."""
+    method.backbone.set_scale(training_scale(development))
+    if isinstance(method, TargetScaled):
+        method.set_scale(*target_scale(development))

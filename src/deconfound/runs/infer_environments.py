@@ -26,6 +26,7 @@ from deconfound.nn.standardise import safe_std
 from deconfound.objectives.irm import risk_slopes
 from deconfound.runs.build import load_data
 from deconfound.runs.run import Run
+from deconfound.target_scaled import scale_of
 
 How = Literal["eiil", "cluster"]
 
@@ -175,8 +176,12 @@ def harshest_split(seen: ReferenceOutputs, task: Task) -> np.ndarray:
 
     Returns:
         (R,) 0 where a larger factor would lower the row's risk, 1 where it would raise it. In a classification of two classes
-        these are the rows that the run gets right, and those that it gets wrong.
+        these are the rows that the run gets right, and those that it gets wrong. In a regression prediction and target count
+        in standard deviations from the mean of the training targets, or the split would depend on their origin.
     """
+    if task.kind == "regression":
+        mean, std = scale_of(seen.target[: seen.train])
+        seen = replace(seen, output=(seen.output - mean) / std, target=(seen.target - mean) / std)
     return (risk_slopes(seen.output, seen.target, task.risk) > 0).long().numpy()
 
 

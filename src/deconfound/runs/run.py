@@ -123,11 +123,16 @@ class Run:
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:
-            raise RunError(
-                f"the checkpoint of {self.path} does not fit its specification (modalities "
-                f"{', '.join(self.modalities)}, method {self.spec.method['name']}); it belongs to another run"
-            ) from error
+            raise self.misfit() from error
         return method.eval()
+
+    def misfit(self) -> RunError:
+        """The error that a checkpoint does not hold the weights of this run's method."""
+        return RunError(
+            f"the checkpoint of {self.path} does not fit its specification (modalities {', '.join(self.modalities)}, method "
+            f"{self.spec.method['name']}); it belongs to another run, or to a version that did not scale the targets of a "
+            "regression; delete the run and train again"
+        )
 
     def evaluate(
         self,

@@ -32,9 +32,8 @@ from deconfound.io.folders import claim_folder
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
-from deconfound.nn.standardise import training_scale
 from deconfound.protocol import protocol_of
-from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
@@ -100,7 +99,7 @@ def train_run(
             run = Run.open(out)
             if run.done is None:
                 assert method is not None, "an unfinished run has its method"
-                method.backbone.set_scale(training_scale(development))
+                set_scales(method, development)
                 show_progress = sys.stdout.isatty() if progress is None else progress
                 _fit(run, method, development, loggers, callbacks, show_progress)
     return run
@@ -202,7 +201,9 @@ def _fit(
     train, folder = run.spec.train, run.path / "checkpoints"
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
-    finished = read_checkpoint(last)["epoch"] + 1 if resume else 0
+    kept = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
+    if resume and {name.removeprefix("method.") for name in kept["state_dict"]} != set(method.state_dict()):
+        raise run.misfit()
     if not resume:  # what earlier weights said must not pass for what these will say
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
@@ -212,7 +213,7 @@ def _fit(
     own = standard_callbacks(folder, train, progress)
     trainer = make_trainer(
         train,
-        logger=[CurveLog(run.path / "log.csv", finished), *loggers],
+        logger=[CurveLog(run.path / "log.csv", kept["epoch"] + 1), *loggers],
         callbacks=[*own, *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,

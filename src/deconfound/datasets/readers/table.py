@@ -50,6 +50,7 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.task import Task
+from deconfound.data.validation import check_resolution
 from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
@@ -139,8 +140,9 @@ def _target(table: TableSource, spec: TargetSpec) -> tuple[Task, torch.Tensor]:
     if spec.kind == "regression":
         if spec.classes is not None:
             raise DataError(f"{where}: a regression has no classes; remove them")
-        target = torch.from_numpy(table.numbers(spec.column).astype(np.float32))
-        return Task.regression(loss=spec.loss or "mse", protocol=spec.protocol or "regression"), target
+        target = torch.from_numpy(table.numbers(spec.column).astype(np.float64))
+        check_resolution(where, target)
+        return Task.regression(loss=spec.loss or "mse", protocol=spec.protocol or "regression"), target.float()
     if spec.loss is not None:
         raise DataError(f"{where}: a classification has no loss to choose; remove it")
     labels = table.texts(spec.column)
