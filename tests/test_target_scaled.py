@@ -91,7 +91,7 @@ def trained(method: Method, data: Dataset, steps: int = 3) -> tuple[list[float],
         loss.total.backward()
         scaled.hooks.after_backward(draw)
         optimiser.step()
-        totals.append(float(loss.total))
+        totals.append(float(loss.total.detach()))
         risks.append(loss.risks.detach())
         with torch.no_grad():
             scaled.eval().hooks.on_validation_start(development)
@@ -110,7 +110,7 @@ INNER = [{"name": "cmir", "inner": "pmr"}, {"name": "cmir", "source": "directed"
     "choice", [*METHODS, *PENALTIES, *INNER, {"name": "erm", "augmentations": {"noise": {}}}], ids=str
 )
 @pytest.mark.parametrize("loss", ["mse", "l1"])
-def test_no_method_and_no_penalty_sees_origin_and_unit(choice: dict[str, Any], loss: str) -> None:
+def test_no_method_and_no_penalty_sees_origin_and_unit(choice: dict[str, Any], loss: Any) -> None:
     data = tiny(n=36, task=Task.regression(loss=loss))
 
     def make() -> Method:
@@ -131,7 +131,7 @@ def test_no_method_and_no_penalty_sees_origin_and_unit(choice: dict[str, Any], l
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1"])
-def test_risks_and_output_are_in_the_targets_units_and_the_total_is_not(loss: str) -> None:
+def test_risks_and_output_are_in_the_targets_units_and_the_total_is_not(loss: Any) -> None:
     data = in_another_unit(tiny(task=Task.regression(loss=loss)))
     method = TargetScaled(ERM(Backbone.build(data.modalities, data.task, hidden=8))).eval()
     set_scales(method, data.development())
