@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from deconfound.data.dataset import Dataset
 from deconfound.evaluation.scenario import Scenario
+from deconfound.nn.own_encoders import OwnEncoder, name_of
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
@@ -30,7 +29,7 @@ def fit(
     environment: Sequence[str] | None = None,
     backbone: Mapping[str, Any] | None = None,
     train: Mapping[str, Any] | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     loggers: Sequence[Logger] = (),
     progress: bool | None = None,
 ) -> Run:
@@ -46,7 +45,8 @@ def fit(
         seed: of weights, batch order and noise.
         modalities, environment: a part of the modalities; metadata columns that name the environment.
         backbone: fields of `BackboneSpec`; train: fields of `TrainSpec`.
-        encoders: your own modules, modality → module with `forward(values (B, T, *F), mask (B, T)) -> (B, H)`.
+        encoders: your own encoders, modality → module with `forward(values (B, T, *F), mask (B, T)) -> (B, H)`, which is
+            copied and stays as it is; or a class or function without arguments that makes one, whose weights `seed` decides.
         loggers: further Lightning loggers.
         progress: a progress bar; by default on a terminal only.
 
@@ -58,7 +58,7 @@ def fit(
     """
     from deconfound.training.train import train_run
 
-    own = {m: {"python": f"{type(e).__module__}.{type(e).__qualname__}"} for m, e in (encoders or {}).items()}
+    own = {modality: {"python": name_of(encoder)} for modality, encoder in (encoders or {}).items()}
     shape = dict(backbone or {})
     shape["encoders"] = {**shape.get("encoders", {}), **own}
     data = {"modalities": modalities and list(modalities), "environment": environment and list(environment)}
@@ -71,7 +71,7 @@ def evaluate(
     scenarios: Sequence[Scenario] | None = None,
     *,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -79,6 +79,7 @@ def evaluate(
 
     Args:
         dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store.
+        encoders: as for `fit`; copies take the trained weights.
     """
     from deconfound.evaluation.records import frame
 

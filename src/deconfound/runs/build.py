@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.task import Modality, Task
@@ -14,6 +12,7 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.own_encoders import OwnEncoder, fresh_modules
 from deconfound.nn.standardise import training_scale
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
@@ -73,29 +72,28 @@ def build_method(
     spec: Spec,
     modalities: Mapping[str, Modality],
     task: Task,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     environments: int = 1,
 ) -> Method:
     """A fresh method of a specification, with its penalties and augmentations.
 
     Args:
         environments: E of the training and validation rows.
-        encoders: modules for the modalities whose encoder the specification calls {"python": CLASS}.
 
     Raises:
         RunError: such a module is missing.
         SpecError: an encoder, fusion or argument does not exist.
     """
-    encoder_choices: dict[str, Any] = {}
-    for name, encoder in spec.backbone.encoders.items():
-        if isinstance(encoder, dict) and "python" in encoder:
-            if name not in (encoders or {}):
-                raise RunError(
-                    f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
-                )
-            encoder_choices[name] = (encoders or {})[name]
-        else:
-            encoder_choices[name] = encoder
+    encoder_choices: dict[str, Any] = dict(spec.backbone.encoders)
+    own = {
+        name: encoder for name, encoder in encoder_choices.items() if isinstance(encoder, dict) and "python" in encoder
+    }
+    for name, encoder in own.items():
+        if name not in (encoders or {}):
+            raise RunError(
+                f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
+            )
+    encoder_choices |= fresh_modules({name: (encoders or {})[name] for name in own})
     backbone = Backbone.build(
         modalities,
         task,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deconfound.data.columns import Columns
 from deconfound.data.dataset import DEVELOPMENT, Dataset
@@ -22,6 +22,7 @@ from deconfound.errors import DataError, RunError
 from deconfound.method import Method
 from deconfound.nn.collect_features import label_bins
 from deconfound.nn.outputs import batches_of, collect_outputs
+from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.nn.standardise import safe_std
 from deconfound.objectives.irm import risk_slopes
 from deconfound.runs.build import load_data
@@ -72,7 +73,7 @@ def infer_environments(
     count: int = 2,
     column: str = COLUMN,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> Dataset:
@@ -87,7 +88,7 @@ def infer_environments(
         count: of environments; "eiil" has two.
         column: to add.
         dataset: the training data, if the specification does not name them or they moved.
-        encoders: modules of encoders that are Python code.
+        encoders: as for `fit`, those that are Python code.
         seed: of the first centres of k-means; "eiil" draws nothing.
 
     Raises:

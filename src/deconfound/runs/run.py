@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.task import Modality, Task
 from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
+from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
@@ -105,7 +104,7 @@ class Run:
 
         self._evaluate(method, development, [Scenario("valid", "valid")])
 
-    def method(self, encoders: Mapping[str, nn.Module] | None = None) -> Method:
+    def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
         Raises:
@@ -139,7 +138,7 @@ class Run:
         scenarios: Sequence[Scenario] | None = None,
         *,
         dataset: Dataset | None = None,
-        encoders: Mapping[str, nn.Module] | None = None,
+        encoders: Mapping[str, OwnEncoder] | None = None,
         device: str = "cpu",
         progress: bool = False,
     ) -> list[Record]:

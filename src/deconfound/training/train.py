@@ -22,7 +22,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
-from torch import nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
@@ -32,6 +31,7 @@ from deconfound.io.folders import claim_folder
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
+from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
 from deconfound.runs.checkpoint import read_checkpoint
@@ -60,7 +60,7 @@ def train_run(
     out: str | Path,
     *,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -70,7 +70,7 @@ def train_run(
     Args:
         out: the run directory; made if it does not exist.
         dataset: replaces what the specification names under [data].
-        encoders: modules for the modalities whose encoder is {"python": CLASS}.
+        encoders: as for `fit`, for the modalities whose encoder is {"python": CLASS}.
         loggers: further Lightning loggers.
         callbacks: further Lightning callbacks, such as one that gives a run up by raising.
         progress: draw a progress bar; by default on a terminal only.
@@ -121,7 +121,9 @@ def _join_processes(out: Path, train: TrainSpec) -> int:
     return process_rank()
 
 
-def _fresh_method(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None, *, check: bool) -> Method:
+def _fresh_method(
+    spec: Spec, development: Dataset, encoders: Mapping[str, OwnEncoder] | None, *, check: bool
+) -> Method:
     """The method with its initial weights; with `check`, what training needs is tried before anything is written."""
     if check:
         protocol_of(development.task.protocol, development.task.kind)
