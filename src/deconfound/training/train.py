@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -37,6 +38,7 @@ from deconfound.runs.build import apply_data_spec, build_method, load_data, set_
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
+from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CurveLog
 from deconfound.training.learner import SELECTION, Learner
@@ -82,6 +84,8 @@ def train_run(
         RunError: the directory holds another specification or other data, is being written by another process, cannot be
             written, or the loss became infinite.
         KeyboardInterrupt: Ctrl-C; the same call resumes.
+
+    Warns `training.best_epoch.EpochWarning` where the best epoch is the first or the last one; the notes of the run keep it.
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     whole = dataset if dataset is not None else load_data(spec.data)
@@ -241,12 +245,15 @@ def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
     kept, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
     watchers = [each for each in trainer.checkpoint_callbacks if isinstance(each, SafeCheckpoint)]
     best = next((each.best_model_score for each in watchers if each.monitor == SELECTION), None)
+    advice = epoch_advice(kept["epoch"], run.spec.train.epochs) if run.spec.train.keep == "best" else None
+    if advice is not None:
+        warnings.warn(advice, EpochWarning, stacklevel=2)
     done = {
         "epochs": last["epoch"] + 1,
         "steps": trainer.global_step,
         "best_epoch": kept["epoch"],
         "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": list(method.hooks.summary_lines()),
+        "notes": [*method.hooks.summary_lines(), *([] if advice is None else [advice])],
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }
