@@ -1,7 +1,9 @@
-"""Your own encoder: any `nn.Module` from (values, mask) to one vector per row, passed to `fit` under its modality.
+"""Your own encoder: any `nn.Module` from (values, mask) to one vector per row, given to `fit` under its modality.
 
 Run it with: python examples/own_encoder.py
 """
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +27,7 @@ class Attention(nn.Module):
 
 
 data = dc.synthetic(rows=300, steps=6, modalities=2)
-torch.manual_seed(0)  # your module's own first weights
-encoders = {"m1": Attention(10, 32)}
+encoders = {"m1": partial(Attention, 10, 32)}  # called by fit, so that its seed decides the first weights
 run = dc.fit(data, "erm", out="runs/attention", encoders=encoders, train={"epochs": 5})
-records = dc.evaluate(run, dataset=data, encoders={"m1": Attention(10, 32)})  # the trained weights are loaded into it
+records = dc.evaluate(run, dataset=data, encoders=encoders)  # a new module takes the trained weights
 print(records[records["metric"] == "mse"].groupby("scenario", sort=False)["value"].mean().round(3))

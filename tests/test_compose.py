@@ -18,6 +18,7 @@ from deconfound.penalties.vrex import VREx
 from deconfound.penalty import make_penalties
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
+from deconfound.target_scaled import TargetScaled
 from support.small import small_data, small_run, tiny
 from support.toy import rows
 
@@ -175,7 +176,9 @@ def test_a_run_with_all_of_them_logs_each_term_and_is_read_again(tmp_path) -> No
     assert {"prediction", "group-dro", "dann", "irm"} <= terms
     assert {row["value"] for row in log if row["term"].endswith("/computed")} == {1.0}
     assert 0 < next(row["value"] for row in log if row["term"] == "dann") < 3
-    again = Run.open(tmp_path / "run").method()
+    scaled = Run.open(tmp_path / "run").method()
+    assert isinstance(scaled, TargetScaled)
+    again = scaled.inner
     assert isinstance(again, RegularizedMethod)
     share = again.penalties["group-dro"].share
     assert float(share.sum()) == pytest.approx(1)

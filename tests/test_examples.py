@@ -14,6 +14,7 @@ import torch
 
 from deconfound.datasets.synthetic import synthetic
 from deconfound.registry import names
+from deconfound.target_scaled import TargetScaled
 from deconfound.training.train import train_run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -61,7 +62,9 @@ def test_own_method_trains_by_its_name(folder: Path, monkeypatch: pytest.MonkeyP
     method = {"name": "noise-augmentation", "strength": 1.0}
     spec = Spec.of({"method": method, "train": {"epochs": 1, "accelerator": "cpu"}})
     run = train_run(spec, folder / "run", dataset=synthetic(rows=64), progress=False)
-    assert run.method().strength == 1.0  # type: ignore[attr-defined]
+    method = run.method()
+    assert isinstance(method, TargetScaled)
+    assert method.inner.strength == 1.0
     assert {row.split(",")[3] for row in (run.path / "log.csv").read_text().splitlines()} >= {"clean", "noisy", "risk"}
 
 

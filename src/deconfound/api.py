@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from deconfound.data.dataset import Dataset
 from deconfound.evaluation.scenario import Scenario
+from deconfound.nn.own_encoders import OwnEncoder, name_of
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
@@ -30,7 +29,7 @@ def fit(
     environment: Sequence[str] | None = None,
     backbone: Mapping[str, Any] | None = None,
     train: Mapping[str, Any] | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     loggers: Sequence[Logger] = (),
     progress: bool | None = None,
 ) -> Run:
@@ -47,7 +46,8 @@ def fit(
         modalities: the modalities to use; all if left out.
         environment: metadata columns that name the environment.
         backbone: fields of `BackboneSpec`; train: fields of `TrainSpec`.
-        encoders: your own modules, modality → module with `forward(values (B, T, *F), mask (B, T)) -> (B, H)`.
+        encoders: your own encoders, modality → module with `forward(values (B, T, *F), mask (B, T)) -> (B, H)`, which is
+            copied and stays as it is; or a class or function without arguments that makes one, whose weights `seed` decides.
         loggers: further Lightning loggers.
         progress: draw a progress bar; by default on a terminal only.
 
@@ -59,10 +59,7 @@ def fit(
     """
     from deconfound.training.train import train_run  # loads Lightning, which `evaluate` does not need
 
-    python_encoders = {
-        modality: {"python": f"{type(encoder).__module__}.{type(encoder).__qualname__}"}
-        for modality, encoder in (encoders or {}).items()
-    }
+    python_encoders = {modality: {"python": name_of(encoder)} for modality, encoder in (encoders or {}).items()}
     backbone = dict(backbone or {})
     backbone["encoders"] = {**backbone.get("encoders", {}), **python_encoders}
     data = {"modalities": modalities and list(modalities), "environment": environment and list(environment)}
@@ -75,15 +72,15 @@ def evaluate(
     scenarios: Sequence[Scenario] | None = None,
     *,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> pd.DataFrame:
     """Evaluate runs under scenarios (`default_scenarios` if left out) and return their records as one table.
 
     Args:
-        dataset: the rows that the runs were trained on; needed for runs of `fit`, which do not name a store.
-        encoders: modules of encoders that are Python code.
+        dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store.
+        encoders: as for `fit`; copies take the trained weights.
         device: where to compute, such as "cuda".
         progress: print on standard error which scenario is being predicted.
     """

@@ -71,6 +71,10 @@ def _no_variants(_batch: Batch) -> Mapping[str, Tensor]:
     return {}
 
 
+def _as_it_is(output: Tensor) -> Tensor:
+    return output
+
+
 def _no_decoder(_parts: Representations) -> Mapping[str, Tensor] | None:
     return None
 
@@ -97,6 +101,7 @@ class MethodHooks:
         variants: batch → name → (B, outputs) other predictions of the same model, see `Method.variants`.
         representations: batch → `Representations`; None for the features of the backbone.
         reconstruct: representations → modality → (B, H), see `Method.reconstruct`.
+        in_target_units: (B, outputs) of the backbone's head → predictions, for a method that scales its targets.
     """
 
     check: Callable[[Dataset], None] = _accept
@@ -107,6 +112,7 @@ class MethodHooks:
     variants: Callable[[Batch], Mapping[str, Tensor]] = _no_variants
     representations: Callable[[Batch], Representations] | None = None
     reconstruct: Callable[[Representations], Mapping[str, Tensor] | None] = _no_decoder
+    in_target_units: Callable[[Tensor], Tensor] = _as_it_is
 
 
 NO_HOOKS = MethodHooks()
@@ -173,6 +179,11 @@ class Method(nn.Module, ABC):
         """The representations that predict; methods that split the features return both parts."""
         own = self.hooks.representations
         return Representations(self.backbone.encode(batch)) if own is None else own(batch)
+
+    @final
+    def predict_from(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """What fusion and head make of {(B, H_m)} features and {(B,)} bool presence: (B, outputs), as `forward` scales it."""
+        return self.hooks.in_target_units(self.backbone.predict(features, present))
 
     @final
     def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:

@@ -132,7 +132,9 @@ def test_no_progress_bar_in_a_pipe(tmp_path):
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stderr == ""
-    assert len(ended.stdout.splitlines()) == 1
+    first, *notes = ended.stdout.splitlines()
+    assert "3 epochs" in first
+    assert all(note.startswith("  the best epoch is") for note in notes)
 
 
 @pytest.mark.parametrize(

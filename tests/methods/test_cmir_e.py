@@ -21,6 +21,7 @@ from deconfound.registry import build
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
+from deconfound.target_scaled import TargetScaled
 from deconfound.training.train import train_run
 from support.cmir_small import generator
 from support.killing import killed_and_resumed
@@ -137,8 +138,10 @@ def test_given_environments_train_with_several_in_every_batch(tmp_path: Path) ->
     log = [row for row in read_log(run.path / "log.csv") if row["term"] == "invariance"]
     assert len(log) == 2
     assert all(row["value"] > 0 for row in log)
-    assert isinstance(run.method(), CmIR)
-    assert run.method().needs_environments
+    method = run.method()
+    assert isinstance(method, TargetScaled)
+    assert isinstance(method.inner, CmIR)
+    assert method.needs_environments
 
 
 def test_the_learner_gives_given_environments_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,20 @@ def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
         pass
 
 
+class Overflowing(torch.nn.Module):
+    """(B, 1, 4) values → (B, 2) features that no float holds once they are squared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, values, mask):
+        return 1e38 * self.layer(values[:, 0]) * mask
+
+
 def test_an_infinite_loss_stops_with_advice(tmp_path):
-    huge = tiny(signals=tiny().signals, target=torch.full((12,), 1e30))
     with pytest.raises(RunError, match=r"lower train\.learning_rate"):
-        fit(huge, "erm", out=tmp_path / "r", train=FAST, progress=False)
+        fit(tiny(), "erm", out=tmp_path / "r", train=FAST, encoders={"audio": Overflowing()}, progress=False)
 
 
 def test_missing_splits_and_data_are_told(tmp_path):

@@ -12,7 +12,7 @@ import torch
 from deconfound.api import fit
 from deconfound.errors import RunError
 from deconfound.methods.erm import ERM
-from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.runs.checkpoint import read_checkpoint, write_checkpoint
 from deconfound.runs.csv_log import HEADER, read_log
 from deconfound.runs.run import Run
 from deconfound.training import checkpoint_io, train
@@ -160,6 +160,21 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     best.write_bytes(best.read_bytes()[:-3])
     with pytest.raises(RunError, match="damaged"):
         run.method()
+
+
+def test_a_regression_of_a_version_that_did_not_scale_targets_is_told_to_train_again(tmp_path):
+    run = small_run(tmp_path / "r")
+    for name in ("best", "last"):
+        path = run.path / "checkpoints" / f"{name}.safetensors"
+        tree = read_checkpoint(path)
+        former = {key.replace(".inner.", ".", 1): value for key, value in tree["state_dict"].items()}
+        former = {key: value for key, value in former.items() if key not in ("method.mean", "method.std")}
+        write_checkpoint({**tree, "state_dict": former}, path)
+    with pytest.raises(RunError, match="did not scale the targets of a regression; delete the run and train again"):
+        run.method()
+    (run.path / "done.json").unlink()
+    with pytest.raises(RunError, match="did not scale the targets of a regression; delete the run and train again"):
+        small_run(tmp_path / "r")
 
 
 def test_a_run_that_is_not_one_is_refused(tmp_path):

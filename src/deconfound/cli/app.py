@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -159,11 +160,14 @@ def train(
     Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
     """
     from deconfound.runs.spec import Spec
+    from deconfound.training.best_epoch import EpochWarning
     from deconfound.training.train import train_run
     from deconfound.training.trainer import process_rank
 
     settings = Spec.read(spec)
-    run = train_run(settings if seed is None else settings.model_copy(update={"seed": seed}), out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EpochWarning)  # the notes, which are printed, contain it
+        run = train_run(settings if seed is None else settings.model_copy(update={"seed": seed}), out)
     done = run.done
     if done is None or process_rank() > 0:  # the first of several processes speaks for all
         return
@@ -251,7 +255,16 @@ _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 0, 2 for a mistake of the user (one line), 1 for a bug, 130 after Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(words, debug="--debug" in words))
+    former, warnings.formatwarning = warnings.formatwarning, _warning_line
+    try:
+        code = _run(words, debug="--debug" in words)
+    finally:
+        warnings.formatwarning = former
+    sys.exit(code)
+
+
+def _warning_line(message: Warning | str, category: type[Warning], *_place: object) -> str:
+    return f"deconfound: {category.__name__}: {' '.join(str(message).split())}\n"
 
 
 def _run(words: list[str], debug: bool) -> int:

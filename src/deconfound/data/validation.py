@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
@@ -42,6 +43,26 @@ def check_rows(dataset: DatasetParts) -> None:
         _check_group(dataset, column)
     for modality, signal in dataset.signals.items():
         _check_signal(f"{name}: modality {modality!r}", signal)
+
+
+def check_resolution(name: str, target: Tensor) -> None:
+    """Check that 32-bit floats, in which targets are kept and predicted, can tell the targets of a regression apart.
+
+    Args:
+        name: of the dataset.
+        target: (N,) float64.
+
+    Raises:
+        DataError: they differ, and their standard deviation is less than four times the rounding of the largest.
+    """
+    if len(target) == 0 or bool((target == target[0]).all()):
+        return
+    std, rounding = float(target.std(correction=0)), float(target.abs().max()) * torch.finfo(torch.float32).eps
+    if std < 4 * rounding:
+        raise DataError(
+            f"{name}: the targets are about {float(target.mean()):.9g} with a standard deviation of {std:.3g}, and 32-bit "
+            f"floats round them by {rounding:.2g}; subtract a constant from them"
+        )
 
 
 def _check_group(dataset: DatasetParts, name: str) -> None:

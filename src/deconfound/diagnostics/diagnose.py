@@ -29,9 +29,8 @@ from deconfound.runs.test_access import log_test_access
 from deconfound.statistics.interval import resample
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from deconfound.data.dataset import Dataset
+    from deconfound.nn.own_encoders import OwnEncoder
     from deconfound.runs.run import Run
 
 
@@ -48,7 +47,7 @@ def diagnose(
     split: str = "valid",
     *,
     out: str | Path | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     device: str = "cpu",
     permutations: int = 199,
     resamples: int = 500,
@@ -63,7 +62,7 @@ def diagnose(
         dataset: the training data, if the specification does not name them or they moved.
         split: "valid", "train", or a test split.
         out: the JSON file; `diagnosis.json` in the run for "valid", `diagnosis-SPLIT.json` for another split.
-        encoders: modules of encoders that are Python code.
+        encoders: as for `fit`, those that are Python code.
         permutations: of each test; its smallest p-value is 1 / (permutations + 1).
         resamples: of each interval, 2 or more.
         seed: of folds, permutations and resamples; equal seeds give equal numbers.

@@ -123,11 +123,10 @@ def _rest(
     method: Method, parts: Representations, present: Mapping[str, torch.Tensor], output: torch.Tensor
 ) -> float | None:
     """How far the prediction is from the head on the predictive parts; None if they are not what the head takes."""
-    backbone = method.backbone
     widths = {name: values.shape[1] for name, values in parts.predictive.items()}
-    if widths != dict(backbone.widths):
+    if widths != dict(method.backbone.widths):
         return None
-    alone = backbone.predict(parts.predictive, present).float().cpu()
+    alone = method.predict_from(parts.predictive, present).float().cpu()
     return float((alone - output).abs().max()) if alone.shape == output.shape else None
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.task import Modality, Task
@@ -14,9 +12,12 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.own_encoders import OwnEncoder, fresh_modules
+from deconfound.nn.standardise import training_scale
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
 from deconfound.runs.spec import BackboneSpec, DataSpec, Spec
+from deconfound.target_scaled import TargetScaled, target_scale
 
 
 def load_data(data: DataSpec) -> Dataset:
@@ -71,14 +72,13 @@ def build_method(
     spec: Spec,
     modalities: Mapping[str, Modality],
     task: Task,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     environments: int = 1,
 ) -> Method:
     """A fresh method of a specification, with its penalties and augmentations.
 
     Args:
         environments: E of the training and validation rows.
-        encoders: modules for the modalities whose encoder the specification calls {"python": CLASS}.
 
     Raises:
         RunError: such a module is missing.
@@ -96,25 +96,29 @@ def build_method(
     arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
     method: Method = build("methods", spec.method["name"], backbone, **arguments)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
-    if not penalties and not augmentations:
-        return method
-    return RegularizedMethod(
-        method,
-        make_penalties(penalties, method.backbone, environments),
-        {name: build("augmentations", name, **arguments) for name, arguments in augmentations.items()},
-    )
+    if penalties or augmentations:
+        method = RegularizedMethod(
+            method,
+            make_penalties(penalties, method.backbone, environments),
+            {name: build("augmentations", name, **arguments) for name, arguments in augmentations.items()},
+        )
+    return TargetScaled(method) if task.kind == "regression" else method
 
 
-def _chosen_encoders(backbone: BackboneSpec, modules: Mapping[str, nn.Module]) -> dict[str, Any]:
-    """Modality → what the specification says, or the module that it calls Python code."""
-    chosen: dict[str, Any] = {}
-    for name, encoder in backbone.encoders.items():
-        if not isinstance(encoder, dict) or "python" not in encoder:
-            chosen[name] = encoder
-        elif name in modules:
-            chosen[name] = modules[name]
-        else:
+def set_scales(method: Method, development: Dataset) -> None:
+    """Give a fresh method the scale of the training rows: of their inputs and, in a regression, of their targets."""
+    method.backbone.set_scale(training_scale(development))
+    if isinstance(method, TargetScaled):
+        method.set_scale(*target_scale(development))
+
+
+def _chosen_encoders(backbone: BackboneSpec, encoders: Mapping[str, OwnEncoder]) -> dict[str, Any]:
+    """Modality → what the specification says, or a fresh module of the encoder that it calls Python code."""
+    chosen: dict[str, Any] = dict(backbone.encoders)
+    python = {name: choice for name, choice in chosen.items() if isinstance(choice, dict) and "python" in choice}
+    for name, choice in python.items():
+        if name not in encoders:
             raise RunError(
-                f"the encoder of {name!r} is Python code ({encoder['python']}); pass encoders={{{name!r}: module}}"
+                f"the encoder of {name!r} is Python code ({choice['python']}); pass encoders={{{name!r}: module}}"
             )
-    return chosen
+    return chosen | fresh_modules({name: encoders[name] for name in python})

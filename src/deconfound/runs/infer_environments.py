@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deconfound.data.columns import Columns
 from deconfound.data.dataset import DEVELOPMENT, Dataset
@@ -24,10 +24,12 @@ from deconfound.evaluation.outputs import row_batches
 from deconfound.method import Method
 from deconfound.nn.collect_features import label_bins
 from deconfound.nn.inference import apply_to_batches
+from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.nn.standardise import safe_std
 from deconfound.objectives.irm import risk_slopes
 from deconfound.runs.build import load_data
 from deconfound.runs.run import Run
+from deconfound.target_scaled import scale_of
 
 How = Literal["eiil", "cluster"]
 
@@ -73,7 +75,7 @@ def infer_environments(
     count: int = 2,
     column: str = COLUMN,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> Dataset:
@@ -88,7 +90,7 @@ def infer_environments(
         count: number of environments; "eiil" has two.
         column: name of the column to add.
         dataset: the training data, if the specification does not name them or they moved.
-        encoders: modules of encoders that are Python code.
+        encoders: as for `fit`, those that are Python code.
         seed: determines the first centres of k-means; "eiil" draws nothing.
         device: where to compute, such as "cuda".
 
@@ -186,9 +188,14 @@ def harshest_split(observed: ReferenceOutputs, task: Task) -> np.ndarray:
 
     Returns:
         (R,) 0 where a larger factor would lower the row's risk, 1 where it would raise it. In a classification of two classes
-        these are the rows that the run gets right, and those that it gets wrong.
+        these are the rows that the run gets right, and those that it gets wrong. In a regression prediction and target count
+        in standard deviations from the mean of the training targets, or the split would depend on their origin.
     """
-    return (risk_slopes(observed.output, observed.target, task.risk) > 0).long().numpy()
+    output, target = observed.output, observed.target
+    if task.kind == "regression":
+        mean, std = scale_of(target[: observed.train])
+        output, target = (output - mean) / std, (target - mean) / std
+    return (risk_slopes(output, target, task.risk) > 0).long().numpy()
 
 
 def majority_clusters(observed: ReferenceOutputs, task: Task, count: int, seed: int) -> np.ndarray:

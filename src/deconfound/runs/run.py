@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.task import Modality, Task
 from deconfound.datasets.repair import Repair
 from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
+from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
@@ -115,7 +114,7 @@ class Run:
 
         self._evaluate(method, development, [Scenario("valid", "valid")])
 
-    def method(self, encoders: Mapping[str, nn.Module] | None = None) -> Method:
+    def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
         Raises:
@@ -133,18 +132,23 @@ class Run:
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:
-            raise RunError(
-                f"the checkpoint of {self.path} does not fit its specification (modalities "
-                f"{', '.join(self.modalities)}, method {self.spec.method['name']}); it belongs to another run"
-            ) from error
+            raise self.misfit() from error
         return method.eval()
+
+    def misfit(self) -> RunError:
+        """The error that a checkpoint does not hold the weights of this run's method."""
+        return RunError(
+            f"the checkpoint of {self.path} does not fit its specification (modalities {', '.join(self.modalities)}, method "
+            f"{self.spec.method['name']}); it belongs to another run, or to a version that did not scale the targets of a "
+            "regression; delete the run and train again"
+        )
 
     def evaluate(
         self,
         scenarios: Sequence[Scenario] | None = None,
         *,
         dataset: Dataset | None = None,
-        encoders: Mapping[str, nn.Module] | None = None,
+        encoders: Mapping[str, OwnEncoder] | None = None,
         device: str = "cpu",
         progress: bool = False,
     ) -> list[Record]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import traceback
+import warnings
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -81,9 +82,12 @@ def is_transient(error: BaseException | None) -> bool:
 
 def _train(item: WorkItem, folder: Path) -> float:
     """Train the job and return its best validation risk."""
+    from deconfound.training.best_epoch import EpochWarning
     from deconfound.training.train import train_run
 
-    run = train_run(_spec(item, folder), folder, dataset=_dataset(item), progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EpochWarning)  # one for each of many runs; their notes keep it
+        run = train_run(_spec(item, folder), folder, dataset=_dataset(item), progress=False)
     assert run.done is not None, "training returned before it was finished"
     return run.done["best_risk"]
 

@@ -23,11 +23,11 @@ from deconfound.io.threads import cpu_threads
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from deconfound.data.dataset import Dataset
     from deconfound.data.signal import Batch
     from deconfound.method import Method
+    from deconfound.nn.own_encoders import OwnEncoder
     from deconfound.runs.run import Run
     from deconfound.runs.spec import TrainSpec
 
@@ -66,7 +66,7 @@ def measure_cost(
     run: Run,
     *,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     steps: int = 20,
 ) -> Cost:
     """Measure a run, finished or not, on the device that its specification names, and write cost.json into it.
@@ -76,7 +76,7 @@ def measure_cost(
 
     Args:
         dataset: the run's data, if its specification does not name them or they moved.
-        encoders: modules that the specification calls Python code.
+        encoders: as for `fit`, those that the specification calls Python code.
         steps: number of training steps that are timed.
 
     Raises:
@@ -172,7 +172,7 @@ def _in_a_process(folder: Path, steps: int) -> Cost:
     return Cost(**json.loads(process.stdout))
 
 
-def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, nn.Module] | None, steps: int) -> Cost:
+def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, OwnEncoder] | None, steps: int) -> Cost:
     import torch
 
     from deconfound.runs.build import apply_data_spec, build_method, load_data

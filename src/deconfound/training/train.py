@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +17,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
-from torch import nn
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
@@ -26,13 +26,14 @@ from deconfound.io.folders import make_folder
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
-from deconfound.nn.standardise import training_scale
+from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
-from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
 from deconfound.runs.checkpoint import read_checkpoint
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
+from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.learner import SELECTION, Learner
@@ -54,7 +55,7 @@ def train_run(
     out: str | Path,
     *,
     dataset: Dataset | None = None,
-    encoders: Mapping[str, nn.Module] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -64,7 +65,7 @@ def train_run(
     Args:
         out: the run directory; made if it does not exist.
         dataset: replaces what the specification names under [data].
-        encoders: modules for the modalities whose encoder is {"python": CLASS}.
+        encoders: as for `fit`, for the modalities whose encoder is {"python": CLASS}.
         loggers: further Lightning loggers.
         callbacks: further Lightning callbacks, such as one that stops a run by raising.
         progress: draw a progress bar; by default on a terminal only.
@@ -76,6 +77,8 @@ def train_run(
         RunError: the directory belongs to another specification or other data, is being written by another process or
             cannot be written, or the loss became infinite.
         KeyboardInterrupt: Ctrl-C; the same call resumes.
+
+    Warns `training.best_epoch.EpochWarning` where the best epoch is the first or the last one; the notes of the run keep it.
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     whole = dataset if dataset is not None else load_data(spec.data)
@@ -91,7 +94,7 @@ def train_run(
         with exclusive_lock(out) if first else nullcontext():
             run = begin_run(out, spec, whole, development)
             if run.done is None:
-                method.backbone.set_scale(training_scale(development))
+                set_scales(method, development)
                 _fit(run, method, development, loggers, callbacks, show_progress)
     return run
 
@@ -117,7 +120,7 @@ def _wait_for_first_process(out: Path, train: TrainSpec) -> int:
     return process_rank()
 
 
-def _build_checked(spec: Spec, development: Dataset, encoders: Mapping[str, nn.Module] | None) -> Method:
+def _build_checked(spec: Spec, development: Dataset, encoders: Mapping[str, OwnEncoder] | None) -> Method:
     """The method that will be trained, with its first weights, checked before a folder is bound to a mistake."""
     protocol_of(development.task.protocol, development.task.kind)
     environments = len(development.groups(*development.environment)[1])
@@ -144,7 +147,9 @@ def _fit(
     train, folder = run.spec.train, run.path / "checkpoints"
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
-    finished = read_checkpoint(last)["epoch"] + 1 if resume else 0
+    checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
+    if resume and {name.removeprefix("method.") for name in checkpoint["state_dict"]} != set(method.state_dict()):
+        raise run.misfit()
     if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
@@ -153,7 +158,7 @@ def _fit(
     learner = Learner(method, data, train, run.spec.seed)
     trainer = make_trainer(
         train,
-        logger=[CsvLogger(run.path / "log.csv", finished), *loggers],
+        logger=[CsvLogger(run.path / "log.csv", checkpoint["epoch"] + 1), *loggers],
         callbacks=[*standard_callbacks(folder, train, progress), *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
@@ -179,12 +184,15 @@ def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
     selected, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SafeCheckpoint)]
     best = next((callback.best_model_score for callback in callbacks if callback.monitor == SELECTION), None)
+    advice = epoch_advice(selected["epoch"], run.spec.train.epochs) if run.spec.train.keep == "best" else None
+    if advice is not None:
+        warnings.warn(advice, EpochWarning, stacklevel=2)
     done = {
         "epochs": last["epoch"] + 1,
         "steps": trainer.global_step,
         "best_epoch": selected["epoch"],
         "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": list(method.hooks.summary_lines()),
+        "notes": [*method.hooks.summary_lines(), *([] if advice is None else [advice])],
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }

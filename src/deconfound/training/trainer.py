@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins.precision import DoublePrecision
 from lightning.pytorch.strategies import Strategy
 
 from deconfound.errors import SpecError
@@ -26,7 +27,14 @@ class SafeCheckpoint(ModelCheckpoint):
     FILE_EXTENSION = ".safetensors"
 
 
-def make_trainer(train: TrainSpec, **options: Any) -> Trainer:
+class Double(DoublePrecision):
+    """Lightning's double precision for our frozen batches: the model itself converts what it standardises."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def make_trainer(train: TrainSpec, *, plugins: Sequence[Any] = (), **options: Any) -> Trainer:
     """The trainer that [train] asks for; from then on `process_rank` knows the number of this process.
 
     Raises:
@@ -36,13 +44,15 @@ def make_trainer(train: TrainSpec, **options: Any) -> Trainer:
         f"train.accelerator = {train.accelerator!r}, devices = {train.devices}, nodes = {train.nodes}, "
         f"strategy = {train.strategy!r}, precision = {train.precision!r}"
     )
+    double = train.precision == "64-true" and train.strategy != "fsdp"
     try:
         trainer = Trainer(
             accelerator=train.accelerator,
             devices=train.devices,
             num_nodes=train.nodes,
             strategy=_strategy(train),
-            precision=train.precision,
+            precision=None if double else train.precision,
+            plugins=[*plugins, Double()] if double else list(plugins),
             max_epochs=train.epochs,
             gradient_clip_val=train.clip,
             enable_model_summary=False,

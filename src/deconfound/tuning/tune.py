@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
 from deconfound.sweeps.jobs import JobResult
+from deconfound.training.best_epoch import EpochWarning
 from deconfound.training.learner import SELECTION
 from deconfound.training.train import train_run
 from deconfound.tuning.result import summarize, write_best
@@ -186,7 +188,9 @@ def _train(trial: ClaimedTrial, spec: TuneSpec, dataset: Dataset, number: int, e
         for epoch, risk in past_risks(callback.curves):
             callback.observe(epoch, risk)
     run_spec = spec.run_spec(trial.entry, trial.drawn, seed)
-    run = train_run(run_spec, folder, dataset=dataset, callbacks=[callback], progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EpochWarning)  # one for each of many trials; their notes keep it
+        run = train_run(run_spec, folder, dataset=dataset, callbacks=[callback], progress=False)
     assert run.done is not None, "training returned before it was finished"
     return run.done["best_risk"]
 

@@ -57,6 +57,7 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.task import Task
+from deconfound.data.validation import check_resolution
 from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
@@ -168,6 +169,7 @@ def _target(
     if isinstance(labels, np.ndarray):
         if spec.classes is not None:
             raise DataError(f"{where}: a regression has no classes; remove them")
+        check_resolution(where, torch.from_numpy(labels[kept].astype(np.float64)))
         target = torch.from_numpy(labels[kept].astype(np.float32))
         return Task.regression(loss=spec.loss or "mse", protocol=spec.protocol or "regression"), target
     if spec.loss is not None:
