@@ -55,7 +55,7 @@ class RegularizedMethod(MethodWrapper):
     def __init__(
         self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
     ) -> None:
-        hooks = replace(inner.hooks, check=self._check)
+        hooks = replace(inner.hooks, check=self._check, on_epoch_start=self._begin_epoch)
         super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
         self._names = tuple(penalties)
@@ -77,6 +77,13 @@ class RegularizedMethod(MethodWrapper):
                 f"{', '.join(self._names)}: the training rows of {development.name} are of one environment; name columns "
                 "that tell several apart ('environment' under [data]), or leave the penalty out"
             )
+
+    def _begin_epoch(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        rows = development.rows("train")
+        for penalty in self.penalties.values():
+            assert isinstance(penalty, Penalty)
+            penalty.see_environments(development.env[rows.start : rows.stop])
+        self.inner.hooks.on_epoch_start(epoch, development, generator)
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`, with a term per penalty. Features, risks and output belong to the augmented rows."""

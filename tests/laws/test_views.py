@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from deconfound.compose import RegularizedMethod
 from deconfound.data.task import Task
 from deconfound.method import MethodHooks
 from deconfound.methods.erm import ERM
+from deconfound.penalties.group_dro import GroupDRO
 from deconfound.registry import build, get_class, names
 from deconfound.testing import check_views
 from deconfound.testing.examples import MODALITIES
@@ -37,6 +39,13 @@ def test_a_view_without_weight_leaves_no_trace_in_other_forms(case: str) -> None
     check_views(lambda backbone: build("methods", name, backbone, **arguments), modalities=TWO, task=CLASSES)
 
 
+def test_the_shares_of_group_dro_move_by_the_weight_of_a_view() -> None:
+    def make(backbone):
+        return RegularizedMethod(ERM(backbone), {"group-dro": GroupDRO(backbone, 2, rate=0.5)}, {})
+
+    check_views(make, build("augmentations", "mixup"), modalities=TWO)
+
+
 class KeepsTheLast(ERM):
     def __init__(self, backbone) -> None:
         super().__init__(backbone)
@@ -63,7 +72,9 @@ class CountsEachView(ERM):
         return super().loss(batch, progress, generator)
 
 
-@pytest.mark.parametrize(("method", "where"), [(KeepsTheLast, "the gradient of"), (CountsEachView, "the state inner.rows")])
+@pytest.mark.parametrize(
+    ("method", "where"), [(KeepsTheLast, "the gradient of"), (CountsEachView, "the state inner.rows")]
+)
 def test_methods_that_do_not_weigh_are_caught(method: type[ERM], where: str) -> None:
     with pytest.raises(AssertionError, match=where):
         check_views(method, modalities=TWO)
