@@ -63,8 +63,11 @@ from deconfound.registry import Flat
 class CmIR(MethodWrapper):
     """The published objective on any encoder. Rows in which a modality is absent do not enter its constraints.
 
-    All constraints are means (over pairs of environments, dimensions and rows) summed over modalities, so the weights
-    do not depend on batch size, K or `dim`. Fusion and head work on the invariant parts, `dim` wide per modality. With
+    Invariance and reconstruction are means (over pairs of environments, dimensions and rows) summed over modalities. Yet
+    invariance grows with K, since environment e has noise of strength e · α1, and decorrelation "orth" with the batch size
+    (`objectives.decorrelation`): choose their weights anew after a change of these.
+
+    Fusion and head work on the invariant parts, `dim` wide per modality. With
     the encoder `pool`, h_m is the standardised input itself, the closest to the paper's noise on original features.
     With one environment there is no pair and the invariance term is 0.
 
