@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
-from deconfound.data.signal import Batch
+from deconfound.data.signal import Batch, View
 from deconfound.errors import DataError
 from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.layers import module_key
@@ -55,7 +55,7 @@ class RegularizedMethod(MethodWrapper):
     def __init__(
         self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
     ) -> None:
-        hooks = replace(inner.hooks, check=self._check)
+        hooks = replace(inner.hooks, check=self._check, on_epoch_start=self._begin_epoch)
         super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
         self._names = tuple(penalties)
@@ -78,13 +78,20 @@ class RegularizedMethod(MethodWrapper):
                 "that tell several apart ('environment' under [data]), or leave the penalty out"
             )
 
+    def _begin_epoch(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
+        rows = development.rows("train")
+        for penalty in self.penalties.values():
+            assert isinstance(penalty, Penalty)
+            penalty.see_environments(development.env[rows.start : rows.stop])
+        self.inner.hooks.on_epoch_start(epoch, development, generator)
+
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`, with a term per penalty. Features, risks and output belong to the augmented rows."""
         weighted = [(1.0, batch)]
         for augment in self.augmentations:
             weighted = [(w * v, b) for w, view in weighted for v, b in augment(view, self.backbone, generator)]
-        loss = loss_of_views(self.inner, weighted, progress, generator)
-        return self._penalised(loss, weighted[0][1], progress) if self._names else loss
+        loss = loss_of_views(self.inner, weighted, progress, generator, batch.view)
+        return self._penalised(loss, replace(weighted[0][1], view=batch.view), progress) if self._names else loss
 
     def _penalised(self, loss: Loss, batch: Batch, progress: float) -> Loss:
         comparable = several_environments(batch.env)
@@ -114,14 +121,24 @@ class Preset(MethodWrapper):
 
 
 def loss_of_views(
-    method: Method, weighted: Sequence[tuple[float, Batch]], progress: float, generator: torch.Generator
+    method: Method,
+    weighted: Sequence[tuple[float, Batch]],
+    progress: float,
+    generator: torch.Generator,
+    whole: View,
 ) -> Loss:
-    """Σ w · loss of several views of the same rows, as `weighted_sum`."""
-    state = generator.get_state()
+    """Σ w · loss of several views of the same rows, as `weighted_sum`.
+
+    Args:
+        whole: the view that they are parts of, `Batch.view` of the rows that they were made from.
+    """
+    state, start = generator.get_state(), 0.0
     losses = []
     for weight, batch in weighted:  # all views get the same noise, or their weighted sum would not be one loss
         generator.set_state(state)
-        losses.append((weight, method.loss(batch, progress, generator)))
+        view = replace(batch, view=whole.part(start, weight))
+        losses.append((weight, method.loss(view, progress, generator)))
+        start += weight
     return weighted_sum(losses)
 
 

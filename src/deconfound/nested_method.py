@@ -65,7 +65,8 @@ def encoded_views(
             start = view * count if len(signal) > count else 0
             standardised[name] = signal.select(torch.arange(start, start + count, device=batch.ids.device))
         features = dict(zip(names, kept[:, view], strict=True))
-        views.append(EncodedBatch(batch.signals, batch.target, batch.ids, batch.env, standardised, features))
+        about = (batch.target, batch.ids, batch.env, standardised, features)
+        views.append(EncodedBatch(batch.signals, *about, view=batch.view))
     return views
 
 

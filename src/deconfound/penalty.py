@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 import torch
 from pydantic import Field
@@ -25,19 +25,33 @@ def warm_up(progress: float, ramp: float) -> float:
 class Penalty(nn.Module, ABC):
     """Base of all penalties. A subclass takes the method's backbone and E first and its arguments as keywords.
 
-    The loss grows by `weight` times the value of `forward`; the weight grows linearly over the first `ramp` of the steps.
+    The loss grows by `weight` times the value of `forward`; the weight grows linearly over the first `ramp` of the steps. A
+    batch may hold some of the environments only, each as likely as the others; `trained` says which there are.
 
     Args:
         backbone: that of the method; its `widths` are those of `Loss.features`.
         environments: E, the number of environments of the training and validation rows.
         weight: λ.
         ramp: share of all steps in [0, 1].
+
+    Attributes:
+        trained: (E,) bool, whether an environment has training rows; all have until `see_environments` is called.
     """
+
+    trained: Tensor
 
     def __init__(self, backbone: Backbone, environments: int, *, weight: float, ramp: float) -> None:
         super().__init__()
         self.task, self.widths, self.environments = backbone.task, dict(backbone.widths), environments
         self.weight, self.ramp = weight, ramp
+        self.register_buffer("trained", torch.ones(environments, dtype=torch.bool), persistent=False)
+
+    @final
+    def see_environments(self, env: Tensor) -> None:
+        """Take in the (N,) environment numbers of the training rows; called before each epoch."""
+        trained = torch.zeros(max(self.environments, int(env.max()) + 1), dtype=torch.bool)
+        trained[env.cpu()] = True
+        self.trained = trained.to(self.trained.device)
 
     @abstractmethod
     def forward(self, loss: Loss, batch: Batch) -> Tensor:

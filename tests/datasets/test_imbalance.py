@@ -1,5 +1,6 @@
 """The confounded model: its variables against their graph, and its closed-form truth against simulation."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -229,3 +230,13 @@ def test_environments_differ_in_the_context_alone() -> None:
     assert data.environment == ("environment",)
     assert data.metadata["environment"][:3].tolist() == ["e1", "e2", "e1"]
     assert not imbalance(rows=20, test_rows=4).environment
+
+
+@pytest.mark.parametrize(("auxiliary", "said"), [("child", "best 0.691"), ("collider", "best 0.739")])
+def test_the_best_interventional_accuracy_is_that_of_the_findings(auxiliary: str, said: str) -> None:
+    model = Imbalance(auxiliary=auxiliary)
+    sample = rows(model, "test-do", 500_000)
+    right = (predicted(model, sample)["do"] > 0.5) == (sample["label"] == 1)
+    assert right.mean() == pytest.approx(float(said.removeprefix("best ")), abs=4 * right.std() / 500_000**0.5)
+    page = Path(__file__).parents[2] / "docs" / "findings" / "imml.md"
+    assert said in " ".join(page.read_text(encoding="utf-8").split())

@@ -59,9 +59,11 @@ def test_without_a_rival_nothing_is_slowed(there: list[bool]) -> None:
 def test_scores_and_gradients_follow_the_formulas_of_the_paper() -> None:
     method, batch = make(noise=0.0, alpha=0.4)
     heads = dict(zip(method.backbone.widths, method.backbone.fusion.heads, strict=True))
+    bias = torch.tensor([0.5, -1.0, 0.3])
+    method.backbone.fusion.bias.data.copy_(bias)
     features, scores = method.backbone.encode(batch), {}
-    for name, head in heads.items():  # with bias 0 a modality's part of the fused logits is head(h) / 2
-        logits = head(features[name])
+    for name, head in heads.items():  # the logits are the sum of these
+        logits = head(features[name]) / 2 + bias / 2
         scores[name] = sum(logits[b].softmax(0)[batch.target[b]].item() for b in range(12)) / 12
     loss = method.loss(batch, 0.0, generator())
     for name, expected in scores.items():

@@ -30,7 +30,7 @@ def test_it_finds_the_predictor_of_the_least_worst_risk() -> None:
     assert float(penalty.share.sum()) == pytest.approx(1)
 
 
-def test_the_total_is_the_weighted_risk_where_environments_are_uneven() -> None:
+def test_the_total_estimates_the_weighted_risk_from_some_of_the_environments() -> None:
     problem = Linear()
     batch = problem.batch.select(torch.arange(100))  # 80 rows of the first environment, 20 of the second
     penalty = GroupDRO(backbone(1), 3, rate=0.5)
@@ -38,10 +38,16 @@ def test_the_total_is_the_weighted_risk_where_environments_are_uneven() -> None:
     risks = full.risks[:100]
     loss = type(full)(risks.mean(), {}, risks, {}, full.output[:100])
     first, second = (float(risks[batch.env == e].mean()) for e in (0, 1))
+    q = np.exp([0.75 * first, 0.75 * second, 0])
+    q /= q.sum()
+    assert float(loss.total + penalty(loss, batch)) == pytest.approx(1.5 * q[:2] @ [first, second], rel=1e-6)
+    np.testing.assert_allclose(penalty.share, q, rtol=1e-5)
+    penalty = GroupDRO(backbone(1), 3, rate=0.5)
+    penalty.see_environments(torch.tensor([0, 1]))  # the third has validation rows alone
     q = np.exp([0.5 * first, 0.5 * second])
     q /= q.sum()
     assert float(loss.total + penalty(loss, batch)) == pytest.approx(q @ [first, second], rel=1e-6)
-    np.testing.assert_allclose(penalty.share, [2 / 3 * q[0], 2 / 3 * q[1], 1 / 3], rtol=1e-5)
+    np.testing.assert_allclose(penalty.share, [*q, 0], rtol=1e-5)
 
 
 def test_shares_move_in_training_alone() -> None:

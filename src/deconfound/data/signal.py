@@ -6,7 +6,7 @@ Symbols in all docstrings: B rows, T steps, D features, M modalities, E environm
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -65,6 +65,43 @@ class Signal:
         )
 
 
+@dataclass(frozen=True)
+class View:
+    """The place of one view of some rows among the views whose weighted losses make one step.
+
+    Args:
+        start: sum of the weights of the views before it, in [0, 1].
+        weight: of its loss, in [0, 1]; the weights of all views of a step sum to 1.
+    """
+
+    start: float = 0.0
+    weight: float = 1.0
+
+    def part(self, start: float, weight: float) -> View:
+        """A view of this view: both numbers are shares of it."""
+        return View(self.start + self.weight * start, self.weight * weight)
+
+    @property
+    def first(self) -> bool:
+        """Whether the step begins with this view."""
+        return self.start == 0 and self.weight > 0
+
+    def rows(self, count: int) -> Tensor:
+        """(R,) int64, on the CPU: the rows of a batch of `count` that this view stands for, where a row may count only once.
+
+        Each row belongs to one view of the step, and a view has the share `weight` of any run of rows: multiples of the
+        golden ratio modulo 1 spread evenly over [0, 1), and a row goes to the view whose part holds its number.
+        """
+        number = (torch.arange(1, count + 1, dtype=torch.float64) * _GOLDEN) % 1
+        return torch.nonzero((number >= self.start) & (number < self.start + self.weight)).squeeze(1)
+
+
+WHOLE = View()
+"""The one view of a step without augmentation."""
+
+_GOLDEN = 0.6180339887498949
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """B rows of all modalities with their targets.
@@ -74,6 +111,8 @@ class Batch:
         target: (B,) float32 for regression, (B,) int64 class numbers for classification.
         ids: (B,) int64 row numbers in the dataset the rows came from.
         env: (B,) int64 environment numbers, 0 where the dataset declares no environment.
+        view: place among the views of these rows in one step of training. A method that keeps something of the batches it
+            has seen takes in each by `view.weight`, or only the rows that `view.rows` names.
 
     Raises:
         DataError: the parts do not have the same number of rows, or there is no modality.
@@ -83,6 +122,7 @@ class Batch:
     target: Tensor
     ids: Tensor
     env: Tensor
+    view: View = field(default=WHOLE, kw_only=True)
 
     def __post_init__(self) -> None:
         sizes = {name: len(signal) for name, signal in self.signals.items()}
@@ -114,6 +154,7 @@ class Batch:
             self.target.index_select(0, rows),
             self.ids.index_select(0, rows),
             self.env.index_select(0, rows),
+            view=self.view,
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
@@ -123,6 +164,7 @@ class Batch:
             self.target.to(device, non_blocking=non_blocking),
             self.ids.to(device, non_blocking=non_blocking),
             self.env.to(device, non_blocking=non_blocking),
+            view=self.view,
         )
 
 
@@ -142,4 +184,4 @@ class EncodedBatch(Batch):
     features: Mapping[str, Tensor]
 
     def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
-        return Batch({**self.signals, **signals}, self.target, self.ids, self.env)
+        return Batch({**self.signals, **signals}, self.target, self.ids, self.env, view=self.view)

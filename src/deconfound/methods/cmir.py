@@ -63,8 +63,11 @@ from deconfound.registry import Flat
 class CmIR(MethodWrapper):
     """The published objective on any encoder. Rows in which a modality is absent do not enter its constraints.
 
-    All constraints are means (over pairs of environments, dimensions and rows) summed over modalities, so the weights
-    do not depend on batch size, K or `dim`. Fusion and head work on the invariant parts, `dim` wide per modality. With
+    Invariance and reconstruction are means (over pairs of environments, dimensions and rows) summed over modalities. Yet
+    invariance grows with K, since environment e has noise of strength e · α1, and decorrelation "orth" with the batch size
+    (`objectives.decorrelation`): choose their weights anew after a change of these.
+
+    Fusion and head work on the invariant parts, `dim` wide per modality. With
     the encoder `pool`, h_m is the standardised input itself, the closest to the paper's noise on original features.
     With one environment there is no pair and the invariance term is 0.
 
@@ -165,9 +168,9 @@ class CmIR(MethodWrapper):
         signals, count = self.backbone.standardise(batch), len(batch)
         strengths = self.environments.draw(count, generator, present.device)[: None if self.needs_views else 0]
         if self.raw is not None:
-            signals = self.raw(signals, strengths, generator, self.backbone.scales)
+            signals = self.raw(signals, strengths, generator, self.backbone.scales, batch.view.weight)
         features = self.backbone.encode_signals(signals)
-        parts = self.splitter.views(features, present, strengths, generator)
+        parts = self.splitter.views(features, present, strengths, generator, batch.view.weight)
         invariant, clean = parts.invariant, parts.invariant[:, 0]  # (M, 1 + V, B, dim), (M, B, dim)
         loss = self._prediction(invariant, present, signals, batch, progress, generator)
         terms = {
@@ -184,7 +187,7 @@ class CmIR(MethodWrapper):
         if self.cross_modal is not None:
             terms["alignment"] = self.cross_modal(clean, present)
             total = total + self.alignment * terms["alignment"]
-        spread = self.watch(clean.detach(), present)
+        spread = self.watch(clean.detach(), present, batch.view)
         monitors = {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
         predictive = dict(zip(self.names, clean.masked_fill(~present.unsqueeze(2), 0), strict=True))
         return Loss(total, terms, loss.risks, predictive, loss.output, {**loss.monitors, **monitors})
@@ -210,7 +213,7 @@ class CmIR(MethodWrapper):
         predict_on = self.views.predict_on
         if not isinstance(self.inner, ERM):
             views = encoded_views(batch, self.names, signals, invariant, present)
-            return loss_of_views(self.inner, weighted(views, predict_on), progress, generator)
+            return loss_of_views(self.inner, weighted(views, predict_on), progress, generator, batch.view)
         chosen = {"clean": slice(0, 1), "noisy": slice(1, None), "both": slice(None)}[predict_on]
         outputs = self._predict(invariant[:, chosen], present)  # all views at once give the same loss in less time
         risks = risks_of_each(self.backbone.task, outputs, batch.target)

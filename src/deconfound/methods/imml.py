@@ -172,7 +172,7 @@ class IMML(Method):
         """
         rows, target, risk = self._encode(batch), batch.target, self.backbone.task.risk
         if self.training:
-            self.interventions.remember(rows)
+            self.interventions.remember(rows, batch.view.rows(len(batch)))
         active = self.predominant.active
         outputs = self.interventions(rows, active, generator if self.training else None, training=True)
         prediction, output = risk(rows.task, target), outputs.named(self.chosen, self.interventions.mix)

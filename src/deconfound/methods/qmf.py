@@ -65,7 +65,7 @@ class QualityAwareFusion(Method):
         output = fusion.join(single, confidence, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
         own = risks_of_each(self.backbone.task, single, batch.target)
-        history = self.history(batch.ids, own, present)
+        history = self.history(batch.ids, own, present, batch.view.weight)
         terms = {
             "prediction": risks.mean(),
             "unimodal": row_mean(own, present).sum(),

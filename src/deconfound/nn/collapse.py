@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from deconfound.data.signal import WHOLE, View
 from deconfound.objectives.rows import row_moments
 
 EARLY = 10
@@ -43,21 +44,21 @@ class CollapseWatch(nn.Module):
         self.register_load_state_dict_post_hook(_restore)
 
     @torch.no_grad()
-    def forward(self, values: Tensor, present: Tensor) -> Tensor:
+    def forward(self, values: Tensor, present: Tensor, view: View = WHOLE) -> Tensor:
         """Standard deviation over the present rows, mean over the dimensions: (M, B, D) and (M, B) bool → (M,).
 
-        In training mode it also keeps the reference and warns; rows in which a modality is absent do not count, nor do
-        batches with fewer than two present rows.
+        In training mode it also keeps the reference, in which a view of a step counts by its weight, and warns; rows in which
+        a modality is absent do not count, nor do batches with fewer than two present rows.
         """
         spread = row_moments(values, present)[2].sqrt().mean((1, 2))
-        if self.training:
+        if self.training and view.weight > 0:
             enough = present.sum(1) > 1
-            share = enough * (self.steps < EARLY) / (self.steps + 1)
+            share = view.weight * enough * (self.steps < EARLY) / (self.steps + view.weight)
             self.reference.add_(share * (spread - self.reference))
-            self.steps.add_(enough)
-            self.calls.add_(1)
-            self._calls += 1
-            if self._calls % EVERY == 0 and not self._warned:
+            self.steps.add_(view.weight * enough)
+            self.calls.add_(view.first)
+            self._calls += view.first
+            if view.first and self._calls % EVERY == 0 and not self._warned:
                 self._warn(enough & (self.steps > EARLY) & (spread < SHARE * self.reference))
         return spread
 

@@ -144,7 +144,12 @@ class DisentanglerGroup(nn.Module):
         return self.split.decoder(self.stack(invariant), self.stack(spurious))
 
     def forward(
-        self, features: Mapping[str, Tensor], present: Tensor, strengths: Tensor, generator: torch.Generator
+        self,
+        features: Mapping[str, Tensor],
+        present: Tensor,
+        strengths: Tensor,
+        generator: torch.Generator,
+        weight: float = 1.0,
     ) -> Parts:
         """Split the clean and the noisy views of one batch.
 
@@ -152,17 +157,18 @@ class DisentanglerGroup(nn.Module):
             features: {(B, H)}, or {((1 + V)·B, H)} with the clean rows first where noise entered the raw input.
             present: (G, B) bool.
             strengths: (V, B); V may be 0.
+            weight: of the batch in the running moments, as in `Moments.update`.
         """
         rows, stacked = present.shape[1], self.stack(features)
         clean = stacked[:, :rows]
         if self.training:
-            self.seen.update(clean, present)
+            self.seen.update(clean, present, weight)
         if self.noise_at == "features" and len(strengths):
             stacked = noisy_views(stacked, strengths, None if self.absolute else self.seen, generator, self.along)
         hidden = self.split.trunk(stacked)
         if self.noise_at == "hidden" and len(strengths):
             if self.training and self.seen_hidden is not None:
-                self.seen_hidden.update(hidden, present)
+                self.seen_hidden.update(hidden, present, weight)
             hidden = noisy_views(hidden, strengths, self.seen_hidden, generator)
         invariant = self.split.invariant(hidden)
         spurious = self.split.spurious(hidden if self.denoise else hidden[:, :rows])
@@ -199,11 +205,19 @@ class Invariant(nn.Module):
         return [group for group in self.groups if isinstance(group, DisentanglerGroup)]
 
     def views(
-        self, features: Mapping[str, Tensor], present: Tensor, strengths: Tensor, generator: torch.Generator
+        self,
+        features: Mapping[str, Tensor],
+        present: Tensor,
+        strengths: Tensor,
+        generator: torch.Generator,
+        weight: float = 1.0,
     ) -> Parts:
         """As `DisentanglerGroup.forward`, of all M modalities in the order of `names`."""
         shares = present.split([len(group.names) for group in self.members()])
-        parts = [g(features, share, strengths, generator) for g, share in zip(self.members(), shares, strict=True)]
+        parts = [
+            group(features, share, strengths, generator, weight)
+            for group, share in zip(self.members(), shares, strict=True)
+        ]
         invariant, spurious = (
             torch.cat([part.invariant for part in parts]),
             torch.cat([part.spurious for part in parts]),

@@ -160,19 +160,33 @@ class RawNoise(nn.Module):
         self.moments = nn.ModuleDict({module_key(n): m for n, m in moments.items() if m is not None})
 
     def forward(
-        self, signals: Mapping[str, Signal], strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
+        self,
+        signals: Mapping[str, Signal],
+        strengths: Tensor,
+        generator: torch.Generator,
+        scales: nn.ModuleDict,
+        weight: float = 1.0,
     ) -> dict[str, Signal]:
-        """Signals of B rows and (V, B) strengths → signals of (1 + V)·B rows, the clean ones first."""
+        """Signals of B rows and (V, B) strengths → signals of (1 + V)·B rows, the clean ones first.
+
+        In training mode the signals count in the moments by `weight`, as in `Moments.update`.
+        """
         copies, views = 1 + len(strengths), {}
         for name, signal in signals.items():
             if name in self.names:
-                views[name] = self._views(name, signal, strengths, generator, scales)
+                views[name] = self._views(name, signal, strengths, generator, scales, weight)
             else:
                 views[name] = Signal(signal.values.repeat(copies, 1), signal.mask.repeat(copies, 1))
         return views
 
     def _views(
-        self, name: str, signal: Signal, strengths: Tensor, generator: torch.Generator, scales: nn.ModuleDict
+        self,
+        name: str,
+        signal: Signal,
+        strengths: Tensor,
+        generator: torch.Generator,
+        scales: nn.ModuleDict,
+        weight: float,
     ) -> Signal:
         key, mask = module_key(name), signal.mask
         steps = signal.values.flatten(2).flatten(0, 1).unsqueeze(0)  # (1, B·T, D)
@@ -181,7 +195,7 @@ class RawNoise(nn.Module):
         per_step = isotropic.repeat_interleave(mask.shape[1], dim=1)  # (V, B·T)
         if isinstance(moments, Moments):
             if self.training:
-                moments.update(steps, mask.reshape(1, -1))
+                moments.update(steps, mask.reshape(1, -1), weight)
             views = noisy_views(steps, per_step, moments, generator)
         else:
             scale = scales[key]

@@ -37,13 +37,14 @@ class LossHistory(nn.Module):
             self.count = self.count.new_zeros(len(self.count), rows)
 
     @torch.no_grad()
-    def forward(self, ids: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, losses: Tensor, present: Tensor, weight: float = 1.0) -> Tensor:
         """Rank of each row by its mean loss after this batch; in training mode the table is updated.
 
         Args:
             ids: (B,) int64 row numbers; rows beyond the table have no history but this batch.
             losses: (M, B) non-negative.
             present: (M, B) bool; where False, nothing is learned.
+            weight: of this view of the rows in the step, in [0, 1]; the weights of all views of a visit sum to 1.
 
         Returns:
             (M, B) in [0, 1]: 0 for the lowest mean loss of the modality over all rows seen, 1 for the highest.
@@ -51,13 +52,14 @@ class LossHistory(nn.Module):
         losses = losses.detach().to(self.total.dtype).masked_fill(~present, 0)
         known = ids < self.total.shape[1]
         place, visits = ids[known], present[:, known].to(self.total.dtype)
-        total = self.total.index_add(1, place, losses[:, known])
-        count = self.count.index_add(1, place, visits)
+        total = self.total.index_add(1, place, losses[:, known], alpha=weight)
+        count = self.count.index_add(1, place, visits, alpha=weight)
         if self.training:
             self.total, self.count = total, count
+        means = total / count.clamp(min=torch.finfo(count.dtype).tiny)
         mean = losses.clone()
-        mean[:, known] = total[:, place] / count[:, place].clamp(min=1)
-        means = torch.cat([total / count.clamp(min=1), mean], 1)
+        mean[:, known] = torch.where(count[:, place] > 0, means[:, place], losses[:, known])
+        means = torch.cat([means, mean], 1)
         seen = torch.cat([count > 0, present], 1)
         low = means.masked_fill(~seen, torch.inf).amin(1, keepdim=True)
         high = means.masked_fill(~seen, -torch.inf).amax(1, keepdim=True)

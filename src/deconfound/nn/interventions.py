@@ -119,10 +119,13 @@ class Interventions(nn.Module):
         )
         self.bank = Memory(bank, sum(widths.values()), len(widths))
 
-    def remember(self, rows: EncodedRows) -> None:
-        """Push rows into the bank."""
-        joined = torch.cat([rows.features[name] for name in self.widths], 1)
-        self.bank.push(joined, torch.stack([rows.present[name] for name in self.widths], 1))
+    def remember(self, rows: EncodedRows, chosen: Tensor) -> None:
+        """Push the rows with the (R,) numbers `chosen` into the bank; none with R = 0."""
+        if len(chosen):
+            chosen = chosen.to(self.bank.values.device)
+            joined = torch.cat([rows.features[name].index_select(0, chosen) for name in self.widths], 1)
+            present = torch.stack([rows.present[name].index_select(0, chosen) for name in self.widths], 1)
+            self.bank.push(joined, present)
 
     def pool(self, generator: torch.Generator | None, count: int) -> Pool:
         """Draws from the bank, see `Memory.draw`."""

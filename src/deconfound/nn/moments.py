@@ -36,8 +36,16 @@ class Moments(nn.Module):
         self.register_buffer("batches", torch.zeros(groups, 1, 1))
 
     @torch.no_grad()
-    def update(self, values: Tensor, present: Tensor) -> None:
-        """Take in (G, B, D) features and (G, B) bool presence; a set without present rows stays as it was."""
+    def update(self, values: Tensor, present: Tensor, weight: float = 1.0) -> None:
+        """Take in features; a set without present rows stays as it was.
+
+        Args:
+            values: (G, B, D).
+            present: (G, B) bool.
+            weight: of these views of the rows in the step, in [0, 1]. Equal views whose weights sum to 1 count as one batch.
+        """
+        if weight == 0:
+            return
         mean, centred, spread = row_moments(values.detach().to(self.mean.dtype), present)
         count = present.sum(-1).reshape(-1, 1, 1)
         shift = mean - self.mean
@@ -46,11 +54,11 @@ class Moments(nn.Module):
             square = shift.transpose(1, 2) @ shift
         else:
             square = shift.square()
-        share = (1 / (self.batches + 1)).clamp(min=MOMENTUM) * (count > 0)
+        share = (weight / (self.batches + weight)).clamp(min=1 - (1 - MOMENTUM) ** weight) * (count > 0)
         # Of a mixture: the mean of the variances plus the variance of the means.
         self.spread.copy_((1 - share) * self.spread + share * spread + share * (1 - share) * square)
         self.mean.add_(share * shift)
-        self.batches.add_(count > 0)
+        self.batches.add_(weight * (count > 0))
 
     @property
     def std(self) -> Tensor:

@@ -78,3 +78,33 @@ def mean_risks(module: nn.Module, predict: Callable[[Batch], Tensor], data: Data
         return risks_of_each(data.task, predict(batch).float(), batch.target).double().sum(1).cpu()
 
     return sum(apply_to_batches(module, batches, summed_risks), torch.zeros(())) / len(rows)
+
+
+def summands(
+    backbone: Backbone, features: Mapping[str, Tensor], present: Mapping[str, Tensor], output: Tensor
+) -> Tensor:
+    """What each modality adds to a prediction, so that the sum over the modalities is the prediction.
+
+    A linear head on features side by side has the summands W_m h_m + b / M, those of OGM (Peng et al., CVPR 2022, eq. 4). For
+    any fusion they are c (ŷ_m − ŷ_0) + ŷ_0 / M with ŷ_m the prediction from modality m alone, ŷ_0 that without any, and M
+    the number that the row has. c is fitted by least squares to the rows with the same M, within [1 / M, 1]: it is 1 where
+    the fusion adds and 1 / M where it averages.
+
+    Args:
+        features, present: as in `alone`.
+        output: (B, outputs) the prediction from all modalities.
+
+    Returns:
+        (M, B, outputs) in the order of the backbone's modalities; exact in both cases above.
+    """
+    nothing = {name: torch.zeros_like(rows) for name, rows in present.items()}
+    none = backbone.predict({name: torch.zeros_like(values) for name, values in features.items()}, nothing)
+    effects = alone(backbone, features, present) - none
+    number = torch.stack([present[name] for name in features]).sum(0)  # (B,)
+    total, joint = effects.sum(0).float(), (output - none).float()
+    sums = total.new_zeros(2, 1 + len(features))
+    sums = sums.index_add(1, number, torch.stack([(joint * total).sum(1), total.square().sum(1)]))
+    fitted = (sums[0] / sums[1].clamp(min=torch.finfo(sums.dtype).tiny))[number]
+    share = 1 / number.clamp(min=1).to(fitted.dtype)
+    factor = torch.maximum(fitted.clamp(max=1), share)
+    return factor.unsqueeze(1) * effects + share.unsqueeze(1) * none

@@ -26,6 +26,7 @@ def row_orthogonality(first: Tensor, second: Tensor, present: Tensor, off_diagon
 
     With unit rows n_b and s_b it is Σ_{b,c} (w_bc n_b·s_c)² / B; w is 1 for b = c and `off_diagonal` = α elsewhere.
     By Gram matrices that is [α² ⟨NᵀN, SᵀS⟩ + (1 − α²) Σ_b (n_b·s_b)²] / B: time B·D², memory D² instead of B².
+    It grows with B: of independent rows in all directions alike the expectation is (1 + α² (B − 1)) / D.
 
     Args:
         first, second: (*, B, D).
@@ -53,7 +54,8 @@ def cross_correlation(first: Tensor, second: Tensor, present: Tensor) -> Tensor:
         present: (*, B) bool.
 
     Returns:
-        (*) in [0, 1], the mean over D × E pairs of columns; a constant column counts as uncorrelated.
+        (*) in [0, 1], the mean over D × E pairs of columns; a constant column counts as uncorrelated. Of independent columns
+        the expectation is 1 / (B − 1).
     """
     _, a, a_var = row_moments(first, present)
     _, b, b_var = row_moments(second, present)

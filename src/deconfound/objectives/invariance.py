@@ -1,7 +1,9 @@
 """How far the representations of one row under K environments lie apart, without a tensor of K² pairs.
 
-Every distance is a mean over the pairs of environments, over the dimensions (L1, L2) and over the present rows, so that
-its weight does not depend on K, D or B. The published sum over ordered pairs and dimensions is K (K − 1) D times that.
+Every distance is a mean over the pairs of environments, over the dimensions (L1, L2) and over the present rows. So rows,
+dimensions and environments that are drawn like those that are there do not change its expectation. Environments that are
+noisier than those that are there do: with noise of strength e · α1 it grows with K. The published sum over ordered pairs and
+dimensions is K (K − 1) D times the mean.
 """
 
 from __future__ import annotations

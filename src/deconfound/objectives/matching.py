@@ -1,7 +1,8 @@
 """How far a statistic differs between environments: features as a whole, or given the label.
 
-Every distance is a mean over the pairs of environments and over the entries of the statistic, so that its weight depends
-neither on E nor on D.
+Every distance is a mean over the pairs of environments and over the entries of the statistic, so that a batch with some of
+the environments estimates the mean over the pairs of all. The statistics of few rows scatter by themselves, which adds to a
+square: with B fixed it grows with the number of environments in the batch. A product of two halves has no such addition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Mean risks of environments, and penalties on them."""
+"""Mean risks of environments, and penalties on them.
+
+Where a batch holds some of the environments, each as likely as the others, the results are estimates of those over all of
+them, without bias: means over batches of fixed mean risks are the values with every environment in the batch.
+"""
 
 from __future__ import annotations
 
@@ -27,52 +31,70 @@ def environment_means(values: Tensor, env: Tensor) -> Tensor:
 
 
 @full_precision
-def risk_variance(risks: Tensor, env: Tensor) -> Tensor:
-    """V-REx: variance, dividing by E', of the mean risks of the environments (Krueger et al., ICML 2021, eq. 8).
+def risk_variance(risks: Tensor, env: Tensor, environments: Tensor | None = None) -> Tensor:
+    """V-REx: variance, dividing by E, of the mean risks of the environments (Krueger et al., ICML 2021, eq. 8).
+
+    The variance of E' of them is times E' (E − 1) / (E (E' − 1)), as samples without replacement need it. What the few rows of
+    an environment add to the variance of its mean risk stays in.
 
     Args:
         risks: (B,).
         env: (B,) environment numbers.
+        environments: () integer E, of which the batch holds E'; E' if left out or smaller.
 
     Returns:
         () non-negative; 0 with one environment.
     """
-    return environment_means(risks, env).var(correction=0)
+    means = environment_means(risks, env)
+    variance, held = means.var(correction=0), len(means)
+    if environments is None or held < 2:
+        return variance
+    total = environments.clamp(min=held).to(variance.dtype)
+    return variance * (held * (total - 1) / (total * (held - 1)))
 
 
 @full_precision
 def group_risk(risks: Tensor, env: Tensor, log_share: Tensor) -> Tensor:
-    """Σ_e q_e R_e over the environments of the batch, whose q are scaled to sum to 1 (GroupDRO).
+    """Σ_e q_e R_e over all E environments, estimated as E / E' times the sum over the E' of the batch (GroupDRO).
+
+    So the gradient is that of Σ_e q_e R_e in the mean over batches. The algorithm of Sagawa et al. (ICLR 2020), which samples
+    one environment per step, takes q_e ∇R_e: E times less, a matter of the learning rate.
 
     Args:
         risks: (B,).
         env: (B,) environment numbers in [0, E).
-        log_share: (E,) logarithms of q.
+        log_share: (E,) logarithms of q, which sums to 1; −∞ for an environment that never is in a batch.
 
     Returns:
-        () between the lowest and the highest mean risk.
+        () between the lowest and the highest mean risk where all environments are in the batch.
     """
     numbers, rows = members(env)
-    return row_mean(risks, rows) @ log_share[numbers].softmax(0).to(risks.dtype)
+    return row_mean(risks, rows) @ (log_share[numbers].exp() * _inverse_share(log_share, numbers)).to(risks.dtype)
 
 
 @full_precision
 def group_step(log_share: Tensor, risks: Tensor, env: Tensor, rate: float) -> Tensor:
     """One step of GroupDRO's adversary: q_e ∝ q_e exp(rate · R_e) (Sagawa et al., ICLR 2020, algorithm 1).
 
-    The environments of the batch redistribute their total share among themselves, so an environment outside the batch keeps
-    its own. With all environments in the batch this is the published step.
+    Of E environments the E' in the batch move, by rate · R_e · E / E': the factor makes the mean over batches that of a batch
+    with all of them, as in the authors' proof of convergence. Then q is scaled to sum to 1, so that a batch without an
+    environment of high risk does not keep the others from losing to it.
 
     Args:
-        log_share: (E,) logarithms of q.
+        log_share: (E,) logarithms of q; −∞ for an environment that never is in a batch.
         risks: (B,).
         env: (B,) environment numbers in [0, E).
         rate: η ≥ 0.
 
     Returns:
-        (E,) the new logarithms; Σ q stays.
+        (E,) the new logarithms; q sums to 1.
     """
     numbers, rows = members(env)
-    own = log_share[numbers]
-    moved = (own + rate * row_mean(risks, rows)).log_softmax(0) + own.logsumexp(0)
-    return log_share.index_copy(0, numbers, moved.to(log_share.dtype))
+    gained = rate * _inverse_share(log_share, numbers) * row_mean(risks, rows)
+    return log_share.index_add(0, numbers, gained.to(log_share.dtype)).log_softmax(0)
+
+
+def _inverse_share(log_share: Tensor, numbers: Tensor) -> Tensor:
+    """() E / E': all environments that may be in a batch, over those that are in this one."""
+    possible = log_share > -torch.inf
+    return possible.sum().to(log_share.dtype) / possible[numbers].sum().clamp(min=1)

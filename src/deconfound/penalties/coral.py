@@ -21,6 +21,9 @@ class CORAL(Penalty):
     It compares the features of all modalities side by side, so covariances between modalities count too; rows in which a
     modality is absent do not count for it. It asks for equal features whatever the labels: where environments differ in
     how the labels are distributed, that costs accuracy.
+
+    A batch with some of the environments estimates the mean over all pairs without bias. Means and covariances of few rows
+    scatter by themselves, and their squared differences grow by that, the more the fewer rows.
     """
 
     def __init__(

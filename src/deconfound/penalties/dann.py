@@ -22,7 +22,8 @@ class DANN(Penalty):
     """Cross-entropy of an MLP that names the environment from the features of all modalities, with reversed gradient.
 
     The MLP learns to tell the environments apart and the encoders learn to prevent it. A row without any modality does not
-    count. As `coral` it asks for equal features whatever the labels.
+    count. As `coral` it asks for equal features whatever the labels. A batch with equally many rows of some of the
+    environments estimates the cross-entropy with all environments counted alike, without bias.
     """
 
     def __init__(

@@ -19,8 +19,10 @@ from deconfound.search import Search
 class GroupDRO(Penalty):
     """Σ_e q_e R_e less the mean risk, where q moves to the environments of high risk: q_e ∝ q_e exp(η R_e).
 
-    With weight 1 the mean risk of the method is replaced by Σ_e q_e R_e, and its other terms stay. The q of the
-    environments in a batch are scaled to sum to 1. They move in training alone and are part of the state.
+    With weight 1 the mean risk of the method is replaced by Σ_e q_e R_e, and its other terms stay. A batch with some of the
+    environments estimates that sum, and moves q, as `objectives.risks.group_risk` and `group_step`: by importance weights,
+    so that the mean over batches is that of batches with all of them. Few environments per batch make both noisy. q moves in
+    training alone, is part of the state and sums to 1 over the environments that have training rows.
     """
 
     log_share: Tensor
@@ -41,12 +43,17 @@ class GroupDRO(Penalty):
         self.register_buffer("log_share", torch.zeros(environments).log_softmax(0))
 
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
+        log_share = self._log_share()
         if self.training:
             with torch.no_grad():
-                self.log_share.copy_(group_step(self.log_share, loss.risks, batch.env, self.rate))
-        return group_risk(loss.risks, batch.env, self.log_share) - loss.risks.mean()
+                log_share = group_step(log_share, loss.risks, batch.env, self.rate * batch.view.weight)
+                self.log_share.copy_(torch.where(self.trained, log_share, self.log_share))
+        return group_risk(loss.risks, batch.env, log_share) - loss.risks.mean()
+
+    def _log_share(self) -> Tensor:
+        return self.log_share.masked_fill(~self.trained, -torch.inf).log_softmax(0)
 
     @property
     def share(self) -> Tensor:
-        """(E,) q, which sums to 1."""
-        return self.log_share.exp()
+        """(E,) q, which sums to 1; 0 for an environment without training rows."""
+        return self._log_share().exp()

@@ -19,7 +19,8 @@ class IRM(Penalty):
     """Squared derivative of the risk by a factor of the predictions, mean over the environments (IRMv1).
 
     With few rows per environment the square of a noisy derivative is biased towards predictors with small gradients. So by
-    default the derivatives of two halves of each environment are multiplied, which has no bias and may be negative.
+    default the derivatives of two halves of each environment are multiplied, which has no bias and may be negative. A
+    batch with some of the environments then estimates the mean over all without bias.
     """
 
     def __init__(

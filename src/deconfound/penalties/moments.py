@@ -26,7 +26,8 @@ class Moments(Penalty):
 
     With few rows per environment the square of a noisy difference is lowest for features that the label tells well,
     shortcuts too. So by default the differences on two halves of each environment are multiplied, which has no such bias
-    and may be negative.
+    and may be negative. A batch with some of the environments estimates the mean over all pairs; its units, the spread of each
+    feature, are those of the batch.
     """
 
     def __init__(

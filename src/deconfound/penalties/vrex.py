@@ -16,7 +16,11 @@ from deconfound.search import Search
 
 
 class VREx(Penalty):
-    """Variance over the environments of the mean risk.
+    """Variance over the environments of the mean risk, as `objectives.risks.risk_variance`.
+
+    A batch with some of the environments estimates the variance over all, so the weight does not depend on how many a batch
+    holds. The mean risks of few rows scatter by themselves, which adds to it: the more rows an environment has in the batch,
+    the less.
 
     A large weight lets the risk of the best environment rise to that of the worst one. Where a shortcut is stronger in
     some environments than in others this makes the method leave it.
@@ -33,4 +37,4 @@ class VREx(Penalty):
         super().__init__(backbone, environments, weight=weight, ramp=ramp)
 
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        return risk_variance(loss.risks, batch.env)
+        return risk_variance(loss.risks, batch.env, self.trained.sum())

@@ -10,6 +10,7 @@ from deconfound.testing.hyperparameters import check_hyperparameters
 from deconfound.testing.method import check_method
 from deconfound.testing.metric import check_metric
 from deconfound.testing.penalty import check_penalty
+from deconfound.testing.views import check_views
 
 __all__ = [
     "check_augmentation",
@@ -19,4 +20,5 @@ __all__ = [
     "check_method",
     "check_metric",
     "check_penalty",
+    "check_views",
 ]
