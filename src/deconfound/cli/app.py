@@ -182,7 +182,12 @@ def train(
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
     scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
-    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Another corpus of the same modalities, or the training data, if they moved.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Split of the default scenarios; repeatable; default: all but train.")
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -191,11 +196,16 @@ def evaluate(
     Writes the predictions/ and records.jsonl of each run.
 
     The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
+
+    A store of other rows is another corpus: all its splits count as tests, and its results are kept and shown apart:
+
+    \b
+        deconfound evaluate runs/erm-0 --store stores/other --split test
     """
     from deconfound.cli.evaluate import evaluate_runs, evaluation_warnings
     from deconfound.data.store import open_store
 
-    summary = evaluate_runs(runs, scenarios, store, device)
+    summary = evaluate_runs(runs, scenarios, store, device, split)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
     for line in evaluation_warnings(runs, None if store is None else open_store(store)):
         print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 
 
 def evaluate_runs(
-    folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None, device: str = "cpu"
+    folders: Sequence[Path],
+    scenarios: Path | None = None,
+    store: Path | None = None,
+    device: str = "cpu",
+    splits: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Evaluate runs and return the primary metric of each scenario, averaged over severities.
 
     Args:
         folders: finished runs.
         scenarios: a TOML file of [[scenario]] tables; the default scenarios if None.
-        store: replaces the store that the runs name.
+        store: the store that the runs name, moved; or another corpus to evaluate them on.
         device: PyTorch device, such as "cuda".
+        splits: those of the default scenarios.
 
     Raises:
         RunError: a run is not finished.
@@ -44,11 +49,16 @@ def evaluate_runs(
         run = Run.open(folder)
         if run.done is None:
             raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
-        records += run.evaluate(selected, dataset=dataset, device=device, progress=sys.stderr.isatty())
+        progress = sys.stderr.isatty()
+        records += run.evaluate(selected, dataset=dataset, splits=splits, device=device, progress=progress)
     table = frame(records)
+    if table.empty:
+        raise RunError(
+            "no scenario was evaluated: each needs a modality that its run does not use; name other scenarios"
+        )
     primary = table["protocol"].map(lambda name: get_protocol(name).primary)
     table = table[(table["metric"] == primary) & (table["group"] == "all")]
-    keys = ["run", "method", "scenario", "protocol", "metric"]
+    keys = ["run", "method", "dataset", "scenario", "protocol", "metric"]
     return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()
 
 
@@ -57,15 +67,17 @@ def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None)
 
     Args:
         folders: evaluated runs.
-        dataset: replaces the data that the runs name.
+        dataset: as it was given to the evaluation.
     """
     from deconfound.data.findings import LABEL_FINDINGS, find_all
+    from deconfound.evaluation.records import frame, read_records
 
     lines: dict[str, None] = {}
     for folder in folders:
         run = Run.open(folder)
-        lines |= dict.fromkeys(find_all(run.dataset(dataset), LABEL_FINDINGS))
-        table = run.records()
+        corpus = run.corpus(dataset)
+        lines |= dict.fromkeys(find_all(corpus.data, LABEL_FINDINGS))
+        table = frame(read_records(corpus.folder / "records.jsonl"))
         table = table[
             (table["group"] == "all")
             & (table["scenario"] == table["split"])

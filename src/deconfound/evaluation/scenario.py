@@ -109,9 +109,9 @@ def default_scenarios(dataset: Dataset, splits: Sequence[str] | None = None) -> 
     """The scenarios that are evaluated unless a specification names others.
 
     - every split of `splits` as it is, under its own name;
-    - on the in-distribution split, else on the first test split, else on the first of `splits`: "gaussian" noise of 0.25, 0.5, 1 and 2
-      training standard deviations (where there are training rows); where there is a sequence, "drop-frames" with
-      probability 0.1 to 0.9; three draws each;
+    - on the in-distribution split, else on the first test split, else on the first of `splits`: "gaussian" noise of 0.25,
+      0.5, 1 and 2 training standard deviations (where there are training rows); where there is a sequence, "drop-frames"
+      with probability 0.1 to 0.9; three draws each;
     - on the same split "present=text+audio" for every proper subset of up to four modalities; of more than four, for each
       modality alone and each one missing.
 
