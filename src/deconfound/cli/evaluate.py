@@ -1,19 +1,51 @@
-"""The summary that `deconfound evaluate` prints."""
+"""`deconfound evaluate` and the summary that it prints."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from deconfound.errors import RunError
-from deconfound.runs.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from deconfound.data.dataset import Dataset
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Another corpus of the same modalities, or the training data, if they moved.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Split of the default scenarios; repeatable; default: all but train.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Evaluate runs under clean and corrupted test data.
+
+    Writes the predictions/ and records.jsonl of each run.
+
+    The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
+
+    A store of other rows is another corpus: all its splits count as tests, and its results are kept and shown apart:
+
+    \b
+        deconfound evaluate runs/erm-0 --store stores/other --split test
+    """
+    from deconfound.data.store import open_store
+
+    summary = evaluate_runs(runs, scenarios, store, device, split)
+    print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
+    for line in evaluation_warnings(runs, None if store is None else open_store(store)):
+        print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
 
 
 def evaluate_runs(
@@ -41,6 +73,7 @@ def evaluate_runs(
     from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
     from deconfound.protocol import get_protocol
+    from deconfound.runs.run import Run
 
     selected = None if scenarios is None else read_scenarios(scenarios)
     dataset = None if store is None else open_store(store)
@@ -71,6 +104,7 @@ def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None)
     """
     from deconfound.data.findings import LABEL_FINDINGS, find_all
     from deconfound.evaluation.records import frame, read_records
+    from deconfound.runs.run import Run
 
     lines: dict[str, None] = {}
     for folder in folders:

@@ -24,7 +24,7 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.outputs import CHUNK, check_finite, variant_outputs
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
-from deconfound.evaluation.scenario import Scenario, definition
+from deconfound.evaluation.scenario import Scenario, definition, needed_modalities
 from deconfound.io.files import file_stem
 from deconfound.nn.inference import apply_to_batches
 from deconfound.protocol import protocol_of
@@ -166,7 +166,7 @@ def kept_predictions(out: Path, scenario: Scenario, corruption_seed: int = 0) ->
 
 def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
     """(N,) int64 rows of a scenario, after a check of the modalities that it names."""
-    for name in scenario.present:
+    for name in sorted(needed_modalities(scenario)):
         if name not in dataset.signals:
             hint = did_you_mean(name, dataset.signals)
             raise SpecError(f"scenario {scenario.name!r}: there is no modality {name!r}{hint}")
