@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deconfound.data.splits import DEVELOPMENT, in_distribution
+from deconfound.data.splits import in_distribution
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.registry import explain, names, validate_arguments
 
@@ -109,9 +109,9 @@ def default_scenarios(dataset: Dataset, splits: Sequence[str] | None = None) -> 
     """The scenarios that are evaluated unless a specification names others.
 
     - every split of `splits` as it is, under its own name;
-    - on the in-distribution split, else on the first test split, else on the first of `splits`: "gaussian" noise of 0.25,
-      0.5, 1 and 2 training standard deviations (where there are training rows); where there is a sequence, "drop-frames"
-      with probability 0.1 to 0.9; three draws each;
+    - on the in-distribution split, else on the first test split, else on "valid", else on "train", if it is one of
+      `splits`: "gaussian" noise of 0.25, 0.5, 1 and 2 training standard deviations (where there are training rows); where
+      there is a sequence, "drop-frames" with probability 0.1 to 0.9; three draws each;
     - on the same split "present=text+audio" for every proper subset of up to four modalities; of more than four, for each
       modality alone and each one missing.
 
@@ -125,9 +125,22 @@ def default_scenarios(dataset: Dataset, splits: Sequence[str] | None = None) -> 
     for name in splits or ():
         dataset.rows(name)
     named = tuple(dict.fromkeys(splits or [name for name in dataset.splits if name != "train"]))
-    split = _corrupted_split(dataset, named)
-    scenarios = [Scenario(name, name) for name in named]
-    modalities = dataset.modalities
+    if not named:
+        available = ", ".join(dataset.splits)
+        raise SpecError(f"{dataset.name} has only the split {available}; evaluation needs 'valid' or a test split")
+    split = _corrupted_split(dataset)
+    clean = [Scenario(name, name) for name in named]
+    return clean + _corruptions(dataset, split) if split in named else clean
+
+
+def _corrupted_split(dataset: Dataset) -> str:
+    """The same one whichever splits are named, since a scenario is kept under its name alone."""
+    tests = dataset.test_splits
+    return in_distribution(tests) or next(name for name in (*tests, "valid", "train") if name in dataset.splits)
+
+
+def _corruptions(dataset: Dataset, split: str) -> list[Scenario]:
+    scenarios, modalities = [], dataset.modalities
     if "train" in dataset.splits and any(modality.kind != "tokens" for modality in modalities.values()):
         levels = (0.25, 0.5, 1.0, 2.0)
         scenarios.append(Scenario("gaussian", split, corruption="gaussian", severities=levels, repeats=3))
@@ -140,15 +153,6 @@ def default_scenarios(dataset: Dataset, splits: Sequence[str] | None = None) -> 
         subsets = combinations(modalities, size)
         scenarios += [Scenario(f"present={'+'.join(kept)}", split, present=kept) for kept in subsets]
     return scenarios
-
-
-def _corrupted_split(dataset: Dataset, splits: Sequence[str]) -> str:
-    tests = [name for name in splits if name not in DEVELOPMENT]
-    split = in_distribution(tests) or next(iter((*tests, *splits)), None)
-    if split is None:
-        available = ", ".join(dataset.splits)
-        raise SpecError(f"{dataset.name} has only the split {available}; evaluation needs 'valid' or a test split")
-    return split
 
 
 class _Table(BaseModel):
