@@ -226,6 +226,16 @@ def test_training_rows_in_another_corpus_are_told(run):
         dc.evaluate(run, dataset=second())
 
 
+def test_training_rows_are_told_of_a_run_on_a_dataset_in_memory_too(tmp_path):
+    own = tiny(24)
+    run = dc.fit(own.only("text"), "erm", out=tmp_path / "run", train=FAST, progress=False)
+    with pytest.warns(OverlapWarning, match="by the ids and labels of its validation rows"):
+        dc.evaluate(run, dataset=own)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dc.evaluate(run, dataset=second())
+
+
 def test_a_run_of_fit_asks_for_its_data_and_takes_them(tmp_path):
     run = dc.fit(tiny(24), "erm", out=tmp_path / "run", train=FAST, progress=False)
     for ask in (lambda: dc.evaluate(run), lambda: dc.diagnose(run), lambda: run.dataset()):

@@ -16,6 +16,7 @@ from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, did_you_mean
+from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
 from deconfound.io.files import file_stem, write_json
 
@@ -70,21 +71,33 @@ def describe_corpus(corpus: Corpus) -> None:
     write_json(corpus.folder / CORPUS, {"name": corpus.data.name, "checksum": corpus.checksum, "splits": splits})
 
 
-def warn_of_overlap(run: Path, own: Dataset, corpus: Corpus) -> None:
+def warn_of_overlap(run: Path, own: Dataset | None, corpus: Corpus) -> None:
     """Warn where rows that a run was trained or validated on would be tested.
 
     Args:
-        own: the data of the run.
+        own: the data of the run; without them, the kept predictions of its validation rows tell by id and label.
     """
-    shared = shared_rows(own, corpus.data)
-    if shared:
-        counts = ", ".join(f"{count} of {len(corpus.data.splits[split])} in {split}" for split, count in shared.items())
+    if own is not None:
+        shared = shared_rows(own, corpus.data)
+        rows = ", ".join(f"{count} of {len(corpus.data.splits[split])} in {split}" for split, count in shared.items())
+    else:
+        rows = "by the ids and labels of its validation rows" if _holds_validation_rows(run, corpus.data) else ""
+    if rows:
         warnings.warn(
-            f"rows of {corpus.data.name} are training or validation rows of {run} ({counts}): their results say nothing "
+            f"rows of {corpus.data.name} are training or validation rows of {run} ({rows}): their results say nothing "
             "about new data; evaluate other splits, or remove these rows",
             OverlapWarning,
             stacklevel=4,
         )
+
+
+def _holds_validation_rows(run: Path, other: Dataset) -> bool:
+    path = run / "predictions" / f"{file_stem('valid')}.npz"
+    if not path.is_file():
+        return False
+    kept = load_predictions(path)
+    known = set(zip(kept.ids.tolist(), kept.target.tolist(), strict=True))
+    return known <= set(zip(map(str, other.columns["id"].values), other.target.tolist(), strict=True))
 
 
 def shared_rows(own: Dataset, other: Dataset) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +140,12 @@ class Run:
             return corpus
         return replace(corpus, data=corpus.data.with_environment(*named))
 
+    def _own_rows(self) -> Dataset | None:
+        try:
+            return self.dataset()
+        except DeconfoundError:  # a dataset in memory, or a store that moved
+            return None
+
     def _load(self) -> Dataset:
         if self.spec.data.store is None and self.spec.data.synthetic is None:
             raise RunError(
@@ -221,8 +226,7 @@ class Run:
         method = self.method(encoders)
         requested = self._requested(corpus, scenarios, splits)
         if not corpus.own:
-            with suppress(DeconfoundError):  # the run's own data need not be at hand
-                warn_of_overlap(self.path, self.dataset(), corpus)
+            warn_of_overlap(self.path, self._own_rows(), corpus)
         with exclusive_lock(self.path):
             if not corpus.own:
                 describe_corpus(corpus)
