@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run directories, or sweeps, which stand for their selected runs.")
+    ],
     scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
     store: Annotated[
         Path | None, typer.Option(help="Another corpus of the same modalities, or the training data, if they moved.")
@@ -41,10 +43,12 @@ def evaluate(
         deconfound evaluate runs/erm-0 --store stores/other --split test
     """
     from deconfound.data.store import open_store
+    from deconfound.results.collect_runs import chosen_folders
 
-    summary = evaluate_runs(runs, scenarios, store, device, split)
+    folders = [folder for path in runs for folder in chosen_folders(path)]
+    summary = evaluate_runs(folders, scenarios, store, device, split)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
-    for line in evaluation_warnings(runs, None if store is None else open_store(store)):
+    for line in evaluation_warnings(folders, None if store is None else open_store(store)):
         print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
 
 

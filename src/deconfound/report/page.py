@@ -63,7 +63,7 @@ def build_report(
     collected = collect_runs(sources, only)
     arguments = only.arguments if only else ()
     page = render(build_sections(collected.runs, collected.trials), [*sources, *arguments], Path(out), references)
-    with atomic_write(out) as file:
+    with atomic_write(Path(out)) as file:
         file.write(page)
     return Path(out)
 

@@ -87,7 +87,7 @@ def collect_runs(paths: Sequence[Path], only: RunFilter | None = None) -> Collec
     runs: dict[Path, RunResult] = {}
     trials: dict[Path, RunResult] = {}
     for path in paths:
-        if (path / "sweep.json").exists() or (path / "selection.json").exists():
+        if _is_sweep(path):
             rule, budget, chosen = _selection(path)
             for name in chosen:
                 runs.setdefault((path / "runs" / name).resolve(), read_run(path / "runs" / name, rule, budget))
@@ -101,6 +101,19 @@ def collect_runs(paths: Sequence[Path], only: RunFilter | None = None) -> Collec
     run_filter = only or RunFilter()
     run_filter.check(variants)
     return CollectedRuns(run_filter.apply(variants), run_filter.apply(unchosen))
+
+
+def chosen_folders(path: Path) -> list[Path]:
+    """Directories of the runs that the selection of a sweep chose; of any other directory, itself.
+
+    Raises:
+        RunError: the selection is missing or damaged.
+    """
+    return [path / "runs" / name for name in _selection(path)[2]] if _is_sweep(path) else [path]
+
+
+def _is_sweep(path: Path) -> bool:
+    return (path / "sweep.json").exists() or (path / "selection.json").exists()
 
 
 def _selection(path: Path) -> tuple[str, str, list[str]]:
