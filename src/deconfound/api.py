@@ -68,7 +68,7 @@ def fit(
 
 
 def evaluate(
-    runs: Run | Sequence[Run],
+    runs: Run | str | Path | Sequence[Run | str | Path],
     scenarios: Sequence[Scenario] | None = None,
     *,
     dataset: Dataset | None = None,
@@ -80,6 +80,7 @@ def evaluate(
     """Evaluate runs under scenarios (`default_scenarios` if left out) and return their records as one table.
 
     Args:
+        runs: one or more, as `Run` or directory.
         dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store; or another
             corpus with the same modalities, classes, task and protocol, whose results are kept apart.
         splits: splits of the default scenarios; by default all but "train", and all of another corpus.
@@ -91,8 +92,8 @@ def evaluate(
 
     records = [
         record
-        for run in ([runs] if isinstance(runs, Run) else runs)
-        for record in run.evaluate(
+        for run in ([runs] if isinstance(runs, Run | str | Path) else runs)
+        for record in (run if isinstance(run, Run) else Run.open(run)).evaluate(
             scenarios, dataset=dataset, splits=splits, encoders=encoders, device=device, progress=progress
         )
     ]

@@ -11,6 +11,7 @@ from deconfound.api import fit
 from deconfound.cli import app as cli
 from deconfound.data import store
 from deconfound.datasets.synthetic import synthetic
+from deconfound.evaluation.scenario import SkippedScenarioWarning
 from deconfound.registry import KINDS
 from support.small import FAST, small_run
 
@@ -258,3 +259,17 @@ def test_a_run_of_fit_asks_the_command_line_for_a_store(tmp_path, capsys):
         assert run(command, made.path) == 2
         assert "give the dataset: dataset= in Python, --store on the command line" in capsys.readouterr().err
     assert run("evaluate", made.path, "--store", store.save(synthetic(rows=64), tmp_path / "data")) == 0
+
+
+def test_scenarios_for_other_modalities_are_skipped_unless_none_is_left(tmp_path, capsys):
+    both = small_run(tmp_path / "both")
+    one = small_run(tmp_path / "one", data={"synthetic": {"rows": 64}, "modalities": ["m1"]})
+    asked = tmp_path / "asked.toml"
+    asked.write_text('[[scenario]]\nname = "heard"\nsplit = "test-iid"\npresent = ["m2"]\n')
+    note = "uses only m1; skipped the scenarios that need more: heard"
+    with pytest.warns(SkippedScenarioWarning, match=note):
+        assert run("evaluate", both.path, one.path, "--scenarios", asked, "--json") == 0
+    assert [(line["run"], line["scenario"]) for line in json.loads(capsys.readouterr().out)] == [("both", "heard")]
+    with pytest.warns(SkippedScenarioWarning, match=note):
+        assert run("evaluate", one.path, "--scenarios", asked) == 2
+    assert "no scenario was evaluated: each needs a modality that its run does not use" in capsys.readouterr().err

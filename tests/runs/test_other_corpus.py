@@ -259,4 +259,7 @@ def test_a_run_on_one_modality_skips_scenarios_that_need_the_other_with_a_warnin
 
 def test_a_run_is_a_path(run):
     assert Path(run) == run.path
+    scenario = [Scenario("test", "test")]
+    tables = [dc.evaluate(one, scenario) for one in (run, run.path, str(run.path), [run.path])]
+    assert all(table.equals(tables[0]) for table in tables)
     assert Run.open(run).spec == run.spec
