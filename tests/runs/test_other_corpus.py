@@ -86,6 +86,18 @@ def test_values_are_those_of_the_model_on_every_row_of_the_other_corpus(run):
     assert {"speaker=c", "speaker=d"} <= set(table["group"]), "groups are those of the other corpus"
 
 
+def test_the_own_test_rows_alone_give_as_a_corpus_what_they_gave_in_the_own_data(run):
+    own = tiny(24)
+    alone = own.resplit(["test" if i in own.splits["test"] else "" for i in range(24)])
+    outside, inside = dc.evaluate(run, dataset=alone), dc.evaluate(run)
+    assert set(outside["scenario"]) == {"test", "drop-frames", "present=text", "present=audio"}
+    for scenario in ("test", "present=text", "present=audio"):
+        tables = [table[table["scenario"] == scenario] for table in (outside, inside)]
+        columns = ["group", "metric", "n"]
+        assert tables[0][columns].values.tolist() == tables[1][columns].values.tolist()
+        np.testing.assert_allclose(tables[0]["value"], tables[1]["value"], rtol=1e-6)
+
+
 def test_what_the_own_data_left_stays_as_it_is_and_the_access_is_logged(run):
     before = snapshot(run.path)
     other = second()
@@ -211,7 +223,9 @@ def test_another_form_is_refused_by_its_difference_and_leaves_nothing(run, chang
 def test_other_classes_are_refused(tmp_path, names):
     run = dc.fit(classified(), "erm", out=tmp_path / "run", train=FAST, progress=False)
     dc.evaluate(run, dataset=classified("second", 1))
-    with pytest.raises(DataError, match=r"its classes are .*, the run's are 'no', 'yes'; import it with these classes"):
+    with pytest.raises(
+        DataError, match=r"its classes are .*, the run's are 'no', 'yes'; import it with classes = \['no', 'yes'\]"
+    ):
         dc.evaluate(run, dataset=classified("third", 2, classes=names))
 
 

@@ -125,7 +125,8 @@ def _check_task(dataset: Dataset, task: Task) -> None:
         raise _misfit(dataset, f"its task is {mine.kind}, the run's is {task.kind}", f"--task {task.kind}")
     if mine.classes != task.classes:
         ours, theirs = (", ".join(map(repr, classes)) for classes in (mine.classes, task.classes))
-        raise _misfit(dataset, f"its classes are {ours}, the run's are {theirs}", "these classes in this order")
+        remedy = f"classes = [{theirs}] under [target]"
+        raise _misfit(dataset, f"its classes are {ours}, the run's are {theirs}", remedy)
     if mine.protocol != task.protocol:
         raise _misfit(
             dataset, f"its protocol is {mine.protocol!r}, the run's is {task.protocol!r}", f"--protocol {task.protocol}"

@@ -116,8 +116,8 @@ class Run:
         dataset = replacement if replacement is not None else self._load()
         if dataset.checksum != self.checksum:
             raise RunError(
-                f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); only an "
-                "evaluation takes another corpus"
+                f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); give the "
+                "training data; an evaluation takes other data as another corpus where dataset= or --store names them"
             )
         return apply_data_spec(dataset, self.spec.data)
 
