@@ -278,30 +278,3 @@ def test_rows_of_one_speaker_are_drawn_together(tmp_path: Path) -> None:
     assert to_csv(one(paths, store=moved)) == to_csv(grouped)
     with pytest.raises(RunError, match=r"is needed for its clusters: .*; name it with --store"):
         one(paths, clusters="speaker")
-
-
-@pytest.mark.parametrize("level", ["1", "1.0", "01", "1e0", "+1.00", "1.0000001"])
-def test_a_severity_may_be_written_in_any_way(tmp_path: Path, level: str) -> None:
-    paths = [write_run(tmp_path / "erm-0")]
-    table = one(paths, scenarios=(f"gaussian@{level}", "gaussian@1"))
-    assert [column.title for column in table.columns] == ["mse gaussian@1"], "one severity is one column"
-    assert table.lines[0].cells[0].spread.mean == pytest.approx(np.mean(recorded(paths[0], "gaussian", "mse", 1.0)))
-
-
-@pytest.mark.parametrize(
-    ("scenario", "hint"),
-    [
-        ("gauss@1.0", r"; did you mean 'gaussian@1'\?"),
-        ("gausian@2", r"; did you mean 'gaussian@2'\?"),
-        ("gauss", r"; did you mean 'gaussian'\?"),
-        ("gaussian@3", "; known: gaussian@0.5, gaussian@1, gaussian@2"),
-        ("gaussian@loud", "; known: gaussian@0.5, gaussian@1, gaussian@2"),
-        ("gaussian@nan", "; known: gaussian@0.5, gaussian@1, gaussian@2"),
-        ("test-fip@0", r"; did you mean 'test-flip'\?"),
-    ],
-)
-def test_a_scenario_that_was_not_evaluated_is_answered_by_one_that_was(
-    tmp_path: Path, scenario: str, hint: str
-) -> None:
-    with pytest.raises(SpecError, match=f"^no scenario '{scenario}' was evaluated{hint}$"):
-        one([write_run(tmp_path / "erm-0")], scenarios=(scenario,))
