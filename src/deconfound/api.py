@@ -68,10 +68,11 @@ def fit(
 
 
 def evaluate(
-    runs: Run | Sequence[Run],
+    runs: Run | str | Path | Sequence[Run | str | Path],
     scenarios: Sequence[Scenario] | None = None,
     *,
     dataset: Dataset | None = None,
+    splits: Sequence[str] | None = None,
     encoders: Mapping[str, OwnEncoder] | None = None,
     device: str = "cpu",
     progress: bool = False,
@@ -79,7 +80,10 @@ def evaluate(
     """Evaluate runs under scenarios (`default_scenarios` if left out) and return their records as one table.
 
     Args:
-        dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store.
+        runs: one or more, as `Run` or directory.
+        dataset: the rows that the runs were trained on, needed for runs of `fit`, which do not name a store; or another
+            corpus with the same modalities, classes, task and protocol, whose results are kept apart.
+        splits: splits of the default scenarios; by default all but "train", and all of another corpus.
         encoders: as for `fit`; copies take the trained weights.
         device: where to compute, such as "cuda".
         progress: print on standard error which scenario is being predicted.
@@ -88,7 +92,9 @@ def evaluate(
 
     records = [
         record
-        for run in ([runs] if isinstance(runs, Run) else runs)
-        for record in run.evaluate(scenarios, dataset=dataset, encoders=encoders, device=device, progress=progress)
+        for run in ([runs] if isinstance(runs, Run | str | Path) else runs)
+        for record in (run if isinstance(run, Run) else Run.open(run)).evaluate(
+            scenarios, dataset=dataset, splits=splits, encoders=encoders, device=device, progress=progress
+        )
     ]
     return frame(records)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from deconfound.api import fit
 from deconfound.cli import app as cli
 from deconfound.data import store
 from deconfound.datasets.synthetic import synthetic
+from deconfound.evaluation.scenario import SkippedScenarioWarning
 from deconfound.registry import KINDS
 from support.small import FAST, small_run
 
@@ -226,7 +228,48 @@ def test_a_moved_store_can_be_named(tmp_path, capsys):
     (tmp_path / "data").rename(tmp_path / "moved")
     assert run("evaluate", made.path) == 2
     assert run("evaluate", made.path, "--store", tmp_path / "moved") == 0
-    other = store.save(synthetic(rows=64, seed=1), tmp_path / "other")
+
+
+def test_another_corpus_can_be_evaluated_and_is_shown_apart(tmp_path, capsys):
+    store.save(synthetic(rows=64), tmp_path / "data")
+    store.save(synthetic(rows=64, seed=1, name="other"), tmp_path / "other")
+    store.save(synthetic(rows=64, seed=1, modalities=2), tmp_path / "small")
+    made = small_run(tmp_path / "run", data={"store": str(tmp_path / "data")})
+    assert run("evaluate", made.path) == 0
     capsys.readouterr()
-    assert run("evaluate", made.path, "--store", other) == 2
-    assert "is not the data" in capsys.readouterr().err
+    assert run("evaluate", made.path, "--store", tmp_path / "other", "--split", "test-iid", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {line["dataset"] for line in printed} == {"other"}
+    assert "test-flip" not in {line["scenario"] for line in printed}
+    assert run("evaluate", made.path, "--store", tmp_path / "small") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("deconfound: the corpus 'synthetic' has no modality 'm3', which the run needs")
+    assert len(error.splitlines()) == 1
+    assert run("table", made.path, "--format", "csv", "--out", tmp_path / "table.csv") == 0
+    assert {path.name for path in tmp_path.glob("table-*.csv")} == {
+        "table-synthetic-regression.csv",
+        "table-other-regression.csv",
+    }
+
+
+def test_a_run_of_fit_asks_the_command_line_for_a_store(tmp_path, capsys):
+    made = fit(synthetic(rows=64), "erm", out=tmp_path / "run", train=FAST, progress=False)
+    for command in ("evaluate", "predominance", "diagnose"):
+        capsys.readouterr()
+        assert run(command, made.path) == 2
+        assert "give the dataset: dataset= in Python, --store on the command line" in capsys.readouterr().err
+    assert run("evaluate", made.path, "--store", store.save(synthetic(rows=64), tmp_path / "data")) == 0
+
+
+def test_scenarios_for_other_modalities_are_skipped_unless_none_is_left(tmp_path, capsys):
+    both = small_run(tmp_path / "both")
+    one = small_run(tmp_path / "one", data={"synthetic": {"rows": 64}, "modalities": ["m1"]})
+    asked = tmp_path / "asked.toml"
+    asked.write_text('[[scenario]]\nname = "heard"\nsplit = "test-iid"\npresent = ["m2"]\n')
+    note = "uses only m1; skipped the scenarios that need more: heard"
+    with pytest.warns(SkippedScenarioWarning, match=note):
+        assert run("evaluate", both.path, one.path, "--scenarios", asked, "--json") == 0
+    assert [(line["run"], line["scenario"]) for line in json.loads(capsys.readouterr().out)] == [("both", "heard")]
+    with pytest.warns(SkippedScenarioWarning, match=note):
+        assert run("evaluate", one.path, "--scenarios", asked) == 2
+    assert "no scenario was evaluated: each needs a modality that its run does not use" in capsys.readouterr().err

@@ -119,3 +119,29 @@ def test_help_teaches_and_loads_no_torch():
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     for word in ("[[method]]", "leave-one-environment-out", "--print", "--executor", "evaluated  chosen", "--watch"):
         assert word in shown
+
+
+def test_the_chosen_runs_of_a_sweep_are_evaluated_on_another_corpus(spec, tmp_path, capsys):
+    from deconfound.cli import app as cli
+    from deconfound.data import store
+    from deconfound.datasets.synthetic import synthetic
+    from deconfound.sweeps.jobs import read_selection
+    from deconfound.tables import build_tables
+
+    out = tmp_path / "out"
+    run("sweep", "run", spec, "--out", out)
+    before = {entry["method"]: entry["runs"] for entry in read_selection(out)}
+    other = store.save(synthetic(rows=64, seed=3, name="other"), tmp_path / "other")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", str(out), "--store", str(other), "--split", "test-iid", "--json"])
+    assert ended.value.code == 0
+    assert {line["run"] for line in json.loads(capsys.readouterr().out)} == {
+        n for runs in before.values() for n in runs
+    }
+    assert [(t.dataset, t.trained_on, len(t.lines)) for t in build_tables([out])] == [
+        ("synthetic", (), 2),
+        ("other", ("synthetic",), 2),
+    ]
+    run("sweep", "run", spec, "--out", out)
+    assert {entry["method"]: entry["runs"] for entry in read_selection(out)} == before

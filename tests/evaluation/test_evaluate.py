@@ -200,7 +200,7 @@ def test_a_run_directory_keeps_predictions_and_records(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])
     assert list(line) == [
         *("run", "method", "dataset", "seed", "scenario", "split", "severity", "repeat", "group"),
-        *("protocol", "metric", "value", "n"),
+        *("protocol", "metric", "value", "n", "checksum"),
     ]
 
 

@@ -44,9 +44,9 @@ def test_only_the_wanted_methods_and_datasets_are_gathered(tmp_path: Path) -> No
     name = everything.runs[0].dataset
     assert collect_runs([sweep, other], RunFilter(datasets=(name,))) == everything
     assert RunFilter(("cmir",), (name,)).arguments == ("--method", "cmir", "--dataset", name)
-    with pytest.raises(SpecError, match="no run is called or trained on 'cmirr'; did you mean 'cmir'"):
+    with pytest.raises(SpecError, match="no run is called or evaluated on 'cmirr'; did you mean 'cmir'"):
         collect_runs([sweep], RunFilter(methods=("cmirr",)))
-    with pytest.raises(SpecError, match="trained on 'elsewhere'"):
+    with pytest.raises(SpecError, match="evaluated on 'elsewhere'"):
         collect_runs([sweep], RunFilter(datasets=("elsewhere",)))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deconfound.errors import RunError
+from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import read_records, write_records
 from deconfound.io.lock import exclusive_lock
 from deconfound.sweeps import select as select_module
@@ -239,3 +239,38 @@ def test_a_dataset_label_is_where_its_runs_are(tmp_path):
     two = [TOY, TOY | {"name": "other", "synthetic": {"rows": 64, "seed": 1}}]
     summary = run_sweep(small_sweep(dataset=two, method=[{"name": "erm"}], seeds=1, draws=1), tmp_path / "s")
     assert [(entry["dataset"], entry["method"]) for entry in summary.chosen] == [("toy", "erm"), ("other", "erm")]
+
+
+def test_a_method_of_one_modality_skips_scenarios_that_need_others(tmp_path):
+    tables = [
+        {"name": "test-flip", "split": "test-flip"},
+        {"name": "present=m2", "split": "test-flip", "present": ["m2"]},
+        {"name": "noisy", "split": "test-flip", "corruption": "gaussian", "arguments": {"modalities": ["m2"]}},
+        {"name": "present=m1", "split": "test-flip", "present": ["m1"]},
+    ]
+    methods = [{"name": "erm"}, {"name": "erm", "label": "one", "modalities": ["m1"]}]
+    spec = small_sweep(method=methods, evaluation={"tables": tables}, seeds=1, draws=1, search={})
+    summary = run_sweep(spec, tmp_path / "out")
+    assert not summary.unfinished
+    line = "one on toy: skipped scenarios that need a modality which it does not use: present=m2, noisy"
+    assert line in summary.text().splitlines()
+    scenarios = {
+        entry["method"]: {
+            r.scenario for r in read_records(tmp_path / "out" / "runs" / entry["runs"][0] / "records.jsonl")
+        }
+        for entry in summary.chosen
+    }
+    assert scenarios == {
+        "erm": {"valid", "test-flip", "present=m2", "noisy", "present=m1"},
+        "one": {"valid", "test-flip", "present=m1"},
+    }
+
+
+@pytest.mark.parametrize(
+    "needs", [{"present": ["m9"]}, {"corruption": "gaussian", "arguments": {"modalities": ["m9"]}}]
+)
+def test_a_scenario_with_a_modality_that_the_data_lack_is_refused_before_training(tmp_path, needs):
+    tables = [{"name": "odd", "split": "test-flip", **needs}]
+    with pytest.raises(SpecError, match=r"scenario 'odd': there is no modality 'm9'; did you mean 'm3'\?"):
+        run_sweep(small_sweep(evaluation={"tables": tables}), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("runs/*"))

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
 from deconfound.cli import diagnose as cli_diagnose
+from deconfound.cli import evaluate as cli_evaluate
 from deconfound.cli import predominance as cli_predominance
 from deconfound.cli import references as cli_references
 from deconfound.cli import sweep as cli_sweep
@@ -63,6 +64,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_sweep.app, name="sweep")
 app.add_typer(cli_causal.app, name="causal")
+app.command()(cli_evaluate.evaluate)
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
 app.command()(cli_table.table)
@@ -176,29 +178,6 @@ def train(
     )
     lines = [text, *(f"  {note}" for note in done["notes"])]
     print(json.dumps({"run": str(out), **done}) if as_json else "\n".join(lines))
-
-
-@app.command()
-def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
-    scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
-    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
-    device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
-    as_json: AsJson = False,
-) -> None:
-    """Evaluate runs under clean and corrupted test data.
-
-    Writes the predictions/ and records.jsonl of each run.
-
-    The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
-    """
-    from deconfound.cli.evaluate import evaluate_runs, evaluation_warnings
-    from deconfound.data.store import open_store
-
-    summary = evaluate_runs(runs, scenarios, store, device)
-    print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
-    for line in evaluation_warnings(runs, None if store is None else open_store(store)):
-        print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()

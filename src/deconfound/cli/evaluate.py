@@ -1,14 +1,15 @@
-"""The summary that `deconfound evaluate` prints."""
+"""`deconfound evaluate` and the summary that it prints."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from deconfound.errors import RunError
-from deconfound.runs.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,16 +17,56 @@ if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
 
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run directories, or sweeps, which stand for their selected runs.")
+    ],
+    scenarios: Annotated[Path | None, typer.Option(help="TOML file of [[scenario]] tables.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Another corpus of the same modalities, or the training data, if they moved.")
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Split of the default scenarios; repeatable; default: all but train.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Evaluate runs under clean and corrupted test data.
+
+    Writes the predictions/ and records.jsonl of each run.
+
+    The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
+
+    A store of other rows is another corpus: all its splits count as tests, and its results are kept and shown apart:
+
+    \b
+        deconfound evaluate runs/erm-0 --store stores/other --split test
+    """
+    from deconfound.data.store import open_store
+    from deconfound.results.collect_runs import chosen_folders
+
+    folders = [folder for path in runs for folder in chosen_folders(path)]
+    summary = evaluate_runs(folders, scenarios, store, device, split)
+    print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
+    for line in evaluation_warnings(folders, None if store is None else open_store(store)):
+        print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
+
+
 def evaluate_runs(
-    folders: Sequence[Path], scenarios: Path | None = None, store: Path | None = None, device: str = "cpu"
+    folders: Sequence[Path],
+    scenarios: Path | None = None,
+    store: Path | None = None,
+    device: str = "cpu",
+    splits: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Evaluate runs and return the primary metric of each scenario, averaged over severities.
 
     Args:
         folders: finished runs.
         scenarios: a TOML file of [[scenario]] tables; the default scenarios if None.
-        store: replaces the store that the runs name.
+        store: the store that the runs name, moved; or another corpus to evaluate them on.
         device: PyTorch device, such as "cuda".
+        splits: those of the default scenarios.
 
     Raises:
         RunError: a run is not finished.
@@ -36,6 +77,7 @@ def evaluate_runs(
     from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
     from deconfound.protocol import get_protocol
+    from deconfound.runs.run import Run
 
     selected = None if scenarios is None else read_scenarios(scenarios)
     dataset = None if store is None else open_store(store)
@@ -44,11 +86,16 @@ def evaluate_runs(
         run = Run.open(folder)
         if run.done is None:
             raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
-        records += run.evaluate(selected, dataset=dataset, device=device, progress=sys.stderr.isatty())
+        progress = sys.stderr.isatty()
+        records += run.evaluate(selected, dataset=dataset, splits=splits, device=device, progress=progress)
     table = frame(records)
+    if table.empty:
+        raise RunError(
+            "no scenario was evaluated: each needs a modality that its run does not use; name other scenarios"
+        )
     primary = table["protocol"].map(lambda name: get_protocol(name).primary)
     table = table[(table["metric"] == primary) & (table["group"] == "all")]
-    keys = ["run", "method", "scenario", "protocol", "metric"]
+    keys = ["run", "method", "dataset", "scenario", "protocol", "metric"]
     return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()
 
 
@@ -57,15 +104,18 @@ def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None)
 
     Args:
         folders: evaluated runs.
-        dataset: replaces the data that the runs name.
+        dataset: as it was given to the evaluation.
     """
     from deconfound.data.findings import LABEL_FINDINGS, find_all
+    from deconfound.evaluation.records import frame, read_records
+    from deconfound.runs.run import Run
 
     lines: dict[str, None] = {}
     for folder in folders:
         run = Run.open(folder)
-        lines |= dict.fromkeys(find_all(run.dataset(dataset), LABEL_FINDINGS))
-        table = run.records()
+        corpus = run.corpus(dataset)
+        lines |= dict.fromkeys(find_all(corpus.data, LABEL_FINDINGS))
+        table = frame(read_records(corpus.folder / "records.jsonl"))
         table = table[
             (table["group"] == "all")
             & (table["scenario"] == table["split"])

@@ -174,6 +174,7 @@ def _print_summary(summary: SweepSummary, as_json: bool) -> None:
                     "budget": summary.plan.budget,
                     "chosen": list(summary.chosen),
                     "runs": [str(run) for run in summary.runs],
+                    "skipped": summary.plan.skipped,
                     "failed": dict(summary.failed),
                     "open": dict(summary.unfinished),
                 }

@@ -64,7 +64,9 @@ def table(
         Correction, typer.Option(help="Correction of the tests against the baseline.")
     ] = Correction.holm,
     clusters: Annotated[str, typer.Option(help="Metadata column of rows that belong together, as speaker.")] = "",
-    store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Store of the dataset, for clusters, if it moved or is another corpus.")
+    ] = None,
     resamples: Annotated[int, typer.Option(min=0, help="Resamples of the rows; 0 for fixed rows.")] = 2000,
     show: Annotated[Show, typer.Option(help="Deviation, interval, or difference from the baseline.")] = Show.sd,
     layout: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.md,

@@ -81,7 +81,7 @@ def diagnose(
     data.rows(split)
     if split not in DEVELOPMENT:
         with exclusive_lock(opened.path):
-            log_test_access(opened.path, [f"diagnose {split}"])
+            log_test_access(opened.path, [f"diagnose {split}"], data.name, opened.checksum)
     observed, parts = observe(method, data, split, device)
     effort = _Effort(permutations, resamples, seed)
     size = float(np.abs(observed.target).max(initial=1.0)) if not observed.classify else 10.0

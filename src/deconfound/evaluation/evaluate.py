@@ -24,7 +24,7 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.outputs import CHUNK, check_finite, variant_outputs
 from deconfound.evaluation.predictions import Predictions, load_predictions, save_predictions
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
-from deconfound.evaluation.scenario import Scenario, definition
+from deconfound.evaluation.scenario import Scenario, definition, needed_modalities
 from deconfound.io.files import file_stem
 from deconfound.nn.inference import apply_to_batches
 from deconfound.protocol import protocol_of
@@ -89,6 +89,7 @@ def evaluate_method(
     progress: bool = False,
     device: str | torch.device = "cpu",
     corruption_seed: int = 0,
+    checksum: str = "",
 ) -> list[Record]:
     """Predict, keep and measure all scenarios in a run directory.
 
@@ -100,10 +101,11 @@ def evaluate_method(
     method "METHOD [VARIANT]", so that a selection by records never sees them.
 
     Args:
-        out: the run directory.
+        out: the run directory, or the folder in it of another corpus.
         run, method_name, seed: name of the run, name of the method and seed of the training, for the records.
         progress: print the current scenario on standard error.
         corruption_seed: seed of the corruption, equal for all runs that are to be compared.
+        checksum: of the dataset as it was stored, for the records.
 
     Returns:
         The records of these scenarios, those of the variants after the method's own.
@@ -120,7 +122,7 @@ def evaluate_method(
     for scenario in scenarios:
         _rows(dataset, scenario)
         _corruption(scenario)
-    identity, records, variant_records = Identity(run, method_name, seed), [], []
+    identity, records, variant_records = Identity(run, method_name, seed, checksum), [], []
     for number, scenario in enumerate(scenarios, start=1):
         if progress:
             print(f"evaluating {number}/{len(scenarios)}: {scenario.name}", file=sys.stderr, flush=True)
@@ -164,7 +166,7 @@ def kept_predictions(out: Path, scenario: Scenario, corruption_seed: int = 0) ->
 
 def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
     """(N,) int64 rows of a scenario, after a check of the modalities that it names."""
-    for name in scenario.present:
+    for name in sorted(needed_modalities(scenario)):
         if name not in dataset.signals:
             hint = did_you_mean(name, dataset.signals)
             raise SpecError(f"scenario {scenario.name!r}: there is no modality {name!r}{hint}")

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 VARIANTS = "variants.jsonl"
 """File of a run, beside its records.jsonl, with the records of its other predictions."""
+CORPORA = "corpora"
+"""Folder of a run with one folder for each other corpus that it was evaluated on, laid out like the run itself."""
+CORPUS = "corpus.json"
+"""File in such a folder: name, checksum and rows by split of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Record:
         metric: such as "mae".
         value: in shares or target units; None where the metric is undefined on these rows.
         n: number of rows that enter the value.
+        checksum: of the corpus; "" in a file that does not say it.
     """
 
     run: str
@@ -59,6 +64,7 @@ class Record:
     metric: str
     value: float | None
     n: int
+    checksum: str = ""
 
 
 _FIELDS = tuple(field.name for field in fields(Record))
@@ -101,10 +107,10 @@ def read_records(path: str | Path) -> list[Record]:
 def _record(line: bytes, location: str) -> Record:
     try:
         values: Any = json.loads(line)
-        if not isinstance(values, dict) or set(values) != set(_FIELDS):
+        if not isinstance(values, dict) or {"checksum", *values} != set(_FIELDS):
             raise ValueError("its fields are not those of a record")
-        for name in _FIELDS:
-            _check(name, values[name])
+        for name, value in values.items():
+            _check(name, value)
         return Record(**values)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{location} is not a record ({error}); remove the file and evaluate the run again") from error
@@ -139,11 +145,13 @@ class Identity:
         run: name of the run.
         method: name of the method.
         seed: seed of the training.
+        checksum: of the corpus that is predicted.
     """
 
     run: str
     method: str
     seed: int
+    checksum: str = ""
 
 
 def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -> list[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -78,19 +78,69 @@ def definition(scenario: Scenario) -> str:
     return json.dumps(parts | {"repeats": scenario.repeats}, sort_keys=True, default=str)
 
 
-def default_scenarios(dataset: Dataset) -> list[Scenario]:
+class SkippedScenarioWarning(UserWarning):
+    """Scenarios that need a modality which a run does not use are not evaluated."""
+
+
+def needed_modalities(scenario: Scenario) -> set[str]:
+    """The modalities that a scenario names: those that are present, and those that its corruption is about."""
+    corruption = scenario.corruption
+    named = (
+        scenario.arguments.get("modalities") if isinstance(corruption, str) else getattr(corruption, "modalities", ())
+    )
+    return {*scenario.present, *(named or ())}
+
+
+def without_unused(
+    scenarios: Sequence[Scenario], used: Collection[str], known: Collection[str]
+) -> tuple[list[Scenario], list[Scenario]]:
+    """Scenarios to evaluate, and those to skip since they need modalities of the data that a run does not use.
+
+    Args:
+        used: modalities of the run.
+        known: all modalities of the data; a scenario that names yet another one is not skipped but refused later.
+    """
+    unused = set(known) - set(used)
+    skipped = [scenario for scenario in scenarios if needed_modalities(scenario) & unused]
+    return [scenario for scenario in scenarios if scenario not in skipped], skipped
+
+
+def default_scenarios(dataset: Dataset, splits: Sequence[str] | None = None) -> list[Scenario]:
     """The scenarios that are evaluated unless a specification names others.
 
-    - "valid" and every test split as they are, under the split's own name;
-    - on the in-distribution split, else on the first test split, else on "valid": "gaussian" noise of 0.25, 0.5, 1 and 2
-      training standard deviations (where there are training rows); where there is a sequence, "drop-frames" with
-      probability 0.1 to 0.9; three draws each;
+    - every split of `splits` as it is, under its own name;
+    - on the in-distribution split, else on the first test split, else on "valid", else on "train", if it is one of
+      `splits`: "gaussian" noise of 0.25, 0.5, 1 and 2 training standard deviations (where there are training rows); where
+      there is a sequence, "drop-frames" with probability 0.1 to 0.9; three draws each;
     - on the same split "present=text+audio" for every proper subset of up to four modalities; of more than four, for each
       modality alone and each one missing.
+
+    Args:
+        splits: "valid" and every test split if left out.
+
+    Raises:
+        DataError: there is no such split.
+        SpecError: only training rows, and `splits` is left out.
     """
+    for name in splits or ():
+        dataset.rows(name)
+    named = tuple(dict.fromkeys(splits or [name for name in dataset.splits if name != "train"]))
+    if not named:
+        available = ", ".join(dataset.splits)
+        raise SpecError(f"{dataset.name} has only the split {available}; evaluation needs 'valid' or a test split")
     split = _corrupted_split(dataset)
-    scenarios = [Scenario(name, name) for name in dataset.splits if name != "train"]
-    modalities = dataset.modalities
+    clean = [Scenario(name, name) for name in named]
+    return clean + _corruptions(dataset, split) if split in named else clean
+
+
+def _corrupted_split(dataset: Dataset) -> str:
+    """The same one whichever splits are named, since a scenario is kept under its name alone."""
+    tests = dataset.test_splits
+    return in_distribution(tests) or next(name for name in (*tests, "valid", "train") if name in dataset.splits)
+
+
+def _corruptions(dataset: Dataset, split: str) -> list[Scenario]:
+    scenarios, modalities = [], dataset.modalities
     if "train" in dataset.splits and any(modality.kind != "tokens" for modality in modalities.values()):
         levels = (0.25, 0.5, 1.0, 2.0)
         scenarios.append(Scenario("gaussian", split, corruption="gaussian", severities=levels, repeats=3))
@@ -103,15 +153,6 @@ def default_scenarios(dataset: Dataset) -> list[Scenario]:
         subsets = combinations(modalities, size)
         scenarios += [Scenario(f"present={'+'.join(kept)}", split, present=kept) for kept in subsets]
     return scenarios
-
-
-def _corrupted_split(dataset: Dataset) -> str:
-    tests = dataset.test_splits
-    split = in_distribution(tests) or next((name for name in (*tests, "valid") if name in dataset.splits), None)
-    if split is None:
-        available = ", ".join(dataset.splits)
-        raise SpecError(f"{dataset.name} has only the split {available}; evaluation needs 'valid' or a test split")
-    return split
 
 
 class _Table(BaseModel):

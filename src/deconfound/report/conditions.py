@@ -40,7 +40,7 @@ def conditions(section: Section) -> list[Condition]:
     """All conditions: in distribution, the shifted splits, other rows, the corruptions, then the subsets of modalities."""
     inside = [section.in_split] if section.in_split else []
     known = [Condition(split, split, "split", split, split) for split in [*inside, *section.out_splits]]
-    others = [(scenario, split) for scenario, split in section.scenarios() if split not in ("train", "valid")]
+    others = [(scenario, split) for scenario, split in section.scenarios() if split not in section.development]
     names = [scenario for scenario, _ in others] + [condition.key for condition in known]
     for scenario, split in others:
         key = scenario if names.count(scenario) == 1 else f"{scenario} on {split}"
@@ -57,8 +57,8 @@ def conditions(section: Section) -> list[Condition]:
 
 
 def validation(section: Section) -> Condition | None:
-    """The validation rows, where they were measured."""
-    known = any(key[1] == key[2] == "valid" for key in section.index)
+    """The validation rows, where they were measured; another corpus has none."""
+    known = "valid" in section.development and any(key[1] == key[2] == "valid" for key in section.index)
     return Condition("valid", "validation", "development", "valid", "valid") if known else None
 
 

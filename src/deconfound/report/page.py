@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -30,20 +31,21 @@ POINTS = 16_000
 
 
 def build_report(
-    runs: Sequence[Path],
-    out: Path,
+    runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str] = "report.html",
     *,
     references: Sequence[Reference] | None = None,
     only: RunFilter | None = None,
 ) -> Path:
     """Write a page that compares runs: tables, figures that follow the reader's choices, and how to make them again.
 
-    Runs that differ only in their seed share a row; runs on other data or under another protocol get their own section.
+    Runs that differ only in their seed share a row; other data and another protocol get their own section, also where one
+    run was evaluated on several corpora.
     The page needs no network and holds its own scripts; it is written whole or not at all.
 
     Args:
-        runs: directories of finished and evaluated runs, or of finished sweeps, of which the selected runs are compared;
-            one named twice counts once.
+        runs: one or more finished and evaluated runs, as `Run` or directory, or directories of finished sweeps, of which the
+            selected runs are compared; one named twice counts once.
         out: the HTML file, replaced where it exists.
         references: published numbers, see `deconfound.references.published`; each is shown where its rows, protocol and
             inputs are those of a section, else its source is listed with the reason and without its value.
@@ -55,13 +57,13 @@ def build_report(
             with one seed, or `out` cannot be written.
     """
     by_path: dict[Path, Path] = {}
-    for run in runs:
+    for run in [runs] if isinstance(runs, str | os.PathLike) else runs:
         by_path.setdefault(Path(run).resolve(), Path(run))
     sources = list(by_path.values())
     collected = collect_runs(sources, only)
     arguments = only.arguments if only else ()
     page = render(build_sections(collected.runs, collected.trials), [*sources, *arguments], Path(out), references)
-    with atomic_write(out) as file:
+    with atomic_write(Path(out)) as file:
         file.write(page)
     return Path(out)
 
@@ -114,7 +116,7 @@ def _title(sections: Sequence[Section]) -> str:
 
 
 def _lede(sections: Sequence[Section]) -> str:
-    runs = {id(run) for section in sections for row in section.rows for run in row.runs if not run.variant}
+    runs = {run.home for section in sections for row in section.rows for run in row.runs}
     tried = {id(run) for section in sections for run in section.trials}
     text = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     text += f", chosen among {len(runs) + len(tried)}." if tried else "."

@@ -40,11 +40,12 @@ def check_references(section: Section, references: Sequence[Reference]) -> list[
     except SpecError:
         return []
     first = section.reference.runs[0]
-    splits = first.splits if section.checksum else {}
     checked = []
     for reference in references:
-        if reference.dataset == own:
-            is_same, reason = comparable(reference, section.dataset, section.protocol.name, splits, first.inputs)
+        if reference.dataset == own and not section.trained_here:
+            checked.append(CheckedReference(reference, "our methods were trained on other data"))
+        elif reference.dataset == own:
+            is_same, reason = comparable(reference, section.dataset, section.protocol.name, first.splits, first.inputs)
             if is_same and reference.metric not in section.metrics:
                 is_same, reason = False, f"{reference.metric} was not measured here"
             checked.append(CheckedReference(reference, "" if is_same else reason or "the source does not say enough"))

@@ -101,7 +101,7 @@ def critical_figures(sections: Sequence[Section]) -> list[Figure]:
 
     Empty below two datasets or two methods that all of them have.
     """
-    trained = [section for section in sections if section.checksum]
+    trained = [section for section in sections if section.trained_here]
     labels, by_where = dataset_ranks(trained) if trained else ([], {})
     return [_critical(labels, where, blocks) for where, blocks in by_where.items() if len(blocks) > 1]
 

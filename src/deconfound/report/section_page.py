@@ -112,7 +112,7 @@ def _shared(section: Section, commands: Recipe) -> dict[str, Any]:
         "better": {metric: section.better(metric) for metric in section.metrics},
         "inside": section.in_split,
         "reference": section.reference.label,
-        "labels": {condition.key: condition.label for condition in conditions(section)} | {"valid": "validation"},
+        "labels": {c.key: c.label for c in conditions(section)} | dict.fromkeys(section.development[1:], "validation"),
         "splits": [condition.key for condition in conditions(section) if condition.kind == "split"],
         "runs": packed_runs(section),
         "values": run_values(section),
@@ -127,7 +127,7 @@ def _card(section: Section, row: Row) -> dict[str, Any]:
         "label": row.label,
         "method": first.method,
         "modalities": first.modalities,
-        "trained": "" if section.checksum else f"{first.dataset}, checksum {first.checksum[:12]}",
+        "trained": "" if section.trained_here else f"{first.dataset}, checksum {first.checksum[:12]}",
         "rule": first.rule,
         "seeds": ", ".join(map(str, row.seeds)),
         "parameters": f"{first.parameters:,}".replace(",", " "),
@@ -161,7 +161,7 @@ def _notices(section: Section) -> list[str]:
         notices.append(f"One seed only, so no deviation is known: {_listed(single)}.")
     if len({str(_software(run)) for row in section.rows for run in row.runs}) > 1:
         notices.append("The runs were made with different versions of the software or its source; see “Regenerate”.")
-    if not section.checksum:
+    if not section.trained_here:
         notices.append("The methods were trained on other data than these rows, so no split counts as in distribution.")
     if len(section.rules) > 1:
         notices.append("The runs were chosen by different selection rules, so the comparison is not fair.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import RunError, SpecError, did_you_mean
+from deconfound.results.corpus_results import with_corpora
 from deconfound.results.run_result import RunResult, integer_of, read_object, read_run, text_of, with_variants
 
 ORACLE = "oracle"
@@ -21,7 +22,7 @@ class RunFilter:
 
     Args:
         methods: labels to keep; a model's other predictions have labels of their own, such as "imml [do]". All if empty.
-        datasets: names of the training data to keep. All if empty.
+        datasets: names of the corpora to keep that runs were evaluated on. All if empty.
     """
 
     methods: tuple[str, ...] = ()
@@ -38,7 +39,8 @@ class RunFilter:
         return tuple(
             run
             for run in runs
-            if (not self.methods or run.label in self.methods) and (not self.datasets or run.dataset in self.datasets)
+            if (not self.methods or run.label in self.methods)
+            and (not self.datasets or run.evaluated_on in self.datasets)
         )
 
     def check(self, runs: Sequence[RunResult]) -> None:
@@ -49,11 +51,11 @@ class RunFilter:
         """
         for names, known in (
             (self.methods, {run.label for run in runs}),
-            (self.datasets, {run.dataset for run in runs}),
+            (self.datasets, {run.evaluated_on for run in runs}),
         ):
             for name in names:
                 if name not in known:
-                    raise SpecError(f"no run is called or trained on {name!r}{did_you_mean(name, known)}")
+                    raise SpecError(f"no run is called or evaluated on {name!r}{did_you_mean(name, known)}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class CollectedRuns:
     """Runs read from directories.
 
     Args:
-        runs: runs to compare, each followed by the other measured predictions of its model.
+        runs: runs to compare, each followed by the other measured predictions of its model, and both by the results on
+            other corpora.
         trials: finished runs of the sweeps that their selection did not choose.
     """
 
@@ -84,7 +87,7 @@ def collect_runs(paths: Sequence[Path], only: RunFilter | None = None) -> Collec
     runs: dict[Path, RunResult] = {}
     trials: dict[Path, RunResult] = {}
     for path in paths:
-        if (path / "sweep.json").exists() or (path / "selection.json").exists():
+        if _is_sweep(path):
             rule, budget, chosen = _selection(path)
             for name in chosen:
                 runs.setdefault((path / "runs" / name).resolve(), read_run(path / "runs" / name, rule, budget))
@@ -94,10 +97,23 @@ def collect_runs(paths: Sequence[Path], only: RunFilter | None = None) -> Collec
         elif path.resolve() not in runs:
             runs[path.resolve()] = read_run(path)
     unchosen = [run for directory, run in trials.items() if directory not in runs and not _left_out(run)]
-    variants = [variant for run in runs.values() for variant in with_variants(run)]
+    variants = [variant for run in runs.values() for result in with_corpora(run) for variant in with_variants(result)]
     run_filter = only or RunFilter()
     run_filter.check(variants)
     return CollectedRuns(run_filter.apply(variants), run_filter.apply(unchosen))
+
+
+def chosen_folders(path: Path) -> list[Path]:
+    """Directories of the runs that the selection of a sweep chose; of any other directory, itself.
+
+    Raises:
+        RunError: the selection is missing or damaged.
+    """
+    return [path / "runs" / name for name in _selection(path)[2]] if _is_sweep(path) else [path]
+
+
+def _is_sweep(path: Path) -> bool:
+    return (path / "sweep.json").exists() or (path / "selection.json").exists()
 
 
 def _selection(path: Path) -> tuple[str, str, list[str]]:

@@ -21,8 +21,16 @@ TEST_ACCESS_LOGS = ("openings.jsonl", "test_access.jsonl")
 
 
 @dataclass(frozen=True)
+class CorpusResult:
+    """A corpus other than the training data: its name, and the checksum of its rows."""
+
+    name: str
+    checksum: str
+
+
+@dataclass(frozen=True)
 class RunResult:
-    """One trained and evaluated run.
+    """One trained run on one corpus that it was evaluated on.
 
     Args:
         folder: name of its directory.
@@ -30,16 +38,17 @@ class RunResult:
         method: registered name of the method.
         dataset: name of the data it was trained on.
         checksum: of that data.
-        splits: split → number of rows, in the order of the data.
+        splits: split → number of rows of the evaluated corpus, in the order of the data.
         modalities: those it was trained on, with their form: "audio (30 × 5)".
         inputs: modality → features per step, 1 for tokens.
         best_epoch: epoch whose weights were kept.
         curves: (split, term) → epoch → mean over the epoch's logged steps.
-        test_accesses: the command of each time that test rows were predicted.
-        directory: the directory as the user named it.
+        test_accesses: the command of each time that test rows of the evaluated corpus were predicted.
+        directory: where its predictions are: the run's directory as the user named it, or a folder in it for another corpus.
         rule: by which a sweep chose this run's hyper-parameters; "" where no sweep did.
         budget: the candidates of that choice, such as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
+        corpus: the evaluated corpus; None for the training data.
     """
 
     folder: str
@@ -65,6 +74,17 @@ class RunResult:
     budget: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
+    corpus: CorpusResult | None = None
+
+    @property
+    def evaluated_on(self) -> str:
+        """Name of the evaluated corpus."""
+        return self.dataset if self.corpus is None else self.corpus.name
+
+    @property
+    def home(self) -> Path:
+        """The run's own directory."""
+        return self.directory if self.corpus is None else self.directory.parent.parent
 
 
 def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
@@ -82,7 +102,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
     spec, environment = read_object(path / "spec.json"), read_object(path / "environment.json")
     done = read_object(path / "done.json", "training has not finished; run 'deconfound train' again to resume")
     curves = _curves(path / "log.csv")
-    records = _records(path / "records.jsonl")
+    records = checked_records(path / "records.jsonl")
     try:
         data = environment["data"]
         method = text_of(spec["method"]["name"])
@@ -105,7 +125,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
             environment=environment,
             curves=curves,
             records=records,
-            test_accesses=_test_accesses(path),
+            test_accesses=logged_accesses(path, text_of(data["checksum"]), own=True),
             directory=path,
             rule=rule,
             budget=budget,
@@ -125,7 +145,7 @@ def with_variants(run: RunResult) -> list[RunResult]:
     """
     path = run.directory / VARIANTS
     by_variant: dict[str, list[Record]] = {}
-    for record in _records(path) if path.is_file() else ():
+    for record in checked_records(path) if path.is_file() else ():
         match = re.fullmatch(re.escape(run.label) + r" \[(.+)\]", record.method)
         if match is None:
             raise RunError(
@@ -174,7 +194,8 @@ def read_object(path: Path, absent: str = "give a run directory that 'deconfound
     return value
 
 
-def _records(path: Path) -> tuple[Record, ...]:
+def checked_records(path: Path) -> tuple[Record, ...]:
+    """The records in a file, one or more, each measured once; RunError for anything else."""
     records = tuple(read_records(path))
     if not records:
         raise RunError(f"{path} holds no record: the run has not been evaluated; run 'deconfound evaluate' first")
@@ -191,15 +212,22 @@ def _records(path: Path) -> tuple[Record, ...]:
     return records
 
 
-def _test_accesses(path: Path) -> tuple[str, ...]:
-    """Commands in the logs of test access; empty where test rows were never predicted."""
-    return tuple(command for name in TEST_ACCESS_LOGS for command in _logged_commands(path / name))
+def logged_accesses(path: Path, checksum: str, *, own: bool) -> tuple[str, ...]:
+    """Commands in the logs of test access that are about one corpus; `own` ones may not name it."""
+    return tuple(
+        command
+        for name in TEST_ACCESS_LOGS
+        for logged, command in _logged_commands(path / name)
+        if logged == checksum or (own and logged is None)
+    )
 
 
-def _logged_commands(path: Path) -> tuple[str, ...]:
+def _logged_commands(path: Path) -> tuple[tuple[Any, str], ...]:
+    """(checksum, command) of each line."""
     lines = _read(path, "").splitlines() if path.exists() else []
     try:
-        return tuple(command_line(strict_json(line).get("command")) for line in lines if line.strip())
+        accesses = [strict_json(line) for line in lines if line.strip()]
+        return tuple((access.get("checksum"), command_line(access.get("command"))) for access in accesses)
     except (ValueError, AttributeError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({_line(error)}); remove what is not a line of JSON") from error
 

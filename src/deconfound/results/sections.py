@@ -39,7 +39,9 @@ class Section:
     """All rows judged on one dataset by one protocol. Values of two sections are never compared.
 
     Args:
-        checksum: of the data, "" where the rows were trained on other data.
+        checksum: of the data, "" where the records of rows that were trained on other data do not say it.
+        trained_here: True if the rows were trained on this data; False if it is another corpus to them, whose splits are
+            all tests.
         rows: the reference first.
         metrics: those with records, the primary one first.
         splits: test splits with clean records, in the order of the data.
@@ -50,6 +52,7 @@ class Section:
 
     dataset: str
     checksum: str
+    trained_here: bool
     protocol: Protocol
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
@@ -62,6 +65,16 @@ class Section:
     def rules(self) -> tuple[str, ...]:
         """Rules by which sweeps chose the runs, "" for runs that no sweep chose, in order of first appearance."""
         return tuple(dict.fromkeys(run.rule for row in self.rows for run in row.runs))
+
+    @property
+    def development(self) -> tuple[str, ...]:
+        """Splits that are no tests."""
+        return DEVELOPMENT if self.trained_here else ()
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Names of the training data, in order of first appearance."""
+        return tuple(dict.fromkeys(run.dataset for row in self.rows for run in row.runs))
 
     @property
     def reference(self) -> Row:
@@ -149,11 +162,16 @@ def build_sections(runs: Sequence[RunResult], trials: Sequence[RunResult] = ()) 
     ]
 
 
-def _section_key(run: RunResult, record: Record) -> tuple[str, str, str]:
-    return record.dataset, run.checksum if record.dataset == run.dataset else "", record.protocol
+_SectionKey = tuple[str, str, bool, str]
+"""Dataset, checksum, whether the runs were trained on it, protocol."""
 
 
-def _section_keys(run: RunResult) -> list[tuple[str, str, str]]:
+def _section_key(run: RunResult, record: Record) -> _SectionKey:
+    own = record.checksum == run.checksum if record.checksum else record.dataset == run.dataset
+    return record.dataset, run.checksum if own else record.checksum, own, record.protocol
+
+
+def _section_keys(run: RunResult) -> list[_SectionKey]:
     return list(dict.fromkeys(_section_key(run, record) for record in run.records))
 
 
@@ -175,7 +193,7 @@ def _alike(runs: Sequence[RunResult]) -> list[tuple[RunResult, ...]]:
     by_settings: dict[tuple[object, ...], dict[int, RunResult]] = {}
     for run in runs:
         settings = sorted(flat_settings(run).items())
-        seeds = by_settings.setdefault((run.label, run.dataset, run.checksum, *settings), {})
+        seeds = by_settings.setdefault((run.label, run.dataset, run.checksum, run.corpus, *settings), {})
         if run.seed in seeds:
             raise RunError(
                 f"{seeds[run.seed].folder} and {run.folder} are one specification with one seed ({run.seed}); "
@@ -186,17 +204,32 @@ def _alike(runs: Sequence[RunResult]) -> list[tuple[RunResult, ...]]:
 
 
 def _labels(firsts: Sequence[RunResult]) -> list[str]:
-    """One distinct label per row: where names agree, the settings that differ are added."""
+    """One distinct label per row: the training data where they differ, and where names agree, the settings that differ."""
     labels: list[str] = []
+    trained_on = _training_data(firsts)
     for run in firsts:
-        settings = [flat_settings(other) for other in firsts if other.label == run.label]
+        name = run.label + trained_on[run.dataset, run.checksum]
+        alike = [o for o in firsts if (o.label, o.dataset, o.checksum) == (run.label, run.dataset, run.checksum)]
+        settings = [flat_settings(other) for other in alike]
         mine = flat_settings(run)
         varied = [name for name in mine if any(other.get(name) != mine[name] for other in settings)]
         brief = dict.fromkeys(f"{name.rpartition('.')[2]}={_brief(mine[name])}" for name in varied)
-        label = f"{run.label} ({', '.join(list(brief)[:3])})" if brief else run.label
+        label = f"{name} ({', '.join(list(brief)[:3])})" if brief else name
         count = 1 + sum(earlier == label or earlier.startswith(f"{label} #") for earlier in labels)
         labels.append(label if count == 1 else f"{label} #{count}")
     return labels
+
+
+def _training_data(runs: Sequence[RunResult]) -> dict[tuple[str, str], str]:
+    """(name, checksum) of training data → " on NAME", with the checksum where names agree; "" where all agree."""
+    data = list(dict.fromkeys((run.dataset, run.checksum) for run in runs))
+    names = [name for name, _ in data]
+    if len(data) == 1:
+        return dict.fromkeys(data, "")
+    return {
+        (name, checksum): f" trained on {name}" + (f" {checksum[:8]}" if names.count(name) > 1 else "")
+        for name, checksum in data
+    }
 
 
 def _brief(value: str) -> str:
@@ -210,10 +243,8 @@ def _brief(value: str) -> str:
     return "+".join(name if isinstance(name, str) else json.dumps(name, ensure_ascii=False) for name in names)
 
 
-def _section(
-    key: tuple[str, str, str], alike: Sequence[tuple[RunResult, ...]], trials: tuple[RunResult, ...]
-) -> Section:
-    dataset, checksum, name = key
+def _section(key: _SectionKey, alike: Sequence[tuple[RunResult, ...]], trials: tuple[RunResult, ...]) -> Section:
+    dataset, checksum, trained_here, name = key
     if name not in (known := names("protocols")):
         raise RunError(f"the records of {dataset} use the protocol {name!r}{did_you_mean(name, known)}")
     protocol = get_protocol(name)
@@ -222,21 +253,22 @@ def _section(
     rows = _reference_first([Row(label, runs) for label, runs in zip(labels, present, strict=True)])
     index = _index(key, rows, protocol)
     measured = {index_key[5] for index_key in index}
-    splits = _test_splits(rows, index)
+    splits = _test_splits(rows, index, trained_here)
     return Section(
         dataset=dataset,
         checksum=checksum,
+        trained_here=trained_here,
         protocol=protocol,
         rows=rows,
         metrics=tuple(dict.fromkeys(m for m in (protocol.primary, *protocol.metrics) if m in measured)),
         splits=splits,
-        in_split=in_distribution(splits) if checksum else None,
+        in_split=in_distribution(splits) if trained_here else None,
         index=index,
         trials=trials,
     )
 
 
-def _index(key: tuple[str, str, str], rows: Sequence[Row], protocol: Protocol) -> dict[Key, Values]:
+def _index(key: _SectionKey, rows: Sequence[Row], protocol: Protocol) -> dict[Key, Values]:
     index: dict[Key, dict[tuple[int, int], float | None]] = {}
     measured = ((row, run, record) for row in rows for run in row.runs for record in run.records)
     for owner, source, record in measured:
@@ -256,7 +288,8 @@ def _reference_first(rows: Sequence[Row]) -> tuple[Row, ...]:
     return (reference, *(row for row in rows if row is not reference))
 
 
-def _test_splits(rows: Sequence[Row], index: Mapping[Key, Values]) -> tuple[str, ...]:
+def _test_splits(rows: Sequence[Row], index: Mapping[Key, Values], trained_here: bool) -> tuple[str, ...]:
     measured = dict.fromkeys(key[2] for key in index if key[1] == key[2])
     order = [split for row in rows for split in row.runs[0].splits if split in measured]
-    return tuple(split for split in dict.fromkeys([*order, *measured]) if split not in DEVELOPMENT)
+    splits = dict.fromkeys([*order, *measured])
+    return tuple(split for split in splits if not (trained_here and split in DEVELOPMENT))

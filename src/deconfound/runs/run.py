@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.task import Modality, Task
 from deconfound.datasets.repair import Repair
-from deconfound.errors import RunError
+from deconfound.errors import DeconfoundError, RunError, SpecError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.other_corpus import Corpus, describe_corpus, other_corpus, warn_of_overlap
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run directory.
+    """An opened run directory; a path wherever one is expected.
 
     Args:
         path: the directory.
@@ -58,6 +60,9 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"the run {path} is damaged ({error}); delete it and train again") from error
         return cls(path, spec, environment)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def done(self) -> dict[str, Any] | None:
@@ -90,6 +95,11 @@ class Run:
         return {name: Repair.of(repair) for name, repair in noted.items() if repair is not None}
 
     @property
+    def checksum(self) -> str:
+        """Of the data that the run was trained on."""
+        return self.environment["data"]["checksum"]
+
+    @property
     def environments(self) -> int:
         """E of the training and validation rows."""
         return self.environment["data"].get("environments", 1)
@@ -101,18 +111,55 @@ class Run:
             replacement: the same rows, if the specification does not name them or their store moved.
 
         Raises:
-            RunError: the data are not those of the training.
+            RunError: the data are not those of the training, or the specification does not name them.
         """
-        dataset = replacement if replacement is not None else load_data(self.spec.data)
-        if dataset.checksum != self.environment["data"]["checksum"]:
-            raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
+        dataset = replacement if replacement is not None else self._load()
+        if dataset.checksum != self.checksum:
+            raise RunError(
+                f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); give the "
+                "training data; an evaluation takes other data as another corpus where dataset= or --store names them"
+            )
         return apply_data_spec(dataset, self.spec.data)
+
+    def corpus(self, dataset: Dataset | None = None) -> Corpus:
+        """The rows to evaluate the run on: its own data, or another corpus of the same form.
+
+        Args:
+            dataset: recognised as the run's own data by its checksum; what the specification names if left out.
+
+        Raises:
+            RunError: `dataset` is left out, and the specification names none or one that has changed.
+            DataError: the corpus differs from the run's data in a modality, width, class, task or protocol.
+        """
+        if dataset is None or dataset.checksum == self.checksum:
+            whole = self._load() if dataset is None else dataset
+            return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
+        corpus = other_corpus(self.path, dataset, self.modalities, self.task)
+        named = self.spec.data.environment
+        if named is None or not set(named) <= set(dataset.columns):
+            return corpus
+        return replace(corpus, data=corpus.data.with_environment(*named))
+
+    def _own_rows(self) -> Dataset | None:
+        try:
+            return self.dataset()
+        except DeconfoundError:  # a dataset in memory, or a store that moved
+            return None
+
+    def _load(self) -> Dataset:
+        if self.spec.data.store is None and self.spec.data.synthetic is None:
+            raise RunError(
+                f"the run {self.path} was trained on a dataset in memory ({self.environment['data'].get('name')!r}) and "
+                "names no store; give the dataset: dataset= in Python, --store on the command line"
+            )
+        return load_data(self.spec.data)
 
     def validate(self, method: Method, development: Dataset) -> None:
         """Predict and measure the validation rows at the end of training; no test row is touched."""
         from deconfound.evaluation.scenario import Scenario
 
-        self._evaluate(method, development, [Scenario("valid", "valid")])
+        own = Corpus(development, self.checksum, self.path, tuple(development.signals), own=True)
+        self._evaluate(method, own, [Scenario("valid", "valid")])
 
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
@@ -148,6 +195,7 @@ class Run:
         scenarios: Sequence[Scenario] | None = None,
         *,
         dataset: Dataset | None = None,
+        splits: Sequence[str] | None = None,
         encoders: Mapping[str, OwnEncoder] | None = None,
         device: str = "cpu",
         progress: bool = False,
@@ -155,30 +203,59 @@ class Run:
         """Predict the rows of every scenario, keep the predictions and write `records.jsonl`.
 
         A scenario is predicted once; a later call computes its metrics from what was kept. Each time test rows are
-        predicted, a line in `test_access.jsonl` says when, by which command and for which scenarios.
+        predicted, a line in `test_access.jsonl` says when, by which command, for which scenarios and of which data. What
+        belongs to another corpus is kept in a folder of its own, `corpora/NAME-CHECKSUM`, and all splits there are tests.
 
         Args:
-            scenarios: `default_scenarios` of the dataset if left out.
-            dataset: the training data, if the specification does not name them or they moved.
+            scenarios: `default_scenarios` of the dataset if left out; those that need a modality which the run does not
+                use are skipped with a `SkippedScenarioWarning`.
+            dataset: the training data, if the specification does not name them or they moved; or another corpus with the
+                run's modalities, classes, task and protocol.
+            splits: those of the default scenarios: by default all but "train", and all of another corpus.
             device: where to compute, such as "cuda".
             progress: print on standard error which scenario is being predicted.
 
         Returns:
             the records of these scenarios.
-        """
-        from deconfound.evaluation.scenario import default_scenarios
 
-        data = self.dataset(dataset)
+        Raises:
+            SpecError: `scenarios` and `splits` together, or as `evaluate_method`.
+            RunError, DataError: as `corpus` and `evaluate_method`.
+        """
+        corpus = self.corpus(dataset)
         method = self.method(encoders)
-        requested = default_scenarios(data) if scenarios is None else scenarios
+        requested = self._requested(corpus, scenarios, splits)
+        if not corpus.own:
+            warn_of_overlap(self.path, self._own_rows(), corpus)
         with exclusive_lock(self.path):
-            self._log_test_access(requested)
-            return self._evaluate(method, data, requested, device, progress)
+            if not corpus.own:
+                describe_corpus(corpus)
+            self._log_test_access(corpus, requested)
+            return self._evaluate(method, corpus, requested, device, progress)
+
+    def _requested(
+        self, corpus: Corpus, scenarios: Sequence[Scenario] | None, splits: Sequence[str] | None
+    ) -> Sequence[Scenario]:
+        from deconfound.evaluation.scenario import SkippedScenarioWarning, default_scenarios, without_unused
+
+        if scenarios is None:
+            return default_scenarios(corpus.data, splits or (None if corpus.own else tuple(corpus.data.splits)))
+        if splits:
+            raise SpecError("scenarios name their own splits; leave out the scenarios or the splits")
+        requested, skipped = without_unused(scenarios, self.modalities, corpus.modalities)
+        if skipped:
+            names = ", ".join(scenario.name for scenario in skipped)
+            warnings.warn(
+                f"{self.path} uses only {', '.join(self.modalities)}; skipped the scenarios that need more: {names}",
+                SkippedScenarioWarning,
+                stacklevel=4,
+            )
+        return requested
 
     def _evaluate(
         self,
         method: Method,
-        data: Dataset,
+        corpus: Corpus,
         scenarios: Sequence[Scenario],
         device: str = "cpu",
         progress: bool = False,
@@ -187,21 +264,23 @@ class Run:
 
         return evaluate_method(
             method,
-            data,
+            corpus.data,
             scenarios,
-            out=self.path,
+            out=corpus.folder,
             run=self.path.name,
             method_name=self.spec.title,
             seed=self.spec.seed,
             device=device,
             progress=progress,
+            checksum=corpus.checksum,
         )
 
-    def _log_test_access(self, scenarios: Sequence[Scenario]) -> None:
+    def _log_test_access(self, corpus: Corpus, scenarios: Sequence[Scenario]) -> None:
         from deconfound.evaluation.evaluate import kept_predictions
 
-        names = [s.name for s in scenarios if s.split not in DEVELOPMENT and kept_predictions(self.path, s) is None]
-        log_test_access(self.path, names)
+        tests = [scenario for scenario in scenarios if not corpus.own or scenario.split not in DEVELOPMENT]
+        names = [scenario.name for scenario in tests if kept_predictions(corpus.folder, scenario) is None]
+        log_test_access(self.path, names, corpus.data.name, corpus.checksum)
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

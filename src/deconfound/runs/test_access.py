@@ -11,19 +11,26 @@ from pathlib import Path
 from deconfound.errors import RunError
 
 
-def log_test_access(run: Path, scenarios: Sequence[str]) -> None:
+def log_test_access(run: Path, scenarios: Sequence[str], dataset: str, checksum: str) -> None:
     """Append one line to a run's `test_access.jsonl`; nothing for no scenario.
 
     Args:
         run: the run's directory.
         scenarios: names of the scenarios that predict test rows.
+        dataset, checksum: of the corpus that the rows are from.
 
     Raises:
         RunError: the line cannot be written; then no test row may be predicted.
     """
     if not scenarios:
         return
-    access = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "scenarios": [*scenarios]}
+    access = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "scenarios": [*scenarios],
+        "dataset": dataset,
+        "checksum": checksum,
+    }
     try:
         with open(run / "test_access.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(access) + "\n")

@@ -93,11 +93,13 @@ def _train(item: WorkItem, folder: Path) -> float:
 
 
 def _evaluate(item: WorkItem, folder: Path) -> None:
-    from deconfound.evaluation.scenario import scenario_from
+    from deconfound.evaluation.scenario import SkippedScenarioWarning, scenario_from
     from deconfound.runs.run import Run
 
     scenarios = None if item.scenarios is None else [scenario_from(table) for table in item.scenarios]
-    Run.open(folder).evaluate(scenarios, dataset=_dataset(item))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkippedScenarioWarning)  # the summary of the sweep names them
+        Run.open(folder).evaluate(scenarios, dataset=_dataset(item))
     write_json(folder / "evaluated.json", evaluation_mark(item.scenarios))
 
 

@@ -12,7 +12,7 @@ import torch
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, did_you_mean
-from deconfound.evaluation.scenario import Scenario, scenario_from
+from deconfound.evaluation.scenario import Scenario, needed_modalities, scenario_from
 from deconfound.io.files import write_json
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec
@@ -49,6 +49,18 @@ class Plan:
         for job in self.jobs:
             jobs_of.setdefault((job.dataset, job.method), []).append(job)
         return {pair: tuple(jobs) for pair, jobs in jobs_of.items()}
+
+    @property
+    def skipped(self) -> dict[str, list[str]]:
+        """ "METHOD on DATASET" → names of the scenarios that need a modality which the method does not use there."""
+        scenarios = [scenario_from(table) for table in self.scenarios or ()]
+        names_of: dict[str, list[str]] = {}
+        for (dataset, method), jobs in self.pairs.items():
+            used = jobs[0].spec["data"]["modalities"]
+            names = [s.name for s in scenarios if used is not None and needed_modalities(s) - {*used}]
+            if names:
+                names_of[f"{method} on {dataset}"] = names
+        return names_of
 
     @property
     def budget(self) -> dict[str, Any]:
@@ -222,7 +234,7 @@ def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: 
 
 def _check_scenario(scenario: Scenario, dataset: Dataset) -> None:
     dataset.rows(scenario.split)
-    for name in scenario.present:
+    for name in sorted(needed_modalities(scenario)):
         if name not in dataset.signals:
             raise SpecError(
                 f"scenario {scenario.name!r}: there is no modality {name!r}{did_you_mean(name, dataset.signals)}"

@@ -60,13 +60,15 @@ class SweepSummary:
         return [job_folder(self.out, name) for entry in self.chosen for name in entry["runs"]]
 
     def text(self) -> str:
-        """The budget, the chosen configurations, and the number of failed jobs."""
+        """The budget, the chosen configurations, the skipped scenarios, and the number of failed jobs."""
         lines = [self.plan.budget_text()]
         if self.plan.spec.selection.rule == "oracle":
             lines.append("oracle: chosen by TEST rows; a bound on what selection could gain, not a result")
         for entry in self.chosen:
             score = f"{entry['metric']} {entry['score']:.4g}"
             lines.append(f"{entry['dataset']}: {entry['key']} (draw {entry['draw']}), {entry['rule']} {score}")
+        for pair, names in self.plan.skipped.items():
+            lines.append(f"{pair}: skipped scenarios that need a modality which it does not use: {', '.join(names)}")
         if self.failed:
             lines.append(f"{len(self.failed)} failed; 'deconfound sweep status {self.out}' shows why")
         return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class ComparisonTable:
     """Everything measured on one dataset by one protocol.
 
     Args:
+        trained_on: names of the methods' training data, where that is not this dataset.
         baseline: label of the baseline's line, None without.
         rules: how the runs were selected and among what, as ("valid", "3 draws judged by 1 of 5 seeds"); ("", "") for
             runs that no sweep chose.
@@ -39,6 +41,7 @@ class ComparisonTable:
     dataset: str
     checksum: str
     protocol: str
+    trained_on: tuple[str, ...]
     columns: tuple[MetricColumn, ...]
     lines: tuple[ComparisonLine, ...]
     baseline: str | None
@@ -49,18 +52,22 @@ class ComparisonTable:
     settings: TableSettings
 
 
-def build_tables(paths: Sequence[Path], settings: TableSettings | None = None) -> list[ComparisonTable]:
+def build_tables(
+    paths: Sequence[str | os.PathLike[str]], settings: TableSettings | None = None
+) -> list[ComparisonTable]:
     """Tables of run directories and of the chosen runs of sweep directories; two protocols never share one.
 
     Raises:
-        RunError: what is wrong with a directory, see `collect_runs`; or none of the runs has a test row evaluated.
+        RunError: what is wrong with a directory, see `collect_runs`; none of the runs has a test row evaluated; or a store
+            of other data.
         SpecError: a metric, scenario, group, method, dataset or baseline that no run has.
         DataError: a column for clusters that the data do not have.
     """
     chosen = settings or TableSettings()
-    sections = build_sections(collect_runs(paths, chosen.only).runs)
+    sections = build_sections(collect_runs([Path(path) for path in paths], chosen.only).runs)
     check_names(sections, chosen.metrics, chosen.scenarios, chosen.group)
     _check_baseline(sections, chosen.baseline)
+    _check_store(sections, chosen.store)
     tables = [
         _table(section, columns, chosen)
         for section in sections
@@ -75,6 +82,16 @@ def _check_baseline(sections: Sequence[Section], baseline: str | None) -> None:
     known = {name for section in sections for row in section.rows for name in (row.label, row.runs[0].method)}
     if baseline not in (None, "none", *known):
         raise SpecError(f"no run is called {baseline!r}, the baseline{did_you_mean(str(baseline), known)}")
+
+
+def _check_store(sections: Sequence[Section], store: Path | None) -> None:
+    if store is None:
+        return
+    from deconfound.data.store import open_store
+
+    if open_store(store).checksum not in {section.checksum for section in sections}:
+        names = ", ".join(dict.fromkeys(section.dataset for section in sections))
+        raise RunError(f"{store} is not the data of a table ({names}; the checksums differ); name another store")
 
 
 def _baseline(section: Section, baseline: str | None) -> Row | None:
@@ -115,6 +132,7 @@ def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableS
         dataset=section.dataset,
         checksum=section.checksum,
         protocol=section.protocol.name,
+        trained_on=() if section.trained_here else section.trained_on,
         columns=columns,
         lines=lines,
         baseline=None if baseline is None else _label(baseline),

@@ -195,11 +195,11 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
     """(N,) cluster of each row, numbered without gaps, and what the clusters are."""
     singly = np.arange(len(kept.rows))
     run = section.rows[0].runs[0]
-    stored = clustering.store is not None or bool(run.spec.get("data", {}).get("store"))
-    if not section.checksum or not (stored or clustering.column):
+    in_memory = section.trained_here and not run.spec.get("data", {}).get("store")
+    if not section.checksum or (in_memory and not (clustering.store or clustering.column)):
         return singly, "rows"
     try:
-        numbers, column = _grouping(run.directory, clustering)
+        numbers, column = _grouping(run, section, clustering)
     except RunError:
         if clustering.column:
             raise
@@ -209,18 +209,21 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
     return np.unique(numbers[kept.rows], return_inverse=True)[1], f"rows in clusters of {column}"
 
 
-def _grouping(directory: Path, clustering: Clustering) -> tuple[np.ndarray, str]:
+def _grouping(run: RunResult, section: Section, clustering: Clustering) -> tuple[np.ndarray, str]:
     """Group number of every row of the dataset, and its column; the coarsest of the dataset's own if none is named."""
     from deconfound.data.store import open_store
     from deconfound.errors import DataError, StoreError
     from deconfound.runs.run import Run
 
     try:
-        opened = Run.open(directory)
-        data = opened.dataset(None if clustering.store is None else open_store(clustering.store))
+        data = None if clustering.store is None else open_store(clustering.store)
+        if data is None or data.checksum != section.checksum:
+            if not section.trained_here:
+                raise DataError(f"no store with the checksum {section.checksum[:12]} is at hand")
+            data = Run.open(run.home).dataset()
     except (StoreError, DataError, SpecError) as error:
         raise RunError(
-            f"the dataset of {directory} is needed for its clusters: {error}; name it with --store"
+            f"the dataset {section.dataset} is needed for its clusters: {error}; name it with --store"
         ) from error
     names = [clustering.column] if clustering.column else list(data.group)
     if not names:

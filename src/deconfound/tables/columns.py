@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 
-from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.metric import Measure
 from deconfound.results.sections import Section
@@ -59,7 +59,9 @@ def choose_columns(
         scenarios: every test split if empty; those that were not evaluated here are left out.
     """
     split_of = _scenarios(section)
-    chosen = list(scenarios) or [split for split in section.splits if split in split_of]
+    chosen = list(dict.fromkeys(_canonical(split_of, name) for name in scenarios)) or [
+        split for split in section.splits if split in split_of
+    ]
     measures = section.protocol.measurable
     columns = [
         column
@@ -81,20 +83,41 @@ def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: 
     for metric in metrics:
         if metric not in known:
             raise SpecError(f"no protocol of these runs has a metric {metric!r}{did_you_mean(metric, known)}")
-    measured = {name for section in sections for name in _scenarios(section)}
     for scenario in scenarios:
         if not any(_pieces(section, _scenarios(section), scenario)[0] for section in sections):
-            raise SpecError(
-                f"no scenario {scenario!r} was evaluated{did_you_mean(scenario.partition('@')[0], measured)}"
-            )
+            raise SpecError(f"no scenario {scenario!r} was evaluated{_instead(sections, scenario)}")
     groups = {key[4] for section in sections for key in section.index}
     if group not in groups:
         raise SpecError(f"there is no group {group!r}{did_you_mean(group, groups)}")
 
 
+def _instead(sections: Sequence[Section], scenario: str) -> str:
+    """The severities of the scenario where only its severity is wrong, else names like it."""
+    levels: dict[str, set[float]] = {}
+    for section in sections:
+        for name, split in _scenarios(section).items():
+            levels.setdefault(name, set()).update(section.severities(name, split))
+    name, separator, level = scenario.rpartition("@")
+    if not separator or name in levels:
+        known = ", ".join(f"{name}@{severity:g}" for severity in sorted(levels.get(name, ())))
+        return f"; known: {known}" if separator else did_you_mean(scenario, levels)
+    severity = _severity(level)
+    above = [(known, s) for known in levels for s in levels[known] if s > 0]
+    likely = [f"{known}@{s:g}" for known, s in above if severity is None or isclose(s, severity)]
+    return did_you_mean(f"{name}@{level if severity is None else f'{severity:g}'}", [*levels, *likely])
+
+
+def _severity(text: str) -> float | None:
+    """A severity however it is written: 1, 1.0, 1e0; None for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _scenarios(section: Section) -> dict[str, str]:
     """Scenario → its split, test rows only."""
-    return {key[1]: key[2] for key in section.index if key[2] not in DEVELOPMENT}
+    return {key[1]: key[2] for key in section.index if key[2] not in section.development}
 
 
 def _rows(section: Section, scenario: str) -> int:
@@ -117,6 +140,13 @@ def _column(
     return MetricColumn(scenario, split, metric, measure, group, pieces, note)
 
 
+def _canonical(known: Collection[str], scenario: str) -> str:
+    """ "gaussian@1.0" as "gaussian@1": one severity, one column, whichever way it is written."""
+    name, _, level = scenario.rpartition("@")
+    severity = _severity(level)
+    return scenario if scenario in known or name not in known or severity is None else f"{name}@{severity:g}"
+
+
 def _pieces(section: Section, split_of: Mapping[str, str], scenario: str) -> tuple[tuple[Component, ...], str]:
     """What a scenario's value is made of; nothing where it was not evaluated."""
     name, separator, level = (scenario, "", "") if scenario in split_of else scenario.rpartition("@")
@@ -124,8 +154,10 @@ def _pieces(section: Section, split_of: Mapping[str, str], scenario: str) -> tup
         return (), ""
     levels = section.severities(name, split_of[name])
     if separator:
-        matching = [severity for severity in levels if f"{severity:g}" == level]
-        return tuple(Component(name, severity, 1.0) for severity in matching), ""
+        wanted = _severity(level)
+        matching = [s for s in levels if wanted is not None and isclose(s, wanted, rel_tol=1e-5)]
+        nearest = sorted(matching, key=lambda s: abs(s - (wanted or 0.0)))[:1]
+        return tuple(Component(name, severity, 1.0) for severity in nearest), ""
     split = split_of[name]
     if split in split_of and levels[0] > 0 and _rows(section, split) == _rows(section, name):  # clean, the same rows
         points = [(split, 0.0), *((name, severity) for severity in levels)]

@@ -95,6 +95,7 @@ def facts(table: ComparisonTable, show: Show = "sd") -> list[str]:
     seeds = {line.seeds for line in table.lines}
     return [
         f"Dataset {table.dataset}, protocol {table.protocol}; shares and target units.",
+        *([f"Trained on other data: {', '.join(table.trained_on)}; all splits are tests."] if table.trained_on else []),
         *_selection(table.rules),
         f"Seeds: {', '.join(map(str, next(iter(seeds))))}." if len(seeds) == 1 else "Seeds differ between methods.",
         {
@@ -251,6 +252,7 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
         {
             "dataset": table.dataset,
             "checksum": table.checksum,
+            "trained_on": "; ".join(table.trained_on) or table.dataset,
             "protocol": table.protocol,
             "selection": "; ".join(rule or "as given" for rule, _ in table.rules),
             "budget": "; ".join(budget for _, budget in table.rules),

@@ -12,7 +12,7 @@ from deconfound.data.findings.wording import named_rows
 def find(dataset: Dataset) -> list[str]:
     """One line per pair of splits that share rows, and one for contradicting labels."""
     rows_of: dict[bytes, list[int]] = {}
-    for row, digest in enumerate(_digests(dataset)):
+    for row, digest in enumerate(row_digests(dataset, range(len(dataset)))):
         rows_of.setdefault(digest, []).append(row)
     repeated = [rows for rows in rows_of.values() if len(rows) > 1]
     return _across(dataset, repeated) + _contradicting(dataset, repeated)
@@ -45,11 +45,11 @@ def _contradicting(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
     ]
 
 
-def _digests(dataset: Dataset) -> list[bytes]:
-    """A digest of the inputs of each row; rows in which everything is absent are all different."""
+def row_digests(dataset: Dataset, rows: range) -> list[bytes]:
+    """A digest of the inputs of each of some rows; rows in which everything is absent are all different."""
     parts = [(signal.values.numpy(), signal.mask.numpy()) for signal in dataset.signals.values()]
     digests = []
-    for row in range(len(dataset)):
+    for row in rows:
         digest = hashlib.blake2b(digest_size=16)
         if not any(mask[row].any() for _, mask in parts):
             digest.update(str(row).encode())
