@@ -74,7 +74,7 @@ def test_latex_is_booktabs_with_nothing_left_to_escape(tmp_path: Path) -> None:
 
 
 def test_escapes() -> None:
-    assert escape_markdown("a|b\n*c*_[x]<y>`z`") == "a\\|b \\*c\\*\\_\\[x\\]\\<y\\>\\`z\\`"
+    assert escape_markdown("a|b\n*c*_[x]<y>`z`") == "a\\|b \\*c\\*\\_\\[x\\]&lt;y&gt;\\`z\\`"
     assert escape_latex("a_b & 5% ± $x$ <é>") == r"a\_b \& 5\% $\pm$ \$x\$ \textless{}é\textgreater{}"
 
 

@@ -22,6 +22,8 @@ from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
 from deconfound.errors import DeconfoundError
+from deconfound.io.csv_text import RAW_HELP
+from deconfound.io.plain_text import plain_streams, text_of_lines
 
 COMMANDS = (
     "demo",
@@ -70,6 +72,7 @@ app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Raw = Annotated[bool, typer.Option("--raw", help=RAW_HELP)]
 RunDir = Annotated[Path, typer.Argument(help="A run directory that 'deconfound train' wrote.")]
 
 
@@ -175,7 +178,7 @@ def train(
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
     )
     lines = [text, *(f"  {note}" for note in done["notes"])]
-    print(json.dumps({"run": str(out), **done}) if as_json else "\n".join(lines))
+    print(json.dumps({"run": str(out), **done}) if as_json else text_of_lines(lines))
 
 
 @app.command()
@@ -198,7 +201,7 @@ def evaluate(
     summary = evaluate_runs(runs, scenarios, store, device)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
     for line in evaluation_warnings(runs, None if store is None else open_store(store)):
-        print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
+        print(text_of_lines([f"warning: {line}"]), file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()
@@ -209,6 +212,7 @@ def predict(
     ],
     out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+    raw: Raw = False,
 ) -> None:
     """Predict new rows. Any of the run's modalities may be missing, in any row.
 
@@ -221,7 +225,9 @@ def predict(
 
     opened = Run.open(run)
     form = "jsonl" if as_json else "csv"
-    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
+    rows = predict_file(
+        opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs, raw=raw
+    )
     if out is not None:
         print(f"wrote {rows} rows to {out}")
 
@@ -257,7 +263,8 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     former, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
-        code = _run(words, debug="--debug" in words)
+        with plain_streams():
+            code = _run(words, debug="--debug" in words)
     finally:
         warnings.formatwarning = former
     sys.exit(code)

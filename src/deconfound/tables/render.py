@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
@@ -10,6 +9,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
+from deconfound.io.csv_text import csv_row_writer
+from deconfound.io.plain_text import one_line
 from deconfound.results.collect_runs import ORACLE
 from deconfound.statistics import smallest_p
 from deconfound.tables.build import ComparisonTable
@@ -18,6 +19,7 @@ from deconfound.tables.compare_methods import ComparisonCell
 Show = Literal["sd", "interval", "difference"]
 _TESTS = {"t": "paired t-test", "permutation": "paired permutation test (sign flips)", "wilcoxon": "Wilcoxon's test"}
 _CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "bonferroni": "Bonferroni", "none": "no"}
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -25,6 +27,8 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "`": "{`}",
+    '"': r"{\char34}",
     **{letter: f"\\{letter}" for letter in "{}$&#_%"},
     "α": r"$\alpha$",
     "±": r"$\pm$",
@@ -179,8 +183,9 @@ def _heading(table: ComparisonTable, number_: int) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text whose characters mean nothing to Markdown, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    """Text whose characters mean nothing to Markdown or to HTML, on one line."""
+    escaped = re.sub(r"([\\`*_\[\]|#~$])", r"\\\1", one_line(text))
+    return "".join(_HTML.get(letter, letter) for letter in escaped)
 
 
 def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
@@ -199,8 +204,12 @@ def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text whose characters mean nothing to LaTeX, on one line."""
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    """Text whose characters mean nothing to LaTeX, on one line, wherever it stands in a table.
+
+    A leading [ or * would be taken for an option of the row end before it, and -- for a dash.
+    """
+    escaped = "".join(_LATEX.get(letter, letter) for letter in one_line(text))
+    return ("{}" if escaped.startswith(("[", "*")) else "") + escaped.replace("--", "-{}-{}")
 
 
 def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
@@ -235,13 +244,17 @@ def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def to_csv(table: ComparisonTable) -> str:
-    """One line per method and column, nothing rounded, nothing in percent; an empty field is undefined or not tested."""
+def to_csv(table: ComparisonTable, *, raw: bool = False) -> str:
+    """One line per method and column, nothing rounded, nothing in percent; an empty field is undefined or not tested.
+
+    Args:
+        raw: write names as they are; else a spreadsheet computes none of them, see `deconfound.io.csv_text.defuse`.
+    """
     text = io.StringIO()
     records = [record for line in table.lines for record in _records(table, line.label)]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    write_row = csv_row_writer(text, raw=raw)
+    for row in (records[0], *(record.values() for record in records)):
+        write_row(row)
     return text.getvalue()
 
 
