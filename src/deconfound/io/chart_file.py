@@ -8,8 +8,7 @@ from typing import Any
 
 from deconfound.errors import DataError
 from deconfound.io.files import atomic_write
-from deconfound.io.html import page_environment, page_text, template_text
-from deconfound.io.plain_text import plain_text
+from deconfound.io.html import page_environment, page_text, plain_values, template_text
 
 
 def check_chart_path(path: str | Path) -> str:
@@ -25,7 +24,7 @@ def check_chart_path(path: str | Path) -> str:
 
 
 def write_chart(chart: Any, path: str | Path, title: str) -> Path:
-    """Write an Altair chart; control characters in its texts are dropped.
+    """Write an Altair chart; control characters in its texts, which XML forbids, are dropped.
 
     Args:
         path: a .html or .svg file, replaced where it exists.
@@ -36,20 +35,11 @@ def write_chart(chart: Any, path: str | Path, title: str) -> Path:
         RunError: the file cannot be written.
     """
     ending = check_chart_path(path)
-    declaration = _plain(chart.to_dict())
-    text = _svg(declaration) if ending == "svg" else _page(declaration, plain_text(title))
+    declaration = plain_values(chart.to_dict())
+    text = _svg(declaration) if ending == "svg" else _page(declaration, title)
     with atomic_write(path) as file:
         file.write(text)
     return Path(path)
-
-
-def _plain(value: Any) -> Any:
-    """The same values without control characters, which XML forbids."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return plain_text(value) if isinstance(value, str) else value
 
 
 def _svg(declaration: dict[str, Any]) -> str:

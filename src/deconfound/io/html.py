@@ -16,6 +16,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from deconfound.io.plain_text import plain_text
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
@@ -32,20 +34,39 @@ def json_text(value: Any, *, indent: int | None = None, sort_keys: bool = False,
     return _MARKUP.sub(lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
 
+def plain_values(value: Any) -> Any:
+    """JSON values whose texts are `plain_text`; NaN and infinity are None."""
+    if isinstance(value, dict):
+        return {plain_text(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    if isinstance(value, str):
+        return plain_text(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def json_block(name: str, value: Any) -> Markup:
-    """A script element with the id `name` that holds JSON for the page's scripts; NaN and infinity become null."""
+    """A script element with the id `name` that holds the `plain_values` of JSON for the page's scripts."""
     from markupsafe import Markup
 
-    text = Markup(json_text(_finite(value), sort_keys=True))
+    text = Markup(json_text(plain_values(value), sort_keys=True))
     return Markup('<script type="application/json" id="{}">{}</script>').format(name, text)
 
 
 def page_environment(package: str) -> Environment:
-    """Templates of a package, in which every text is escaped and `json_block` is known."""
+    """Templates of a package, in which every text is plain and escaped, and `json_block` is known.
+
+    A parser of HTML changes control characters, so that the page's scripts would not find a name again.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(package),
+        autoescape=True,
+        finalize=lambda value: plain_text(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals["json_block"] = json_block
     return environment
@@ -81,14 +102,6 @@ def page_text(title: str, body: str, *, style: str, script: str) -> str:
 def template_text(package: str, name: str) -> str:
     """A file in the templates of a package."""
     return (files(package) / "templates" / name).read_text(encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @cache
