@@ -1,4 +1,4 @@
-"""The browser that looks at the report, and pages to look at."""
+"""Pages for the browser to look at."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from deconfound.report import build_report
-from support.browsing import browser
 from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
-
-__all__ = ["browser"]
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,6 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-
 def settle(page: Any, *charts: str) -> None:
     """Wait until these charts show what was chosen, or all of them."""
     for chart in charts:

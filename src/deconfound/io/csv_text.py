@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterable
 from typing import IO, Any
@@ -28,9 +29,11 @@ def csv_row_writer(file: IO[str], *, raw: bool = False) -> Callable[[Iterable[An
     Args:
         raw: write texts as they are, for programs.
     """
-    table = csv.writer(file, lineterminator="\n")
 
     def write(row: Iterable[Any]) -> None:
-        table.writerow(row if raw else [defuse(value) for value in row])
+        line = io.StringIO(newline="")
+        csv.writer(line, lineterminator="\r\n").writerow(row if raw else [defuse(value) for value in row])
+        # with "\n" as the end of lines, Python 3.11 leaves a carriage return in a cell unquoted, and readers end the row
+        file.write(line.getvalue().removesuffix("\r\n") + "\n")
 
     return write
