@@ -48,7 +48,7 @@ def recipe(section: Section, sources: Sequence[Path | str], out: Path) -> Recipe
     lines = [_run_line(label, run, marks[software.index(_software(run))]) for label, run in runs]
     after = dict.fromkeys(_evaluations(section))
     report = shlex.join(["deconfound", "report", *map(str, sources), "--out", str(out)])
-    return Recipe(tuple(before), tuple(lines), (*after, report))
+    return Recipe(tuple(before), tuple(lines), (*after, _shell_line(report)))
 
 
 def _software(run: RunResult) -> str:

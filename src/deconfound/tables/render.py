@@ -184,7 +184,7 @@ def _heading(table: ComparisonTable, number_: int) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text whose characters mean nothing to Markdown or to HTML, on one line."""
-    escaped = re.sub(r"([\\`*_\[\]|#~$])", r"\\\1", one_line(text))
+    escaped = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", one_line(text))
     return "".join(_HTML.get(letter, letter) for letter in escaped)
 
 
@@ -209,7 +209,7 @@ def escape_latex(text: str) -> str:
     A leading [ or * would be taken for an option of the row end before it, and -- for a dash.
     """
     escaped = "".join(_LATEX.get(letter, letter) for letter in one_line(text))
-    return ("{}" if escaped.startswith(("[", "*")) else "") + escaped.replace("--", "-{}-{}")
+    return ("{}" if escaped.startswith(("[", "*")) else "") + re.sub("-(?=-)", "-{}", escaped)
 
 
 def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
