@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -150,6 +155,32 @@ def test_a_pipe_gets_raw_ids_and_a_filter_otherwise(home: Path, run: Path) -> No
 
     assert b"\x1b[31m" in piped("--raw")
     assert b"\x1b" not in piped()
+
+
+def on_a_terminal(*words: object) -> str:
+    """What a command shows on a terminal of 100 columns."""
+    command = [sys.executable, "-m", "deconfound.cli", *map(str, words)]
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 100))
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # Linux says so when the other end is closed
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0, shown.decode()
+    return shown.decode()
+
+
+def test_on_a_terminal_only_our_bars_move_the_cursor(home: Path, run: Path, tmp_path: Path) -> None:
+    shown = on_a_terminal("train", home / "spec.toml", "--out", tmp_path / "run")
+    assert "\x1b[A" in shown
+    shown += on_a_terminal("evaluate", tmp_path / "run", "--scenarios", home / "scenarios.toml")
+    shown += on_a_terminal("predict", run, home / "store", "--raw")
+    assert "evaluating 1/1: =cmd(scenario)" in shown
+    text = re.sub(r"\x1b\[A|[\r\n]", "", shown)
+    assert [letter for letter in text if not letter.isprintable()] == []
 
 
 def inert(page: Any) -> None:
