@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from deconfound.cli import table as cli_table
 from deconfound.errors import SpecError
 from deconfound.tables import to_latex, to_markdown
-from deconfound.tables.render import decimals, escape_latex, escape_markdown, number
+from deconfound.tables.escape import escape_latex, escape_markdown
+from deconfound.tables.render import decimals, number
 from support.table_runs import FEW, grid, one, rows_of_csv, write_run
 
 

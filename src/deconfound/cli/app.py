@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
@@ -21,36 +20,10 @@ from deconfound.cli import references as cli_references
 from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
+from deconfound.cli.command_group import CommandGroup
 from deconfound.errors import DeconfoundError
 from deconfound.io.csv_text import RAW_HELP
 from deconfound.io.plain_text import plain_streams, text_of_lines
-
-COMMANDS = (
-    "demo",
-    "data",
-    "train",
-    "evaluate",
-    "report",
-    "predict",
-    "sweep",
-    "tune",
-    "table",
-    "diagnose",
-    "predominance",
-    "causal",
-    "references",
-    "list",
-    "show",
-)
-"""All commands in the order of work, as the help lists them."""
-
-
-class CommandGroup(TyperGroup):
-    """The commands in the order of `COMMANDS`; typer would list commands before groups."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name in COMMANDS if name in self.commands]
-
 
 app = typer.Typer(
     name="deconfound",
@@ -201,7 +174,7 @@ def evaluate(
     summary = evaluate_runs(runs, scenarios, store, device)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
     for line in evaluation_warnings(runs, None if store is None else open_store(store)):
-        print(text_of_lines([f"warning: {line}"]), file=sys.stderr if as_json else sys.stdout)
+        print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.errors import RunError
+from deconfound.io.plain_text import text_of_lines
 from deconfound.runs.run import Run
 
 if TYPE_CHECKING:
@@ -77,4 +78,4 @@ def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None)
             for scenario, value in zip(table["scenario"], table["value"], strict=True)
             if value == 0
         }
-    return list(lines)
+    return [text_of_lines([line]) for line in lines]

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
 from deconfound.io.csv_text import csv_row_writer
-from deconfound.io.plain_text import one_line
 from deconfound.results.collect_runs import ORACLE
 from deconfound.statistics import smallest_p
 from deconfound.tables.build import ComparisonTable
 from deconfound.tables.compare_methods import ComparisonCell
+from deconfound.tables.escape import escape_latex, escape_markdown
 
 Show = Literal["sd", "interval", "difference"]
 _TESTS = {"t": "paired t-test", "permutation": "paired permutation test (sign flips)", "wilcoxon": "Wilcoxon's test"}
 _CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "bonferroni": "Bonferroni", "none": "no"}
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "`": "{`}",
-    '"': r"{\char34}",
-    **{letter: f"\\{letter}" for letter in "{}$&#_%"},
-    "α": r"$\alpha$",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "×": r"$\times$",
-    "†": r"$^{\dagger}$",
-    "⁺": "$^{+}$",
-    "⁻": "$^{-}$",
-}
 
 
 def decimals(half: float | None, value: float) -> int:
@@ -182,12 +162,6 @@ def _heading(table: ComparisonTable, number_: int) -> str:
     return f"{column.title} {'↑' if column.measure.higher_is_better else '↓'}"
 
 
-def escape_markdown(text: str) -> str:
-    """Text whose characters mean nothing to Markdown or to HTML, on one line."""
-    escaped = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", one_line(text))
-    return "".join(_HTML.get(letter, letter) for letter in escaped)
-
-
 def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
     """A pipe table and below it what a reader must know."""
     heads = ["Method", "Seeds", *(_heading(table, number_) for number_ in range(len(table.columns)))]
@@ -201,15 +175,6 @@ def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
         ]
         rows.append("| " + " | ".join([escape_markdown(line.label), str(len(line.seeds)), *cells]) + " |")
     return "\n".join(rows) + "\n\n" + escape_markdown(" ".join(facts(table, show))) + "\n"
-
-
-def escape_latex(text: str) -> str:
-    """Text whose characters mean nothing to LaTeX, on one line, wherever it stands in a table.
-
-    A leading [ or * would be taken for an option of the row end before it, and -- for a dash.
-    """
-    escaped = "".join(_LATEX.get(letter, letter) for letter in one_line(text))
-    return ("{}" if escaped.startswith(("[", "*")) else "") + re.sub("-(?=-)", "-{}", escaped)
 
 
 def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
