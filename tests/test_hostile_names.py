@@ -29,6 +29,7 @@ from deconfound.io.toml_writer import toml_text
 from support.browsing import opened, saved, settle
 
 Call = Callable[..., str]
+pytestmark = pytest.mark.slow
 MARKUP = "</script><svg onload=pwned=1><img src=x onerror=pwned=1><script>pwned=1</script><!--{{7*7}}\"'`&"
 TERMINAL = "\x1b[31m\x1b]0;title\x07\x9b2J\r\x08\u202e\u2028"
 SPLIT = f"=cmd(split){MARKUP}"  # printable, as the scenarios of their names must be
@@ -220,6 +221,19 @@ def test_a_file_of_json_or_svg_is_inert_whatever_it_is_called(browser: Any, home
         root = ElementTree.parse(home / name).getroot()
         assert not any(element.tag.endswith("script") for element in root.iter())
         assert not any(key.startswith("on") for element in root.iter() for key in element.attrib)
+
+
+def test_no_name_is_a_command_for_whoever_pastes_a_recipe(browser: Any, home: Path, run: Path, call: Call) -> None:
+    call("report", run, "--out", home / "report.html")
+    with opened(browser, home / "report.html") as page:
+        settle(page)
+        page.evaluate("document.querySelectorAll('details.recipe').forEach((d) => (d.open = true))")
+        page.locator("details.recipe pre", has_text="# figure: ").first.wait_for()
+        recipes = page.locator("details.recipe pre, pre.commands").all_text_contents()
+    lines = [line for recipe in recipes for line in recipe.splitlines()]
+    assert any(line.startswith("# figure: =cmd(label)") for line in lines)
+    assert [line for line in lines if "=cmd(" in line and not line.startswith("# ") and "  # " not in line] == []
+    assert not any(line.startswith("warning: forged") for line in lines)
 
 
 def test_the_page_downloads_no_formula(browser: Any, home: Path, run: Path, call: Call) -> None:
