@@ -37,7 +37,7 @@ def json_text(value: Any, *, indent: int | None = None, sort_keys: bool = False,
 def plain_values(value: Any) -> Any:
     """JSON values whose texts are `plain_text`; NaN and infinity are None."""
     if isinstance(value, dict):
-        return {plain_text(key): plain_values(item) for key, item in value.items()}
+        return {plain_values(key): plain_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain_values(item) for item in value]
     if isinstance(value, str):
@@ -63,13 +63,18 @@ def page_environment(package: str) -> Environment:
     environment = Environment(
         loader=PackageLoader(package),
         autoescape=True,
-        finalize=lambda value: plain_text(value) if type(value) is str else value,
+        finalize=_plain_name,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals["json_block"] = json_block
     return environment
+
+
+def _plain_name(value: Any) -> Any:
+    """What a template writes: a text as `plain_text`, all else, HTML of our own too, as it is."""
+    return plain_text(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def page_text(title: str, body: str, *, style: str, script: str) -> str:
