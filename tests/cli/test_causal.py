@@ -148,6 +148,7 @@ def test_a_drawing_shows_every_node_and_edge(name):
 
 
 def test_names_are_escaped():
-    graph = Graph.of("<x> & co -> z -> y", treatment="<x> & co", name='"g" <b>')
+    graph = Graph.of("<x> & co -> z -> y", treatment="<x> & co", name='"g" <b>\x1b[1m\x00\n')
     root = ElementTree.fromstring(draw(graph, check_beta_front_door(graph)))
+    assert root.find("{http://www.w3.org/2000/svg}title").text == '"g" <b>'
     assert any(text.text == "<x> & co" for text in root.iter("{http://www.w3.org/2000/svg}text"))

@@ -208,4 +208,4 @@ def test_the_command_prints_the_verdict_and_draws(
     assert json.loads(text) == json.loads((tmp_path / "d.json").read_text())
     code, text, error = call("--svg", str(tmp_path / "parts.png"))
     assert (code, text) == (2, "")
-    assert "a picture is written as .html or .svg" in error
+    assert "a chart is written as .html or .svg" in error

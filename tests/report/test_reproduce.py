@@ -40,6 +40,20 @@ def test_different_software_is_told_apart(tmp_path: Path) -> None:
     assert [line[-3:] for line in found.runs] == ["[1]", "[2]"]
 
 
+def test_no_name_adds_a_line_that_a_shell_would_run(tmp_path: Path) -> None:
+    end = "x\r\n\u2028\x0btouch pwned\x1b[1m"
+    folders = fabricate_grid(tmp_path, ("erm", f"m{end}"), seeds=1, dataset=f"data{end}")
+    environment = json.loads((folders[0] / "environment.json").read_text())
+    environment["command"] = ["deconfound", "train", f"a  b{end}"]
+    environment["versions"] = {f"torch{end}": end}
+    (folders[0] / "environment.json").write_text(json.dumps(environment))
+    (folders[0] / "test_access.jsonl").write_text(json.dumps({"command": environment["command"]}) + "\n")
+    found = recipe_of(folders)
+    assert [line for line in found.text.splitlines() if not line.startswith(("# ", "deconfound "))] == []
+    assert found.runs[0].startswith("deconfound train 'a  bx touch pwned'  # erm, seed 0")
+    assert "\x1b" not in found.text
+
+
 def test_a_sweep_is_one_command(tmp_path: Path) -> None:
     folders = fabricate_grid(tmp_path, ("erm",), seeds=2)
     for folder in folders:

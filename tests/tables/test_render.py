@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 from deconfound.cli import table as cli_table
 from deconfound.errors import SpecError
 from deconfound.tables import to_latex, to_markdown
-from deconfound.tables.render import decimals, escape_latex, escape_markdown, number
+from deconfound.tables.escape import escape_latex, escape_markdown
+from deconfound.tables.render import decimals, number
 from support.table_runs import FEW, grid, one, rows_of_csv, write_run
 
 
@@ -74,8 +76,39 @@ def test_latex_is_booktabs_with_nothing_left_to_escape(tmp_path: Path) -> None:
 
 
 def test_escapes() -> None:
-    assert escape_markdown("a|b\n*c*_[x]<y>`z`") == "a\\|b \\*c\\*\\_\\[x\\]\\<y\\>\\`z\\`"
+    assert escape_markdown("a|b\n*c*_[x]<y>`z`") == "a\\|b \\*c\\*\\_\\[x\\]&lt;y&gt;\\`z\\`"
+    assert escape_markdown("&lt;b> \x1b[1m a\rb") == "&amp;lt;b&gt; a b"
     assert escape_latex("a_b & 5% ± $x$ <é>") == r"a\_b \& 5\% $\pm$ \$x\$ \textless{}é\textgreater{}"
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("[2cm] a", "{}[2cm] a"),
+        ("* a [b]", "{}* a [b]"),
+        ("a--b---c", "a-{}-b-{}-{}-c"),
+        ('"a" `b`', r"{\char34}a{\char34} {`}b{`}"),
+        ("a\r\n\x00b\x1b[1m^^41", r"a b\textasciicircum{}\textasciicircum{}41"),
+        (r"\input{/etc/passwd}", r"\textbackslash{}input\{/etc/passwd\}"),
+    ],
+)
+def test_latex_takes_no_option_no_dash_and_no_command_from_a_name(text: str, escaped: str) -> None:
+    assert escape_latex(text) == escaped
+
+
+def test_no_name_breaks_a_table(tmp_path: Path) -> None:
+    evil = "[3cm]|\n| * \\ <script>&`-x\r\u2028"
+    table = one(grid(tmp_path, {"erm": 0.5, evil: 0.3}, splits=("test-iid", "*[" + evil)))
+    rows = [line for line in to_latex(table).splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 4
+    assert not any(line.startswith(("[", "*")) for line in rows)
+    lines = to_markdown(table).splitlines()
+    assert [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines[:4]] == [5] * 4
+    assert lines[4] == ""
+    assert not any("<" in line for line in lines)
+    markdown = pytest.importorskip("markdown")
+    page = markdown.markdown(to_markdown(table), extensions=["tables"])
+    assert (page.count("<table>"), page.count("<tr>"), page.count("<td"), "<script" in page) == (1, 3, 8, False)
 
 
 def test_csv_is_in_full_precision_and_never_percent(tmp_path: Path) -> None:

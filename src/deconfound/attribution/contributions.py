@@ -12,6 +12,7 @@ import torch
 from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.linear_probe import MOST_ROWS, pooling
 from deconfound.errors import DataError
+from deconfound.io.plain_text import text_of_lines
 from deconfound.statistics.predominance import (
     BALANCED,
     Conflict,
@@ -232,7 +233,7 @@ def as_text(result: Contributions) -> str:
             lines.append(f"  {_disagreement(conflict, 'right' if result.measure == 'accuracy' else 'nearer')}")
     for label, values in result.groups.items():
         lines.append(f"  {label}: " + ", ".join(f"{name} adds {value:+.3f}" for name, value in values.items()))
-    return "\n".join(lines + [f"warning: {warning}" for warning in result.warnings])
+    return text_of_lines(lines + [f"warning: {warning}" for warning in result.warnings])
 
 
 def _disagreement(conflict: Conflict, word: str) -> str:

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 from deconfound.causal.criterion import Identifiability
 from deconfound.causal.graph import Graph
 from deconfound.causal.paths import Path
+from deconfound.io.plain_text import one_line
 
 _STEP, _RISE, _RADIUS, _MARGIN, _LETTER = 150, 95, 22, 60, 8.2
 _ALPHA, _BETA, _BREAK = ("#e8a33d", 16), ("#4c8bd6", 8), ("#d6453d", 5)
@@ -28,7 +29,7 @@ def draw(graph: Graph, criterion: Identifiability) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{max(width, 470):.0f}" height="{height + 50:.0f}" '
         'font-family="sans-serif" font-size="14">',
-        f"<title>{escape(graph.name)}</title>",
+        f"<title>{escape(one_line(graph.name))}</title>",
         '<rect width="100%" height="100%" fill="white"/>',
         '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
         '<path d="M0 1L10 5L0 9z" fill="#333"/></marker></defs>',
@@ -158,7 +159,9 @@ def _node(graph: Graph, node: str, position: Point) -> str:
 
 def _legend(graph: Graph, criterion: Identifiability, height: float) -> list[str]:
     outcome = "holds" if criterion.holds else "fails"
-    lines = [f'<text x="20" y="{height:.0f}">{escape(graph.name)}: {criterion.criterion} criterion {outcome}</text>']
+    lines = [
+        f'<text x="20" y="{height:.0f}">{escape(one_line(graph.name))}: {criterion.criterion} criterion {outcome}</text>'
+    ]
     for number, (_, (colour, width), name) in enumerate(_marked(criterion)):
         x = 28 + 110 * number
         lines.append(

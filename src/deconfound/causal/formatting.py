@@ -13,6 +13,7 @@ from deconfound.causal.criterion import Identifiability
 from deconfound.causal.effects import FORMULAS
 from deconfound.causal.estimate import Band, Effect, Effects
 from deconfound.causal.graph import Graph
+from deconfound.io.plain_text import text_of_lines
 
 _MOST_LINES = 40
 
@@ -71,7 +72,7 @@ def assessment_text(graph: Graph, assessment: Assessment) -> str:
         lines.append(f"{z} is independent of {a} given {x}: (2) reduces to the plain front-door")
     if a and assessment.unrelated:
         lines.append(f"{a} is independent of {x}: the joint-mediator form equals (2)")
-    return "\n".join([*lines, "", f"positivity: {beta.positivity}", f"advice: {assessment.advice}"])
+    return text_of_lines([*lines, "", f"positivity: {beta.positivity}", f"advice: {assessment.advice}"])
 
 
 def _conditioning(graph: Graph) -> str:
@@ -102,7 +103,7 @@ def effects_text(effects: Effects) -> str:
         if len(rows) > _MOST_LINES:
             lines.append(f"  … {len(rows) - _MOST_LINES} more lines: --json has all")
     lines += ["", *(f"positivity warning: {text}" for text in effects.warnings)]
-    return "\n".join([*lines, f"advice: {effects.assessment.advice}"])
+    return text_of_lines([*lines, f"advice: {effects.assessment.advice}"])
 
 
 def _warrant(effect: Effect, effects: Effects) -> str:

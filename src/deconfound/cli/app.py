@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
@@ -22,34 +21,10 @@ from deconfound.cli import references as cli_references
 from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
+from deconfound.cli.command_group import CommandGroup
 from deconfound.errors import DeconfoundError
-
-COMMANDS = (
-    "demo",
-    "data",
-    "train",
-    "evaluate",
-    "report",
-    "predict",
-    "sweep",
-    "tune",
-    "table",
-    "diagnose",
-    "predominance",
-    "causal",
-    "references",
-    "list",
-    "show",
-)
-"""All commands in the order of work, as the help lists them."""
-
-
-class CommandGroup(TyperGroup):
-    """The commands in the order of `COMMANDS`; typer would list commands before groups."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name in COMMANDS if name in self.commands]
-
+from deconfound.io.csv_text import RAW_HELP
+from deconfound.io.plain_text import plain_streams, text_of_lines
 
 app = typer.Typer(
     name="deconfound",
@@ -72,6 +47,7 @@ app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Raw = Annotated[bool, typer.Option("--raw", help=RAW_HELP)]
 RunDir = Annotated[Path, typer.Argument(help="A run directory that 'deconfound train' wrote.")]
 
 
@@ -177,7 +153,7 @@ def train(
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
     )
     lines = [text, *(f"  {note}" for note in done["notes"])]
-    print(json.dumps({"run": str(out), **done}) if as_json else "\n".join(lines))
+    print(json.dumps({"run": str(out), **done}) if as_json else text_of_lines(lines))
 
 
 @app.command()
@@ -188,6 +164,7 @@ def predict(
     ],
     out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+    raw: Raw = False,
 ) -> None:
     """Predict new rows. Any of the run's modalities may be missing, in any row.
 
@@ -200,7 +177,9 @@ def predict(
 
     opened = Run.open(run)
     form = "jsonl" if as_json else "csv"
-    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
+    rows = predict_file(
+        opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs, raw=raw
+    )
     if out is not None:
         print(f"wrote {rows} rows to {out}")
 
@@ -236,7 +215,8 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     former, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
-        code = _run(words, debug="--debug" in words)
+        with plain_streams():
+            code = _run(words, debug="--debug" in words)
     finally:
         warnings.formatwarning = former
     sys.exit(code)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconfound.io.plain_text import text_of_lines
+
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
@@ -94,7 +96,7 @@ def import_data(
         result = {"store": str(out), "name": dataset.name, "rows": rows, "checksum": dataset.checksum}
         print(json.dumps(result | {"provenance": dict(dataset.provenance), "warnings": warnings}))
         return
-    print("\n".join([import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]))
+    print(text_of_lines([*import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]))
 
 
 _FEATURE_COUNTS = (
@@ -105,7 +107,7 @@ _MOST_FEATURES = 10
 _MASK_COUNTS = ("dropped_steps", "nan_steps", "infinite_steps", "absent_rows")
 
 
-def import_summary(dataset: Dataset, store: Path) -> str:
+def import_summary(dataset: Dataset, store: Path) -> list[str]:
     """Rows, modalities and masked steps, as lines for a terminal."""
     rows = ", ".join(f"{split} {len(numbers)}" for split, numbers in dataset.splits.items())
     lines = [f"wrote {store}: {rows} rows", *(f"  {modality}" for modality in dataset.modalities.values())]
@@ -120,7 +122,7 @@ def import_summary(dataset: Dataset, store: Path) -> str:
         ]
     if dataset.provenance.get("unlabelled_rows_dropped"):
         lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
-    return "\n".join(lines)
+    return lines
 
 
 def parse_options(words: list[str]) -> dict[str, Any]:
@@ -217,7 +219,7 @@ def check(store: Store, as_json: AsJson = False) -> None:
         print(json.dumps(facts | {"warnings": warnings}))
     else:
         print(f"{store} is sound: {len(dataset)} rows, checksum {dataset.checksum[:16]}")
-        print("".join(f"warning: {line}\n" for line in warnings), end="")
+        print("".join(f"warning: {text_of_lines([line])}\n" for line in warnings), end="")
 
 
 @app.command()

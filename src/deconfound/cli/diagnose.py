@@ -32,11 +32,12 @@ def diagnose(
     from deconfound.data.store import open_store
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
-    from deconfound.diagnostics.plot import check_picture, draw
+    from deconfound.diagnostics.plot import draw
     from deconfound.diagnostics.text_report import as_text
+    from deconfound.io.chart_file import check_chart_path
 
     if svg is not None:
-        check_picture(svg)
+        check_chart_path(svg)
     data = None if store is None else open_store(store)
     diagnosis = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
     written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(diagnosis, svg)])]

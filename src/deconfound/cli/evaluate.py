@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deconfound.errors import RunError
+from deconfound.io.plain_text import text_of_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,4 +128,4 @@ def evaluation_warnings(folders: Sequence[Path], dataset: Dataset | None = None)
             for scenario, value in zip(table["scenario"], table["value"], strict=True)
             if value == 0
         }
-    return list(lines)
+    return [text_of_lines([line]) for line in lines]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconfound.io.csv_text import RAW_HELP, csv_row_writer
+
 if TYPE_CHECKING:
     from deconfound.attribution.contributions import Contributions
 
@@ -22,6 +24,7 @@ def predominance(
     mask: Annotated[
         bool, typer.Option("--mask", help="Also mask blocks of features in turn, for the report; runs only.")
     ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help=RAW_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Measure how much each modality contributes.
@@ -41,7 +44,7 @@ def predominance(
     if mask:
         write_masked(source, store)
     if out is not None:
-        write_rows(contributions, out)
+        write_rows(contributions, out, raw=raw)
     print(json.dumps(contributions.to_json()) if as_json else as_text(contributions))
 
 
@@ -58,21 +61,23 @@ def _measure(source: Path, group: str, store: Path | None) -> Contributions:
     return contributions_of_run(run.method(), data, run.spec.name or run.spec.method["name"], group)
 
 
-def write_rows(contributions: Contributions, out: Path) -> None:
+def write_rows(contributions: Contributions, out: Path, *, raw: bool = False) -> None:
     """Write a CSV with id and one column per modality, atomically.
+
+    Args:
+        raw: write texts as they are; else a spreadsheet computes none of them, see `deconfound.io.csv_text.defuse`.
 
     Raises:
         RunError: the file cannot be written.
     """
-    import csv
-
     from deconfound.io.files import atomic_write
 
     with atomic_write(out) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["id", *contributions.per_row])
+        write_row = csv_row_writer(file, raw=raw)
+        write_row(["id", *contributions.per_row])
         columns = [values.tolist() for values in contributions.per_row.values()]
-        table.writerows([name, *values] for name, *values in zip(contributions.ids.tolist(), *columns, strict=True))
+        for row in zip(contributions.ids.tolist(), *columns, strict=True):
+            write_row(row)
 
 
 def write_masked(source: Path, store: Path | None) -> None:

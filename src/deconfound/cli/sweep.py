@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from deconfound.errors import RunError
+from deconfound.io.plain_text import unfiltered
 
 if TYPE_CHECKING:
     from deconfound.sweeps.spec import SweepSpec
@@ -127,8 +128,9 @@ def status(
 
     while True:
         progress = sweep_status(folder)
-        clear = "\x1b[H\x1b[J" if watch and sys.stdout.isatty() else ""
-        print(clear + (json.dumps(progress) if as_json else status_text(progress)), flush=True)
+        if watch and sys.stdout.isatty():
+            unfiltered(sys.stdout).write("\x1b[H\x1b[J")
+        print(json.dumps(progress) if as_json else status_text(progress), flush=True)
         if not watch or is_over(progress):
             return
         time.sleep(every)

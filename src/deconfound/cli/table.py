@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deconfound.errors import SpecError
+from deconfound.io.csv_text import RAW_HELP
+from deconfound.io.plain_text import unfiltered
 
 if TYPE_CHECKING:
     from deconfound.tables import ComparisonTable
@@ -71,6 +73,7 @@ def table(
     show: Annotated[Show, typer.Option(help="Deviation, interval, or difference from the baseline.")] = Show.sd,
     layout: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.md,
     out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help=RAW_HELP)] = False,
 ) -> None:
     """Print one table per dataset and protocol: mean ± deviation over seeds, best and tied methods marked, tests named.
 
@@ -94,11 +97,16 @@ def table(
         store=store,
         resamples=resamples,
     )
-    write_tables(build_tables(runs, settings), layout, out, show)
+    write_tables(build_tables(runs, settings), layout, out, show, raw=raw)
 
 
-def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None, show: Show = Show.sd) -> None:
+def write_tables(
+    tables: list[ComparisonTable], layout: Format, out: Path | None, show: Show = Show.sd, *, raw: bool = False
+) -> None:
     """Print tables or write one file; several as CSV become one file each, `out` with dataset and protocol in its name.
+
+    Args:
+        raw: write the names in CSV as they are.
 
     Raises:
         SpecError: several tables as CSV on standard output, where two protocols would share a column.
@@ -109,7 +117,7 @@ def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None
     write = {
         Format.md: partial(to_markdown, show=show.value),
         Format.latex: partial(to_latex, show=show.value),
-        Format.csv: to_csv,
+        Format.csv: partial(to_csv, raw=raw),
     }[layout]
     if layout is Format.csv and len(tables) > 1:
         if out is None:
@@ -120,7 +128,7 @@ def write_tables(tables: list[ComparisonTable], layout: Format, out: Path | None
         return
     text = "\n".join(map(write, tables))
     if out is None:
-        sys.stdout.write(text)
+        (unfiltered(sys.stdout) if raw and not sys.stdout.isatty() else sys.stdout).write(text)
     else:
         _save(out, text)
 

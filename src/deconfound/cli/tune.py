@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from deconfound.io.plain_text import text_of_lines
+
 
 def tune(
     spec: Annotated[Path, typer.Argument(help="TOML file of the tuning.")],
@@ -80,4 +82,4 @@ def tuning_text(results: dict[str, Any], out: Path) -> str:
             lines.append(f"  deconfound train {out / method['spec']} --out RUN")
     if not results["complete"]:
         lines.append("other workers are still running trials; the last of them writes the best specifications")
-    return "\n".join(lines)
+    return text_of_lines(lines)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deconfound.errors import DataError
-from deconfound.io.files import atomic_write
+from deconfound.io.chart_file import check_chart_path, write_chart
+from deconfound.io.plain_text import text_of_lines
 
 if TYPE_CHECKING:
     from deconfound.data.describe import Description
@@ -37,7 +36,7 @@ def as_text(description: Description) -> str:
         sizes = f"{groups['smallest']} to {groups['largest']} rows each"
         lines += ["", f"groups by {', '.join(groups['columns'])}: {groups['count']} ({per_split}), {sizes}"]
     lines += ["", *_probe_lines(description)]
-    return "\n".join(lines + [f"warning: {warning}" for warning in description.warnings])
+    return text_of_lines(lines + [f"warning: {warning}" for warning in description.warnings])
 
 
 def _summary(target: dict[str, Any]) -> str:
@@ -71,15 +70,8 @@ def draw(description: Description, path: str | Path) -> Path:
         DataError: the extension is neither .html nor .svg.
         RunError: the file cannot be written.
     """
-    path = Path(path)
-    extension = path.suffix.lower().removeprefix(".")
-    if extension not in ("html", "svg"):
-        raise DataError(f"{path}: charts are written as .html or .svg")
-    text = io.StringIO()
-    chart(description).save(text, format=extension, **({"inline": True} if extension == "html" else {}))
-    with atomic_write(path) as file:
-        file.write(text.getvalue())
-    return path
+    check_chart_path(path)
+    return write_chart(chart(description), path, f"{description.name}: deconfound data describe")
 
 
 def chart(description: Description) -> Any:

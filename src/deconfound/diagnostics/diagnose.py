@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from deconfound.diagnostics.swap import swap
 from deconfound.diagnostics.verdict import THRESHOLDS, verdict
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write, file_stem
+from deconfound.io.html import json_text
 from deconfound.io.lock import exclusive_lock
 from deconfound.runs.test_access import log_test_access
 from deconfound.statistics.interval import resample
@@ -96,7 +96,7 @@ def diagnose(
     )
     diagnosis = replace(diagnosis, verdict=verdict(diagnosis))
     with atomic_write(diagnosis_path(opened.path, split) if out is None else out) as file:
-        json.dump(diagnosis.to_json(), file, ensure_ascii=False, allow_nan=False)
+        file.write(json_text(diagnosis.to_json(), allow_nan=False))
     return diagnosis
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 from deconfound.diagnostics.result import Diagnosis, Picture
 from deconfound.errors import DataError
-from deconfound.io.files import atomic_write
+from deconfound.io.chart_file import check_chart_path, write_chart
 
 SIDE = 260
 """Width and height of one chart in pixels."""
@@ -27,28 +26,12 @@ def draw(diagnosis: Diagnosis, path: str | Path) -> Path:
         DataError: the ending is neither .html nor .svg, or there are fewer than three rows.
         RunError: the file cannot be written.
     """
-    path, ending = Path(path), check_picture(path)
+    check_chart_path(path)
     if not diagnosis.pictures:
         raise DataError(
             f"{diagnosis.split} has {diagnosis.rows} rows; a picture needs three or more that have a modality"
         )
-    text = io.StringIO()
-    chart(diagnosis).save(text, format=ending, **({"inline": True} if ending == "html" else {}))
-    with atomic_write(path) as file:
-        file.write(text.getvalue())
-    return path
-
-
-def check_picture(path: str | Path) -> str:
-    """The format that a file's name ends in, "html" or "svg".
-
-    Raises:
-        DataError: another ending.
-    """
-    ending = Path(path).suffix.lower().removeprefix(".")
-    if ending not in ("html", "svg"):
-        raise DataError(f"{path}: a picture is written as .html or .svg")
-    return ending
+    return write_chart(chart(diagnosis), path, f"{diagnosis.run}: deconfound diagnose")
 
 
 def chart(diagnosis: Diagnosis) -> Any:

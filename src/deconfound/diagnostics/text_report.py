@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deconfound.diagnostics.result import Diagnosis
+from deconfound.io.plain_text import text_of_lines
 
 
 def as_text(diagnosis: Diagnosis) -> str:
@@ -12,4 +13,4 @@ def as_text(diagnosis: Diagnosis) -> str:
     for finding in diagnosis.verdict:
         answer = f" {finding.answer.upper()}" if finding.answer else ""
         lines += [f"{'! ' if finding.alarm else ''}{finding.question}{answer}", f"    {finding.text}"]
-    return "\n".join(lines)
+    return text_of_lines(lines)

@@ -26,6 +26,7 @@ from deconfound.evaluation.predictions import Predictions, load_predictions, sav
 from deconfound.evaluation.records import VARIANTS, Identity, Record, merged, read_records, records_of, write_records
 from deconfound.evaluation.scenario import Scenario, definition, needed_modalities
 from deconfound.io.files import file_stem
+from deconfound.io.plain_text import plain_text
 from deconfound.nn.inference import apply_to_batches
 from deconfound.protocol import protocol_of
 from deconfound.registry import build
@@ -125,7 +126,7 @@ def evaluate_method(
     identity, records, variant_records = Identity(run, method_name, seed, checksum), [], []
     for number, scenario in enumerate(scenarios, start=1):
         if progress:
-            print(f"evaluating {number}/{len(scenarios)}: {scenario.name}", file=sys.stderr, flush=True)
+            print(plain_text(f"evaluating {number}/{len(scenarios)}: {scenario.name}"), file=sys.stderr, flush=True)
         predictions = kept_predictions(out, scenario, corruption_seed)
         if predictions is None:
             predictions = predict_scenario(method, dataset, scenario, device=device, seed=corruption_seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deconfound.errors import RunError
+from deconfound.io.html import json_text
 
 
 @contextmanager
@@ -53,13 +53,13 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
-    """Write a mapping as indented JSON with `atomic_write`, keys in their order.
+    """Write a mapping as indented JSON with `atomic_write`, keys in their order; it runs nothing if it is read as HTML.
 
     Raises:
         RunError: the file cannot be written.
     """
     with atomic_write(path) as file:
-        json.dump(values, file, indent=1)
+        file.write(json_text(values, indent=1))
 
 
 def file_stem(name: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +14,9 @@ from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
+from deconfound.io.csv_text import csv_row_writer
 from deconfound.io.files import atomic_write
+from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def predict_file(
     *,
     device: str | torch.device = "cpu",
     repairs: Mapping[str, Repair] | None = None,
+    raw: bool = False,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -85,6 +86,8 @@ def predict_file(
         out: a file that is written whole or not at all; None writes to standard output, chunk by chunk.
         format: "csv" or "jsonl".
         repairs: modality → what training did with values that are not finite.
+        raw: write the texts of CSV as they are, for programs; else a spreadsheet computes none of them, see
+            `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
 
     Returns:
         The number of rows.
@@ -104,7 +107,7 @@ def predict_file(
         raise DataError(f"{source} holds no row to predict")
 
     def write_predictions(file: IO[str]) -> int:
-        write, count = _writer(file, format, task), 0
+        write, count = _writer(file, format, task, raw=raw), 0
         ids, signals = first
         while True:
             write(ids, predict_rows(method, modalities, task, signals, ids, device=device))
@@ -115,7 +118,7 @@ def predict_file(
             ids, signals = chunk
 
     if out is None:
-        return write_predictions(sys.stdout)
+        return write_predictions(unfiltered(sys.stdout) if raw and not sys.stdout.isatty() else sys.stdout)
     with atomic_write(out) as file:
         return write_predictions(file)
 
@@ -155,19 +158,25 @@ def _stored(source: Path) -> Iterator[Rows]:
         yield [str(name) for name in ids[rows.start : rows.stop]], dict(dataset.batch(rows).signals)
 
 
-def _writer(file: IO[str], format: str, task: Task) -> Callable[[Sequence[str], np.ndarray], None]:  # noqa: A002
+def _writer(
+    file: IO[str],
+    format: str,  # noqa: A002
+    task: Task,
+    *,
+    raw: bool,
+) -> Callable[[Sequence[str], np.ndarray], None]:
     """A function that writes B ids and their (B, outputs); its first call writes the header."""
-    table = csv.writer(file, lineterminator="\n")
+    write_row = csv_row_writer(file, raw=raw)
     header = [["id", "prediction", *[f"p_{name}" for name in task.classes]]] if format == "csv" else []
 
     def write(ids: Sequence[str], output: np.ndarray) -> None:
         while header:
-            table.writerow(header.pop())
+            write_row(header.pop())
         for name, row in zip(ids, _prediction_rows(output, task), strict=True):
             if format == "csv":
-                table.writerow([name, row["prediction"], *row.get("probabilities", {}).values()])
+                write_row([name, row["prediction"], *row.get("probabilities", {}).values()])
             else:
-                file.write(json.dumps({"id": name, **row}, ensure_ascii=False, allow_nan=False) + "\n")
+                file.write(json_line({"id": name, **row}) + "\n")
         file.flush()
 
     return write

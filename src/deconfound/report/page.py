@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
 import json
 import os
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.io.files import atomic_write
+from deconfound.io.html import page_environment, page_text, template_text
 from deconfound.report.section_page import section_page
 from deconfound.results.collect_runs import RunFilter, collect_runs
 from deconfound.results.sections import Section, build_sections
@@ -22,9 +18,7 @@ from deconfound.results.sections import Section, build_sections
 if TYPE_CHECKING:
     from deconfound.references import Reference
 
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src "
-)
+_PACKAGE = "deconfound.report"
 _SCRIPTS = ("state.js", "derive.js", "charts.js", "pdf.js", "export.js", "numbers.js", "controls.js")
 POINTS = 16_000
 """Points of the learning curves of a page."""
@@ -75,37 +69,32 @@ def render(
     references: Sequence[Reference] | None = None,
 ) -> str:
     """The page as HTML text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     from deconfound.report.ranks import critical_figures
 
-    own = "(() => {\n" + "\n".join(_part(name) for name in _SCRIPTS) + "})();"
-    environment = Environment(
-        loader=PackageLoader("deconfound.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pages = [
         section_page(number, section, POINTS // len(sections), sources, out, references or ())
         for number, section in enumerate(sections)
     ]
     specs: dict[str, int] = {}
-    return environment.get_template("report.html").render(
-        pages=pages,
-        across=critical_figures(sections),
-        title=_title(sections),
-        lede=_lede(sections),
-        program=version("deconfound"),
-        policy=_POLICY + " ".join(_digest(script) for script in (_vega(), own)),
-        style=Markup(_part("report.css") + _part("figures.css")),
-        vega=base64.b64encode(gzip.compress(_vega().encode(), mtime=0)).decode(),
-        number_of=lambda spec: specs.setdefault(json.dumps(spec), len(specs)),
-        specs=lambda: [json.loads(spec) for spec in specs],
-        script=Markup(own),
+    title = _title(sections)
+    body = (
+        page_environment(_PACKAGE)
+        .get_template("report.html")
+        .render(
+            pages=pages,
+            across=critical_figures(sections),
+            title=title,
+            lede=_lede(sections),
+            program=version("deconfound"),
+            number_of=lambda spec: specs.setdefault(json.dumps(spec), len(specs)),
+            specs=lambda: [json.loads(spec) for spec in specs],
+        )
     )
+    style, script = (
+        "\n".join(template_text(_PACKAGE, name) for name in names)
+        for names in (("report.css", "figures.css"), _SCRIPTS)
+    )
+    return page_text(f"{title}: deconfound report", body, style=style, script=script)
 
 
 def _title(sections: Sequence[Section]) -> str:
@@ -123,23 +112,3 @@ def _lede(sections: Sequence[Section]) -> str:
     if len(sections) > 1:
         text += f" {len(sections)} sections: what differs in data or protocol is never compared."
     return text
-
-
-def _part(name: str) -> str:
-    return (files("deconfound.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _vega() -> str:
-    """Vega-Embed, Vega-Lite and Vega as one script that sets `vegaEmbed`."""
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    assert "</script" not in bundle.lower()
-    assert "<!--" not in bundle
-    return bundle
-
-
-def _digest(script: str) -> str:
-    """The content security policy's source expression for one inline script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

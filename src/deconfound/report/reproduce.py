@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deconfound.io.plain_text import one_line, plain_text, text_of_lines
 from deconfound.report.conditions import all_runs
 from deconfound.results.run_result import RunResult, command_line
 from deconfound.results.sections import Section
@@ -40,14 +41,14 @@ def recipe(section: Section, sources: Sequence[Path | str], out: Path) -> Recipe
     runs = all_runs(section)
     software = list(dict.fromkeys(_software(run) for _, run in runs))
     marks = [f" [{i + 1}]" if len(software) > 1 else "" for i in range(len(software))]
-    before = [f"# data: {section.dataset}" + (f", checksum {section.checksum}" if section.checksum else "")]
+    before = [f"# data: {one_line(section.dataset)}" + (f", checksum {section.checksum}" if section.checksum else "")]
     before += [f"# made with{mark}: {text}" for mark, text in zip(marks, software, strict=True)]
-    seeds = (f"{row.label} {', '.join(map(str, row.seeds))}".replace("\n", " ") for row in section.rows)
-    before.append(f"# seeds: {'; '.join(seeds)}")
+    seeds = (f"{row.label} {', '.join(map(str, row.seeds))}" for row in section.rows)
+    before.append(one_line(f"# seeds: {'; '.join(seeds)}"))
     lines = [_run_line(label, run, marks[software.index(_software(run))]) for label, run in runs]
     after = dict.fromkeys(_evaluations(section))
     report = shlex.join(["deconfound", "report", *map(str, sources), "--out", str(out)])
-    return Recipe(tuple(before), tuple(lines), (*after, report))
+    return Recipe(tuple(before), tuple(lines), (*after, _shell_line(report)))
 
 
 def _software(run: RunResult) -> str:
@@ -56,15 +57,20 @@ def _software(run: RunResult) -> str:
         values = run.environment.get(part)
         for name, value in values.items() if isinstance(values, dict) else ():
             parts.append(f"{'git ' if part == 'git' else ''}{name} {str(value)[:100]}")
-    return ", ".join(parts) or "versions that were not recorded"
+    return one_line(", ".join(parts)) or "versions that were not recorded"
 
 
 def _run_line(label: str, run: RunResult, mark: str) -> str:
     command = command_line(run.environment.get("command")) or f"# no command recorded for {run.folder}"
     if _is_sweep(command):
-        return command
+        return _shell_line(command)
     whose = label.replace(f" [{run.variant}]", "", 1) if run.variant else label or run.method
-    return f"{command}  # {whose}, seed {run.seed}, run {run.folder}{mark}".replace("\n", " ")
+    return f"{_shell_line(command)}  # {one_line(f'{whose}, seed {run.seed}, run {run.folder}{mark}')}"
+
+
+def _shell_line(command: str) -> str:
+    """A command that stays one line when it is pasted into a terminal."""
+    return plain_text(text_of_lines([command]))
 
 
 def _is_sweep(command: str) -> bool:
@@ -74,4 +80,4 @@ def _is_sweep(command: str) -> bool:
 def _evaluations(section: Section) -> Iterator[str]:
     for _, run in all_runs(section):
         commands = [command for command in run.test_accesses if command and not _is_sweep(command)]
-        yield from (command.replace("\n", " ") for command in commands)
+        yield from map(_shell_line, commands)

@@ -14,6 +14,7 @@ from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.scenario import Scenario, needed_modalities, scenario_from
 from deconfound.io.files import write_json
+from deconfound.io.plain_text import text_of_lines
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec
 from deconfound.sweeps.draws import draw_values
@@ -93,7 +94,7 @@ class Plan:
         for pair, count in budget["configurations"].items():
             if count < budget["draws"]:
                 lines.append(f"  {pair}: {count} of {budget['draws']} draws differ (its search ranges hold no more)")
-        return "\n".join(lines)
+        return text_of_lines(lines)
 
     def write(self, out: Path) -> None:
         """Write sweep.json."""

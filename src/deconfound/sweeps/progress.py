@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from deconfound.io.plain_text import plain_text, text_of_lines, unfiltered
 from deconfound.sweeps.jobs import STATES, job_folder, job_state, read_error, read_selection, read_sweep_json
 
 FINISHED = ("done", "failed", "evaluated")
@@ -57,7 +58,7 @@ class Progress:
 
     def _show(self) -> None:
         if self.shown:
-            print(f"\r\x1b[K{self.text()}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{plain_text(self.text())}", end="", file=unfiltered(sys.stderr), flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -195,7 +196,7 @@ def status_text(status: dict[str, Any]) -> str:
     lines += [f"{job['state']} {_title(job)}: epoch {job['epoch']} of {job['epochs']}" for job in running[:12]]
     lines += [f"… and {len(running) - 12} more"] * (len(running) > 12)
     lines += [""] * bool(failed) + [f"failed {_title(job)}: {job['message']}" for job in failed]
-    return "\n".join(lines)
+    return text_of_lines(lines)
 
 
 def _stages(status: dict[str, Any]) -> list[str]:

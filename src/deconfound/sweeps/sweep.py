@@ -17,6 +17,7 @@ from typing import Any
 from deconfound.errors import RunError
 from deconfound.io.folders import claim_folder
 from deconfound.io.lock import exclusive_lock
+from deconfound.io.plain_text import text_of_lines
 from deconfound.sweeps.execute import run_job, shared_data
 from deconfound.sweeps.executors import Executor, Resources, make_executor
 from deconfound.sweeps.jobs import (
@@ -61,7 +62,7 @@ class SweepSummary:
 
     def text(self) -> str:
         """The budget, the chosen configurations, the skipped scenarios, and the number of failed jobs."""
-        lines = [self.plan.budget_text()]
+        lines = self.plan.budget_text().splitlines()
         if self.plan.spec.selection.rule == "oracle":
             lines.append("oracle: chosen by TEST rows; a bound on what selection could gain, not a result")
         for entry in self.chosen:
@@ -71,7 +72,7 @@ class SweepSummary:
             lines.append(f"{pair}: skipped scenarios that need a modality which it does not use: {', '.join(names)}")
         if self.failed:
             lines.append(f"{len(self.failed)} failed; 'deconfound sweep status {self.out}' shows why")
-        return "\n".join(lines)
+        return text_of_lines(lines)
 
 
 def run_sweep(

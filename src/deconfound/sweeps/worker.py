@@ -13,6 +13,8 @@ from dataclasses import asdict
 from queue import SimpleQueue
 from threading import Thread
 
+from deconfound.io.plain_text import plain_streams
+
 
 def main() -> None:
     """Run jobs until standard input closes."""
@@ -25,9 +27,10 @@ def main() -> None:
     without_slurm()
     from deconfound.sweeps.jobs import WorkItem
 
-    while True:
-        result = run_job(WorkItem.from_json(lines.get()))
-        print(json.dumps(asdict(result)), file=results, flush=True)
+    with plain_streams():
+        while True:
+            result = run_job(WorkItem.from_json(lines.get()))
+            print(json.dumps(asdict(result)), file=results, flush=True)
 
 
 def _read(lines: SimpleQueue[str]) -> None:

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal
 
+from deconfound.io.csv_text import csv_row_writer
 from deconfound.results.collect_runs import ORACLE
 from deconfound.statistics import smallest_p
 from deconfound.tables.build import ComparisonTable
 from deconfound.tables.compare_methods import ComparisonCell
+from deconfound.tables.escape import escape_latex, escape_markdown
 
 Show = Literal["sd", "interval", "difference"]
 _TESTS = {"t": "paired t-test", "permutation": "paired permutation test (sign flips)", "wilcoxon": "Wilcoxon's test"}
 _CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "bonferroni": "Bonferroni", "none": "no"}
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    **{letter: f"\\{letter}" for letter in "{}$&#_%"},
-    "α": r"$\alpha$",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "×": r"$\times$",
-    "†": r"$^{\dagger}$",
-    "⁺": "$^{+}$",
-    "⁻": "$^{-}$",
-}
 
 
 def decimals(half: float | None, value: float) -> int:
@@ -179,11 +163,6 @@ def _heading(table: ComparisonTable, number_: int) -> str:
     return f"{column.title} {'↑' if column.measure.higher_is_better else '↓'}"
 
 
-def escape_markdown(text: str) -> str:
-    """Text whose characters mean nothing to Markdown, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
-
-
 def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
     """A pipe table and below it what a reader must know."""
     heads = ["Method", "Seeds", *(_heading(table, number_) for number_ in range(len(table.columns)))]
@@ -197,11 +176,6 @@ def to_markdown(table: ComparisonTable, show: Show = "sd") -> str:
         ]
         rows.append("| " + " | ".join([escape_markdown(line.label), str(len(line.seeds)), *cells]) + " |")
     return "\n".join(rows) + "\n\n" + escape_markdown(" ".join(facts(table, show))) + "\n"
-
-
-def escape_latex(text: str) -> str:
-    """Text whose characters mean nothing to LaTeX, on one line."""
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
@@ -236,13 +210,17 @@ def to_latex(table: ComparisonTable, show: Show = "sd") -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def to_csv(table: ComparisonTable) -> str:
-    """One line per method and column, nothing rounded, nothing in percent; an empty field is undefined or not tested."""
+def to_csv(table: ComparisonTable, *, raw: bool = False) -> str:
+    """One line per method and column, nothing rounded, nothing in percent; an empty field is undefined or not tested.
+
+    Args:
+        raw: write names as they are; else a spreadsheet computes none of them, see `deconfound.io.csv_text.defuse`.
+    """
     text = io.StringIO()
     records = [record for line in table.lines for record in _records(table, line.label)]
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    write_row = csv_row_writer(text, raw=raw)
+    for row in (records[0], *(record.values() for record in records)):
+        write_row(row)
     return text.getvalue()
 
 

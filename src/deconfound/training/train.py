@@ -40,6 +40,7 @@ from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
 from deconfound.training.trainer import (
     SafeCheckpoint,
+    bar_on_terminal,
     make_trainer,
     process_rank,
     quiet_lightning,
@@ -166,7 +167,8 @@ def _fit(
     )
     start = time.monotonic()
     try:
-        trainer.fit(learner, ckpt_path=resume)
+        with bar_on_terminal(progress):
+            trainer.fit(learner, ckpt_path=resume)
     except SystemExit as error:  # Lightning ends this way after Ctrl-C
         if trainer.state.status != TrainerStatus.INTERRUPTED:
             raise

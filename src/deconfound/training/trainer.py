@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lightning.pytorch.plugins.precision import DoublePrecision
 from lightning.pytorch.strategies import Strategy
 
 from deconfound.errors import SpecError
+from deconfound.io.plain_text import unfiltered
 from deconfound.runs.spec import TrainSpec
 from deconfound.training.learner import SELECTION
 
@@ -112,6 +114,13 @@ def standard_callbacks(folder: Path, train: TrainSpec, progress: bool) -> list[C
             ResumableEarlyStopping(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
         ]
     return [*selection, last, *([TQDMProgressBar()] if progress else [])]
+
+
+@contextmanager
+def bar_on_terminal(progress: bool) -> Iterator[None]:
+    """Let Lightning's bar move the cursor: it writes numbers and names of this program alone, so no filter is needed."""
+    with redirect_stdout(unfiltered(sys.stdout)) if progress else nullcontext():
+        yield
 
 
 @contextmanager

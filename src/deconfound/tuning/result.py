@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.io.files import atomic_write
+from deconfound.io.plain_text import one_line
 from deconfound.io.toml_writer import toml_text
 from deconfound.tuning.spec import slug
 from deconfound.tuning.study import Studies
@@ -84,7 +85,8 @@ def write_best(studies: Studies, results: dict[str, Any]) -> None:
         if values["data"]["store"] is not None:
             values["data"]["store"] = os.path.relpath(values["data"]["store"], Path(studies.out).resolve())
         note = (
-            f"# {entry.title}: the best of {spec.trials} trials with {len(spec.seeds)} seeds each, by validation risk\n"
+            f"# {one_line(entry.title)}: the best of {spec.trials} trials with {len(spec.seeds)} seeds each, by validation "
+            "risk\n"
             f"# ({method['score']:.6g} in trial {method['best']}; see tuning.json)\n"
         )
         with atomic_write(studies.out / method["spec"]) as file:

@@ -45,15 +45,9 @@ function listen() {
   });
 }
 
-/** Text that the page holds as gzip in base64. */
-function unzipped(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
-
 /** The page is on the screen: load Vega, which takes a while, and draw. */
 async function start() {
-  element("script", await unzipped(document.getElementById("vega").textContent), document.head);
+  await loadVega();
   watch();
   drawStale();
 }

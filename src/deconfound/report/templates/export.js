@@ -1,9 +1,15 @@
+const ACTIVE = /^(?:[\s\0-\x20\ufeff]*[=+\-−@＝＋－＠]|[\t\r\n])/;
+const NUMBER = /^[+\-−]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
+
+/** A cell that no spreadsheet computes, as `deconfound.io.csv_text.defuse` makes it. */
+const defuse = (text) => (ACTIVE.test(text) && !NUMBER.test(text) ? `'${text}` : text);
+
 /** What a chart shows now as CSV text, one line per row; numbers have six digits. */
 function csv(chart) {
   const rows = rowsOf(chart);
   const columns = Object.keys(rows[0] ?? {});
   const cell = (value) => {
-    const text = value == null ? "" : String(value);
+    const text = value == null ? "" : typeof value === "number" ? String(value) : defuse(String(value));
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const table = [columns, ...rows.map((row) => columns.map((name) => row[name]))];

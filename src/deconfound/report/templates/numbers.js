@@ -46,7 +46,7 @@ function fillRecipe(details) {
   const { recipe, runs } = shared.get(chart.section);
   const isShown = ({ method }) => method === "" ? chart.derive === "sensitivity" : chosen.shown.has(method);
   const only = (_, i) => (chart.method ? runs[i].method === chart.method : isShown(runs[i]));
-  const about = `# figure: ${[chart.title, heading(chart)].filter(Boolean).join("; ")}`;
+  const about = `# figure: ${[chart.title, heading(chart)].filter(Boolean).join("; ")}`.replace(/[\s\p{Cc}]+/gu, " ");
   const lines = [about, ...recipe.before, ...new Set(recipe.runs.filter(only)), ...recipe.after];
   details.querySelector("pre").textContent = lines.join("\n");
 }

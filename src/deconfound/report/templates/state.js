@@ -1,4 +1,3 @@
-"use strict";
 const root = document.documentElement;
 const all = (selector, at = document) => [...at.querySelectorAll(selector)];
 const json = (id) => JSON.parse(document.getElementById(id).textContent);
