@@ -100,6 +100,11 @@ class Run:
         return self.environment["data"]["checksum"]
 
     @property
+    def preparations(self) -> dict[str, dict[str, Any]]:
+        """Modality → how its raw samples were read; only modalities that came from raw samples."""
+        return self.environment["data"].get("preparations", {})
+
+    @property
     def environments(self) -> int:
         """E of the training and validation rows."""
         return self.environment["data"].get("environments", 1)
