@@ -68,11 +68,12 @@ def predict_together(
     """
     rows = _rows(dataset, scenarios[0])
     draws = [draw for scenario in scenarios for draw in _draws(dataset, scenario, seed)]
+    absent = {name for scenario in scenarios for name in _absent(dataset, scenario)}
 
     def batches() -> Iterator[Batch]:
         for start in range(0, len(rows), CHUNK):
             whole = dataset.batch(rows[start : start + CHUNK])
-            empty = whole.without(*whole.signals)
+            empty = whole.without(*absent)
             lasting = [batch.to(device) for batch in (whole, empty)]
             moved = dict(zip(_signals([whole, empty]), _signals(lasting), strict=True))
             with remembering(method, *lasting):
@@ -94,12 +95,16 @@ def _signals(batches: Iterable[Batch]) -> list[Signal]:
     return [signal for batch in batches for signal in batch.signals.values()]
 
 
+def _absent(dataset: Dataset, scenario: Scenario) -> list[str]:
+    return [name for name in dataset.signals if scenario.present and name not in scenario.present]
+
+
 def _draws(dataset: Dataset, scenario: Scenario, seed: int) -> list[Callable[[Batch, Batch, int], Batch]]:
-    """One function for each severity and repeat: whole rows, the same rows without anything, the first's place → rows."""
+    """One function for each severity and repeat: rows, the same rows with the modalities absent, place of the first → rows."""
     corruption = _corruption(scenario)
     if corruption is not None:
         corruption = corruption.fitted(dataset)
-    absent = [name for name in dataset.signals if scenario.present and name not in scenario.present]
+    absent = _absent(dataset, scenario)
 
     def changed(severity: float, repeat: int, whole: Batch, empty: Batch, start: int) -> Batch:
         batch = whole.with_signals({name: empty.signals[name] for name in absent})
