@@ -1,4 +1,6 @@
-"""The command line. Each command is a few lines; only the commands that compute load PyTorch."""
+"""The command line. Each command is a few lines. Only the commands that compute load PyTorch, and not before they have
+refused what is no run, store or specification.
+"""
 
 from __future__ import annotations
 
@@ -160,11 +162,12 @@ def train(
     Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
     """
     from deconfound.runs.spec import Spec
+
+    settings = Spec.read(spec)
     from deconfound.training.best_epoch import EpochWarning
     from deconfound.training.train import train_run
     from deconfound.training.trainer import process_rank
 
-    settings = Spec.read(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EpochWarning)  # the notes, which are printed, contain it
         run = train_run(settings if seed is None else settings.model_copy(update={"seed": seed}), out)
@@ -216,11 +219,14 @@ def predict(
         echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
         deconfound predict demo/erm-0 rows.jsonl
     """
-    from deconfound.prediction.predict import predict_file
-    from deconfound.runs.run import Run
+    from deconfound.prediction.source import check_source
+    from deconfound.runs.run import Run, check_run
 
-    opened = Run.open(run)
-    form = "jsonl" if as_json else "csv"
+    check_run(run, finished=True)
+    check_source(source)
+    from deconfound.prediction.predict import predict_file
+
+    opened, form = Run.open(run), "jsonl" if as_json else "csv"
     rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
     if out is not None:
         print(f"wrote {rows} rows to {out}")

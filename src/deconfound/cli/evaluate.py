@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deconfound.errors import RunError
-from deconfound.runs.run import Run
+from deconfound.runs.run import Run, check_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,20 +29,21 @@ def evaluate_runs(
     Raises:
         RunError: a run is not finished.
     """
-    import pandas as pd
-
     from deconfound.data.store import open_store
-    from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
-    from deconfound.protocol import get_protocol
 
+    for folder in folders:
+        check_run(folder, finished=True)
     selected = None if scenarios is None else read_scenarios(scenarios)
     dataset = None if store is None else open_store(store)
+    import pandas as pd
+
+    from deconfound.evaluation.records import frame
+    from deconfound.protocol import get_protocol
+
     records = []
     for folder in folders:
         run = Run.open(folder)
-        if run.done is None:
-            raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
         records += run.evaluate(selected, dataset=dataset, device=device, progress=sys.stderr.isatty())
     table = frame(records)
     primary = table["protocol"].map(lambda name: get_protocol(name).primary)

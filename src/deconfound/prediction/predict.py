@@ -18,6 +18,7 @@ from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
 from deconfound.io.files import atomic_write
 from deconfound.prediction.rows import Rows, conform, read_jsonl
+from deconfound.prediction.source import JSON_LINES, check_source
 
 if TYPE_CHECKING:
     from deconfound.datasets.repair import Repair
@@ -127,22 +128,19 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
 
 
 def _chunks(source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]) -> Iterator[Rows]:
+    check_source(source)
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs)
-    elif not source.exists():
-        raise DataError(f"{source} does not exist; name a store, the .toml file of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
-    elif source.suffix.lower() in (".jsonl", ".ndjson"):
+    elif source.suffix.lower() in JSON_LINES:
         yield from read_jsonl(source, modalities, CHUNK, repairs)
-    elif source.suffix.lower() == ".toml":
+    else:
         from deconfound.datasets.table_source import read_inputs
 
         signals, ids = read_inputs(source, repairs)
         if ids:
             yield list(ids), dict(signals)
-    else:
-        raise DataError(f"{source} is not a store, the .toml file of a table or a .jsonl file; name one of these")
 
 
 def _stored(source: Path) -> Iterator[Rows]:
