@@ -7,7 +7,6 @@ import pytest
 
 from support.small import small_data, small_run
 
-
 ENGINE = ("lightning", "pytorch_lightning")
 SLOW = (*ENGINE, "pandas", "scipy", "sklearn", "altair", "optuna")
 """Packages that take longer to load than a small evaluation."""

@@ -1,6 +1,4 @@
-"""The command line. Each command is a few lines. Only the commands that compute load PyTorch, and not before they have
-refused what is no run, store or specification.
-"""
+"""The command line. Each command is a few lines; only the commands that compute load PyTorch, after all cheap refusals."""
 
 from __future__ import annotations
 
@@ -18,6 +16,7 @@ from typer.core import TyperGroup
 from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
 from deconfound.cli import diagnose as cli_diagnose
+from deconfound.cli import predict as cli_predict
 from deconfound.cli import predominance as cli_predominance
 from deconfound.cli import references as cli_references
 from deconfound.cli import sweep as cli_sweep
@@ -68,11 +67,11 @@ app.add_typer(cli_causal.app, name="causal")
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
 app.command()(cli_table.table)
+app.command()(cli_predict.predict)
 app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-RunDir = Annotated[Path, typer.Argument(help="A run directory that 'deconfound train' wrote.")]
 
 
 def _print_version(requested: bool) -> None:
@@ -202,34 +201,6 @@ def evaluate(
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
     for line in evaluation_warnings(runs, None if store is None else open_store(store)):
         print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
-
-
-@app.command()
-def predict(
-    run: RunDir,
-    source: Annotated[
-        Path, typer.Argument(help="A store, the TOML of a table, or a .jsonl file; labels are not needed.")
-    ],
-    out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
-) -> None:
-    """Predict new rows. Any of the run's modalities may be missing, in any row.
-
-    \b
-        echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
-        deconfound predict demo/erm-0 rows.jsonl
-    """
-    from deconfound.prediction.source import check_source
-    from deconfound.runs.run import Run, check_run
-
-    check_run(run, finished=True)
-    check_source(source)
-    from deconfound.prediction.predict import predict_file
-
-    opened, form = Run.open(run), "jsonl" if as_json else "csv"
-    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
-    if out is not None:
-        print(f"wrote {rows} rows to {out}")
 
 
 @app.command()
