@@ -7,10 +7,14 @@ import pytest
 
 from support.small import small_data, small_run
 
+ENGINE = ("lightning", "pytorch_lightning")
+SLOW = (*ENGINE, "pandas", "scipy", "sklearn", "altair", "optuna")
+"""Packages that take longer to load than a small evaluation."""
 
-def lightning_modules_after(script: str) -> list[str]:
-    """Modules of the engine that a fresh process has loaded after the script."""
-    report = "\nimport sys\nprint(*[name for name in sys.modules if name.split('.')[0] in ('lightning', 'pytorch_lightning')])"
+
+def modules_after(script: str, packages: tuple[str, ...]) -> list[str]:
+    """Modules of these packages that a fresh process has loaded after the script."""
+    report = f"\nimport sys\nprint(*[name for name in sys.modules if name.split('.')[0] in {packages}])"
     process = subprocess.run([sys.executable, "-c", script + report], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     return process.stdout.splitlines()[-1].split()
@@ -31,10 +35,10 @@ def lightning_modules_after(script: str) -> list[str]:
     ],
 )
 def test_these_modules_load_without_the_training_engine(module):
-    assert lightning_modules_after(f"import {module}") == []
+    assert modules_after(f"import {module}", ENGINE) == []
 
 
-def test_a_run_is_evaluated_and_predicts_without_the_training_engine(tmp_path):
+def test_a_run_is_evaluated_and_predicts_with_pytorch_alone(tmp_path):
     run = small_run(tmp_path / "run")
     script = (
         "from pathlib import Path\n"
@@ -49,6 +53,6 @@ def test_a_run_is_evaluated_and_predicts_without_the_training_engine(tmp_path):
         "method = run.method()\n"
         "predict_file(method, run.modalities, run.task, folder / 'store', folder / 'predictions.csv')\n"
     )
-    assert lightning_modules_after(script) == []
+    assert modules_after(script, SLOW) == []
     assert set(run.records()["split"]) > {"valid"}
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + len(small_data())

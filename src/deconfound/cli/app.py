@@ -1,4 +1,4 @@
-"""The command line. Each command is a few lines; only the commands that compute load PyTorch."""
+"""The command line. Each command is a few lines; only the commands that compute load PyTorch, after all cheap refusals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
 from deconfound.cli import diagnose as cli_diagnose
 from deconfound.cli import evaluate as cli_evaluate
+from deconfound.cli import predict as cli_predict
 from deconfound.cli import predominance as cli_predominance
 from deconfound.cli import references as cli_references
 from deconfound.cli import sweep as cli_sweep
@@ -43,12 +44,12 @@ app.command()(cli_evaluate.evaluate)
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)
 app.command()(cli_table.table)
+app.command()(cli_predict.predict)
 app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Raw = Annotated[bool, typer.Option("--raw", help=RAW_HELP)]
-RunDir = Annotated[Path, typer.Argument(help="A run directory that 'deconfound train' wrote.")]
 
 
 def _print_version(requested: bool) -> None:
@@ -138,11 +139,12 @@ def train(
     Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
     """
     from deconfound.runs.spec import Spec
+
+    settings = Spec.read(spec)
     from deconfound.training.best_epoch import EpochWarning
     from deconfound.training.train import train_run
     from deconfound.training.trainer import process_rank
 
-    settings = Spec.read(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EpochWarning)  # the notes, which are printed, contain it
         run = train_run(settings if seed is None else settings.model_copy(update={"seed": seed}), out)
@@ -154,45 +156,6 @@ def train(
     )
     lines = [text, *(f"  {note}" for note in done["notes"])]
     print(json.dumps({"run": str(out), **done}) if as_json else text_of_lines(lines))
-
-
-@app.command()
-def predict(
-    run: RunDir,
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="A store, the TOML of a table, a .jsonl file, or a .csv or .parquet of raw samples; '-' reads JSON lines."
-        ),
-    ],
-    out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
-    raw: Raw = False,
-) -> None:
-    """Predict new rows. Any of the run's modalities may be missing, in any row.
-
-    \b
-        echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
-        deconfound predict demo/erm-0 rows.jsonl
-    """
-    from deconfound.prediction.predict import predict_file
-    from deconfound.runs.run import Run
-
-    opened = Run.open(run)
-    form = "jsonl" if as_json else "csv"
-    rows = predict_file(
-        opened.method(),
-        opened.modalities,
-        opened.task,
-        source,
-        out,
-        form,
-        repairs=opened.repairs,
-        preparations=opened.preparations,
-        raw=raw,
-    )
-    if out is not None:
-        print(f"wrote {rows} rows to {out}")
 
 
 @app.command()

@@ -81,12 +81,14 @@ def import_data(
     """
     from dataclasses import replace
 
-    from deconfound.data.findings import LABEL_FINDINGS, find_all
-    from deconfound.data.retask import retask
     from deconfound.data.store import refuse_existing, save
-    from deconfound.registry import build
+    from deconfound.registry import build, check_name
 
     refuse_existing(out)
+    check_name("readers", reader)
+    from deconfound.data.findings import LABEL_FINDINGS, find_all
+    from deconfound.data.retask import retask
+
     dataset = build("readers", reader, **parse_options(option or [])).read(source)
     dataset = retask(dataset, None if task is None else task.value, protocol)
     dataset = replace(dataset, name=name) if name else dataset
@@ -220,9 +222,12 @@ def environments(
     import warnings
 
     from deconfound.data.store import open_store, refuse_existing, save
+    from deconfound.runs.run import check_run
+
+    check_run(run, finished=True)
+    refuse_existing(out)
     from deconfound.runs.infer_environments import CAUTION, InferenceWarning, infer_environments
 
-    refuse_existing(out)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InferenceWarning)  # the output contains it
         moved = None if store is None else open_store(store)
@@ -250,10 +255,11 @@ def check(store: Store, as_json: AsJson = False) -> None:
 
     Example: deconfound data check stores/mosi
     """
-    from deconfound.data.findings import find_all
     from deconfound.data.store import check_store
 
     dataset = check_store(store)
+    from deconfound.data.findings import find_all
+
     warnings = find_all(dataset)
     if as_json:
         facts = {"store": str(store), "ok": True, "rows": len(dataset), "checksum": dataset.checksum}
@@ -277,11 +283,13 @@ def describe(
 
     Example: deconfound data describe stores/mosi --out mosi.html
     """
-    from deconfound.data.describe import describe as describe_dataset
-    from deconfound.data.describe_text import as_text, draw
     from deconfound.data.store import open_store
 
-    description = describe_dataset(open_store(store))
+    dataset = open_store(store)
+    from deconfound.data.describe import describe as describe_dataset
+    from deconfound.data.describe_text import as_text, draw
+
+    description = describe_dataset(dataset)
     if out is not None:
         draw(description, out)
     print(json.dumps(description.to_json()) if as_json else as_text(description))

@@ -30,6 +30,10 @@ def diagnose(
         deconfound diagnose demo/cmir-0 --split test-zero    # causes and shortcuts are independent there
     """
     from deconfound.data.store import open_store
+    from deconfound.runs.run import check_run
+
+    check_run(run, finished=True)
+    data = None if store is None else open_store(store)
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
     from deconfound.diagnostics.plot import draw
@@ -38,7 +42,6 @@ def diagnose(
 
     if svg is not None:
         check_chart_path(svg)
-    data = None if store is None else open_store(store)
     diagnosis = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
     written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(diagnosis, svg)])]
     print(json.dumps(diagnosis.to_json()) if as_json else as_text(diagnosis))

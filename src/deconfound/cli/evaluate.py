@@ -11,6 +11,7 @@ import typer
 
 from deconfound.errors import RunError
 from deconfound.io.plain_text import text_of_lines
+from deconfound.runs.run import Run, check_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,21 +73,21 @@ def evaluate_runs(
     Raises:
         RunError: a run is not finished.
     """
-    import pandas as pd
-
     from deconfound.data.store import open_store
-    from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
-    from deconfound.protocol import get_protocol
-    from deconfound.runs.run import Run
 
+    for folder in folders:
+        check_run(folder, finished=True)
     selected = None if scenarios is None else read_scenarios(scenarios)
     dataset = None if store is None else open_store(store)
+    import pandas as pd
+
+    from deconfound.evaluation.records import frame
+    from deconfound.protocol import get_protocol
+
     records = []
     for folder in folders:
         run = Run.open(folder)
-        if run.done is None:
-            raise RunError(f"the run {folder} is not finished; run its 'deconfound train' command again to resume")
         progress = sys.stderr.isatty()
         records += run.evaluate(selected, dataset=dataset, splits=splits, device=device, progress=progress)
     table = frame(records)

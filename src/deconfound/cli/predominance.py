@@ -35,12 +35,13 @@ def predominance(
 
     Example: deconfound predominance demo/erm-0
     """
-    from deconfound.attribution.contributions import as_text
     from deconfound.errors import RunError
 
     if mask and not (source / "spec.json").is_file():
         raise RunError(f"{source} is not a run, and --mask needs a trained method; name a run, or remove --mask")
     contributions = _measure(source, group, store)
+    from deconfound.attribution.contributions import as_text
+
     if mask:
         write_masked(source, store)
     if out is not None:
@@ -49,15 +50,20 @@ def predominance(
 
 
 def _measure(source: Path, group: str, store: Path | None) -> Contributions:
-    from deconfound.attribution.contributions import contributions_of_data, contributions_of_run
     from deconfound.data.store import open_store
+    from deconfound.runs.run import Run, check_run
 
     if not (source / "spec.json").is_file():
-        return contributions_of_data(open_store(source), group)
-    from deconfound.runs.run import Run
+        dataset = open_store(source)
+        from deconfound.attribution.contributions import contributions_of_data
+
+        return contributions_of_data(dataset, group)
+    check_run(source, finished=True)
+    moved = None if store is None else open_store(store)
+    from deconfound.attribution.contributions import contributions_of_run
 
     run = Run.open(source)
-    data = run.dataset(None if store is None else open_store(store))
+    data = run.dataset(moved)
     return contributions_of_run(run.method(), data, run.spec.name or run.spec.method["name"], group)
 
 

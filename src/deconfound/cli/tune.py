@@ -38,10 +38,11 @@ def tune(
     best-METHOD.toml.
     """
     from deconfound.tuning.spec import TuneSpec
+
+    tuning = TuneSpec.read(spec)
     from deconfound.tuning.tune import log_to_stderr
     from deconfound.tuning.tune import tune as run_tuning
 
-    tuning = TuneSpec.read(spec)
     print(f"budget: {budget_text(tuning)}", file=sys.stderr)
     results = run_tuning(tuning, out, log=log_to_stderr)
     print(json.dumps(results) if as_json else tuning_text(results, out))

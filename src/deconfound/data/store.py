@@ -1,4 +1,7 @@
-"""The dataset store: a folder with `data.safetensors` (memory-mapped) and `dataset.json`. Opening executes nothing."""
+"""The dataset store: a folder with `data.safetensors` (memory-mapped) and `dataset.json`. Opening executes nothing.
+
+The module loads no PyTorch, so that a path that is no store is refused at once.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deconfound.data.columns import Columns, MetadataColumn
-from deconfound.data.dataset import Dataset
-from deconfound.data.schema import dataset_schema, named_tensors
-from deconfound.data.signal import Signal
-from deconfound.data.task import Task
-from deconfound.data.validation import check_rows
 from deconfound.errors import DataError, StoreError
+
+if TYPE_CHECKING:
+    from deconfound.data.dataset import Dataset
 
 VERSION = 1
 _DATA, _SCHEMA = "data.safetensors", "dataset.json"
@@ -64,6 +64,8 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
+
+    from deconfound.data.schema import dataset_schema, named_tensors
 
     path = Path(path)
     with new_directory(path) as scratch:
@@ -116,6 +118,8 @@ def check_store(path: str | Path) -> Dataset:
         DataError: a row that `check_rows` refuses.
     """
     dataset = open_store(path)
+    from deconfound.data.validation import check_rows
+
     written = dataset.checksum
     dataset.__dict__.pop("checksum")
     if dataset.checksum != written:
@@ -140,6 +144,11 @@ def _read_schema(path: Path) -> dict[str, Any]:
 
 def _assemble(path: Path, schema: dict[str, Any]) -> Dataset:
     from safetensors import safe_open
+
+    from deconfound.data.columns import Columns, MetadataColumn
+    from deconfound.data.dataset import Dataset
+    from deconfound.data.signal import Signal
+    from deconfound.data.task import Task
 
     size = (path / _DATA).stat().st_size
     if size != schema["bytes"]:

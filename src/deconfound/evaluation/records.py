@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> None:
     """
     with atomic_write(path) as file:
         for record in records:
-            file.write(json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json.dumps(vars(record), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_records(path: str | Path) -> list[Record]:
@@ -133,7 +133,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     """One row per record, one column per field; an undefined value is NaN."""
     import pandas as pd
 
-    table = pd.DataFrame([asdict(record) for record in records], columns=list(_FIELDS))
+    table = pd.DataFrame([vars(record) for record in records], columns=list(_FIELDS))
     return table.astype({"value": float, "severity": float})
 
 

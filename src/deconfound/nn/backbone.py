@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, cast
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from deconfound.data.signal import Batch, EncodedBatch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.nn.encoding_memory import EncodingMemory
 from deconfound.nn.fusion import Fusion
 from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
 from deconfound.nn.standardise import Standardise
@@ -57,6 +59,7 @@ class Backbone(nn.Module):
         widths: name → H_m, the width of the features that `fuse` expects.
         encoded: name → width of what the encoders make, the same unless the backbone is a `resized` one.
         after: module {(B, encoded)} → {(B, H_m)} that `encode` puts behind the encoders; None for nothing. A method sets it.
+        memory: of what `encode` has encoded already; backbones that share encoders share it.
         task: what is predicted.
     """
 
@@ -75,6 +78,7 @@ class Backbone(nn.Module):
         self.scales, self.encoders, self._recipe = scales, encoders, recipe
         self.fusion, self.head = recipe.build(widths)
         self.after: nn.Module | None = None
+        self.memory = EncodingMemory()
 
     @classmethod
     def build(
@@ -141,7 +145,7 @@ class Backbone(nn.Module):
         if fusion is not None and recipe.fusion.get("name") != fusion:
             recipe = replace(recipe, fusion={"name": fusion})
         resized = Backbone(self.modalities, self.encoders, self.scales, widths, recipe, self.encoded)
-        resized.after = self.after
+        resized.after, resized.memory = self.after, self.memory
         return resized
 
     def new_head(self, width: int) -> nn.Module:
@@ -168,12 +172,18 @@ class Backbone(nn.Module):
         """
         if isinstance(batch, EncodedBatch):
             return dict(batch.standardised)
+        return self._standardise(self._own_signals(batch))
+
+    def _own_signals(self, batch: Batch) -> dict[str, Signal]:
         for name in self.modalities:
             if name not in batch.signals:
                 raise DataError(
                     f"the batch has no modality {name!r}, only {', '.join(batch.signals)}; mask absent ones"
                 )
-        return {name: self.scales[module_key(name)](batch.signals[name]) for name in self.modalities}
+        return {name: batch.signals[name] for name in self.modalities}
+
+    def _standardise(self, signals: Mapping[str, Signal]) -> dict[str, Signal]:
+        return {name: self.scales[module_key(name)](signal) for name, signal in signals.items()}
 
     def encode_signals(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
         """Standardised signals → modality → (B, encoded) what the encoders make, 0 where the modality is absent."""
@@ -187,11 +197,17 @@ class Backbone(nn.Module):
         """
         if isinstance(batch, EncodedBatch):
             return dict(batch.features)
-        features = self.encode_signals(self.standardise(batch))
+        features = self._encode(self._own_signals(batch))
         if self.after is None:
             return features
         present = batch.present
         return {name: part.masked_fill(~present[name][:, None], 0) for name, part in self.after(features).items()}
+
+    def _encode(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
+        known = self.memory.recall(signals)
+        fresh = self.encode_signals(self._standardise({n: s for n, s in signals.items() if n not in known}))
+        self.memory.keep(signals, fresh)
+        return {name: known[name] if name in known else fresh[name] for name in signals}
 
     def fuse(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """{(B, H_m)} features and {(B,)} bool presence → (B, W); an absent modality does not influence its row."""
@@ -200,6 +216,16 @@ class Backbone(nn.Module):
     def predict(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """{(B, H_m)} features and {(B,)} bool presence → (B, outputs) predictions or logits."""
         return self.head(self.fuse(features, present))
+
+
+@contextmanager
+def remembering(module: nn.Module, *batches: Batch) -> Iterator[None]:
+    """Let all backbones of a module encode the signals of these batches once until the block ends, see `EncodingMemory`."""
+    memories = {id(part.memory): part.memory for part in module.modules() if isinstance(part, Backbone)}
+    with ExitStack() as stack:
+        for memory in memories.values():
+            stack.enter_context(memory.remembering(*batches))
+        yield
 
 
 def _component(kind: str, choice: Mapping[str, Any], shared: Mapping[str, Any], *positional: Any) -> Any:

@@ -18,6 +18,7 @@ from deconfound.io.csv_text import csv_row_writer
 from deconfound.io.files import atomic_write
 from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.prediction.rows import Rows, conform, read_jsonl
+from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
 
 if TYPE_CHECKING:
     from deconfound.datasets.repair import Repair
@@ -136,26 +137,23 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
 def _chunks(
     source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair], preparations: Preparations
 ) -> Iterator[Rows]:
+    check_source(source)
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations)
-    elif not source.exists():
-        raise DataError(f"{source} does not exist; name a store, the .toml file of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
-    elif source.suffix.lower() in (".jsonl", ".ndjson"):
+    elif source.suffix.lower() in JSON_LINES:
         yield from read_jsonl(source, modalities, CHUNK, repairs, preparations)
-    elif source.suffix.lower() in (".csv", ".parquet"):
+    elif source.suffix.lower() in RAW_TABLES:
         from deconfound.prediction.raw_rows import read_raw_table
 
         yield from read_raw_table(source, preparations, CHUNK)
-    elif source.suffix.lower() == ".toml":
+    else:
         from deconfound.datasets.table_source import read_inputs
 
         signals, ids = read_inputs(source, repairs)
         if ids:
             yield list(ids), dict(signals)
-    else:
-        raise DataError(f"{source} is not a store, the .toml file of a table or a .jsonl file; name one of these")
 
 
 def _stored(source: Path) -> Iterator[Rows]:

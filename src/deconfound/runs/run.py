@@ -1,4 +1,7 @@
-"""`Run`: a directory that holds everything about one training run."""
+"""`Run`: a directory that holds everything about one training run.
+
+The module loads no PyTorch, so that what is not a run, or not finished, is refused at once.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deconfound.data.dataset import DEVELOPMENT, Dataset
-from deconfound.data.task import Modality, Task
+from deconfound.data.splits import DEVELOPMENT
 from deconfound.datasets.repair import Repair
 from deconfound.errors import DeconfoundError, RunError, SpecError
 from deconfound.io.lock import exclusive_lock
-from deconfound.method import Method
-from deconfound.nn.own_encoders import OwnEncoder
-from deconfound.runs.build import apply_data_spec, build_method, load_data
-from deconfound.runs.other_corpus import Corpus, describe_corpus, other_corpus, warn_of_overlap
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deconfound.data.dataset import Dataset
+    from deconfound.data.task import Modality, Task
     from deconfound.evaluation.records import Record
     from deconfound.evaluation.scenario import Scenario
+    from deconfound.method import Method
+    from deconfound.nn.own_encoders import OwnEncoder
+    from deconfound.runs.other_corpus import Corpus
+
+
+def check_run(path: Path, *, finished: bool = False) -> None:
+    """Refuse a path that is no run directory, before anything is read or loaded.
+
+    Args:
+        finished: refuse a run whose training did not end, too.
+
+    Raises:
+        RunError: it is not one.
+    """
+    if not (path / "spec.json").is_file():
+        state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
+        raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
+    if finished and not (path / "done.json").is_file():
+        raise RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")
 
 
 @dataclass(frozen=True)
@@ -50,9 +69,7 @@ class Run:
             RunError: not a run directory, or a damaged one.
         """
         path = Path(path)
-        if not (path / "spec.json").is_file():
-            state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
-            raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
+        check_run(path)
         try:
             spec = Spec.of(json.loads((path / "spec.json").read_text(encoding="utf-8")))
             environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
@@ -79,12 +96,16 @@ class Run:
 
     @property
     def task(self) -> Task:
+        from deconfound.data.task import Task
+
         task = self.environment["data"]["task"]
         return Task(task["kind"], tuple(task["classes"]), task["loss"], task["protocol"])
 
     @property
     def modalities(self) -> dict[str, Modality]:
         """The modalities that the run was trained on."""
+        from deconfound.data.task import Modality
+
         shapes = self.environment["data"]["modalities"]
         return {name: Modality(name, sizes["steps"], tuple(sizes["shape"])) for name, sizes in shapes.items()}
 
@@ -118,6 +139,8 @@ class Run:
         Raises:
             RunError: the data are not those of the training, or the specification does not name them.
         """
+        from deconfound.runs.build import apply_data_spec
+
         dataset = replacement if replacement is not None else self._load()
         if dataset.checksum != self.checksum:
             raise RunError(
@@ -136,6 +159,8 @@ class Run:
             RunError: `dataset` is left out, and the specification names none or one that has changed.
             DataError: the corpus differs from the run's data in a modality, width, class, task or protocol.
         """
+        from deconfound.runs.other_corpus import Corpus, other_corpus
+
         if dataset is None or dataset.checksum == self.checksum:
             whole = self._load() if dataset is None else dataset
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
@@ -152,6 +177,8 @@ class Run:
             return None
 
     def _load(self) -> Dataset:
+        from deconfound.runs.build import load_data
+
         if self.spec.data.store is None and self.spec.data.synthetic is None:
             raise RunError(
                 f"the run {self.path} was trained on a dataset in memory ({self.environment['data'].get('name')!r}) and "
@@ -162,6 +189,7 @@ class Run:
     def validate(self, method: Method, development: Dataset) -> None:
         """Predict and measure the validation rows at the end of training; no test row is touched."""
         from deconfound.evaluation.scenario import Scenario
+        from deconfound.runs.other_corpus import Corpus
 
         own = Corpus(development, self.checksum, self.path, tuple(development.signals), own=True)
         self._evaluate(method, own, [Scenario("valid", "valid")])
@@ -172,8 +200,9 @@ class Run:
         Raises:
             RunError: training is not finished, or the checkpoint is damaged or belongs to other modalities.
         """
-        if self.done is None:
-            raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
+        from deconfound.runs.build import build_method
+
+        check_run(self.path, finished=True)
         return self.load_weights(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
 
     def load_weights(self, method: Method) -> Method:
@@ -227,6 +256,8 @@ class Run:
             SpecError: `scenarios` and `splits` together, or as `evaluate_method`.
             RunError, DataError: as `corpus` and `evaluate_method`.
         """
+        from deconfound.runs.other_corpus import describe_corpus, warn_of_overlap
+
         corpus = self.corpus(dataset)
         method = self.method(encoders)
         requested = self._requested(corpus, scenarios, splits)

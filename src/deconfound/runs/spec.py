@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.errors import SpecError
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
-from deconfound.registry import explain, validate_arguments
+from deconfound.registry import check_name, explain, validate_arguments
 
 
 class _Table(BaseModel):
@@ -134,6 +134,7 @@ class Spec(_Table):
             raise SpecError("data.store and data.synthetic exclude each other; keep one")
         if not isinstance(spec.method.get("name"), str):
             raise SpecError("method.name is missing; see 'deconfound list' for the names")
+        _check_names(spec)
         for encoder in spec.backbone.encoders.values():
             _check_component("encoders", encoder)
         _check_component("fusions", spec.backbone.fusion)
@@ -184,6 +185,18 @@ def _added(kind: str, tables: Any) -> dict[str, dict[str, Any]]:
             f"method.{kind} = {tables!r}: give a table name → arguments, such as {kind} = {{ NAME = {{}} }}"
         )
     return {name: validate_arguments(kind, name, arguments) for name, arguments in tables.items()}
+
+
+def _check_names(spec: Spec) -> None:
+    """Refuse unknown names before the first component, and PyTorch with it, is imported for its arguments."""
+    check_name("methods", spec.method["name"])
+    choices = [("fusions", spec.backbone.fusion), *(("encoders", one) for one in spec.backbone.encoders.values())]
+    for kind, choice in choices:
+        if isinstance(choice, str) or "python" not in choice:
+            check_name(kind, choice if isinstance(choice, str) else str(choice.get("name")))
+    for kind in ADDED:
+        for name in spec.method[kind] if isinstance(spec.method.get(kind), Mapping) else ():
+            check_name(kind, name)
 
 
 def _check_component(kind: str, component: str | Mapping[str, Any]) -> None:

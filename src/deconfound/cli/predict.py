@@ -1,0 +1,51 @@
+"""`deconfound predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deconfound.io.csv_text import RAW_HELP
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run directory that 'deconfound train' wrote.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A store, the TOML of a table, a .jsonl file, or a .csv or .parquet of raw samples; '-' reads JSON lines."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help=RAW_HELP)] = False,
+) -> None:
+    """Predict new rows. Any of the run's modalities may be missing, in any row.
+
+    \b
+        echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
+        deconfound predict demo/erm-0 rows.jsonl
+    """
+    from deconfound.prediction.source import check_source
+    from deconfound.runs.run import Run, check_run
+
+    check_run(run, finished=True)
+    check_source(source)
+    from deconfound.prediction.predict import predict_file
+
+    opened = Run.open(run)
+    rows = predict_file(
+        opened.method(),
+        opened.modalities,
+        opened.task,
+        source,
+        out,
+        "jsonl" if as_json else "csv",
+        repairs=opened.repairs,
+        preparations=opened.preparations,
+        raw=raw,
+    )
+    if out is not None:
+        print(f"wrote {rows} rows to {out}")
