@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,11 @@ from deconfound.data.task import Modality, Task
 from deconfound.datasets.repair import Repair
 from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
+from deconfound.io.reading import read_json, reading
 from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.run_files import RUN, read_done, read_environment
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
@@ -48,16 +49,16 @@ class Run:
             RunError: not a run directory, or a damaged one.
         """
         path = Path(path)
-        if not (path / "spec.json").is_file():
+        with reading(path / "spec.json", RUN):
+            is_run = (path / "spec.json").is_file()
+        if not is_run:
             state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
             raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
-        try:
-            spec = Spec.of(json.loads((path / "spec.json").read_text(encoding="utf-8")))
-            environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
-            _ = environment["data"]["checksum"], environment["data"]["modalities"], environment["data"]["task"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"the run {path} is damaged ({error}); delete it and train again") from error
-        return cls(path, spec, environment)
+        with reading(path, RUN):
+            spec = Spec.of(read_json(path / "spec.json", RUN))
+            run = cls(path, spec, read_environment(path))
+            _ = run.task, run.repairs
+            return run
 
     @property
     def done(self) -> dict[str, Any] | None:
@@ -66,11 +67,7 @@ class Run:
         Raises:
             RunError: the file is damaged.
         """
-        file = self.path / "done.json"
-        try:
-            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file} is damaged ({error}); delete it and run 'deconfound train' again") from error
+        return read_done(self.path)
 
     @property
     def task(self) -> Task:
