@@ -58,7 +58,7 @@ def tune(
     out = Path(out)
     dataset = dataset if dataset is not None else load_data(spec.data)
     _check_methods(spec, dataset)
-    _claim(out, spec, dataset.checksum)
+    claim_tuning(out, spec, dataset.checksum)
     studies = Studies(spec, out)
     while True:
         with studies.next_trial() as trial:
@@ -79,7 +79,7 @@ def _check_methods(spec: TuneSpec, dataset: Dataset) -> None:
         build_method(run, development.modalities, development.task)
 
 
-def _claim(out: Path, spec: TuneSpec, checksum: str) -> None:
+def claim_tuning(out: Path, spec: TuneSpec, checksum: str) -> None:
     """Make the folder, or check that it holds this tuning; only the number of trials may grow."""
     claim_folder(out, "tuning", "tune.json")
     file = out / "tune.json"
