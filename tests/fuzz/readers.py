@@ -64,7 +64,13 @@ TABLE = (
     'column = "split"\n[modalities.audio]\nfile = "audio.npy"\n[modalities.text]\nfile = "text.npz"\nkey = "values"\nlengths = "frames"\n'
 )
 ROWS = [
-    {"id": f"{i:03}", "score": i / 2, "split": ["train", "train", "valid", "test"][i % 4], "speaker": f"s{i // 2}", "frames": 1 + i % 4}
+    {
+        "id": f"{i:03}",
+        "score": i / 2,
+        "split": ["train", "train", "valid", "test"][i % 4],
+        "speaker": f"s{i // 2}",
+        "frames": 1 + i % 4,
+    }
     for i in range(12)
 ]
 
@@ -138,7 +144,10 @@ def _make_run(folder: Path) -> None:
     environment = json.loads((folder / "run" / "environment.json").read_text())
     environment["data"] |= {
         "task": {"kind": "regression", "classes": [], "loss": "mse", "protocol": "regression"},
-        "repairs": {"text": {"invalid": "feature", "width": 2, "dropped": [1], "means": [0.5, 0.0], "flagged": []}, "audio": None},
+        "repairs": {
+            "text": {"invalid": "feature", "width": 2, "dropped": [1], "means": [0.5, 0.0], "flagged": []},
+            "audio": None,
+        },
     }
     (folder / "run" / "environment.json").write_text(json.dumps(environment))
 
@@ -175,7 +184,9 @@ def _make_predictions(folder: Path) -> None:
 
     rows, output = np.arange(6), np.zeros((1, 1, 6, 1), np.float32)
     ids = np.array([f"r{i}" for i in rows], dtype=object)
-    kept = Predictions("test", "{}", "test", True, 0, np.zeros(1), rows, ids, np.ones(6, np.float32), output, {"a": output})
+    kept = Predictions(
+        "test", "{}", "test", True, 0, np.zeros(1), rows, ids, np.ones(6, np.float32), output, {"a": output}
+    )
     save_predictions(folder / "a.npz", kept)
 
 
@@ -190,7 +201,11 @@ def _make_checkpoint(folder: Path) -> None:
 
     from deconfound.runs.checkpoint import write_checkpoint
 
-    tree = {"state_dict": {"method.w": torch.ones(3, 2), "method.b": torch.zeros(3)}, "epoch": 3, "more": [1, (None, "a")]}
+    tree = {
+        "state_dict": {"method.w": torch.ones(3, 2), "method.b": torch.zeros(3)},
+        "epoch": 3,
+        "more": [1, (None, "a")],
+    }
     write_checkpoint(tree, folder / "a.safetensors")
 
 
@@ -207,7 +222,14 @@ def _make_sweep(folder: Path) -> None:
     common = {"dataset": "toy", "method": "erm", "draw": 0, "seed": 0, "left_out": None}
     jobs = [common | {"id": name, "checksum": "c", "spec": spec, "final": False} for name in ("a1", "b2")]
     toy = {"name": "toy", "synthetic": {"rows": 64}}
-    budget = {"draws": 1, "seeds": 2, "judging_seeds": 2, "rule": "valid", "runs": 2, "configurations": {"erm on toy": 1}}
+    budget = {
+        "draws": 1,
+        "seeds": 2,
+        "judging_seeds": 2,
+        "rule": "valid",
+        "runs": 2,
+        "configurations": {"erm on toy": 1},
+    }
     sweep = {"name": "s", "spec": {"dataset": [toy], "method": [{"name": "erm"}]}, "budget": budget, "jobs": jobs}
     candidate = {"config": "c", "key": "k", "score": 1.0, "reason": "", "draw": 0, "runs": ["a1"]}
     chosen = common | {
@@ -275,12 +297,17 @@ def _read_rows(folder: Path) -> None:
     from deconfound.prediction.rows import conform, read_jsonl
 
     modalities = {"text": Modality("text", 3, (2,)), "audio": Modality("audio", 1, (4,))}
-    for ids, signals in read_jsonl(folder / "rows.jsonl", modalities, repairs={"text": Repair("feature", 2, (), (0.0, 0.0))}):
+    for ids, signals in read_jsonl(
+        folder / "rows.jsonl", modalities, repairs={"text": Repair("feature", 2, (), (0.0, 0.0))}
+    ):
         conform(signals, modalities, ids)
 
 
 JSON_ROWS = "".join(
-    json.dumps({"id": f"r{i}", "text": [[i, 0.5]] * (1 + i % 3), "audio": [1.0, None, 2, 3] if i == 2 else [0, 1, 2, 3.5]}) + "\n"
+    json.dumps(
+        {"id": f"r{i}", "text": [[i, 0.5]] * (1 + i % 3), "audio": [1.0, None, 2, 3] if i == 2 else [0, 1, 2, 3.5]}
+    )
+    + "\n"
     for i in range(4)
 ).replace("null", "4")
 

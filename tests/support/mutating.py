@@ -36,7 +36,7 @@ def deep(levels: int) -> Any:
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 10**9, 10**12, 10**30, 2**63, 2**64, -(2**63), 0.5, -0.0, 1e308, 1e-320, math.nan, math.inf,
     "", "a", "x" * 300, "\x00", "\ud800", "../x", "/dev/zero", "nan", "\n", "é" * 200, [], {}, [[]], [None], {"": 0}, ["a", 1],
-    deep(70), deep(500), {"a": {"b": {"c": 1}}}, ["a"] * 100, [1e308, 1e308], {"name": "erm"}, {"name": 3},
+    deep(70), deep(150), {"a": {"b": {"c": 1}}}, ["a"] * 100, [1e308, 1e308], {"name": "erm"}, {"name": 3},
 )  # fmt: skip
 
 
@@ -125,13 +125,57 @@ def mutate_csv(content: bytes, random: Random) -> bytes:
         return mutate_bytes(content, random)
     rows = [line.split(b",") for line in content.splitlines()]
     row = random.choice(rows)
-    cells = (b"", b"nan", b"inf", b"1e999", b"9" * 5000, b"-1", b"\xff", b'"', b"x" * 300, b"1_0", b"\x00", b"0x1", b"1e308")
+    cells = (
+        b"",
+        b"nan",
+        b"inf",
+        b"1e999",
+        b"9" * 5000,
+        b"-1",
+        b"\xff",
+        b'"',
+        b"x" * 300,
+        b"1_0",
+        b"\x00",
+        b"0x1",
+        b"1e308",
+    )
     row[random.randrange(len(row))] = random.choice(cells)
     return b"\n".join(map(b",".join, rows)) + b"\n"
 
 
-_DTYPES = ("<f4", "<f8", "<f2", "<i8", "<u8", "|b1", "<U0", "<U3", "|S2", "|V0", "|V8", "<M8[ns]", "<c16", "|O", ">i4", "|i1")
-_SHAPES = ((), (0,), (12,), (12, 3), (12, 4, 3), (2**40,), (2**62, 4), (10**9, 0), (-1,), (1, 1, 12, 1), (3, 2, 12, 1), (2**64,))
+_DTYPES = (
+    "<f4",
+    "<f8",
+    "<f2",
+    "<i8",
+    "<u8",
+    "|b1",
+    "<U0",
+    "<U3",
+    "|S2",
+    "|V0",
+    "|V8",
+    "<M8[ns]",
+    "<c16",
+    "|O",
+    ">i4",
+    "|i1",
+)
+_SHAPES = (
+    (),
+    (0,),
+    (12,),
+    (12, 3),
+    (12, 4, 3),
+    (2**40,),
+    (2**62, 4),
+    (10**9, 0),
+    (-1,),
+    (1, 1, 12, 1),
+    (3, 2, 12, 1),
+    (2**64,),
+)
 
 
 def random_npy(random: Random) -> bytes:
@@ -139,7 +183,10 @@ def random_npy(random: Random) -> bytes:
     descr: Any = random.choice((*_DTYPES, [("a", "<f4"), ("b", "<U3")], "<f3", 7, [("a", "<f4")] * 2))
     shape: Any = random.choice((*_SHAPES, None, "x", (1.5,), deep(30)))
     header = repr({"descr": descr, "fortran_order": random.choice((True, False, 1, "x")), "shape": shape}).encode()
-    header = random.choice((header, header, b"{'descr': ", b"(" * 200, b"1+" * 400 + b"1", b"{[]: 1}", b"'" + header)) + b"\n"
+    header = (
+        random.choice((header, header, b"{'descr': ", b"(" * 200, b"1+" * 400 + b"1", b"{[]: 1}", b"'" + header))
+        + b"\n"
+    )
     body = random.randbytes(random.choice((0, 16, 192, 4096)))
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + body
 
@@ -208,8 +255,15 @@ def mutate_pickle(content: bytes, random: Random) -> bytes:
     """Bytes changed, or a part of the content replaced, also by arrays of other types."""
     if random.random() < 0.4:
         return mutate_bytes(content, random)
-    arrays = (np.zeros(3), np.array(["a"]), np.array([None, 1], dtype=object), np.zeros((5, 0, 2)), np.float64(1), np.array(1j))
-    values = (*(value for value in VALUES if value != deep(500)), *arrays, b"x", date(2020, 1, 1), {1, 2}, (1, 2))
+    arrays = (
+        np.zeros(3),
+        np.array(["a"]),
+        np.array([None, 1], dtype=object),
+        np.zeros((5, 0, 2)),
+        np.float64(1),
+        np.array(1j),
+    )
+    values = (*(value for value in VALUES if value != deep(150)), *arrays, b"x", date(2020, 1, 1), {1, 2}, (1, 2))
     return pickle.dumps(mutate_value(pickle.loads(content), random, values), protocol=random.randrange(6))  # noqa: S301 (ours)
 
 

@@ -160,10 +160,10 @@ def environments(
         InferenceMethod,
         typer.Option(help="From the per-row risk of the run (eiil), or by clustering what it predicts from."),
     ] = InferenceMethod.eiil,
-    count: Annotated[int, typer.Option(min=2, help="Number of environments; eiil always has 2.")] = 2,
+    count: Annotated[int, typer.Option(min=2, max=10_000, help="Number of environments; eiil always has 2.")] = 2,
     column: Annotated[str, typer.Option(help="Name of the metadata column to add.")] = "inferred",
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the clustering.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Infer environments from a finished run, and write its data with an environment column.

@@ -30,6 +30,18 @@ DEPTH = 64
 LARGEST = 1e300
 """Largest size of a number that is averaged, so that sums stay finite."""
 
+WIDEST = 65_536
+"""Largest width of a layer, in units."""
+
+MOST_NUMBERS = 10**9
+"""Numbers in the training rows of a synthetic dataset."""
+
+MOST_THREADS = 1024
+"""CPU threads of a process."""
+
+MOST_SEEDS, MOST_DRAWS, MOST_JOBS = 10_000, 100_000, 100_000
+"""Seeds of a sweep or tuning, configurations of a method, and runs of a sweep."""
+
 NAME_LENGTH = 255
 """Characters that an id, a name of a split, of a column, of a modality or of a class may have."""
 

@@ -133,7 +133,7 @@ class Studies:
 
         trials = self._study(entry).get_trials(deepcopy=False)
         kept = [trial for trial in trials if trial.state != TrialState.FAIL and "slot" in trial.user_attrs]
-        with reading(self.journal, _JOURNAL):
+        with reading(self.out / "journal.log", _JOURNAL):
             for trial in kept:
                 _check_trial(trial)
         return sorted(kept, key=lambda trial: trial.user_attrs["slot"])
