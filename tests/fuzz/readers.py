@@ -43,31 +43,97 @@ def _write(**files: str | bytes) -> Callable[[Path], None]:
     return make
 
 
-SPEC = 'method = "erm"\nseed = 3\n[data]\nsynthetic = {rows = 64}\n[backbone]\nhidden = 8\n[train]\nepochs = 2\nlearning_rate = 0.01\n'
-SWEEP = (
-    'name = "s"\nseeds = 2\ndraws = 2\nthreads = 1\n[base.train]\nepochs = 2\n[[dataset]]\nname = "toy"\nsynthetic = {rows = 64}\n'
-    '[[method]]\nname = "erm"\n[[method]]\nname = "cmir"\narguments = {dim = 4}\n[search.train]\n'
-    'learning_rate = {low = 1e-4, high = 1e-2, log = true}\n[selection]\nrule = "valid"\n'
-)
-TUNE = (
-    'trials = 2\nseeds = 2\nseed = 1\n[data]\nsynthetic = {rows = 64}\n[base.train]\nepochs = 2\n[[method]]\nname = "erm"\n'
-    "[search.train]\nlearning_rate = {low = 1e-4, high = 1e-2, log = true}\n[pruning]\nenabled = false\n"
-)
-SCENARIOS = (
-    '[[scenario]]\nname = "loud"\nsplit = "test"\nwhere = {room = ["street", 3]}\ncorruption = "gaussian"\nseverities = [0.5, 1.0]\n'
-    'repeats = 2\n[[scenario]]\nname = "text"\nsplit = "test"\npresent = ["text"]\n'
-)
-GRAPH = 'observed = ["x", "z", "y"]\nlatent = ["u"]\nedges = ["u -> x", "x -> z -> y", "u -> y"]\n[roles]\ntreatment = "x"\nmediator = "z"\noutcome = "y"\n'
+SPEC = """
+method = "erm"
+seed = 3
+[data]
+synthetic = {rows = 64}
+[backbone]
+hidden = 8
+[train]
+epochs = 2
+learning_rate = 0.01
+"""
+SWEEP = """
+name = "s"
+seeds = 2
+draws = 2
+threads = 1
+[base.train]
+epochs = 2
+[[dataset]]
+name = "toy"
+synthetic = {rows = 64}
+[[method]]
+name = "erm"
+[[method]]
+name = "cmir"
+arguments = {dim = 4}
+[search.train]
+learning_rate = {low = 1e-4, high = 1e-2, log = true}
+[selection]
+rule = "valid"
+"""
+TUNE = """
+trials = 2
+seeds = 2
+seed = 1
+[data]
+synthetic = {rows = 64}
+[base.train]
+epochs = 2
+[[method]]
+name = "erm"
+[search.train]
+learning_rate = {low = 1e-4, high = 1e-2, log = true}
+[pruning]
+enabled = false
+"""
+SCENARIOS = """
+[[scenario]]
+name = "loud"
+split = "test"
+where = {room = ["street", 3]}
+corruption = "gaussian"
+severities = [0.5, 1.0]
+repeats = 2
+[[scenario]]
+name = "text"
+split = "test"
+present = ["text"]
+"""
+GRAPH = """
+observed = ["x", "z", "y"]
+latent = ["u"]
+edges = ["u -> x", "x -> z -> y", "u -> y"]
+[roles]
+treatment = "x"
+mediator = "z"
+outcome = "y"
+"""
 CAUSAL = "x,z,y,s\n" + "".join(f"{i % 2},{i // 2 % 2},{(i + i // 4) % 3},s{i % 5}\n" for i in range(40))
-TABLE = (
-    'name = "corpus"\nmanifest = "rows.csv"\nenvironment = ["speaker"]\n[target]\ncolumn = "score"\nkind = "regression"\n[split]\n'
-    'column = "split"\n[modalities.audio]\nfile = "audio.npy"\n[modalities.text]\nfile = "text.npz"\nkey = "values"\nlengths = "frames"\n'
-)
+TABLE = """
+name = "corpus"
+manifest = "rows.csv"
+environment = ["speaker"]
+[target]
+column = "score"
+kind = "regression"
+[split]
+column = "split"
+[modalities.audio]
+file = "audio.npy"
+[modalities.text]
+file = "text.npz"
+key = "values"
+lengths = "frames"
+"""
+SPLITS = ("train", "train", "valid", "test")
 ROWS = [
     {
         "id": f"{i:03}",
         "score": i / 2,
-        "split": ["train", "train", "valid", "test"][i % 4],
+        "split": SPLITS[i % 4],
         "speaker": f"s{i // 2}",
         "frames": 1 + i % 4,
     }
@@ -304,12 +370,8 @@ def _read_rows(folder: Path) -> None:
 
 
 JSON_ROWS = "".join(
-    json.dumps(
-        {"id": f"r{i}", "text": [[i, 0.5]] * (1 + i % 3), "audio": [1.0, None, 2, 3] if i == 2 else [0, 1, 2, 3.5]}
-    )
-    + "\n"
-    for i in range(4)
-).replace("null", "4")
+    json.dumps({"id": f"r{i}", "text": [[i, 0.5]] * (1 + i % 3), "audio": [0, 1, 2, 3.5]}) + "\n" for i in range(4)
+)
 
 
 def _spec(module: str, name: str, file: str) -> Callable[[Path], object]:
