@@ -473,7 +473,7 @@ READERS: dict[str, Reader] = {
         2,
     ),
     "selection in a report": Reader(_make_sweep, _read_selected, {"selection.json": _JSON}, 12),
-    "journal": Reader(_make_journal, _read_journal, {"journal.log": _LINES}, 8),
+    "journal": Reader(_make_journal, _read_journal, {"journal.log": _LINES}, 30),
     "tuning folder": Reader(_make_claim, _read_claim, {"tune.json": _JSON}),
     "costs": Reader(_make_cost, _read_cost, {"cost.json": _JSON}),
 }

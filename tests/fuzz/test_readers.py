@@ -18,7 +18,7 @@ from fuzz.readers import READERS, Reader
 FACTOR = float(os.environ.get("FUZZ", "1"))
 """How many times as many inputs as in the usual run."""
 
-INPUTS = {name: int(FACTOR * max(250, min(2000, 3000 / reader.cost))) for name, reader in READERS.items()}
+INPUTS = {name: int(FACTOR * max(100, min(2000, 3000 / reader.cost))) for name, reader in READERS.items()}
 LONGEST_LINE = 2000
 
 

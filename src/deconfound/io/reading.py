@@ -144,10 +144,10 @@ def parse_json(text: str | bytes, *, infinite: bool = False) -> Any:
     Raises:
         ValueError, RecursionError: not such JSON, nested too deeply, or a number of thousands of digits.
     """
+    text = text if isinstance(text, str) else text.decode()  # json would let half a character pass
     value = json.loads(text) if infinite else json.loads(text, parse_constant=refuse_constant)
     check_depth(value)
-    escape = "\\ud" if isinstance(text, str) else b"\\ud"
-    if escape in text.lower() and not is_encodable(json.dumps(value, ensure_ascii=False)):  # type: ignore[operator]
+    if "\\ud" in text.lower() and not is_encodable(json.dumps(value, ensure_ascii=False)):
         raise ValueError("a text holds half a character")
     return value
 

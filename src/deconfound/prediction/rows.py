@@ -164,7 +164,7 @@ def _row(
     line: bytes, place: str, number: int, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]
 ) -> tuple[str, dict[str, np.ndarray]]:
     try:
-        values: Any = json.loads(line, parse_constant=_refuse_constant)
+        values: Any = json.loads(line.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = str(error)[:160] or type(error).__name__
         raise DataError(f"{place} is not JSON ({reason}); write one object a line") from error

@@ -82,7 +82,7 @@ class Studies:
         if spec.pruning.enabled:
             self.pruner = optuna.pruners.MedianPruner(spec.pruning.startup_trials, spec.pruning.warmup_epochs)
         (out / "trials").mkdir(parents=True, exist_ok=True)
-        with self.locked():
+        with self.locked(), reading(out / "journal.log", _JOURNAL):
             self.storage = _open_journal(out / "journal.log")
             for entry in spec.method:
                 optuna.create_study(
@@ -232,7 +232,7 @@ def _open_journal(path: Path) -> BaseStorage:
 def _check_trial(trial: FrozenTrial) -> None:
     """Raise ValueError for a trial whose notes have a type that `Studies` does not write."""
     slot, error, scores = (trial.user_attrs.get(name) for name in ("slot", "error", "scores"))
-    numbers = isinstance(slot, int) and isinstance(scores or {}, dict)
+    numbers = isinstance(slot, int) and isinstance(trial.value, float | int | None) and isinstance(scores or {}, dict)
     numbers = numbers and all(isinstance(score, int | float) for score in (scores or {}).values())
     if not numbers or not isinstance(error or "", str):
         raise ValueError(f"the notes of trial {trial.number} are not those of a tuning")
@@ -243,9 +243,9 @@ def _check_journal(path: Path) -> None:
     with reading(path, _JOURNAL):
         if not path.exists():
             return
-    lines = read_bytes(path, _JOURNAL).splitlines()[:-1]  # the last one may be cut short; Optuna's lock repairs it
+    content = read_bytes(path, _JOURNAL)
     with reading(path, _JOURNAL):
-        for line in lines:
+        for line in content[: content.rfind(b"\n") + 1].splitlines():  # a line that is cut short is repaired later
             object_of(parse_json(line, infinite=True))
 
 
