@@ -33,7 +33,7 @@ unit: $(VENV)/.installed-test
 	$(PY) -m pytest -n 2 -m 'not slow' $(UNIT)
 
 fuzz: $(VENV)/.installed-test
-	FUZZ=12 $(PY) -m pytest tests/fuzz
+	FUZZ=8 $(PY) -m pytest tests/fuzz
 
 # Names of mutants such as 'deconfound.objectives.risks*'; all of the core if empty.
 MUTANTS ?=

@@ -140,8 +140,9 @@ def parse_options(words: list[str]) -> dict[str, Any]:
             raise SpecError(f"--option {word}: expected NAME=VALUE, each name once")
         try:
             options[name] = tomllib.loads(f"value = {text}")["value"] if text.startswith(("[", "{", '"')) else text
-        except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"--option {word}: the value is not TOML: {error}") from error
+        except (ValueError, RecursionError) as error:
+            reason = str(error)[:160]
+            raise SpecError(f"--option {word[:80]}: the value is not TOML: {reason}; correct it") from error
     return options
 
 

@@ -31,7 +31,9 @@ def refuse_existing(path: Path) -> None:
     Raises:
         StoreError: `path` exists.
     """
-    if path.exists():
+    with reading(path, _FILE):
+        exists = path.exists()
+    if exists:
         raise StoreError(f"{path} exists already; remove it or choose another folder")
 
 

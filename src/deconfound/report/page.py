@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deconfound.io.files import atomic_write
+from deconfound.io.reading import resolved
 from deconfound.report.section_page import section_page
 from deconfound.results.collect_runs import RunFilter, collect_runs
 from deconfound.results.sections import Section, build_sections
+from deconfound.runs.run_files import RUN
 
 if TYPE_CHECKING:
     from deconfound.references import Reference
@@ -56,7 +58,7 @@ def build_report(
     """
     by_path: dict[Path, Path] = {}
     for run in runs:
-        by_path.setdefault(Path(run).resolve(), Path(run))
+        by_path.setdefault(resolved(Path(run), RUN), Path(run))
     sources = list(by_path.values())
     collected = collect_runs(sources, only)
     arguments = only.arguments if only else ()

@@ -79,7 +79,9 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
     Raises:
         RunError: a file is missing or is not what training and evaluation write.
     """
-    if not path.is_dir():
+    with reading(path, RUN):
+        is_folder = path.is_dir()
+    if not is_folder:
         raise RunError(f"{path} is not a run directory; give one that 'deconfound train' made")
     spec, environment = read_object(path / "spec.json"), read_object(path / "environment.json")
     done = read_object(path / "done.json", "training has not finished; run 'deconfound train' again to resume")

@@ -12,6 +12,7 @@ from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
+from deconfound.io.reading import shown
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import explain, explain_detail
@@ -246,7 +247,7 @@ class SweepSpec(_Table):
             spec = spec.model_copy(update={"evaluation": _with_tables(spec.evaluation, path.parent)})
         except SpecError as error:
             text = str(error)
-            raise SpecError(text if str(path) in text else f"{path}: {text}") from error
+            raise SpecError(text if shown(path) in text else f"{shown(path)}: {text}") from error
         datasets = tuple(entry.placed(path.parent) for entry in spec.dataset)
         return spec.model_copy(update={"dataset": datasets})
 
