@@ -106,7 +106,9 @@ class IMML(Method):
         centres: Annotated[int, Field(ge=1, le=10_000, description="K of the dictionary")] = 64,
         dim: Annotated[
             int,
-            Field(ge=3, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"),
+            Field(
+                ge=3, le=65_536, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"
+            ),
             Search(3, 64, log=True),
         ] = 64,
         hidden: Annotated[int, Field(ge=1, le=65_536, description="width of hidden layers")] = 64,

@@ -56,7 +56,9 @@ class IMMLRobust(Preset):
         ] = 64,
         dim: Annotated[
             int,
-            Field(ge=3, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"),
+            Field(
+                ge=3, le=65_536, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"
+            ),
             Search(3, 64, log=True),
         ] = 4,
         hidden: Annotated[int, Field(ge=1, le=65_536, description="width of hidden layers")] = 64,
