@@ -285,7 +285,7 @@ def mutate_parquet(content: bytes, random: Random) -> bytes:
         pa.array([2**62] * rows, pa.duration("s")), pa.array(["x" * 1000] * rows, pa.large_string()),
     )  # fmt: skip
     number = random.randrange(table.num_columns)
-    name = random.choice((table.column_names[number], table.column_names[0], "", "x" * 300))
+    name = random.choice((*[table.column_names[number]] * 5, table.column_names[0], "", "x" * 300))
     file = io.BytesIO()
     pq.write_table(table.set_column(number, name, random.choice(columns)), file)
     return file.getvalue()
