@@ -1,5 +1,6 @@
 # make demo: venv, install, ERM and CmIR on synthetic data, report.   make test: the same, then the whole test suite.
 # make check: lint, types, import contracts, documentation.   make unit: the fast tests alone, under two minutes.
+# make fuzz: 250,000 damaged files through all readers, with the longest time and the most memory of each.
 # make mutants: how many small errors in the core the tests catch; takes long, so MUTANTS='...' picks some.
 # make benchmark CORPORA=DIR: every published table and the report page.   make dist: what is published.
 # Recipes run again without network once installed.
@@ -19,7 +20,7 @@ CORPORA ?=
 UNIT := $(addprefix tests/,augmentations causal corruptions data datasets evaluation extraction io nn objectives penalties statistics \
   test_architecture.py test_corruption.py test_registry.py)
 
-.PHONY: demo test unit mutants check check-code docs benchmark dist environment clean
+.PHONY: demo test unit fuzz mutants check check-code docs benchmark dist environment clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -30,6 +31,9 @@ test: demo $(VENV)/.installed-test
 
 unit: $(VENV)/.installed-test
 	$(PY) -m pytest -n 2 -m 'not slow' $(UNIT)
+
+fuzz: $(VENV)/.installed-test
+	FUZZ=8 $(PY) -m pytest tests/fuzz
 
 # Names of mutants such as 'deconfound.objectives.risks*'; all of the core if empty.
 MUTANTS ?=

@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 """Kind → module and name of its abstract base."""
 
+_SHOWN = 200
 _PARENTS = {
     "encoders": "deconfound.nn",
     "fusions": "deconfound.nn",
@@ -167,19 +168,23 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """One error of pydantic as one line."""
-    place = ".".join(str(part) for part in detail["loc"])
+    place = _brief(".".join(str(part) for part in detail["loc"]))
     if detail["type"] == "extra_forbidden":
         known: type[BaseModel] = model
         for part in detail["loc"][:-1]:
             inner = known.model_fields[str(part)].annotation if str(part) in known.model_fields else None
             known = inner if inspect.isclass(inner) and issubclass(inner, BaseModel) else known
-        return f"there is no argument {place!r}{did_you_mean(str(detail['loc'][-1]), known.model_fields)}"
+        return f"there is no argument {place!r}{did_you_mean(str(detail['loc'][-1])[:80], known.model_fields)}"
     if detail["type"] == "missing":
         return f"the argument {place!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
     if not place:
-        return message
-    return f"{place} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
+        return _brief(message)
+    return f"{place} = {_brief(repr(detail['input']))}: {message[0].lower()}{message[1:]}"
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def build(kind: str, name: str, /, *positional: Any, **flat: Any) -> Any:

@@ -205,5 +205,5 @@ def test_other_files_are_named(tmp_path, data, match):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(DataError, match="No such file"):
         read_pickle(tmp_path / "none.pkl")
-    with pytest.raises(DataError, match="Is a directory"):
+    with pytest.raises(DataError, match="is a folder, not a file"):
         read_pickle(tmp_path)

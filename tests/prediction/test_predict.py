@@ -142,7 +142,7 @@ def test_standard_output_and_input(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     [
         ("rows.jsonl", "", r"rows\.jsonl holds no row to predict"),
         ("rows.jsonl", "\n\n", "holds no row to predict"),
-        ("rows.xyz", "1", r"rows\.xyz is not a store, the \.toml file of a table or a \.jsonl file"),
+        ("rows.xyz", "1", r"rows\.xyz is not a store, nor a \.toml, \.jsonl, \.csv or \.parquet file"),
         ("rows.jsonl", '{"audio": [1]}', "'audio' has shape 1; this run expects audio vector 1×3"),
         (None, None, r"missing\.jsonl does not exist; name a store"),
     ],

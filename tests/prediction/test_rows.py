@@ -100,8 +100,11 @@ def test_numbers_arrive_as_written(steps: list[list[float]]) -> None:
         ({"audio": [True, False, True, True]}, "'audio' must hold numbers only"),
         ({"audio": [10**400, 0, 0, 0]}, "'audio' must hold numbers only"),
         ({"words": [1.5]}, "'words' must hold integers only"),
-        ({"id": ["a"], "audio": [1, 2, 3, 4]}, r"an id must be text or an integer, not \['a'\]"),
-        ({"id": True, "audio": [1, 2, 3, 4]}, "an id must be text or an integer, not True"),
+        (
+            {"id": ["a"], "audio": [1, 2, 3, 4]},
+            r"an id must be text of at most 255 characters or an integer, not \['a'\]",
+        ),
+        ({"id": True, "audio": [1, 2, 3, 4]}, "an id must be text of at most 255 characters or an integer, not True"),
         ("[1, 2]", "line 1 is not a JSON object"),
         ("nonsense", r"line 1 is not JSON \("),
         ('{"audio": [NaN, 0, 0, 0]}', "NaN is not a finite number"),

@@ -11,6 +11,9 @@ from deconfound.sweeps.plan import make_plan
 from deconfound.sweeps.progress import Progress, duration, epochs_trained, is_over, status_text, sweep_status
 from support.sweeping import small_sweep
 
+DONE = {"epochs": 2, "best_epoch": 1, "best_risk": 0.5, "seconds": 1.0}
+CHOICE = {"rule": "valid", "draw": 0, "config": "", "key": "", "metric": "mae", "score": 0.5, "candidates": []}
+
 
 @pytest.fixture
 def sweep(tmp_path) -> Path:
@@ -18,8 +21,8 @@ def sweep(tmp_path) -> Path:
     plan = make_plan(small_sweep())
     plan.write(tmp_path)
     files = [
-        {"done.json": {"seconds": 10.0}, "evaluated.json": {}},
-        {"done.json": {"seconds": 30.0}},
+        {"done.json": DONE | {"seconds": 10.0}, "evaluated.json": {}},
+        {"done.json": DONE | {"seconds": 30.0}},
         {"error.json": {"message": "no memory"}},
         {"spec.json": {}},
         {"spec.json": {}, ".job": {}},
@@ -31,7 +34,7 @@ def sweep(tmp_path) -> Path:
             (folder / name).write_text(json.dumps(values))
     half = tmp_path / "runs" / plan.jobs[3].id / "log.csv"
     half.write_text("step,epoch,split,term,value\n3,0,train,total,1.0\n3,0,valid,risk,1.0\n6,1,tra")
-    chosen = [{"dataset": "toy", "method": "erm", "runs": [plan.jobs[0].id]}]
+    chosen = [{"dataset": "toy", "method": "erm", "runs": [plan.jobs[0].id], **CHOICE}]
     (tmp_path / "selection.json").write_text(json.dumps({"rule": "valid", "chosen": chosen}))
     return tmp_path
 
@@ -59,7 +62,7 @@ def test_a_sweep_is_over_when_nothing_can_change_by_itself(sweep):
     plan = make_plan(small_sweep())
     for job in plan.jobs[3:]:
         (sweep / "runs" / job.id).mkdir(parents=True, exist_ok=True)
-        (sweep / "runs" / job.id / "done.json").write_text('{"seconds": 1.0}')
+        (sweep / "runs" / job.id / "done.json").write_text(json.dumps(DONE))
     assert is_over(sweep_status(sweep))
     (sweep / "runs" / plan.jobs[0].id / "evaluated.json").unlink()
     assert not is_over(sweep_status(sweep))
@@ -71,7 +74,7 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path):
     with pytest.raises(RunError, match="is not a sweep"):
         sweep_status(tmp_path)
     (tmp_path / "sweep.json").write_text("{")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match=r"sweep\.json is damaged"):
         sweep_status(tmp_path)
 
 

@@ -69,7 +69,7 @@ def test_the_seeds_that_judge_are_the_first_ones():
         ({"seed": 1}, "there is no argument 'seed'; did you mean 'seeds'?"),
         ({"seeds": 0}, r"seeds = 0: give a number of seeds from 1"),
         ({"seeds": [1, 1]}, r"seeds = \[1, 1\] contains a seed twice"),
-        ({"threads": 0}, "threads = 0: give a number from 1, or 'divide'"),
+        ({"threads": 0}, "threads = 0: give a number from 1 to 1024, or 'divide'"),
         ({"method": [{"nam": "erm"}]}, r"\[\[method\]\] number 1: "),
         ({"method": [{"name": "erm", "lable": "x"}]}, r"\[\[method\]\] number 1: .*'lable'; did you mean 'label'"),
         ({"method": [{"name": "erm"}, {"name": "erm"}]}, r"two \[\[method\]\] tables are called 'erm'.*own label"),

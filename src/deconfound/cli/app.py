@@ -23,6 +23,7 @@ from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
 from deconfound.cli.command_group import CommandGroup
+from deconfound.cli.machine_fault import machine_fault
 from deconfound.errors import DeconfoundError
 from deconfound.io.csv_text import RAW_HELP
 from deconfound.io.plain_text import plain_streams, text_of_lines
@@ -73,7 +74,7 @@ def _common(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the runs and report.html.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs per run.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, max=1_000_000, help="Epochs per run.")] = 40,
 ) -> None:
     """Train and compare two methods on synthetic data.
 
@@ -122,7 +123,9 @@ def show(
 def train(
     spec: Annotated[Path, typer.Argument(help="The specification, a TOML file.")],
     out: Annotated[Path, typer.Option(help="The run directory.")],
-    seed: Annotated[int | None, typer.Option(min=0, help="Replaces the seed of the specification.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Replaces the seed of the specification.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one run, or resume an interrupted one.
@@ -225,6 +228,9 @@ def _run(words: list[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        fault = machine_fault(error)
+        if fault is not None:
+            return _report_error(fault, 2)
         return _report_error(f"this is a bug in deconfound ({type(error).__name__}: {error}); run with --debug", 1)
 
 

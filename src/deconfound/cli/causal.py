@@ -75,7 +75,7 @@ def estimate(
         typer.Option(help="Word that means no value, in place of NA, NaN, None, null and the like; repeat for more."),
     ] = None,
     resamples: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap resamples.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Estimate the effect of a treatment from a table that has the mediator.

@@ -185,8 +185,9 @@ def parse_options(words: list[str]) -> dict[str, Any]:
             raise SpecError(f"--option {word}: expected NAME=VALUE, each name once")
         try:
             options[name] = tomllib.loads(f"value = {text}")["value"] if text.startswith(("[", "{", '"')) else text
-        except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"--option {word}: the value is not TOML: {error}") from error
+        except (ValueError, RecursionError) as error:
+            reason = str(error)[:160]
+            raise SpecError(f"--option {word[:80]}: the value is not TOML: {reason}; correct it") from error
     return options
 
 
@@ -205,10 +206,10 @@ def environments(
         InferenceMethod,
         typer.Option(help="From the per-row risk of the run (eiil), or by clustering what it predicts from."),
     ] = InferenceMethod.eiil,
-    count: Annotated[int, typer.Option(min=2, help="Number of environments; eiil always has 2.")] = 2,
+    count: Annotated[int, typer.Option(min=2, max=10_000, help="Number of environments; eiil always has 2.")] = 2,
     column: Annotated[str, typer.Option(help="Name of the metadata column to add.")] = "inferred",
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the clustering.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Infer environments from a finished run, and write its data with an environment column.

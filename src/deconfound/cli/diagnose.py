@@ -16,8 +16,8 @@ def diagnose(
     svg: Annotated[Path | None, typer.Option(help="Picture of both parts, a .svg or .html file.")] = None,
     store: Annotated[Path | None, typer.Option(help="The dataset store, if it moved since training.")] = None,
     device: Annotated[str, typer.Option(help="Where to run the model, such as cuda.")] = "cpu",
-    permutations: Annotated[int, typer.Option(min=1, help="Permutations of each test.")] = 199,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of folds, permutations and resamples.")] = 0,
+    permutations: Annotated[int, typer.Option(min=1, max=100_000, help="Permutations of each test.")] = 199,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of folds, permutations and resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Say what the parts of a representation hold: label, environment, each other, and known causes of synthetic data.

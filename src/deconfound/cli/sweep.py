@@ -51,10 +51,10 @@ def run(
         str, typer.Option(help="serial, processes, ray, or the name of an installed executor.")
     ] = "serial",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at once; default: as many as the cores allow.")
+        int | None, typer.Option(min=1, max=10_000, help="Jobs at once; default: as many as the cores allow.")
     ] = None,
     gpus: Annotated[
-        float, typer.Option(min=0, help="GPUs per job on a Ray cluster; 0.25 runs four jobs on one GPU.")
+        float, typer.Option(min=0, max=1_000, help="GPUs per job on a Ray cluster; 0.25 runs four jobs on one GPU.")
     ] = 0.0,
     address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster, or 'auto'; default: start Ray here.")
@@ -111,7 +111,7 @@ def run(
 def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")],
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until the sweep is over.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two refreshes.")] = 2.0,
+    every: Annotated[float, typer.Option(min=0.1, max=86_400, help="Seconds between two refreshes.")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
     """Show the progress of a sweep: jobs by state, epochs of running jobs, errors of failed jobs, and the time left.

@@ -69,7 +69,9 @@ def table(
     store: Annotated[
         Path | None, typer.Option(help="Store of the dataset, for clusters, if it moved or is another corpus.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Resamples of the rows; 0 for fixed rows.")] = 2000,
+    resamples: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Resamples of the rows; 0 for fixed rows.")
+    ] = 2000,
     show: Annotated[Show, typer.Option(help="Deviation, interval, or difference from the baseline.")] = Show.sd,
     layout: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.md,
     out: Annotated[Path | None, typer.Option(help="Output file; standard output if left out.")] = None,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deconfound.errors import DataError
+from deconfound.io.limits import is_encodable
 
 _TEXT = ("codes", "bytes", "ends")
 
@@ -30,7 +31,7 @@ class MetadataColumn:
     @classmethod
     def of(cls, values: Sequence[object] | np.ndarray | Tensor) -> MetadataColumn:
         """Keep numbers; convert anything else to text, with None and NaN among text as the empty string."""
-        array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
+        array = values.numpy() if isinstance(values, Tensor) else _array(values)
         if array.dtype.kind in "biuf":
             wide = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
             return cls({"values": torch.from_numpy(np.ascontiguousarray(wide))})
@@ -38,6 +39,11 @@ class MetadataColumn:
         distinct = sorted(set(texts))  # not np.unique, which would make each text as wide as the longest
         code = {text: position for position, text in enumerate(distinct)}
         codes = np.fromiter((code[text] for text in texts), dtype=np.int32, count=len(texts))
+        broken = next((text for text in distinct if not is_encodable(text)), None)
+        if broken is not None:
+            raise DataError(
+                f"the text {broken[:40]!r} holds half a character, which UTF-8 lacks; write whole characters"
+            )
         encoded = [text.encode() for text in distinct]
         joined = np.frombuffer(b"".join(encoded), dtype=np.uint8).copy()
         ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
@@ -79,6 +85,13 @@ class MetadataColumn:
         """The rows in that order; `distinct` may then hold texts that no row uses."""
         rowwise = "values" if "values" in self.parts else "codes"
         return MetadataColumn({**self.parts, rowwise: self.parts[rowwise][rows]})
+
+
+def _array(values: Sequence[object] | np.ndarray) -> np.ndarray:
+    """(N,) array; a list with a text becomes one of objects, because fixed-width text is as wide as the longest."""
+    if isinstance(values, np.ndarray):
+        return values
+    return np.asarray(values, dtype=object if any(isinstance(value, str) for value in values) else None)
 
 
 class Columns(Mapping[str, MetadataColumn]):

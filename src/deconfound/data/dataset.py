@@ -96,7 +96,7 @@ class Dataset:
         Raises:
             DataError: a row that `check_rows` refuses.
         """
-        labels = np.asarray(split, dtype=object).astype(str)
+        labels = np.array([str(name) for name in split], dtype=object)
         if len(labels) != len(target):
             raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names")
         unnamed = [row for row, value in enumerate(labels.tolist()) if is_missing(value, _MISSING)]
@@ -259,7 +259,7 @@ class Dataset:
 
     def resplit(self, split: Sequence[str] | np.ndarray) -> Dataset:
         """The same rows under other splits (a sorted copy); `split` names the split of each row; "" drops the row."""
-        labels = np.asarray(split, dtype=object).astype(str)
+        labels = np.array([str(name) for name in split], dtype=object)
         if len(labels) != len(self):
             raise DataError(f"{self.name}: {len(self)} rows but {len(labels)} split names")
         rows = torch.from_numpy(np.flatnonzero(labels != ""))

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import DataError, StoreError
+from deconfound.io.reading import FileKind, read_json, reading
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
 VERSION = 1
+_FILE = FileKind("dataset store", StoreError, "import the data again")
 _DATA, _SCHEMA = "data.safetensors", "dataset.json"
 
 
@@ -29,7 +31,9 @@ def refuse_existing(path: Path) -> None:
     Raises:
         StoreError: `path` exists.
     """
-    if path.exists():
+    with reading(path, _FILE):
+        exists = path.exists()
+    if exists:
         raise StoreError(f"{path} exists already; remove it or choose another folder")
 
 
@@ -100,12 +104,8 @@ def open_store(path: str | Path) -> Dataset:
     """
     path = Path(path)
     schema = _read_schema(path)
-    try:
+    with reading(path, _FILE):
         return _assemble(path, schema)
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}); import the data again") from error
 
 
 def check_store(path: str | Path) -> Dataset:
@@ -129,14 +129,14 @@ def check_store(path: str | Path) -> Dataset:
 
 
 def _read_schema(path: Path) -> dict[str, Any]:
-    if not (path / _SCHEMA).is_file() or not (path / _DATA).is_file():
-        state = "does not exist" if not path.exists() else f"is not a dataset store (no {_SCHEMA} and {_DATA} in it)"
+    with reading(path, _FILE):
+        is_store, exists = (path / _SCHEMA).is_file() and (path / _DATA).is_file(), path.exists()
+    if not is_store:
+        state = "does not exist" if not exists else f"is not a dataset store (no {_SCHEMA} and {_DATA} in it)"
         raise StoreError(f"{path} {state}; make one with 'deconfound data import'")
-    try:
-        schema = json.loads((path / _SCHEMA).read_text(encoding="utf-8"))
+    schema = read_json(path / _SCHEMA, _FILE)
+    with reading(path / _SCHEMA, _FILE):
         kind, version = schema["format"], schema["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path / _SCHEMA} is damaged; import the data again") from error
     if kind != "deconfound dataset" or version != VERSION:
         raise StoreError(f"{path} is {kind!r} version {version}; this program reads version {VERSION}: import it again")
     return schema

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -9,20 +11,22 @@ from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import DataError
+from deconfound.io.limits import NAME_RULE, is_name
 
 
 def check_rows(dataset: DatasetParts) -> None:
     """Read every value once.
 
     Raises:
-        DataError: an empty or missing train split, a repeated id, a NaN or infinite target, a class number out of range, a
-            value that is not finite where the mask is True or not 0 where it is False, a modality absent in all rows, a
-            group with rows in two splits.
+        DataError: a name that is too long or not UTF-8, an empty or missing train split, a repeated id, a NaN or infinite
+            target, a class number out of range, a value that is not finite where the mask is True or not 0 where it is
+            False, a modality absent in all rows, a group with rows in two splits.
     """
     name, target = dataset.name, dataset.target
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
     if empty or len(dataset.target) == 0:
         raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
+    _check_names(dataset)
     ids = dataset.columns["id"]
     counts = torch.bincount(ids.codes)
     if int(counts.max()) > 1:
@@ -43,6 +47,22 @@ def check_rows(dataset: DatasetParts) -> None:
         _check_group(dataset, column)
     for modality, signal in dataset.signals.items():
         _check_signal(f"{name}: modality {modality!r}", signal)
+
+
+def _check_names(dataset: DatasetParts) -> None:
+    """Names are written into files and, as ids are, into fixed-width arrays."""
+    kinds: dict[str, Iterable[object]] = {
+        "dataset": [dataset.name],
+        "split": dataset.splits,
+        "class": dataset.task.classes,
+        "modality": dataset.signals,
+        "column": dataset.columns,
+        "id": dataset.columns["id"].distinct,
+    }
+    for kind, names in kinds.items():
+        wrong = next((str(name) for name in names if not is_name(str(name))), None)
+        if wrong is not None:
+            raise DataError(f"{dataset.name[:80]!r}: the {kind} {wrong[:40]!r} is no name; {NAME_RULE}")
 
 
 def check_resolution(name: str, target: Tensor) -> None:

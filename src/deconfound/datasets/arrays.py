@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import mmap
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,10 @@ from deconfound.data.task import Kind
 from deconfound.datasets.repair import Fitting, Repair
 from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError, did_you_mean
+from deconfound.io.archives import member_names, open_archive
+from deconfound.io.reading import FileKind, check_regular, reading, resolved, shown
 
+_FILE = FileKind("array", DataError, "write it with numpy.save from an array of numbers", math.inf)
 _AXES: dict[Kind, tuple[int, ...]] = {"vector": (2,), "sequence": (3, 4, 5), "image": (3, 4), "tokens": (2,)}
 _SHAPES: dict[Kind, str] = {
     "vector": "(N, D)",
@@ -34,10 +36,10 @@ def resolve_inside(folder: Path, name: str) -> Path:
         DataError: an absolute path, a path with "..", a link that points outside the folder, or no such file.
     """
     path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts or not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{name!r} points outside {folder}; keep the files of a table in its folder")
-    if not path.is_file():
-        raise DataError(f"cannot read {path}: there is no such file")
+    inside = resolved(path, _FILE).is_relative_to(resolved(folder, _FILE))
+    if Path(name).is_absolute() or ".." in Path(name).parts or not inside:
+        raise DataError(f"{shown(name)!r} points outside {folder}; keep the files of a table in its folder")
+    check_regular(path, _FILE)
     return path
 
 
@@ -54,18 +56,12 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
         raise DataError(f"{path}: a modality is a .npy or .npz file")
     if path.suffix.lower() == ".npy" and key is not None:
         raise DataError(f"{path} holds one array without a name; remove key = {key!r}")
-    try:
-        if path.suffix.lower() == ".npy":
+    check_regular(path, _FILE)
+    if path.suffix.lower() == ".npy":
+        with reading(path, _FILE):
             return np.lib.format.open_memmap(path, mode="r")
-        if not zipfile.is_zipfile(path):
-            raise ValueError("not a zip archive")
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return archive[_key(path, archive.files, key)]
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "it is damaged, has another format or holds Python objects"
-        raise DataError(f"cannot read {path}: {reason}; write it with numpy.save from an array of numbers") from error
+    with open_archive(path, _FILE) as archive:
+        return archive[_key(path, archive.files, key)]
 
 
 def array_signal(
@@ -133,7 +129,7 @@ def _existing_steps(
 ) -> np.ndarray:
     """(N, T) bool: the steps that exist."""
     steps = array.shape[1]
-    arrays = _names(path)
+    arrays = member_names(path, _FILE) if path.suffix.lower() == ".npz" else []
     if lengths is None and "mask" in arrays:
         mask = read_array(path, "mask")
         if mask.shape != array.shape[:2] or mask.dtype.kind not in "biu":
@@ -167,14 +163,6 @@ def _whole_numbers(values: np.ndarray, most: int, what: str, ids: Sequence[str])
     if len(wrong):
         raise DataError(f"{what} of {ids[wrong[0]]!r} is {wide[wrong[0]]:g}; expected a whole number from 0 to {most}")
     return wide.astype(np.int64)
-
-
-def _names(path: Path) -> list[str]:
-    """Names of the arrays in a `.npz`; empty for a `.npy`."""
-    if path.suffix.lower() != ".npz":
-        return []
-    with zipfile.ZipFile(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def _key(path: Path, names: list[str], key: str | None) -> str:

@@ -57,8 +57,8 @@ class Imbalance(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(default="imbalance", min_length=1, description="dataset name in tables and reports")
-    rows: int = Field(default=3000, ge=8, description="training rows; valid has a quarter")
-    test_rows: int = Field(default=3000, ge=2, description="rows of each test split")
+    rows: int = Field(default=3000, ge=8, le=10_000_000, description="training rows; valid has a quarter")
+    test_rows: int = Field(default=3000, ge=2, le=10_000_000, description="rows of each test split")
     context: Annotated[tuple[Correlation, ...], BeforeValidator(_as_tuple)] = Field(
         default=(0.9,),
         min_length=1,
@@ -75,8 +75,8 @@ class Imbalance(BaseModel):
     effect_auxiliary: float = Field(default=0.32, description="w_A: a stronger or weaker auxiliary")
     effect_both: float = Field(default=0.0, description="w_DA: interaction of content and auxiliary")
     effect_confounder: float = Field(default=0.79, description="w_U")
-    features: int = Field(default=16, ge=2, description="D, observed features per modality")
-    nuisance: int = Field(default=2, ge=0, description="latents per modality without an effect on Y")
+    features: int = Field(default=16, ge=2, le=10_000, description="D, observed features per modality")
+    nuisance: int = Field(default=2, ge=0, le=10_000, description="latents per modality without an effect on Y")
     nonlinearity: float = Field(default=0.5, ge=0, lt=1, description="nonlinearity of the mixing; 0 is linear")
     noise: float = Field(default=0.3, ge=0, description="standard deviation of the sensor noise of x_p")
     auxiliary_noise: float = Field(default=0.3, ge=0, description="standard deviation of the sensor noise of x_a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -11,11 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.datasets.parquet import read_parquet
 from deconfound.errors import DataError, did_you_mean
+from deconfound.io.limits import LINES, NAME_RULE, check_cells, is_encodable, is_name
+from deconfound.io.reading import FileKind, read_text
 
 Values = list[Any]
 """One column: text, numbers, booleans, and None for a missing value."""
 
+_FILE = FileKind("manifest", DataError, "save the table again, in UTF-8", LINES)
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -28,24 +33,26 @@ def read_manifest(path: Path) -> dict[str, Values]:
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
         ".csv": _read_csv,
         ".jsonl": _read_jsonl,
-        ".parquet": _read_parquet,
+        ".parquet": lambda file: read_parquet(file, _FILE),
     }
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
-    try:
-        columns = readers[path.suffix.lower()](path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    columns = readers[path.suffix.lower()](path)
     if not columns or not next(iter(columns.values())):
         raise DataError(f"{path} has no rows")
     for name, values in columns.items():
+        if not is_name(name):
+            raise DataError(f"{path}: the column name {name[:40]!r} is too long or not UTF-8; {NAME_RULE}")
         bad = next((value for value in values if type(value) not in _SCALARS), None)
         if bad is not None:
             raise DataError(
                 f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers"
             )
+        broken = next(
+            (row for row, value in enumerate(values) if isinstance(value, str) and not is_encodable(value)), None
+        )
+        if broken is not None:
+            raise DataError(f"{path}: {name!r} of row {broken + 1} holds half a character; write whole ones")
     return columns
 
 
@@ -90,7 +97,7 @@ def as_metadata(values: Sequence[Any]) -> np.ndarray:
     if present and all(isinstance(value, bool | int | float) for value in present):
         if len(present) == len(parsed) and all(isinstance(value, int) and abs(value) < 2**63 for value in present):
             return np.array(parsed, dtype=np.int64)
-        return np.array([math.nan if value is None else float(value) for value in parsed])
+        return numbers(parsed, "a column")
     return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
@@ -108,57 +115,42 @@ def _number_of(text: str) -> str | int | float:
 
 
 def _read_csv(path: Path) -> dict[str, Values]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            names = next(reader, [])
-            rows = []
-            for row in reader:
-                if row and len(row) != len(names):
-                    raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
-                if row:
-                    rows.append([value or None for value in row])
-        except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from error
+    reader = csv.reader(io.StringIO(read_text(path, _FILE).removeprefix("\ufeff"), newline=""), strict=True)
+    try:
+        names = next(reader, [])
+        rows = []
+        for row in reader:
+            if row and len(row) != len(names):
+                raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
+            if row:
+                rows.append([value or None for value in row])
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}; correct the line") from error
     if len(set(names)) != len(names):
-        raise DataError(f"{path}: a column name occurs twice in the header")
+        raise DataError(f"{path}: a column name occurs twice in the header; give each column its own")
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def _read_jsonl(path: Path) -> dict[str, Values]:
+    content = read_text(path, _FILE)
     rows: list[dict[str, Any]] = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line, parse_constant=_refuse_constant)
-            except DataError as error:
-                raise DataError(f"{path}: line {number} {error}") from error
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}: line {number} is not JSON") from error
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{path}: line {number} is a {type(row).__name__}; expected an object with column names"
-                )
-            rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
+    names: dict[str, None] = {}
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_constant=_refuse_constant)
+        except DataError as error:
+            raise DataError(f"{path}: line {number} {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: line {number} is not JSON; write one object with column names a line") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: line {number} is a {type(row).__name__}; expected an object with column names")
+        rows.append(row)
+        names |= dict.fromkeys(row)
+        check_cells(path, len(rows), len(names), len(content), DataError)
     return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _refuse_constant(name: str) -> None:
     raise DataError(f"holds {name}, which is not JSON; write null for a missing value")
-
-
-def _read_parquet(path: Path) -> dict[str, Values]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise DataError(f"{path}: reading Parquet needs pyarrow; pip install 'deconfound[data]'") from error
-    try:
-        table = pq.ParquetFile(path).read()
-    except pa.ArrowException as error:
-        raise DataError(f"{path} is not a Parquet file, or a damaged one") from error
-    columns = {name: column.to_pylist() for name, column in zip(table.column_names, table.columns, strict=True)}
-    return {name: [None if value != value else value for value in values] for name, values in columns.items()}

@@ -17,6 +17,8 @@ import torch
 
 from deconfound.data.signal import Signal
 from deconfound.datasets.repair import Fitting, Repair, fit_repair
+from deconfound.errors import DataError
+from deconfound.io.reading import FileKind, reading
 
 _CHUNK_BYTES = 1 << 24  # so that temporary arrays stay small beside the data
 
@@ -125,5 +127,8 @@ def mask_from_lengths(content: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal, for the provenance."""
-    with open(path, "rb") as file:
+    with (
+        reading(path, FileKind("data file", DataError, "name a regular file that you may read")),
+        open(path, "rb") as file,
+    ):
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,6 +28,7 @@ from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.datasets.mixing import Mixing
 from deconfound.errors import SpecError, did_you_mean
+from deconfound.io.limits import MOST_NUMBERS
 from deconfound.registry import explain
 
 INTERACTION = 0.4
@@ -51,14 +52,16 @@ class Synthetic(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="synthetic", min_length=1, description="dataset name in tables and reports")
-    rows: int = Field(default=2000, ge=10, description="training rows; valid has a quarter, each test split a half")
+    rows: int = Field(
+        default=2000, ge=10, le=10_000_000, description="training rows; valid has a quarter, each test split a half"
+    )
     modalities: int = Field(default=3, ge=1, le=26, description="M")
-    causal: int = Field(default=2, ge=1, description="causal latents per modality")
-    spurious: int = Field(default=2, ge=1, description="spurious latents per modality")
-    features: int = Field(default=10, ge=1, description="D, observed features per modality")
-    steps: int = Field(default=1, ge=1, description="T; above 1, sequences of T/2 to T steps")
+    causal: int = Field(default=2, ge=1, le=10_000, description="causal latents per modality")
+    spurious: int = Field(default=2, ge=1, le=10_000, description="spurious latents per modality")
+    features: int = Field(default=10, ge=1, le=10_000, description="D, observed features per modality")
+    steps: int = Field(default=1, ge=1, le=100_000, description="T; above 1, sequences of T/2 to T steps")
     task: Literal["regression", "classification"] = Field(default="regression", description="what is predicted")
-    classes: int = Field(default=3, ge=2, description="C, equally likely in training, by the quantiles of Y")
+    classes: int = Field(default=3, ge=2, le=10_000, description="C, equally likely in training, by the quantiles of Y")
     rho: tuple[Rho, ...] = Field(default=(0.9, 0.6, 0.2), min_length=1, description="ρ_e, one per environment")
     flip: Rho | None = Field(
         default=None, description="ρ of all rows of test-flip; default: ρ_e reversed in each environment"
@@ -82,7 +85,7 @@ class Synthetic(BaseModel):
     nonlinearity: float = Field(default=0.8, ge=0, lt=1, description="nonlinearity of the mixing; 0 is linear")
     noise: float = Field(default=0.2, ge=0, description="standard deviation of the sensor noise")
     label_noise: float = Field(default=0.2, ge=0, lt=1, description="share of the variance of Y that no cause explains")
-    seed: int = Field(default=0, ge=0, description="seed of mechanisms and rows")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of mechanisms and rows")
 
     @model_validator(mode="after")
     def _fits(self) -> Synthetic:
@@ -91,6 +94,9 @@ class Synthetic(BaseModel):
             raise ValueError(
                 f"features = {self.features} cannot be inverted to {latents} latents; use {latents} or more"
             )
+        size = self.rows * self.steps * self.features * self.modalities
+        if size > MOST_NUMBERS:
+            raise ValueError(f"rows × steps × features × modalities = {size}, the limit is {MOST_NUMBERS}; use fewer")
         if (self.spurious_modalities or 0) > self.modalities:
             raise ValueError(
                 f"spurious_modalities = {self.spurious_modalities} of {self.modalities} modalities; use fewer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deconfound.errors import DataError, SpecError
+from deconfound.errors import DataError
 from deconfound.io.toml_reader import read_toml
 
 
@@ -16,8 +16,6 @@ def read_data_toml(path: Path, what: str) -> dict[str, Any]:
         DataError: the file cannot be read or is not TOML.
     """
     try:
-        return read_toml(path, what)
-    except SpecError as error:
+        return read_toml(path, what, DataError)
+    except DataError as error:
         raise DataError(f"{error}; 'deconfound data import --help' shows an example") from error
-    except RecursionError as error:
-        raise DataError(f"{path} is not TOML: its values are nested too deeply") from error

@@ -15,6 +15,7 @@ The memory and time that a file can cost are bounded:
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Callable
@@ -23,7 +24,9 @@ from pathlib import Path
 
 from deconfound.datasets.pickled import LongText, admit_name, call_admitted, check_plain, resolve, set_state
 from deconfound.errors import DataError
+from deconfound.io.reading import FileKind, check_regular, reading
 
+_FILE = FileKind("pickle", DataError, "name a regular file that you may read", math.inf)
 MOST_OPERATIONS = 5_000_000
 _LONGEST_INTEGER = 16  # bytes; no array needs more digits, and they cost quadratic time
 _SMALL = 256  # bytes up to here are copied, longer ones are views of the file
@@ -60,13 +63,10 @@ def read_pickle(path: str | Path) -> Unpickled:
         DataError: a file that cannot be read, is not a pickle, is damaged, or holds anything but data.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # mmap cannot map an empty file
-        raise DataError(f"{path} is empty; a pickle was expected") from error
+    if check_regular(path, _FILE) == 0:  # mmap cannot map an empty file
+        raise DataError(f"{path} is empty; a pickle was expected")
+    with reading(path, _FILE), open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for magic, what in _OTHER_FILES.items():
         if mapped[: len(magic)] == magic:
             raise DataError(f"{path} is not a pickle but {what}")
@@ -75,7 +75,7 @@ def read_pickle(path: str | Path) -> Unpickled:
         content = machine.run()
     except DataError as error:
         raise DataError(f"{path} is refused: {error}") from None
-    except (ValueError, TypeError, LookupError, OverflowError, struct.error) as error:
+    except Exception as error:  # NumPy raises errors of any type on damaged arrays
         raise DataError(f"{path} is not a pickle, or a damaged one (at byte {machine.at} of {len(mapped)})") from error
     return Unpickled(content, len(mapped), machine.release)
 

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from deconfound.errors import RunError
+from deconfound.io.archives import open_archive
 from deconfound.io.files import atomic_write
+from deconfound.io.limits import ARRAYS
+from deconfound.io.reading import FileKind, check_regular, reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,7 @@ class Predictions:
         return replace(self, output=self.variants[variant], variants={})
 
 
+_FILE = FileKind("predictions", RunError, "delete the file and evaluate again", ARRAYS)
 _TEXT = ("scenario", "definition", "split")
 _ARRAYS = tuple(f.name for f in fields(Predictions) if f.name != "variants")
 _VARIANT = "variant "
@@ -89,20 +93,31 @@ def save_predictions(path: str | Path, predictions: Predictions) -> None:
         np.savez(file, allow_pickle=False, **arrays | {"ids": predictions.ids.astype(str)})
 
 
+def _check_types(arrays: Mapping[str, np.ndarray], variants: Mapping[str, np.ndarray]) -> None:
+    kinds = {"severities": "f", "rows": "i", "ids": "U", "target": "fi", "output": "f", "clean": "b", "seed": "iu"}
+    kinds |= dict.fromkeys(_TEXT, "U")
+    for name, array in [*arrays.items(), *(("output", output) for output in variants.values())]:
+        if array.dtype.kind not in kinds[name]:
+            raise ValueError(f"{name} holds {array.dtype}")
+    for name in ("severities", "output"):
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} is not finite")
+
+
 def load_predictions(path: str | Path) -> Predictions:
     """Read what `save_predictions` wrote; executes nothing.
 
     Raises:
         RunError: the file is missing or damaged.
     """
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+    with reading(path, _FILE):
+        if not Path(path).exists():
+            raise RunError(f"{path} does not exist; evaluate the run first")
+        check_regular(path, _FILE)
+        with open_archive(path, _FILE) as file:
             arrays: dict[str, Any] = {name: file[name] for name in _ARRAYS}
             variants = {n.removeprefix(_VARIANT): file[n] for n in file.files if n.startswith(_VARIANT)}
+        _check_types(arrays, variants)
         plain = {name: str(arrays[name][()]) for name in _TEXT}
         arrays |= plain | {"clean": bool(arrays["clean"]), "seed": int(arrays["seed"])}
         return Predictions(**arrays, variants=variants)
-    except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist; evaluate the run first") from error
-    except Exception as error:
-        raise RunError(f"{path} is damaged ({type(error).__name__}: {error}); delete it and evaluate again") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
+from deconfound.io.limits import LARGEST, LINES
+from deconfound.io.reading import FileKind, parse_json, read_bytes, reading
 from deconfound.metric import Score
 from deconfound.protocol import Protocol, protocol_of
 
@@ -68,6 +69,7 @@ class Record:
 
 
 _FIELDS = tuple(field.name for field in fields(Record))
+_FILE = FileKind("records", RunError, "remove the file and evaluate the run again", LINES)
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[type, ...]] = {
     "seed": (int,),
@@ -95,30 +97,29 @@ def read_records(path: str | Path) -> list[Record]:
     Raises:
         RunError: the file cannot be read or a line is not a record.
     """
-    try:
-        lines = Path(path).read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path, _FILE):
+        if not Path(path).exists():
+            return []
+    lines = read_bytes(path, _FILE).splitlines()
     return [_record(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _record(line: bytes, location: str) -> Record:
     try:
-        values: Any = json.loads(line)
+        values: Any = parse_json(line, infinite=True)
         if not isinstance(values, dict) or {"checksum", *values} != set(_FIELDS):
             raise ValueError("its fields are not those of a record")
         for name, value in values.items():
             _check(name, value)
         return Record(**values)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{location} is not a record ({error}); remove the file and evaluate the run again") from error
+        reason = str(error)[:160]
+        raise RunError(f"{location} is not a record ({reason}); remove the file and evaluate the run again") from error
 
 
 def _check(name: str, value: object) -> None:
     types = _TYPES.get(name, (str,))
-    finite = not isinstance(value, float) or math.isfinite(value)
+    finite = not isinstance(value, int | float) or abs(value) < (2**63 if isinstance(value, int) else LARGEST)
     if not isinstance(value, types) or isinstance(value, bool) or not finite:
         raise ValueError(f"{name} is {value!r}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deconfound.data.splits import in_distribution
 from deconfound.errors import SpecError, did_you_mean
+from deconfound.io.toml_reader import read_toml
 from deconfound.registry import explain, names, validate_arguments
 
 if TYPE_CHECKING:
@@ -205,12 +205,7 @@ def read_scenarios(path: str | Path) -> list[Scenario]:
     Raises:
         SpecError: the file cannot be read, is not TOML or holds anything else; as `scenario_from`.
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"cannot read the scenarios {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path} is not TOML: {error}") from error
+    tables = read_toml(Path(path), "scenarios")
     other = [key for key in tables if key != "scenario"]
     rows = tables.get("scenario")
     if other or not isinstance(rows, list) or not all(isinstance(table, dict) for table in rows) or not rows:

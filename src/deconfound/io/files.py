@@ -35,7 +35,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
             with open(path, mode, **text) as file:
                 yield file
             return
-        goal = path.resolve()
+        goal = Path(os.path.realpath(path))  # unlike `Path.resolve`, no error for links that point at each other
         goal.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=f".{goal.name[:64]}.partial-", dir=goal.parent)
         with open(handle, mode, **text) as file:

@@ -41,7 +41,7 @@ class GradientBlending(Method):
         when: Annotated[
             Literal["online", "offline"], Field(description="weights anew every so many epochs, or once for all")
         ] = "online",
-        every: Annotated[int, Field(ge=1, description="epochs between the two moments of an estimate")] = 5,
+        every: Annotated[int, Field(ge=1, lt=2**31, description="epochs between the two moments of an estimate")] = 5,
         equal: Annotated[
             float,
             Field(ge=0, le=1, description="share of the weight that is dealt equally; 1 is plain multi-task training"),

@@ -95,17 +95,23 @@ class IMML(Method):
         predominant: Annotated[
             str, Field(description="name of a modality, or auto: measured after the warm-up")
         ] = "auto",
-        warmup: Annotated[int, Field(ge=0, description="W: epochs before it is measured")] = 3,
-        bank: Annotated[int, Field(ge=1, description="Q: rows that x' is drawn from")] = 1024,
-        draws: Annotated[int, Field(ge=1, description="J per step of training"), Search(4, 64, log=True)] = 16,
-        draws_eval: Annotated[int, Field(ge=1, description="J at inference, evenly spaced in the bank")] = 64,
-        centres: Annotated[int, Field(ge=1, description="K of the dictionary")] = 64,
+        warmup: Annotated[int, Field(ge=0, lt=2**31, description="W: epochs before it is measured")] = 3,
+        bank: Annotated[int, Field(ge=1, le=1_000_000, description="Q: rows that x' is drawn from")] = 1024,
+        draws: Annotated[
+            int, Field(ge=1, le=10_000, description="J per step of training"), Search(4, 64, log=True)
+        ] = 16,
+        draws_eval: Annotated[
+            int, Field(ge=1, le=10_000, description="J at inference, evenly spaced in the bank")
+        ] = 64,
+        centres: Annotated[int, Field(ge=1, le=10_000, description="K of the dictionary")] = 64,
         dim: Annotated[
             int,
-            Field(ge=3, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"),
+            Field(
+                ge=3, le=65_536, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"
+            ),
             Search(3, 64, log=True),
         ] = 64,
-        hidden: Annotated[int, Field(ge=1, description="width of hidden layers")] = 64,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="width of hidden layers")] = 64,
     ) -> None:
         hooks = MethodHooks(
             on_epoch_start=self._measure,

@@ -49,15 +49,19 @@ class IMMLRobust(Preset):
         predominant: Annotated[
             str, Field(description="name of a modality, or auto: measured after the warm-up")
         ] = "auto",
-        warmup: Annotated[int, Field(ge=0, description="W: epochs before it is measured")] = 3,
-        bank: Annotated[int, Field(ge=1, description="Q: rows that x' is drawn from")] = 1024,
-        draws_eval: Annotated[int, Field(ge=1, description="J at inference, evenly spaced in the bank")] = 64,
+        warmup: Annotated[int, Field(ge=0, lt=2**31, description="W: epochs before it is measured")] = 3,
+        bank: Annotated[int, Field(ge=1, le=1_000_000, description="Q: rows that x' is drawn from")] = 1024,
+        draws_eval: Annotated[
+            int, Field(ge=1, le=10_000, description="J at inference, evenly spaced in the bank")
+        ] = 64,
         dim: Annotated[
             int,
-            Field(ge=3, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"),
+            Field(
+                ge=3, le=65_536, description="width of z, a bottleneck; 2 numbers of fixed length would hold one bit"
+            ),
             Search(3, 64, log=True),
         ] = 4,
-        hidden: Annotated[int, Field(ge=1, description="width of hidden layers")] = 64,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="width of hidden layers")] = 64,
     ) -> None:
         super().__init__(
             IMML(

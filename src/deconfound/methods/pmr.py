@@ -64,7 +64,7 @@ class PMR(Method):
             float, Field(ge=0, description="μ: weight of the fast modalities' entropy"), Search(0.01, 1, True)
         ] = 0.1,
         entropy_until: Annotated[float, Field(ge=0, le=1, description="share of the steps with the entropy")] = 0.2,
-        bins: Annotated[int, Field(ge=2, description="classes that a regression is cut into")] = 5,
+        bins: Annotated[int, Field(ge=2, le=10_000, description="classes that a regression is cut into")] = 5,
     ) -> None:
         super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_prototypes))
         self.alpha, self.momentum, self.until = alpha, momentum, until

@@ -42,7 +42,7 @@ class PredominantHead(Method):
         backbone: Backbone,
         *,
         predominant: Annotated[str, Field(description="a modality, or auto: the best by validation risk")] = "auto",
-        warmup: Annotated[int, Field(ge=0, description="epochs before auto decides")] = 3,
+        warmup: Annotated[int, Field(ge=0, lt=2**31, description="epochs before auto decides")] = 3,
         weight: Annotated[float, Field(gt=0, description="weight of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
     ) -> None:
         super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._choose))

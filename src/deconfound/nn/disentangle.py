@@ -19,8 +19,8 @@ from deconfound.objectives.reconstruction import reconstruction
 from deconfound.search import Search
 
 NoiseSite = Literal["features", "raw", "hidden"]
-Dim = Annotated[int, Field(ge=1, description="width of each part, per modality"), Search(4, 64, log=True)]
-Hidden = Annotated[int, Field(ge=1, description="width of the hidden layer of splitter, decoder and CLUB")]
+Dim = Annotated[int, Field(ge=1, le=65_536, description="width of each part, per modality"), Search(4, 64, log=True)]
+Hidden = Annotated[int, Field(ge=1, le=65_536, description="width of the hidden layer of splitter, decoder and CLUB")]
 
 
 class StackedLinear(nn.Module):

@@ -33,7 +33,7 @@ class DANN(Penalty):
         *,
         weight: Annotated[float, Field(ge=0, description="λ"), Search(0.01, 10, log=True)] = 1.0,
         ramp: Ramp = 0.2,
-        hidden: Annotated[int, Field(ge=1, description="width of the hidden layers of the MLP")] = 64,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="width of the hidden layers of the MLP")] = 64,
         depth: Annotated[int, Field(ge=1, le=16, description="linear layers of the MLP")] = 2,
     ) -> None:
         super().__init__(backbone, environments, weight=weight, ramp=ramp)

@@ -16,6 +16,7 @@ A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +31,8 @@ from deconfound.data.signal import Signal
 from deconfound.data.task import Modality
 from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError, did_you_mean
+from deconfound.io.limits import NAME_LENGTH, is_name
+from deconfound.io.reading import FileKind, check_regular, reading
 
 if TYPE_CHECKING:
     from deconfound.prediction.raw_rows import Preparations
@@ -121,10 +124,10 @@ def read_jsonl(
         form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd())
         yield from _chunks(source, "standard input", form, chunk)
         return
-    try:
+    kind = FileKind("rows", DataError, "name a file of JSON lines that you may read", math.inf)
+    check_regular(source, kind)
+    with reading(source, kind):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
-    except OSError as error:
-        raise DataError(f"cannot read {source}: {error.strerror or error}") from error
     with file:
         form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent)
         yield from _chunks(file, str(source), form, chunk)
@@ -193,14 +196,17 @@ def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
 def _row(line: bytes, place: str, number: int, form: _Form) -> tuple[str, dict[str, np.ndarray | str]]:
     modalities = form.modalities
     try:
-        values: Any = json.loads(line, parse_constant=_refuse_constant)
+        values: Any = json.loads(line.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place} is not JSON ({error or type(error).__name__}); write one object a line") from error
+        reason = str(error)[:160] or type(error).__name__
+        raise DataError(f"{place} is not JSON ({reason}); write one object a line") from error
     if not isinstance(values, dict):
         raise DataError(f'{place} is not a JSON object; write {{"id": …, "{next(iter(modalities))}": …}}')
     row_id = values.get("id", number)
-    if not isinstance(row_id, str | int) or isinstance(row_id, bool):
-        raise DataError(f"{place}: an id must be text or an integer, not {repr(row_id)[:80]}")
+    if not isinstance(row_id, str | int) or isinstance(row_id, bool) or not is_name(str(row_id)):
+        raise DataError(
+            f"{place}: an id must be text of at most {NAME_LENGTH} characters or an integer, not {repr(row_id)[:80]}"
+        )
     arrays: dict[str, np.ndarray | str] = {}
     for key, value in values.items():
         name = form.name_of(key)
@@ -237,7 +243,7 @@ def _array(value: object, modality: Modality, place: str, repair: Repair | None)
     expected = expectation({modality.name: modality})
     try:
         array = np.asarray(value)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OverflowError) as error:
         raise DataError(f"{place}: {modality.name!r} is not a regular array; {expected}") from error
     tokens = modality.kind == "tokens"
     if repair is not None:
@@ -259,7 +265,7 @@ def _repaired(array: np.ndarray, modality: Modality, place: str, repair: Repair)
         return array
     try:
         steps = array.astype(np.float32).reshape(1, -1, repair.width)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return array
     inside = np.ones(steps.shape[:2], dtype=bool)
     if not repair.masked(steps, inside).all():

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from deconfound.io.files import atomic_write
 from deconfound.io.html import page_environment, page_text, template_text
+from deconfound.io.reading import resolved
 from deconfound.report.section_page import section_page
 from deconfound.results.collect_runs import RunFilter, collect_runs
 from deconfound.results.sections import Section, build_sections
+from deconfound.runs.run_files import RUN
 
 if TYPE_CHECKING:
     from deconfound.references import Reference
@@ -52,7 +54,7 @@ def build_report(
     """
     by_path: dict[Path, Path] = {}
     for run in [runs] if isinstance(runs, str | os.PathLike) else runs:
-        by_path.setdefault(Path(run).resolve(), Path(run))
+        by_path.setdefault(resolved(Path(run), RUN), Path(run))
     sources = list(by_path.values())
     collected = collect_runs(sources, only)
     arguments = only.arguments if only else ()

@@ -9,8 +9,10 @@ from typing import Any
 
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import RunError, SpecError, did_you_mean
+from deconfound.io.reading import resolved
 from deconfound.results.corpus_results import with_corpora
 from deconfound.results.run_result import RunResult, integer_of, read_object, read_run, text_of, with_variants
+from deconfound.runs.run_files import RUN
 
 ORACLE = "oracle"
 """The rule that looks at test rows."""
@@ -90,12 +92,12 @@ def collect_runs(paths: Sequence[Path], only: RunFilter | None = None) -> Collec
         if _is_sweep(path):
             rule, budget, chosen = _selection(path)
             for name in chosen:
-                runs.setdefault((path / "runs" / name).resolve(), read_run(path / "runs" / name, rule, budget))
+                runs.setdefault(resolved(path / "runs" / name, RUN), read_run(path / "runs" / name, rule, budget))
             for folder in _finished(path / "runs"):
                 if folder.name not in chosen:
-                    trials.setdefault(folder.resolve(), read_run(folder))
-        elif path.resolve() not in runs:
-            runs[path.resolve()] = read_run(path)
+                    trials.setdefault(resolved(folder, RUN), read_run(folder))
+        elif resolved(path, RUN) not in runs:
+            runs[resolved(path, RUN)] = read_run(path)
     unchosen = [run for directory, run in trials.items() if directory not in runs and not _left_out(run)]
     variants = [variant for run in runs.values() for result in with_corpora(run) for variant in with_variants(result)]
     run_filter = only or RunFilter()
@@ -113,7 +115,8 @@ def chosen_folders(path: Path) -> list[Path]:
 
 
 def _is_sweep(path: Path) -> bool:
-    return (path / "sweep.json").exists() or (path / "selection.json").exists()
+    with reading(path, RUN):
+        return (path / "sweep.json").exists() or (path / "selection.json").exists()
 
 
 def _selection(path: Path) -> tuple[str, str, list[str]]:

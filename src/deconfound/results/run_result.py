@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
@@ -13,8 +12,11 @@ from typing import Any
 
 from deconfound.errors import RunError
 from deconfound.evaluation.records import VARIANTS, Record, read_records
+from deconfound.io.limits import LARGEST
+from deconfound.io.reading import object_of, parse_json, read_text, reading
 from deconfound.method_names import ADDED, method_title
 from deconfound.runs.csv_log import read_log
+from deconfound.runs.run_files import RUN
 
 TEST_ACCESS_LOGS = ("openings.jsonl", "test_access.jsonl")
 """Names of the log of test access: of runs before 0.2, and of runs since."""
@@ -97,7 +99,9 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
     Raises:
         RunError: a file is missing or is not what training and evaluation write.
     """
-    if not path.is_dir():
+    with reading(path, RUN):
+        is_folder = path.is_dir()
+    if not is_folder:
         raise RunError(f"{path} is not a run directory; give one that 'deconfound train' made")
     spec, environment = read_object(path / "spec.json"), read_object(path / "environment.json")
     done = read_object(path / "done.json", "training has not finished; run 'deconfound train' again to resume")
@@ -160,38 +164,17 @@ def with_variants(run: RunResult) -> list[RunResult]:
 
 
 def _read(path: Path, absent: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist: {absent}") from error
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path} is damaged: it is not UTF-8 text") from error
-
-
-def strict_json(text: str) -> Any:
-    """Strict JSON whose strings can be written as UTF-8; raises ValueError or RecursionError."""
-    value = json.loads(text, parse_constant=_refuse)
-    json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
+    with reading(path, RUN):
+        if not path.exists():
+            raise RunError(f"{path} does not exist: {absent}")
+        return read_text(path, RUN)
 
 
 def read_object(path: Path, absent: str = "give a run directory that 'deconfound train' made") -> dict[str, Any]:
     """The JSON object in a file."""
-    try:
-        value = strict_json(_read(path, absent))
-    except RunError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged ({_line(error)}); train again") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: it holds a {type(value).__name__}, not an object; train again")
-    return value
+    text = _read(path, absent)
+    with reading(path, RUN):
+        return object_of(parse_json(text))
 
 
 def checked_records(path: Path) -> tuple[Record, ...]:
@@ -226,9 +209,9 @@ def _logged_commands(path: Path) -> tuple[tuple[Any, str], ...]:
     """(checksum, command) of each line."""
     lines = _read(path, "").splitlines() if path.exists() else []
     try:
-        accesses = [strict_json(line) for line in lines if line.strip()]
+        accesses = [object_of(parse_json(line)) for line in lines if line.strip()]
         return tuple((access.get("checksum"), command_line(access.get("command"))) for access in accesses)
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({_line(error)}); remove what is not a line of JSON") from error
 
 
@@ -240,13 +223,13 @@ def command_line(words: Any) -> str:
 
 
 def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
-    """(split, term) → epoch → mean; values that are not finite stay as they are."""
+    """(split, term) → epoch → mean; NaN where a value is not finite or its sum might not be."""
     logged: dict[tuple[str, str], dict[int, list[float]]] = {}
     for row in read_log(path):
         logged.setdefault((row["split"], row["term"]), {}).setdefault(row["epoch"], []).append(row["value"])
     return {
         curve: {
-            epoch: math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
+            epoch: math.fsum(values) / len(values) if all(abs(value) < LARGEST for value in values) else math.nan
             for epoch, values in epochs.items()
         }
         for curve, epochs in logged.items()
@@ -268,14 +251,14 @@ def text_of(value: Any) -> str:
 
 def number_of(value: Any) -> float:
     """The value, if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise TypeError(f"{value!r:.40} is not a finite number")
     return float(value)
 
 
 def integer_of(value: Any) -> int:
     """The value, if it is a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
         raise TypeError(f"{value!r:.40} is not a whole number")
     return value
 

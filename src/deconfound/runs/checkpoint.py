@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write
+from deconfound.io.limits import ARRAYS
+from deconfound.io.reading import FileKind, check_regular, object_of, reading
+
+_FILE = FileKind("checkpoint", RunError, "delete the run and train again", ARRAYS)
 
 
 def write_checkpoint(tree: Mapping[str, Any], path: Path) -> Path:
@@ -37,23 +41,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file does not exist, is damaged or is not a checkpoint.
     """
-    if not path.is_file():
-        raise RunError(f"there is no checkpoint {path}; train the run first")
-    try:
+    with reading(path, _FILE):
+        if not path.exists():
+            raise RunError(f"there is no checkpoint {path}; train the run first")
+        check_regular(path, _FILE)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         text, digest = metadata["tree"], metadata["digest"]
-    except (SafetensorError, KeyError, OSError) as error:
-        raise RunError(f"the checkpoint {path} is damaged ({error}); delete the run and train again") from error
-    if _digest(text, tensors) != digest:
-        raise RunError(f"the checkpoint {path} is damaged (its checksum differs); delete the run and train again")
-    return _decode(json.loads(text), tensors)
+        if _digest(text, tensors) != digest:
+            raise ValueError("its checksum differs")
+        return object_of(_decode(json.loads(text), tensors))
 
 
 def read_weights(path: Path, prefix: str) -> dict[str, Tensor]:
     """The model weights of a checkpoint whose names begin with `prefix`, without it."""
-    weights = read_checkpoint(path)["state_dict"]
+    tree = read_checkpoint(path)
+    with reading(path, _FILE):
+        weights = object_of(tree["state_dict"])
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 

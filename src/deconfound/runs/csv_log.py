@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.errors import RunError
+from deconfound.io.limits import LINES
+from deconfound.io.reading import FileKind, read_text, reading
 
+_FILE = FileKind("log", RunError, "train again", LINES)
 HEADER = ("step", "epoch", "split", "term", "value")
 
 
@@ -17,14 +20,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: the file is missing, damaged or not such a log.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot read the log {path}: {error.strerror}; train again") from error
-    except UnicodeDecodeError as error:
-        raise RunError(f"the log {path} is damaged (not UTF-8); train again") from error
+    text = read_text(path, _FILE)
     reader = csv.reader(text[: text.rfind("\n") + 1].splitlines())
-    if tuple(next(reader, ())) != HEADER:
+    with reading(path, _FILE):
+        header = tuple(next(reader, ()))
+    if header != HEADER:
         raise RunError(f"{path} is not a log of this program; its header must be {','.join(HEADER)}")
     rows = []
     try:
@@ -35,5 +35,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
                 {"step": int(row[0]), "epoch": int(row[1]), "split": row[2], "term": row[3], "value": float(row[4])}
             )
     except (ValueError, csv.Error) as error:
-        raise RunError(f"{path} line {reader.line_num} is damaged ({error}); train again") from error
+        reason = str(error)[:160]
+        raise RunError(f"{path} line {reader.line_num} is damaged ({reason}); train again") from error
     return rows

@@ -5,7 +5,6 @@ The module loads no PyTorch, so that what is not a run, or not finished, is refu
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,8 @@ from deconfound.data.splits import DEVELOPMENT
 from deconfound.datasets.repair import Repair
 from deconfound.errors import DeconfoundError, RunError, SpecError
 from deconfound.io.lock import exclusive_lock
+from deconfound.io.reading import read_json, reading
+from deconfound.runs.run_files import RUN, read_done, read_environment
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
@@ -40,7 +41,9 @@ def check_run(path: Path, *, finished: bool = False) -> None:
     Raises:
         RunError: it is not one.
     """
-    if not (path / "spec.json").is_file():
+    with reading(path / "spec.json", RUN):
+        is_run = (path / "spec.json").is_file()
+    if not is_run:
         state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
         raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
     if finished and not (path / "done.json").is_file():
@@ -70,13 +73,11 @@ class Run:
         """
         path = Path(path)
         check_run(path)
-        try:
-            spec = Spec.of(json.loads((path / "spec.json").read_text(encoding="utf-8")))
-            environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
-            _ = environment["data"]["checksum"], environment["data"]["modalities"], environment["data"]["task"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"the run {path} is damaged ({error}); delete it and train again") from error
-        return cls(path, spec, environment)
+        with reading(path, RUN):
+            spec = Spec.of(read_json(path / "spec.json", RUN))
+            run = cls(path, spec, read_environment(path))
+            _ = run.task, run.repairs
+            return run
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -88,11 +89,7 @@ class Run:
         Raises:
             RunError: the file is damaged.
         """
-        file = self.path / "done.json"
-        try:
-            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file} is damaged ({error}); delete it and run 'deconfound train' again") from error
+        return read_done(self.path)
 
     @property
     def task(self) -> Task:

@@ -10,9 +10,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deconfound.errors import SpecError
+from deconfound.io.limits import MOST_THREADS, WIDEST
+from deconfound.io.reading import FileKind, resolved
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import check_name, explain, validate_arguments
+
+_STORE = FileKind("store", SpecError, "give the path of a folder")
 
 
 class _Table(BaseModel):
@@ -38,7 +42,11 @@ class DataSpec(_Table):
 
     def placed(self, folder: Path) -> Self:
         """The same data with a relative `store` resolved against `folder`."""
-        return self if self.store is None else self.model_copy(update={"store": str((folder / self.store).resolve())})
+        return (
+            self
+            if self.store is None
+            else self.model_copy(update={"store": str(resolved(folder / self.store, _STORE))})
+        )
 
 
 class BackboneSpec(_Table):
@@ -48,18 +56,20 @@ class BackboneSpec(_Table):
         default={}, description="modality → encoder name; by kind if left out"
     )
     fusion: str | dict[str, Any] = Field(default="concat", description="how modalities are joined")
-    hidden: int = Field(default=64, ge=1, description="width of features and hidden layers")
-    depth: int = Field(default=2, ge=1, description="layers of the head and of MLP encoders")
+    hidden: int = Field(default=64, ge=1, le=WIDEST, description="width of features and hidden layers")
+    depth: int = Field(default=2, ge=1, le=1000, description="layers of the head and of MLP encoders")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="share of hidden units dropped in training")
 
 
 class TrainSpec(_Table):
     """Optimiser, schedule, precision and hardware of a training."""
 
-    epochs: int = Field(default=60, ge=1, description="largest number of epochs; early stopping may end sooner")
-    batch_size: int = Field(default=64, ge=1, description="rows per training step, B")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the schedule")
-    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
+    epochs: int = Field(
+        default=60, ge=1, le=1_000_000, description="largest number of epochs; early stopping may end sooner"
+    )
+    batch_size: int = Field(default=64, ge=1, lt=2**31, description="rows per training step, B")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1000, description="peak learning rate of the schedule")
+    weight_decay: float = Field(default=1e-2, ge=0, le=1000, description="weight decay of AdamW")
     schedule: Literal["together", "probe-then-tune"] = Field(
         default="together",
         description="'probe-then-tune' holds pretrained layers still for the share `probe` of all steps, then trains all",
@@ -68,19 +78,21 @@ class TrainSpec(_Table):
         default=0.3, gt=0, lt=1, description="share of all steps in which pretrained layers are held still"
     )
     warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
-    patience: int = Field(default=15, ge=1, description="epochs without a better validation risk before training stops")
+    patience: int = Field(
+        default=15, ge=1, lt=2**31, description="epochs without a better validation risk before training stops"
+    )
     keep: Literal["best", "last"] = Field(
         default="best",
         description="epoch whose weights predict: the one with the lowest validation risk, or the last one, without early "
         "stopping; the former prefers epochs that still rely on shortcuts where the validation rows have them",
     )
-    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    clip: float = Field(default=1.0, gt=0, le=1e30, description="largest norm of the gradient")
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field(
         default="32-true", description="number format of the arithmetic"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(default="auto", description="hardware to train on")
-    devices: int = Field(default=1, ge=1, description="number of accelerators or processes on each node")
-    nodes: int = Field(default=1, ge=1, description="machines that train one run together")
+    devices: int = Field(default=1, ge=1, le=1024, description="number of accelerators or processes on each node")
+    nodes: int = Field(default=1, ge=1, le=65_536, description="machines that train one run together")
     strategy: Literal["auto", "ddp", "fsdp"] = Field(
         default="auto",
         description="how several processes share the model: 'ddp' copies it to each, 'fsdp' shards it, 'auto' is 'ddp'",
@@ -88,10 +100,13 @@ class TrainSpec(_Table):
     environments_per_batch: int | None = Field(
         default=None,
         ge=1,
+        lt=2**31,
         description="number of environments in every batch, with equally many rows each; if left out, rows are drawn at "
         "random, or, for methods and penalties that compare environments, from as many as get 8 rows each",
     )
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; PyTorch's own choice if left out")
+    threads: int | None = Field(
+        default=None, ge=1, le=MOST_THREADS, description="CPU threads; PyTorch's own choice if left out"
+    )
 
     @property
     def processes(self) -> int:

@@ -16,6 +16,12 @@ from typing import Any, Literal
 
 from deconfound.errors import RunError
 from deconfound.io.lock import is_locked, try_lock
+from deconfound.io.model_reader import read_model
+from deconfound.io.reading import FileKind, read_json, reading
+from deconfound.sweeps.sweep_files import SelectionJson, SweepJson
+
+_FILE = FileKind("sweep's file", RunError, "call 'deconfound sweep' again")
+_CHOICE = FileKind("choice of a sweep", RunError, "copy runs/ to another folder")
 
 Stage = Literal["train", "evaluate"]
 State = Literal["planned", "running", "stopped", "done", "failed", "evaluated"]
@@ -146,17 +152,19 @@ def is_trained(folder: Path) -> bool:
 def is_evaluated(folder: Path, scenarios: tuple[Mapping[str, Any], ...] | None) -> bool:
     """True if the job was evaluated on these scenarios."""
     try:
-        return json.loads((folder / "evaluated.json").read_text(encoding="utf-8")) == evaluation_mark(scenarios)
-    except (OSError, ValueError):
+        return read_json(folder / "evaluated.json", _FILE) == evaluation_mark(scenarios)
+    except RunError:
         return False
 
 
 def read_error(folder: Path) -> dict[str, Any] | None:
     """The content of error.json, None if the job has not failed."""
     try:
-        return json.loads((folder / "error.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        error = read_json(folder / "error.json", _FILE)
+    except RunError:
         return None
+    readable = isinstance(error.get("message"), str) and isinstance(error.get("may_pass", True), bool)
+    return error if readable else None
 
 
 def evaluation_mark(scenarios: tuple[Mapping[str, Any], ...] | None) -> dict[str, Any]:
@@ -194,17 +202,11 @@ def read_sweep_json(out: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder is not a sweep, or sweep.json is damaged.
     """
-    try:
-        values = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError(
-            f"{out} is not a sweep (no sweep.json in it); 'deconfound sweep SPEC --out DIR' makes one"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{out / 'sweep.json'} cannot be read ({error}); call 'deconfound sweep' again") from error
-    if not isinstance(values, dict) or not isinstance(values.get("jobs"), list):
-        raise RunError(f"{out / 'sweep.json'} is damaged; call 'deconfound sweep' again")
-    return values
+    path = out / "sweep.json"
+    with reading(path, _FILE):
+        if not path.exists():
+            raise RunError(f"{out} is not a sweep (no sweep.json in it); 'deconfound sweep SPEC --out DIR' makes one")
+        return read_model(path, _FILE, SweepJson)
 
 
 def read_selection(out: Path, name: str = "selection.json") -> list[dict[str, Any]]:
@@ -213,10 +215,6 @@ def read_selection(out: Path, name: str = "selection.json") -> list[dict[str, An
     Raises:
         RunError: the file is damaged.
     """
-    try:
-        chosen = json.loads((out / name).read_text(encoding="utf-8"))["chosen"]
-        return [dict(entry) for entry in chosen]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{out / name} is damaged ({error}); copy runs/ to another folder") from error
+    path = out / name
+    with reading(path, _CHOICE):
+        return read_model(path, _CHOICE, SelectionJson)["chosen"] if path.exists() else []

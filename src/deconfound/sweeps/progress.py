@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deconfound.io.plain_text import plain_text, text_of_lines, unfiltered
+from deconfound.runs.run_files import read_done
 from deconfound.sweeps.jobs import STATES, job_folder, job_state, read_error, read_selection, read_sweep_json
 
 FINISHED = ("done", "failed", "evaluated")
@@ -114,7 +114,7 @@ _JOB_FIELDS = ("id", "dataset", "method", "draw", "seed", "left_out")
 
 def _job_status(folder: Path, job: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
     """State of one job."""
-    state, done = job_state(folder), folder / "done.json"
+    state, done = job_state(folder), read_done(folder)
     error = read_error(folder) if state == "failed" else None
     return {name: job[name] for name in _JOB_FIELDS} | {
         "final": job.get("final", False),
@@ -122,7 +122,7 @@ def _job_status(folder: Path, job: Mapping[str, Any], chosen: Collection[str]) -
         "epoch": epochs_trained(folder),
         "epochs": job["spec"]["train"]["epochs"],
         "chosen": job["id"] in chosen,
-        "seconds": json.loads(done.read_text(encoding="utf-8"))["seconds"] if done.is_file() else None,
+        "seconds": done["seconds"] if done is not None else None,
         "message": error["message"] if error else None,
         "may_pass": error.get("may_pass", True) if error else None,
     }

@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
+from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
+from deconfound.io.reading import shown
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import explain, explain_detail
@@ -136,21 +138,22 @@ class EvaluationSpec(_Table):
 def _seed_list(value: Any) -> Any:
     if isinstance(value, list | tuple) and value:
         return value
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("give a number of seeds from 1, or a list of seeds")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SEEDS:
+        raise ValueError(f"give a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds")
     return list(range(value))
 
 
 def _thread_count(value: Any) -> Any:
-    if value != "divide" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError("give a number from 1, or 'divide'")
+    number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_THREADS
+    if value != "divide" and not number:
+        raise ValueError(f"give a number from 1 to {MOST_THREADS}, or 'divide'")
     return value
 
 
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
     BeforeValidator(_seed_list),
-    Field(min_length=1, description="a number of seeds, or a list of them"),
+    Field(min_length=1, max_length=MOST_SEEDS, description="a number of seeds, or a list of them"),
 ]
 
 
@@ -159,8 +162,10 @@ class SweepSpec(_Table):
 
     name: str = Field(default="sweep", min_length=1, description="name of the sweep")
     seeds: Seeds = (0, 1, 2)
-    draws: int = Field(default=1, ge=0, description="configurations per method; the first is the default, 0 means 1")
-    draw_seed: int = Field(default=0, ge=0, description="seed of the hyper-parameter draws")
+    draws: int = Field(
+        default=1, ge=0, le=MOST_DRAWS, description="configurations per method; the first is the default, 0 means 1"
+    )
+    draw_seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the hyper-parameter draws")
     threads: Annotated[int | Literal["divide"], BeforeValidator(_thread_count)] = Field(
         default=1, description="CPU threads of a run with every executor; 'divide' shares the cores among the workers"
     )
@@ -180,6 +185,11 @@ class SweepSpec(_Table):
                 raise ValueError(f"two [[{kind}]] tables are called {duplicates[0]!r}; give each its own {key}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice")
+        jobs = self.configurations * len(self.seeds) * len(self.dataset) * len(self.method)
+        if jobs > MOST_JOBS:
+            raise ValueError(
+                f"draws, seeds, [[dataset]] and [[method]] make {jobs} runs, the limit is {MOST_JOBS}; split the sweep"
+            )
         if self.base.train.threads is not None:
             raise ValueError("base.train.threads is set; give 'threads' at the top of the sweep file instead")
         if self.base.train.processes > 1:
@@ -237,7 +247,7 @@ class SweepSpec(_Table):
             spec = spec.model_copy(update={"evaluation": _with_tables(spec.evaluation, path.parent)})
         except SpecError as error:
             text = str(error)
-            raise SpecError(text if str(path) in text else f"{path}: {text}") from error
+            raise SpecError(text if shown(path) in text else f"{shown(path)}: {text}") from error
         datasets = tuple(entry.placed(path.parent) for entry in spec.dataset)
         return spec.model_copy(update={"dataset": datasets})
 

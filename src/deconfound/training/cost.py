@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from deconfound.errors import RunError
 from deconfound.io.files import write_json
+from deconfound.io.reading import FileKind, read_json, reading
 from deconfound.io.threads import cpu_threads
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from deconfound.runs.run import Run
     from deconfound.runs.spec import TrainSpec
 
+_FILE = FileKind("costs of a run", RunError, "remove the file and measure again")
 FILE = "cost.json"
 WARM_UP = 3
 
@@ -95,15 +97,13 @@ def read_cost(folder: Path) -> Cost | None:
         RunError: the file is damaged.
     """
     path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        cost = Cost(**json.loads(path.read_text(encoding="utf-8")))
+    with reading(path, _FILE):
+        if not path.exists():
+            return None
+        cost = Cost(**read_json(path, _FILE))
         if any(not isinstance(getattr(cost, f.name), str if f.name == "device" else int | float) for f in fields(Cost)):
             raise TypeError("a field of another kind")
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}); remove it and measure again") from error
-    return cost
+        return cost
 
 
 def forward_flops(method: Method, batch: Batch) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deconfound.errors import SpecError
+from deconfound.io.limits import MOST_DRAWS
 from deconfound.io.toml_reader import read_toml
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.sweeps.search_space import Dimension, search_space
@@ -25,16 +26,18 @@ class PruningSpec(_Table):
 
     enabled: bool = Field(default=True, description="stop such trials early; they still count as trials of the budget")
     startup_trials: int = Field(
-        default=5, ge=1, description="number of trials of a method to finish before any is pruned"
+        default=5, ge=1, lt=2**31, description="number of trials of a method to finish before any is pruned"
     )
-    warmup_epochs: int = Field(default=5, ge=0, description="number of epochs that every trial is trained for")
+    warmup_epochs: int = Field(
+        default=5, ge=0, lt=2**31, description="number of epochs that every trial is trained for"
+    )
 
 
 class TuneSpec(_Table):
     """A tuning. `TuneSpec.read` makes it from TOML, `TuneSpec.of` from a mapping."""
 
     name: str = Field(default="tuning", min_length=1, description="name of the tuning")
-    trials: int = Field(default=20, ge=1, description="number of configurations to try per method")
+    trials: int = Field(default=20, ge=1, le=MOST_DRAWS, description="number of configurations to try per method")
     seeds: Seeds = (0,)
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the sampler")
     data: DataSpec = DataSpec()

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import RunError
+from deconfound.io.limits import LINES
 from deconfound.io.lock import wait_for_lock
+from deconfound.io.reading import FileKind, object_of, parse_json, read_bytes, reading
 from deconfound.sweeps.jobs import JobResult, claim_job, is_claimed
 from deconfound.sweeps.search_space import Dimension
 from deconfound.training.loaders import derive_seed
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
     from deconfound.sweeps.spec import MethodEntry
+
+
+_JOURNAL = FileKind("journal", RunError, "choose another folder", LINES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +82,7 @@ class Studies:
         if spec.pruning.enabled:
             self.pruner = optuna.pruners.MedianPruner(spec.pruning.startup_trials, spec.pruning.warmup_epochs)
         (out / "trials").mkdir(parents=True, exist_ok=True)
-        with self.locked():
+        with self.locked(), reading(out / "journal.log", _JOURNAL):
             self.storage = _open_journal(out / "journal.log")
             for entry in spec.method:
                 optuna.create_study(
@@ -128,6 +133,9 @@ class Studies:
 
         trials = self._study(entry).get_trials(deepcopy=False)
         kept = [trial for trial in trials if trial.state != TrialState.FAIL and "slot" in trial.user_attrs]
+        with reading(self.out / "journal.log", _JOURNAL):
+            for trial in kept:
+                _check_trial(trial)
         return sorted(kept, key=lambda trial: trial.user_attrs["slot"])
 
     def folder(self, entry: MethodEntry, slot: int) -> Path:
@@ -213,13 +221,32 @@ def _open_journal(path: Path) -> BaseStorage:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    _check_journal(path)
     lock = _JournalLock(path)
     lock.acquire()
     lock.release()
-    try:
+    with reading(path, _JOURNAL):
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
-    except (ValueError, KeyError) as error:
-        raise RunError(f"the journal {path} is damaged ({error}); choose another folder") from error
+
+
+def _check_trial(trial: FrozenTrial) -> None:
+    """Raise ValueError for a trial whose notes have a type that `Studies` does not write."""
+    slot, error, scores = (trial.user_attrs.get(name) for name in ("slot", "error", "scores"))
+    numbers = isinstance(slot, int) and isinstance(trial.value, float | int | None) and isinstance(scores or {}, dict)
+    numbers = numbers and all(isinstance(score, int | float) for score in (scores or {}).values())
+    if not numbers or not isinstance(error or "", str):
+        raise ValueError(f"the notes of trial {trial.number} are not those of a tuning")
+
+
+def _check_journal(path: Path) -> None:
+    """Refuse what Optuna would not survive: pipes, huge files, and values of hyper-parameters nested without end."""
+    with reading(path, _JOURNAL):
+        if not path.exists():
+            return
+    content = read_bytes(path, _JOURNAL)
+    with reading(path, _JOURNAL):
+        for line in content[: content.rfind(b"\n") + 1].splitlines():  # a line that is cut short is repaired later
+            object_of(parse_json(line, infinite=True))
 
 
 class _JournalLock:

@@ -22,6 +22,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.io.folders import claim_folder
+from deconfound.io.reading import FileKind, object_of, read_json, reading
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
@@ -32,6 +33,8 @@ from deconfound.training.train import train_run
 from deconfound.tuning.result import summarize, write_best
 from deconfound.tuning.spec import TuneSpec
 from deconfound.tuning.study import ClaimedTrial, Studies
+
+_FILE = FileKind("tuning's file", RunError, "choose another folder")
 
 
 def tune(
@@ -55,7 +58,7 @@ def tune(
     out = Path(out)
     dataset = dataset if dataset is not None else load_data(spec.data)
     _check_methods(spec, dataset)
-    _claim(out, spec, dataset.checksum)
+    claim_tuning(out, spec, dataset.checksum)
     studies = Studies(spec, out)
     while True:
         with studies.next_trial() as trial:
@@ -76,17 +79,16 @@ def _check_methods(spec: TuneSpec, dataset: Dataset) -> None:
         build_method(run, development.modalities, development.task)
 
 
-def _claim(out: Path, spec: TuneSpec, checksum: str) -> None:
+def claim_tuning(out: Path, spec: TuneSpec, checksum: str) -> None:
     """Make the folder, or check that it holds this tuning; only the number of trials may grow."""
     claim_folder(out, "tuning", "tune.json")
     file = out / "tune.json"
     values = {"spec": json.loads(spec.model_dump_json()), "data": checksum}
     if file.is_file():
-        try:
-            earlier = json.loads(file.read_text(encoding="utf-8"))
-            earlier_spec, trials = earlier["spec"] | {"trials": spec.trials}, int(earlier["spec"]["trials"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{file} is damaged ({error}); choose another folder") from error
+        earlier = read_json(file, _FILE)
+        with reading(file, _FILE):
+            earlier_spec, trials = object_of(earlier["spec"]) | {"trials": spec.trials}, int(earlier["spec"]["trials"])
+            _ = earlier["data"]
         differing = [name for name, value in values["spec"].items() if earlier_spec.get(name) != value]
         if differing or earlier["data"] != checksum:
             difference = f"{differing[0]!r} differs" if differing else "the data differ"

@@ -16,13 +16,13 @@ from support.data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, wri
         ("[split]", "[split", "is not TOML"),
         ('manifest = "rows.csv"\n', "", "'manifest' is missing"),
         ('manifest = "rows', 'manifset = "rows', "missing|'manifset'; did you mean 'manifest'"),
-        ("rows.csv", "none.csv", "no such file"),
+        ("rows.csv", "none.csv", "No such file"),
         ("rows.csv", "corpus.toml", "a manifest is a .csv, .jsonl or .parquet"),
         ("rows.csv", "../rows.csv", "points outside"),
         ("audio.npy", "../audio.npy", "points outside"),
         ("audio.npy", "/etc/passwd", "points outside"),
         ("audio.npy", "a/../audio.npy", "points outside"),
-        ("audio.npy", "none.npy", "no such file"),
+        ("audio.npy", "none.npy", "No such file"),
         ("audio.npy", "rows.csv", "a modality is a .npy or .npz"),
         ('file = "audio.npy"', 'file = "audio.npy"\nkey = "a"', "one array without a name"),
         ('file = "audio.npy"', 'fiel = "audio.npy"', "missing|there is no argument 'fiel'"),
@@ -103,13 +103,13 @@ def test_targets_that_are_not_numbers(folder):
         ("rows.jsonl", b'{"id": [1]}\n', "column 'id' holds a list"),
         ("rows.jsonl", b'{"id": "a"}\n{"id": NaN}\n', "line 2 holds NaN, which is not JSON; write null"),
         ("rows.jsonl", b'{"score": -Infinity}\n', "line 1 holds -Infinity"),
-        ("rows.parquet", b"PAR1 not at all", "not a Parquet file"),
-        ("audio.npy", b"", "damaged, has another format"),
-        ("audio.npy", b"\x93NUMPY\x01\x00", "damaged, has another format"),
-        ("text.npz", b"PK\x03\x04", "damaged, has another format"),
-        ("text.npz", b"no zip", "damaged, has another format"),
-        ("text.npz", b"\x93NUMPY\x01\x00", "damaged, has another format"),
-        ("audio.npy", b"PK\x03\x04", "damaged, has another format"),
+        ("rows.parquet", b"PAR1 not at all", "the manifest .*rows.parquet is damaged"),
+        ("audio.npy", b"", "is damaged"),
+        ("audio.npy", b"\x93NUMPY\x01\x00", "is damaged"),
+        ("text.npz", b"PK\x03\x04", "is damaged"),
+        ("text.npz", b"no zip", "is damaged"),
+        ("text.npz", b"\x93NUMPY\x01\x00", "is damaged"),
+        ("audio.npy", b"PK\x03\x04", "is damaged"),
     ],
 )
 def test_damaged_files(folder, name, content, match):
@@ -121,7 +121,7 @@ def test_damaged_files(folder, name, content, match):
 def test_a_header_that_promises_more_than_the_file_has(folder):
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (12, 50000, 5000), }".ljust(117) + b"\n"
     (folder / "audio.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 64)
-    refuse_table(folder / "corpus.toml", "damaged, has another format")
+    refuse_table(folder / "corpus.toml", "is damaged")
 
 
 @pytest.mark.parametrize("name", ["audio.npy", "text.npz"])
@@ -135,7 +135,7 @@ def test_objects_are_never_unpickled(folder, name):
         np.save(folder / name, objects)
     else:
         np.savez(folder / name, values=objects)
-    refuse_table(folder / "corpus.toml", "or holds Python objects")
+    refuse_table(folder / "corpus.toml", "(O|Python o)bjects?")
     assert not Path("ran").exists()
 
 
@@ -153,4 +153,4 @@ def test_links_may_not_lead_out(folder, tmp_path_factory):
 
 def test_missing_toml(tmp_path):
     refuse_table(tmp_path / "none.toml", "No such file")
-    refuse_table(tmp_path, "Is a directory")
+    refuse_table(tmp_path, "is a folder, not a file")

@@ -29,7 +29,9 @@ class CNN(Encoder):
         modality: Modality,
         width: int,
         *,
-        channels: Annotated[int, Field(ge=1, description="channels of the first convolution"), Search(8, 64)] = 16,
+        channels: Annotated[
+            int, Field(ge=1, le=65_536, description="channels of the first convolution"), Search(8, 64)
+        ] = 16,
         dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
     ) -> None:
         super().__init__(modality, width)

@@ -23,7 +23,7 @@ class Gated(Fusion):
         widths: Mapping[str, int],
         outputs: int,
         *,
-        hidden: Annotated[int, Field(ge=1, description="width of the sum")] = 64,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="width of the sum")] = 64,
     ) -> None:
         super().__init__(widths, outputs)
         self.width = hidden

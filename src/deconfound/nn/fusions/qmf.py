@@ -29,7 +29,7 @@ class QMF(Fusion):
         widths: Mapping[str, int],
         outputs: int,
         *,
-        hidden: Annotated[int, Field(ge=1, description="width of the hidden layers of f_m")] = 64,
+        hidden: Annotated[int, Field(ge=1, le=65_536, description="width of the hidden layers of f_m")] = 64,
         depth: Annotated[int, Field(ge=1, le=16, description="number of linear layers of f_m")] = 2,
         dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
         temperature: Annotated[float, Field(gt=0, description="temperature divisor of the energy")] = 10.0,

@@ -1,0 +1,85 @@
+"""What the JSON files of a run directory must hold; loads no PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deconfound.errors import RunError
+from deconfound.io.model_reader import read_model
+from deconfound.io.reading import FileKind, reading
+
+RUN = FileKind("run's file", RunError, "delete the run and run 'deconfound train' again")
+"""A JSON file of a run directory."""
+
+_Size = Annotated[int, Field(ge=1, lt=2**31)]
+_Index = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class _Modality(_Part):
+    steps: _Size
+    shape: list[_Size]
+
+
+class _Repair(_Part):
+    invalid: Literal["feature", "frame", "row"]
+    width: _Index
+    dropped: list[_Index]
+    means: list[float]
+    flagged: list[_Index]
+
+
+class _Task(_Part):
+    kind: Literal["regression", "classification"]
+    classes: list[str]
+    loss: str
+    protocol: str
+
+
+class _Data(_Part):
+    name: str
+    checksum: str
+    environments: _Size = 1
+    modalities: dict[str, _Modality] = Field(min_length=1)
+    repairs: dict[str, _Repair | None] = {}
+    task: _Task
+
+
+class _Environment(_Part):
+    data: _Data
+
+
+class _Done(_Part):
+    epochs: _Index
+    best_epoch: _Index
+    best_risk: float
+    seconds: float
+    notes: list[str] = []
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """The content of a run's environment.json.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    return read_model(folder / "environment.json", RUN, _Environment)
+
+
+def read_done(folder: Path) -> dict[str, Any] | None:
+    """The content of a run's done.json; None before training is finished.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / "done.json"
+    with reading(path, RUN):
+        if not path.exists():
+            return None
+    return read_model(path, RUN, _Done, infinite=True)
