@@ -132,7 +132,9 @@ def _critical(labels: Sequence[str], where: str, blocks: Sequence[Sequence[float
         f"methods whose bars do not overlap differ by Nemenyi’s test at 5 % (critical difference {difference:.2f}). "
         f"Not significantly worse than the best: {', '.join(near)}."
     )
-    if len(blocks) < FEW:
+    if difference >= len(labels) - 1:
+        note += " With so few datasets no difference can be found."
+    elif len(blocks) < FEW:
         note += " With so few datasets only large differences are found."
     columns = ("label", "rank", "low", "high")
     return Figure(f"Mean rank {where}", note, declare(layers, {"step": 28}), columns, rows, follows=())
