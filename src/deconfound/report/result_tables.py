@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.results.spread import Spread, spread
-from deconfound.statistics.student import Interval, paired_interval
+from deconfound.statistics.paired import corrected
+from deconfound.statistics.student import LEVEL, Interval, paired_interval
 
 ABSENT = "—"
 UNDEFINED = "undefined"
@@ -191,29 +192,45 @@ def paired_table(section: Section, metric: str) -> ResultTable | None:
         ]
         compared.append([paired_interval(ours, theirs) for ours, theirs in pairs])
     digits = decimals(interval.mean for line in compared for interval in line if interval)
+    standings = list(zip(*(_standings(list(column), higher=higher) for column in zip(*compared, strict=True)), strict=True))
     lines = [
-        ResultLine(row.label, "", style, tuple(_paired_cell(interval, digits, higher=higher) for interval in line))
-        for style, (row, line) in enumerate(zip(section.rows[1:], compared, strict=True), 1)
+        ResultLine(row.label, "", style, tuple(_paired_cell(*cell, digits) for cell in zip(line, words, strict=True)))
+        for style, (row, line, words) in enumerate(zip(section.rows[1:], compared, standings, strict=True), 1)
     ]
     caption = (
         f"{metric} ({section.better(metric)} is better): method − {reference.label}, paired over seeds, "
-        "with the 95 % t-interval of the mean difference"
+        "with the 95 % t-interval of the mean difference; better and worse at 5 % by Holm’s correction over the methods, "
+        "untested where seeds are so equal that no test reaches it"
     )
     return ResultTable(metric, caption, "Method", tuple(ScenarioColumn(c.title, c.group) for c in keep), tuple(lines))
 
 
-def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> ValueCell:
+def _standings(column: Sequence[Interval | None], *, higher: bool) -> list[str]:
+    """ "better", "worse", "unclear" or "untested" for each method, with Holm's correction over the methods."""
+    adjusted = corrected([interval and interval.p for interval in column])
+    count = sum(p is not None for p in adjusted)
+    words = []
+    for interval, p in zip(column, adjusted, strict=True):
+        if interval is not None and p is not None and p <= 1 - LEVEL:
+            words.append("better" if (interval.mean > 0) == higher else "worse")
+        else:
+            untested = interval is None or interval.least_p * count > 1 - LEVEL
+            words.append("untested" if untested else "unclear")
+    return words
+
+
+def _paired_cell(interval: Interval | None, standing: str, digits: int) -> ValueCell:
     if interval is None:
         return ValueCell(ABSENT, note="no common seed")
     text = number(interval.mean, digits)
     text = f"+{text}" if interval.mean > 0 else text
-    if interval.low is None or interval.high is None:
+    if interval.seeds == 1:
         return ValueCell(text, interval.mean, note="1 common seed, no interval")
-    mark = ""
-    if interval.low > 0 or interval.high < 0:
-        mark = "better" if (interval.mean > 0) == higher else "worse"
-    detail = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
-    return ValueCell(text, interval.mean, None, detail, f"{mark or 'unclear'} · {interval.seeds} seeds", mark)
+    known = interval.low is not None and interval.high is not None
+    detail = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]" if known else ""
+    mark = standing if standing in ("better", "worse") else ""
+    note = f"{standing} · {interval.seeds} {'seeds' if known else 'equal seeds, no interval'}"
+    return ValueCell(text, interval.mean, None, detail, note, mark)
 
 
 def groups_table(section: Section, metric: str) -> ResultTable | None:

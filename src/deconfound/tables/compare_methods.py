@@ -84,9 +84,10 @@ class ComparisonCell:
         best: True for the best mean.
         mark: "best", "tied" (not significantly worse than the best), "worse", "untested", or "" where nothing is
             compared: a single method, or a seed whose value is undefined.
-        verdict: "better" or "worse" than the baseline where that is significant, "untested", or "". Untested is what has
-            fewer than two common seeds, and where the smallest p-value that the test can give, corrected, exceeds its
-            level: too few seeds for an exact test, or differences that tie.
+        verdict: "better" or "worse" than the baseline where that is significant, else "".
+        baseline_untested: whether the test against the baseline cannot tell. Untested is what has fewer than two common
+            seeds, and where the smallest p-value that the test can give, corrected, exceeds its level: too few seeds for
+            an exact test, or differences that tie.
     """
 
     spread: Spread
@@ -98,6 +99,7 @@ class ComparisonCell:
     best: bool = False
     mark: str = ""
     verdict: str = ""
+    baseline_untested: bool = False
 
 
 def compare_methods(
@@ -136,12 +138,14 @@ def compare_methods(
     for label, after in _adjusted(compared, settings.correction).items():
         before = compared[label]
         ahead = before.difference is not None and (before.difference.mean > 0) == higher_is_better
+        standing = _standing(after, settings.level, "better" if ahead else "worse", "")
         cells[label] = replace(
             cells[label],
             difference=before.difference,
             p_baseline=before.p,
             p_baseline_corrected=after.p,
-            verdict=_standing(after, settings.level, "better" if ahead else "worse", ""),
+            verdict="" if standing == "untested" else standing,
+            baseline_untested=standing == "untested",
         )
     return cells
 

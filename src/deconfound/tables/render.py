@@ -144,7 +144,10 @@ def _tests(table: ComparisonTable) -> list[str]:
             f"⁺, ⁻: significantly better, worse than the baseline {table.baseline} ({how} correction over the methods)."
         )
     if any(cell.mark == "untested" for cell in cells):
-        sentences.append("?: not tested, fewer than two seeds in common with the best.")
+        sentences.append(
+            "?: not tested; fewer than two seeds in common with the best, or seeds so few or equal that the smallest "
+            "p-value they can have is above the level."
+        )
     return sentences + _powerless(table)
 
 
@@ -270,7 +273,7 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
             "test": table.settings.test,
             "correction": table.settings.correction,
             "mark": cell.mark,
-            "against_baseline": cell.verdict,
+            "against_baseline": "untested" if cell.baseline_untested else cell.verdict,
         }
         for number_, (column, cell) in enumerate(zip(table.columns, line.cells, strict=True))
     ]
