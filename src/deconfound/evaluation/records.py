@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
     from deconfound.evaluation.predictions import Predictions
 
+WORST = "worst("
+"""Beginning of the name of a worst group."""
 VARIANTS = "variants.jsonl"
 """File of a run, beside its records.jsonl, with the records of its other predictions."""
 
@@ -44,6 +46,8 @@ class Record:
         metric: such as "mae".
         value: in shares or target units; None where the metric is undefined on these rows.
         n: number of rows that enter the value.
+        groups: of a worst group: number of groups among the rows; None elsewhere and in records of earlier versions.
+        undefined: of a worst group: how many of these do not define the metric, so that one of them may be worse.
     """
 
     run: str
@@ -59,9 +63,13 @@ class Record:
     metric: str
     value: float | None
     n: int
+    groups: int | None = None
+    undefined: int | None = None
 
 
 _FIELDS = tuple(field.name for field in fields(Record))
+_COUNTS = {"groups", "undefined"}
+"""Fields that a line may lack: earlier versions did not count."""
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[type, ...]] = {
     "seed": (int,),
@@ -69,6 +77,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "repeat": (int,),
     "value": (*_NUMBER, type(None)),
     "n": (int,),
+    "groups": (int, type(None)),
+    "undefined": (int, type(None)),
 }
 
 
@@ -101,10 +111,10 @@ def read_records(path: str | Path) -> list[Record]:
 def _record(line: bytes, location: str) -> Record:
     try:
         values: Any = json.loads(line)
-        if not isinstance(values, dict) or set(values) != set(_FIELDS):
+        if not isinstance(values, dict) or set(values) | _COUNTS != set(_FIELDS):
             raise ValueError("its fields are not those of a record")
-        for name in _FIELDS:
-            _check(name, values[name])
+        for name, value in values.items():
+            _check(name, value)
         return Record(**values)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{location} is not a record ({error}); remove the file and evaluate the run again") from error
@@ -128,7 +138,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame([asdict(record) for record in records], columns=list(_FIELDS))
-    return table.astype({"value": float, "severity": float})
+    return table.astype({"value": float, "severity": float, **dict.fromkeys(_COUNTS, "Int64")})
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,7 @@ def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -
                     metric=metric,
                     value=score.value,
                     n=score.n,
+                    **(_counted(scores, metric) if group.startswith(WORST) else {}),
                 )
                 for group, by_metric in scores.items()
                 for metric, score in by_metric.items()
@@ -206,11 +217,19 @@ def _by_group(
     }
     first = next(iter(scores.values()))
     worst = {metric: _worst([by_metric[metric] for by_metric in scores.values()], protocol, metric) for metric in first}
-    return scores | {f"worst({', '.join(dataset.environment)})": worst}
+    return scores | {f"{WORST}{', '.join(dataset.environment)})": worst}
+
+
+def _counted(scores: Mapping[str, Mapping[str, Score]], metric: str) -> dict[str, int]:
+    """The groups that a worst one is chosen among, and those of them without a value."""
+    values = [
+        by_metric[metric].value for group, by_metric in scores.items() if group != "all" and not group.startswith(WORST)
+    ]
+    return {"groups": len(values), "undefined": sum(value is None for value in values)}
 
 
 def _worst(scores: list[Score], protocol: Protocol, metric: str) -> Score:
-    """The worst defined score; undefined where none is defined."""
+    """The worst defined score; undefined where none is defined. Records count what it passes over."""
     defined = [score for score in scores if score.value is not None]
     if not defined:
         return Score(None, 0)

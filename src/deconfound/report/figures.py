@@ -179,6 +179,18 @@ def _missing_figure(section: Section, split: str) -> Figure:
     return Figure("Missing modalities", note, spec, ("method", "present", "metric", *MEASURED), rows, "present")
 
 
+def _passes_over(section: Section) -> bool:
+    """Whether a worst group is one of those alone that define the metric."""
+    counts = (
+        section.group_count(row, metric, split, group)
+        for row in section.rows
+        for metric in section.metrics
+        for split in section.splits
+        for group in section.groups(split)
+    )
+    return any(count is not None and count.undefined > 0 for count in counts)
+
+
 def group_figure(section: Section) -> Figure | None:
     """A bar for every environment group of the chosen split, and for the worst one; None without groups."""
     import altair as alt
@@ -208,6 +220,8 @@ def group_figure(section: Section) -> Figure | None:
     )
     error = known.mark_rule(style="ink", strokeWidth=1.25, opacity=0.75).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     note = f"Clean rows of the chosen split. “worst(…)” is the worst group of each run. Line: {INTERVAL}."
+    if _passes_over(section):
+        note += " Where groups do not define the metric, the worst is of the others; the table by group counts them."
     if max(len(section.groups(split)) for split in section.splits) > most + 1:
         note += f" Of many groups, those {most} where {section.reference.label} does worst."
     return Figure(

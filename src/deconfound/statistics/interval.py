@@ -10,10 +10,10 @@ seeds would train other models, and other test rows would give other values. The
     V_meet   the part of V_both that V_seeds contains already, as a seed's model may suit these rows by luck: the
              bootstrap variance of a seed's distance from the mean, over n
 
-with Student's quantiles t, and never less than t(G − 1) · √V_both. The interval covers at least its nominal level, whatever the two variances are (Banerjee
-1960); where one of them is 0 it is the usual t-interval. The usual alternatives do not: percentiles of a joint bootstrap
-of 3 seeds cover 72 % instead of 95 %, and Satterthwaite's degrees of freedom fail in the tails that corrections for many
-methods need.
+with Student's quantiles t, and never less than t(G − 1) · √V_both. The interval covers at least its nominal level,
+whatever the two variances are (Banerjee 1960); where one of them is 0 it is the usual t-interval. The usual alternatives
+do not: percentiles of a joint bootstrap of 3 seeds cover 72 % instead of 95 %, and Satterthwaite's degrees of freedom
+fail in the tails that corrections for many methods need.
 
 Without variance there is no interval, and Student's p would be 0. Equal values over n seeds give at best the p-value of
 n equal signs, 2 / 2ⁿ, and so do G clusters of rows that say the same.

@@ -171,9 +171,7 @@ def mean_intervals(
     return [(mean.low, mean.high) for mean in _estimates(values, clusters, resamples, seed)]
 
 
-def _estimates(
-    values: Sequence[np.ndarray], clusters: np.ndarray | None, resamples: int, seed: int
-) -> list[Estimate]:
+def _estimates(values: Sequence[np.ndarray], clusters: np.ndarray | None, resamples: int, seed: int) -> list[Estimate]:
     together = np.arange(len(values[0])) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     means: list[Weighted] = [weighted_mean(row_values) for row_values in values]
     drawn = resample(means, together, resamples, np.random.default_rng(seed))

@@ -11,6 +11,7 @@ import numpy as np
 
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.results.collect_runs import RunFilter
+from deconfound.results.sections import GroupCount
 from deconfound.results.spread import Spread, spread
 from deconfound.statistics import (
     CORRECTIONS,
@@ -77,6 +78,7 @@ class ComparisonCell:
 
     Args:
         spread: over seeds.
+        groups: of a worst group: among how many it was found; None elsewhere and where the records do not say.
         interval: of the mean; None where nothing was measured or a seed is undefined.
         difference: method − baseline over common seeds; None for the baseline itself and without one.
         p_baseline: two-sided, not corrected; p_baseline_corrected: over the methods.
@@ -91,6 +93,7 @@ class ComparisonCell:
     """
 
     spread: Spread
+    groups: GroupCount | None = None
     interval: Estimate | None = None
     difference: Estimate | None = None
     p_baseline: float | None = None
@@ -129,7 +132,9 @@ def compare_methods(
     against_best = {label: _compare(column, label, best, settings) for label in means if label != best}
     adjusted = _adjusted(against_best, "bonferroni")
     for label in means:
-        standing = "best" if means[label] == means[best] else _standing(adjusted[label], settings.level, "worse", "tied")
+        standing = (
+            "best" if means[label] == means[best] else _standing(adjusted[label], settings.level, "worse", "tied")
+        )
         p_best = adjusted[label].p if label in adjusted else None
         cells[label] = replace(cells[label], p_best=p_best, best=standing == "best", mark=standing)
     if baseline is None:
@@ -158,7 +163,7 @@ def _cell(column: ColumnValues, label: str, level: float) -> ComparisonCell:
         return ComparisonCell(measured)
     drawn = _drawn(column, label, seeds)
     ours = np.asarray([values[seed] for seed in seeds], dtype=np.float64)
-    return ComparisonCell(measured, estimate(ours, drawn, column.clusters, level))
+    return ComparisonCell(measured, interval=estimate(ours, drawn, column.clusters, level))
 
 
 def _drawn(column: ColumnValues, label: str, seeds: Sequence[int]) -> np.ndarray | None:

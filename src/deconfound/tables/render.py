@@ -81,6 +81,8 @@ def cell_text(cell: ComparisonCell, show: Show = "sd") -> str:
         text += f" [{number(low, digits)}, {number(high, digits)}]"
     if measured.defined < measured.total:
         text += f" ({measured.defined} of {measured.total} seeds)"
+    if cell.groups is not None and cell.groups.note:
+        text += f" [{cell.groups.note}]"
     return text
 
 
@@ -282,6 +284,8 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
 def _numbers(cell: ComparisonCell) -> dict[str, float | int | None]:
     interval, difference = cell.interval, cell.difference
     return {
+        "groups": cell.groups and cell.groups.groups,
+        "undefined_groups": cell.groups and cell.groups.undefined,
         "mean": cell.spread.mean,
         "sd": cell.spread.sd,
         "defined_seeds": cell.spread.defined,
