@@ -69,7 +69,7 @@ class Record:
 
 _FIELDS = tuple(field.name for field in fields(Record))
 _COUNTS = {"groups", "undefined"}
-"""Fields that a line may lack: earlier versions did not count."""
+"""Fields of worst groups alone, which those of earlier versions lack too."""
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[type, ...]] = {
     "seed": (int,),
@@ -90,7 +90,8 @@ def write_records(path: str | Path, records: Iterable[Record]) -> None:
     """
     with atomic_write(path) as file:
         for record in records:
-            file.write(json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n")
+            values = {name: value for name, value in asdict(record).items() if name not in _COUNTS or value is not None}
+            file.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_records(path: str | Path) -> list[Record]:
