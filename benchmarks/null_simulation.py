@@ -8,9 +8,8 @@ the pool at random to the "methods" and judges them as a table does. Prints the 
 different, the share of sweeps with at least one, and their 95 % intervals, for the tests of the tables and for the natural
 but wrong test over rows, which takes the trained models for the methods.
 
-With `--grid`, answers are drawn instead of trained, so that seeds, rows and metrics can vary: on few rows accuracies tie.
-Prints the share of tables with a mark among twenty methods that are one and the same, and the share in which one that is
-truly better is found.
+With `--grid`, answers are drawn instead, over seeds, rows and metrics: on few rows accuracies tie. Prints the share of
+tables with a mark among methods that are one and the same, and the share in which one that is truly better is found.
 """
 
 from __future__ import annotations
@@ -179,8 +178,8 @@ GAIN = 0.05
 def drawn_pool(metric: str, rows: int, runs: int, better: int, generator: np.random.Generator) -> Pool:
     """Runs of one method on new rows, the last `better` of them with `GAIN` more accuracy.
 
-    A row is as hard for all runs, a run as good on all rows, and each run has its own luck with each row. A regression's
-    better runs have three quarters of the error.
+    A row is as hard for all runs, a run as good on all rows, and each run has its own luck with each row. The better runs
+    of a regression have three quarters of the error.
     """
     own = generator.normal(size=(runs, rows))
     of_run, of_row = generator.normal(size=(runs, 1)), generator.normal(size=rows)
@@ -252,8 +251,7 @@ def print_grid(methods: int, tables: int) -> dict[str, dict[str, float]]:
             cells = [grid_cell(pools, n, methods, tables, higher_is_better=metric != "mae") for n in SEEDS]
             texts = [f"{100 * cell.marked:.1f} % / {100 * cell.found:.0f} %" for cell in cells]
             print(f"| {metric} | {rows} | " + " | ".join(texts) + " |", flush=True)
-            for n, cell in zip(SEEDS, cells, strict=True):
-                shares[f"{metric}, {rows} rows, {n} seeds"] = asdict(cell)
+            shares |= {f"{metric}, {rows} rows, {n} seeds": asdict(c) for n, c in zip(SEEDS, cells, strict=True)}
     return shares
 
 
@@ -291,8 +289,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--split", default="test-iid")
     parser.add_argument("--metric", default="mse")
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
     parser.add_argument("--grid", action="store_true", help="draw answers over seeds, rows and metrics instead")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
     given = parser.parse_args()
     numbers = print_grid(given.methods, given.sweeps) if given.grid else print_trained(given)
     if given.json:

@@ -14,7 +14,7 @@ from deconfound.evaluation.records import WORST, Record
 from deconfound.protocol import Protocol, get_protocol
 from deconfound.registry import names
 from deconfound.results.run_result import RunResult
-from deconfound.results.spread import spread
+from deconfound.results.spread import mean_or_none
 
 Key = tuple[str, str, str, float, str, str]
 """Row label, scenario, split, severity, group, metric."""
@@ -118,9 +118,9 @@ class Section:
         return counts
 
     def worst_split(self, row: Row, metric: str) -> str | None:
-        """The out-of-distribution split with the worst mean; None where a mean is undefined: it may be worse."""
+        """The out-of-distribution split with the worst mean; None where a seed is undefined: it may be worse."""
         measured = {split: self.clean(row, metric, split) for split in self.out_splits}
-        means = {split: spread(values.values()).mean for split, values in measured.items() if values}
+        means = {split: mean_or_none(values.values()) for split, values in measured.items() if values}
         known = {split: mean for split, mean in means.items() if mean is not None}
         if not known or len(known) < len(means):
             return None

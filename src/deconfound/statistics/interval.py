@@ -195,11 +195,12 @@ def _estimate(values: np.ndarray, variance: _Variance, level: float, size: float
 
 
 def _p_value(mean: float, variance: _Variance) -> float:
-    """The level at which the half width is |mean|, by bisection of its logarithm; at least 1e-12."""
+    """The level at which the half width is |mean|; at least 1e-12."""
     if mean == 0 or variance.error == 0:
         return float(mean == 0)
-    low, high = math.log(1e-12), 0.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if variance.half_width(math.exp(middle)) > abs(mean) else (low, middle)
-    return math.exp(high)
+    least = math.log(1e-12)
+    if variance.half_width(math.exp(least)) <= abs(mean):
+        return math.exp(least)
+    from scipy.optimize import brentq
+
+    return math.exp(brentq(lambda power: variance.half_width(math.exp(power)) - abs(mean), least, 0.0))
