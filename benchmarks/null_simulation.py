@@ -1,7 +1,7 @@
 """How often the tests of a table cry wolf: twenty copies of ERM that differ in nothing but their seeds.
 
     python benchmarks/null_simulation.py [--methods 20] [--seeds 5] [--sweeps 200] [--json FILE]
-    python benchmarks/null_simulation.py --grid [--sweeps 200] [--json FILE]
+    python benchmarks/null_simulation.py --grid [--sweeps 100] [--json FILE]
 
 Trains a pool of methods × seeds ERM runs on a small synthetic set and keeps what each predicts. A simulated sweep deals
 the pool at random to the "methods" and judges them as a table does. Prints the share of comparisons that are called
@@ -84,7 +84,7 @@ Judge = Callable[[np.ndarray], Flags]
 def table_cells(
     pool: Pool, deal: np.ndarray, settings: TableSettings, *, higher_is_better: bool
 ) -> list[ComparisonCell]:
-    """One cell of a table for each of the (methods, seeds) dealt runs; the first method is the baseline."""
+    """A table's column for (methods, seeds) dealt runs; the first method is the baseline."""
     labels = [f"erm {number}" for number in range(len(deal))]
     values = {label: dict(enumerate(pool.values[runs].tolist())) for label, runs in zip(labels, deal, strict=True)}
     drawn = {
@@ -169,7 +169,7 @@ def judges_of(pool: Pool, *, higher_is_better: bool) -> dict[str, Judge]:
 
 SEEDS, ROWS, METRICS = (2, 3, 5, 8), (20, 60, 200, 1000), ("accuracy", "mae", "macro-f1")
 WORLDS = 20
-"""Sets of rows; the tables of a cell are dealt from the runs of each in equal numbers."""
+"""Sets of rows, with equally many tables of a cell."""
 RESAMPLES = 200
 GAIN = 0.05
 """Accuracy by which the better method is better, on average over rows and seeds."""
@@ -284,7 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--sweeps", type=int, default=200)
+    parser.add_argument("--sweeps", type=int, default=200, help="simulated tables, of each cell of the grid too")
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--split", default="test-iid")
