@@ -172,7 +172,7 @@ WORLDS = 20
 """Sets of rows, with equally many tables of a cell."""
 RESAMPLES = 200
 GAIN = 0.05
-"""Accuracy by which the better method is better, on average over rows and seeds."""
+"""By which the better method is more accurate, on average."""
 
 
 def drawn_pool(metric: str, rows: int, runs: int, better: int, generator: np.random.Generator) -> Pool:

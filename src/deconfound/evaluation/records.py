@@ -173,6 +173,9 @@ def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -
             scores = {"all": protocol.score(output, predictions.target)}
             if predictions.clean and dataset.environment:
                 scores |= _by_group(output, predictions, dataset, protocol)
+            environments = [
+                scored for group, scored in scores.items() if group != "all" and not group.startswith(WORST)
+            ]
             records += [
                 Record(
                     **vars(identity),
@@ -186,7 +189,8 @@ def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -
                     metric=metric,
                     value=score.value,
                     n=score.n,
-                    **(_counted(scores, metric) if group.startswith(WORST) else {}),
+                    groups=len(environments) if group.startswith(WORST) else None,
+                    undefined=_undefined(environments, metric) if group.startswith(WORST) else None,
                 )
                 for group, by_metric in scores.items()
                 for metric, score in by_metric.items()
@@ -221,12 +225,9 @@ def _by_group(
     return scores | {f"{WORST}{', '.join(dataset.environment)})": worst}
 
 
-def _counted(scores: Mapping[str, Mapping[str, Score]], metric: str) -> dict[str, int]:
-    """The groups that a worst one is chosen among, and those of them without a value."""
-    values = [
-        by_metric[metric].value for group, by_metric in scores.items() if group != "all" and not group.startswith(WORST)
-    ]
-    return {"groups": len(values), "undefined": sum(value is None for value in values)}
+def _undefined(environments: Sequence[Mapping[str, Score]], metric: str) -> int:
+    """Number of environments that do not define a metric."""
+    return sum(by_metric[metric].value is None for by_metric in environments)
 
 
 def _worst(scores: list[Score], protocol: Protocol, metric: str) -> Score:

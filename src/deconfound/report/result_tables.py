@@ -238,11 +238,12 @@ def _paired_cell(interval: Interval | None, standing: str, digits: int) -> Value
     text = f"+{text}" if interval.mean > 0 else text
     if interval.seeds == 1:
         return ValueCell(text, interval.mean, note="1 common seed, no interval")
-    known = interval.low is not None and interval.high is not None
-    detail = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]" if known else ""
     mark = standing if standing in ("better", "worse") else ""
-    note = f"{standing} · {interval.seeds} {'seeds' if known else 'equal seeds, no interval'}"
-    return ValueCell(text, interval.mean, None, detail, note, mark)
+    note = f"{standing} · {interval.seeds} "
+    if interval.low is None or interval.high is None:
+        return ValueCell(text, interval.mean, note=note + "equal seeds, no interval", mark=mark)
+    detail = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
+    return ValueCell(text, interval.mean, None, detail, note + "seeds", mark)
 
 
 def groups_table(section: Section, metric: str) -> ResultTable | None:

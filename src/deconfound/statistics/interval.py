@@ -203,4 +203,5 @@ def _p_value(mean: float, variance: _Variance) -> float:
         return math.exp(least)
     from scipy.optimize import brentq
 
-    return math.exp(brentq(lambda power: variance.half_width(math.exp(power)) - abs(mean), least, 0.0))
+    root = brentq(lambda power: variance.half_width(math.exp(power)) - abs(mean), least, 0.0)
+    return math.exp(float(np.asarray(root)))

@@ -217,7 +217,7 @@ def _compare(column: ColumnValues, ours: str, theirs: str, settings: TableSettin
     if settings.test == "t":
         return _Test(difference, difference.p, difference.least_p)
     exact = np.where(differing(gaps, size), gaps, 0.0)
-    least_p = smallest_p(np.count_nonzero(exact))
+    least_p = smallest_p(int(np.count_nonzero(exact)))
     if settings.test == "wilcoxon":
         return _Test(difference, wilcoxon(exact), least_p)
     return _Test(difference, sign_flip(exact, np.random.default_rng(settings.seed)), least_p)
