@@ -1,7 +1,7 @@
 """How often the tests of a table cry wolf: twenty copies of ERM that differ in nothing but their seeds.
 
     python benchmarks/null_simulation.py [--methods 20] [--seeds 5] [--sweeps 200] [--json FILE]
-    python benchmarks/null_simulation.py --grid [--sweeps 100] [--json FILE]
+    python benchmarks/null_simulation.py --grid [--sweeps 200] [--json FILE]
 
 Trains a pool of methods × seeds ERM runs on a small synthetic set and keeps what each predicts. A simulated sweep deals
 the pool at random to the "methods" and judges them as a table does. Prints the share of comparisons that are called
