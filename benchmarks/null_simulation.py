@@ -169,7 +169,6 @@ def judges_of(pool: Pool, *, higher_is_better: bool) -> dict[str, Judge]:
 
 SEEDS, ROWS, METRICS = (2, 3, 5, 8), (20, 60, 200, 1000), ("accuracy", "mae", "macro-f1")
 WORLDS = 20
-"""Sets of rows, with equally many tables of a cell."""
 RESAMPLES = 200
 GAIN = 0.05
 """By which the better method is more accurate, on average."""
@@ -261,8 +260,8 @@ def print_trained(given: argparse.Namespace) -> dict[str, Any]:
     pool = train_pool(
         runs, rows=given.rows, epochs=given.epochs, split=given.split, metric=given.metric, resamples=2000
     )
-    higher = get_protocol("regression").metrics[given.metric].higher_is_better
-    found = simulate(judges_of(pool, higher_is_better=higher), given.methods, given.seeds, runs, given.sweeps)
+    judges = judges_of(pool, higher_is_better=get_protocol("regression").metrics[given.metric].higher_is_better)
+    found = simulate(judges, given.methods, given.seeds, runs, given.sweeps)
     print(
         f"{given.sweeps} sweeps of {given.methods} copies of ERM × {given.seeds} seeds from {runs} runs, {given.metric} on "
         f"{given.split} ({pool.errors.shape[1]} rows); share called different at 5 %\n"
