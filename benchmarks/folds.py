@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deconfound.errors import SpecError
 from deconfound.results.collect_runs import RunFilter, collect_runs
 from deconfound.statistics import Estimate, corrected, estimate
 
@@ -41,13 +42,15 @@ def measured(
     """Values of the chosen runs of a sweep, on all rows of a scenario; datasets without it are left out.
 
     Raises:
-        SpecError: a method that the sweep does not have.
+        SpecError: a method that the sweep does not have, or an undefined value.
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
     for run in collect_runs([folder], RunFilter(methods=tuple(methods))).runs:
         for record in run.records:
             here = (record.scenario, record.group, record.metric, record.severity)
-            if here == (scenario, "all", metric, 0.0) and record.value is not None:
+            if here == (scenario, "all", metric, 0.0):
+                if record.value is None:
+                    raise SpecError(f"{metric} of {run.folder} is undefined; leaving it out would reward {run.label!r}")
                 found.setdefault(run.label, {}).setdefault(run.dataset, {})[run.seed] = record.value
     return found
 
@@ -92,8 +95,9 @@ def fold_table(folder: Path, scenario: str, metric: str, methods: Sequence[str],
 def difference_text(line: Line) -> str:
     """Difference from the baseline, its interval and mark; "" for the baseline."""
     found = line.difference
-    if found is None or found.low is None or found.high is None:
+    if found is None:
         return ""
     sign = ("⁺" if found.mean > 0 else "⁻") if line.p is not None and line.p <= 0.05 else ""
-    numbers = f"{found.mean:+.3f} \\[{found.low:+.3f}, {found.high:+.3f}\\]".replace("-", "−")
-    return f"{numbers} {sign}".rstrip()
+    known = found.low is not None and found.high is not None
+    ends = f" \\[{found.low:+.3f}, {found.high:+.3f}\\]" if known else ""
+    return f"{found.mean:+.3f}{ends} {sign}".replace("-", "−").rstrip()

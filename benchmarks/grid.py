@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from deconfound.evaluation.records import frame, read_records
 from deconfound.evaluation.scenario import Scenario
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
+from deconfound.statistics.student import paired_interval as paired
 from deconfound.training.train import train_run
 
 Job = tuple[Mapping[str, Any], Path, Sequence[Scenario] | None]
@@ -64,10 +64,11 @@ def mean_sd(values: Sequence[float] | np.ndarray) -> str:
 
 
 def paired_interval(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> str:
-    """Mean of a − b over seeds with its 95 % t-interval, as "−0.010 [−0.015, −0.005]"."""
-    difference = np.asarray(a) - np.asarray(b)
-    interval = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
-    return f"{difference.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    """Mean of a − b over seeds with its 95 % t-interval, as "−0.010 [−0.015, −0.005]", without one for equal seeds."""
+    interval = paired(dict(enumerate(map(float, a))), dict(enumerate(map(float, b))))
+    assert interval is not None, "there are seeds"
+    ends = "" if interval.low is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"{interval.mean:+.3f}{ends}"
 
 
 def best_risk(folder: Path) -> float:

@@ -72,6 +72,18 @@ def test_intervals_are_those_of_the_statistics_module():
         assert (band.low[place], band.high[place]) == pytest.approx((wanted.low, wanted.high))
 
 
+def test_a_probability_that_no_resample_varies_has_no_interval():
+    """All 6 rows of one treatment have one outcome: its probability is 1 in every resample, and unknown."""
+    columns = {"x": ["p", "q"] * 6, "z": ["p", "q"] * 6, "y": ["p", "q", "p", "p"] * 3, "a": ["p", "p", "q", "q"] * 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        naive = estimated(count_rows(columns, G3)).effects["naive"]
+    assert naive.probabilities.values[0].tolist() == [1, 0]
+    assert np.isnan(naive.probabilities.low[0]).all()
+    assert np.isfinite(naive.probabilities.low[1]).all()
+    assert naive.differences.low[0].tolist() == [0, 0], "of a treatment from itself"
+
+
 def test_clusters_are_drawn_together():
     _, rows = samples(200)
     columns = dict(zip("xzya", np.repeat(rows, 10, axis=0).T, strict=True))

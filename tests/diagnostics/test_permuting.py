@@ -72,3 +72,5 @@ def test_groups_move_whole_or_keep_their_rows() -> None:
 def test_p_counts_the_observed_value() -> None:
     assert p_value(np.array([3.0, 1, 2, 3, 0])) == 2 / 5
     assert p_value(np.array([3.0, *[0] * 99])) == 1 / 100
+    assert p_value(np.array([3.0, np.nan, 2, 1])) == 2 / 4, "an undefined value may have been larger"
+    assert p_value(np.array([np.nan, 1, 2])) == p_value(np.zeros(7)) == 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.preprocessing import StandardScaler
@@ -17,6 +20,7 @@ from deconfound.diagnostics.probes import (
     cross_validate,
     fold_of,
     interval,
+    percentiles,
 )
 from deconfound.metrics.r2 import R2
 
@@ -105,3 +109,26 @@ def test_a_probe_says_why_there_is_none() -> None:
     rare = np.r_[np.zeros(26, int), np.ones(4, int)]
     assert cross_validate(x, rare, classify=True, kind="linear") == "there is one value only"
     assert "too few rows (0" in str(cross_validate(x[:0], rare[:0], classify=True, kind="kernel"))
+
+
+def test_a_perfect_probe_of_few_rows_may_be_wrong_on_others() -> None:
+    truth = np.repeat([0, 1], [24, 8])
+    perfect = ProbeResult(np.arange(32), np.ones(32, dtype=bool), truth, np.arange(32), False, True)
+    low, high = interval(perfect, np.random.default_rng(0), 200)
+    of_smallest = binomtest(8, 8).proportion_ci(method="exact").low
+    assert (low, high) == (pytest.approx((1 + of_smallest) / 2), 1.0)
+
+
+@pytest.mark.parametrize("clusters", [2, 5, 6])
+def test_fewer_than_six_clusters_have_no_interval(clusters: int) -> None:
+    rng = np.random.default_rng(0)
+    truth, whole = np.arange(60) % 2, np.arange(60) % (2 * clusters) // 2
+    probe = ProbeResult(np.arange(60), rng.random(60) < 0.9, truth, whole, True, True)
+    assert (interval(probe, rng, 200)[0] is None) == (clusters < 6)
+    perfect = replace(probe, hits=np.ones(60, dtype=bool))
+    assert (interval(perfect, rng, 200)[0] is None) == (clusters < 6)
+
+
+def test_resamples_that_do_not_vary_have_no_percentiles() -> None:
+    assert percentiles(np.full(100, 0.3), 50) == (None, None)
+    assert percentiles(np.where(np.arange(100) < 51, np.nan, 0.3), 50) == (None, None)

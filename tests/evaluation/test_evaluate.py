@@ -150,11 +150,15 @@ def test_groups_without_a_value_do_not_count_as_worst() -> None:
     predictions = predict_scenario(Toy(), alone, Scenario("test-iid", "test-iid"))
     by_group = {(r.group, r.metric): r for r in records_of(predictions, alone, ME)}
     assert (by_group["speaker=b", "corr"].value, by_group["speaker=b", "corr"].n) == (None, 1)
-    assert by_group["worst(speaker)", "corr"] == replace(by_group["speaker=a", "corr"], group="worst(speaker)")
+    counted = replace(by_group["speaker=a", "corr"], group="worst(speaker)", groups=2, undefined=1)
+    assert by_group["worst(speaker)", "corr"] == counted
+    worst = by_group["worst(speaker)", "mse"]
+    assert (worst.groups, worst.undefined, by_group["speaker=a", "mse"].groups) == (2, 0, None)
     single = rows(metadata={"id": [f"r{i}" for i in range(40)], "speaker": list(range(40))})
     predictions = predict_scenario(Toy(), single, Scenario("test-iid", "test-iid"))
     by_group = {(r.group, r.metric): r for r in records_of(predictions, single, ME)}
-    assert (by_group["worst(speaker)", "corr"].value, by_group["worst(speaker)", "corr"].n) == (None, 0)
+    worst = by_group["worst(speaker)", "corr"]
+    assert (worst.value, worst.n, worst.groups, worst.undefined) == (None, 0, 10, 10)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

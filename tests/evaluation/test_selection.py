@@ -53,6 +53,20 @@ def test_of_equal_scores_the_earliest_wins_so_the_defaults_do():
     assert select([candidate("default"), candidate("drawn")]).chosen == "default"
 
 
+def test_a_worst_group_that_passes_over_more_groups_cannot_be_chosen():
+    """One draw predicts a constant for the hardest speaker, whose metric is then undefined, and would win by it."""
+    kept, lost = candidate("kept", worst=5.0), candidate("lost", worst=3.0)
+
+    def passing_over(run: Candidate, count: int) -> Candidate:
+        records = (replace(r, groups=4, undefined=count) if r.group.startswith("worst(") else r for r in run.records)
+        return replace(run, records=tuple(records))
+
+    selection = select([passing_over(kept, 1), passing_over(lost, 2)], "worst-group")
+    assert selection.chosen == "kept"
+    assert selection.ranking[1].reason == "mse of seed 0 is undefined"
+    assert select([passing_over(kept, 1), passing_over(lost, 1)], "worst-group").chosen == "lost"
+
+
 def test_the_worst_group_is_another_question_than_the_mean():
     runs = [candidate("a", value=1.0, worst=5.0), candidate("b", value=2.0, worst=3.0)]
     assert select(runs, "valid").chosen == "a"

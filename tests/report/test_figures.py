@@ -71,6 +71,17 @@ def test_curves_begin_at_the_undamaged_split(folders: list[Path], records: pd.Da
     assert start["n"].item() == 3
 
 
+def test_seeds_that_do_not_define_a_value_are_named(tmp_path: Path) -> None:
+    grid = fabricate_grid(tmp_path / "grid")
+    figure = shift_figure(section_of(grid))
+    assert figure is not None
+    assert "left out" not in figure.note
+    partly = [*grid, fabricate(tmp_path / "more", method="cmir", seed=3, undefined=["corr"])]
+    figure = shift_figure(section_of(partly))
+    assert figure is not None
+    assert figure.note.endswith("Seeds that do not define a value are left out of its mean: cmir.")
+
+
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     shown = frame_of(curve_figures(section_of([fabricate(tmp_path / "a")]))[0])
     assert shown[["sd", "low", "high"]].isna().all().all()

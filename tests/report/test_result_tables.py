@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -81,6 +83,59 @@ def test_paired_cells_say_better_worse_or_unclear(tmp_path: Path) -> None:
         assert [cell.mark for cell in line.cells[1:]] == ["better"] * 3
         ours, theirs = (section.clean(row, metric, "test-flip") for row in section.rows[::-1])
         assert line.cells[1].value == pytest.approx(sum((ours[s] or 0) - (theirs[s] or 0) for s in range(3)) / 3)
+
+
+def rewritten(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    file = folder / "records.jsonl"
+    file.write_text("".join(json.dumps(change(json.loads(line))) + "\n" for line in file.read_text().splitlines()))
+
+
+def test_seeds_that_differ_by_one_amount_are_called_untested(tmp_path: Path) -> None:
+    folders = fabricate_grid(tmp_path)
+    for ours, theirs in zip(folders[3:], folders[:3], strict=True):
+        (ours / "records.jsonl").write_bytes((theirs / "records.jsonl").read_bytes())
+        rewritten(ours, lambda r: r | {"method": "cmir", "value": r["value"] + 0.1})
+    table = paired_table(section_of(folders), "corr")
+    assert table is not None
+    assert {(cell.note, cell.mark) for cell in table.lines[0].cells[:3]} == {
+        ("untested · 3 equal seeds, no interval", "")
+    }
+
+
+def test_words_are_corrected_over_the_methods(tmp_path: Path) -> None:
+    """Differences of erm's seeds with p = .02 each: significant alone, and among three methods not."""
+    names = ("erm", "cmir", "imml", "irm")
+    folders = fabricate_grid(tmp_path, names)
+    steps = {0: 0.06, 1: 0.1, 2: 0.08}
+    for name, own in zip(names[1:], (folders[3:6], folders[6:9], folders[9:]), strict=True):
+        for seed, (ours, theirs) in enumerate(zip(own, folders[:3], strict=True)):
+            (ours / "records.jsonl").write_bytes((theirs / "records.jsonl").read_bytes())
+            rewritten(ours, lambda r, name=name, seed=seed: r | {"method": name, "value": r["value"] + steps[seed]})
+    alone, among = (paired_table(section_of(part), "corr") for part in (folders[:6], folders))
+    assert alone is not None
+    assert among is not None
+    assert alone.lines[0].cells[0].mark == "better"
+    assert {line.cells[0].note for line in among.lines} == {"unclear · 3 seeds"}
+
+
+def test_a_worst_group_says_what_it_passes_over(tmp_path: Path) -> None:
+    folder = fabricate(tmp_path / "a")
+    rewritten(folder, lambda r: r | ({"groups": 4, "undefined": 1} if r["group"].startswith("worst(") else {}))
+    section = section_of([folder])
+    (line,) = results_table(section, "mse").lines
+    assert line.cells[-1].note == "worst of 3 of 4 groups (1 undefined)"
+    table = groups_table(section, "mse")
+    assert table is not None
+    assert {line.cells[0].note for line in table.lines} == {"worst of 3 of 4 groups (1 undefined)", ""}
+
+
+def test_a_method_with_an_undefined_seed_is_not_best(tmp_path: Path) -> None:
+    folders = [*fabricate_grid(tmp_path / "g", seeds=2)]
+    best = results_table(section_of(folders), "corr").lines[1].cells[1]
+    assert best.mark == "best"
+    rewritten(folders[3], lambda r: r | ({"value": None} if r["split"] == "test-flip" else {}))
+    cells = [line.cells[1] for line in results_table(section_of(folders), "corr").lines]
+    assert [cell.mark for cell in cells] == ["", ""]
 
 
 def test_one_common_seed_has_no_interval(tmp_path: Path) -> None:

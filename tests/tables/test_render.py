@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from deconfound.cli import table as cli_table
 from deconfound.errors import SpecError
+from deconfound.evaluation.records import read_records, write_records
 from deconfound.tables import to_latex, to_markdown
 from deconfound.tables.escape import escape_latex, escape_markdown
 from deconfound.tables.render import decimals, number
@@ -52,6 +54,21 @@ def test_cells_can_show_intervals_and_differences(tmp_path: Path) -> None:
     assert "Method − erm over common seeds" in to_markdown(table, "difference")
     assert "[" in to_latex(table, "interval").splitlines()[9]
     assert "±" not in to_markdown(table, "interval")
+
+
+def test_a_worst_group_says_among_how_many_it_is(tmp_path: Path) -> None:
+    paths = grid(tmp_path, {"erm": 0.5, "cmir": 0.3}, seeds=2)
+    for path in paths[2:]:
+        kept = read_records(path / "records.jsonl")
+        seed = int(path.name[-1])
+        counted = [replace(r, groups=4, undefined=seed) if r.group.startswith("worst(") else r for r in kept]
+        write_records(path / "records.jsonl", counted)
+    table = one(paths, group="worst(speaker)")
+    text = to_markdown(table)
+    assert text.count("worst of 3 of 4 groups (1 undefined)") == len(table.columns)
+    rows = {row["method"]: row for row in rows_of_csv(table)}
+    assert (rows["cmir"]["groups"], rows["cmir"]["undefined_groups"]) == ("4", "1")
+    assert (rows["erm"]["groups"], rows["erm"]["undefined_groups"]) == ("", ""), "records that do not say"
 
 
 def test_markdown_is_one_table_and_says_what_must_be_known(tmp_path: Path) -> None:

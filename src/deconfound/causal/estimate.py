@@ -5,7 +5,8 @@ computes the mediator from the treatment, the mediator has no variation of its o
 that never occur, and their result is not the effect.
 
 Intervals: Student's t with the standard deviation over resamples of N − 1 of N rows, or of G − 1 of G clusters, as in
-`deconfound.statistics.estimate`, clipped to the range of a probability. They cover sampling error alone: neither a wrong
+`deconfound.statistics.estimate`, clipped to the range of a probability. What no resample varies has none, but for
+differences of 0. They cover sampling error alone: neither a wrong
 graph nor the cells that a formula leaves out for lack of rows.
 """
 
@@ -24,6 +25,7 @@ from deconfound.causal.effects import FORMULAS, TREATMENT_FORMULAS, complete, ev
 from deconfound.causal.graph import Graph
 from deconfound.causal.support import PositivityWarning, Support, mediator_is_computed, support, warning_text
 from deconfound.errors import DataError
+from deconfound.statistics.ties import ROUNDING
 
 _CELLS = 4_000_000
 """Counts in memory at once: 32 MB."""
@@ -146,13 +148,19 @@ def _units(counts: Counts) -> int:
 
 
 def _band(values: np.ndarray, draws: np.ndarray, quantile: float, lowest: float) -> Band:
-    """Intervals from (R, ...) resampled values; NaN where half of the resamples or more are undefined."""
+    """Intervals from (R, ...) resampled values.
+
+    NaN where half of the resamples or more are undefined, and where they do not vary: a probability of 1 in all rows is
+    not known to be 1. A difference of 0 in all resamples, as of a treatment from itself, has the interval [0, 0].
+    """
     defined = np.isfinite(draws)
     count = defined.sum(axis=0)
     total = np.where(defined, draws, 0.0)
     mean = total.sum(axis=0) / np.maximum(count, 1)
     variance = (np.where(defined, draws - mean, 0.0) ** 2).sum(axis=0) / np.maximum(count - 1, 1)
     half = np.where(count > max(1, len(draws) // 2), quantile * np.sqrt(variance), np.nan)
+    varies = variance > ROUNDING**2
+    half = np.where(varies | ((values == 0) if lowest < 0 else False), half, np.nan)
     return Band(values, np.clip(values - half, lowest, 1.0), np.clip(values + half, lowest, 1.0))
 
 

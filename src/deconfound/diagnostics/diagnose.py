@@ -193,7 +193,7 @@ def _probes(observed: Observed, effort: _Effort) -> tuple[list[Probe], list[Role
 def _role_swap(predictive: ProbeResult, spurious: ProbeResult, kind: str, effort: _Effort) -> RoleSwap:
     generator = np.random.default_rng(effort.seed)
     both = resample([predictive.metric, spurious.metric], predictive.clusters, effort.resamples, generator)
-    low, high = percentiles(both[0] - both[1])
+    low, high = percentiles(both[0] - both[1], len(np.unique(predictive.clusters)))
     ours, theirs = predictive.score, spurious.score
     metric = "balanced accuracy" if predictive.classify else "r2"
     return RoleSwap(kind, metric, ours, theirs, ours - theirs, low, high, len(predictive.rows))

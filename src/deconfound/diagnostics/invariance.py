@@ -11,6 +11,7 @@ from deconfound.diagnostics.permuting import p_value, residual, shuffles, unit_o
 from deconfound.diagnostics.probes import percentiles, usable
 from deconfound.scoring.weights import Weighted
 from deconfound.statistics.interval import resample
+from deconfound.statistics.ties import all_tie
 
 FEWEST_OF_ENVIRONMENT = 5
 
@@ -150,7 +151,8 @@ def risks(
         risk = values[rows]
         clusters = np.arange(len(risk)) if groups is None else np.unique(groups[rows], return_inverse=True)[1]
         clusters = clusters if clusters.max() > 0 else np.arange(len(risk))
-        low, high = percentiles(resample([_mean(risk)], clusters, resamples, generator)[0])
+        drawn = resample([_mean(risk)], clusters, resamples, generator)[0]
+        low, high = percentiles(drawn, len(np.unique(clusters)))
         environments.append(EnvironmentRisk(names[number], float(risk.mean()), low, high, len(risk)))
         samples.append(risk)
     left_out = int((counts < FEWEST_OF_ENVIRONMENT).sum())
@@ -168,6 +170,7 @@ def _mean(values: np.ndarray) -> Weighted:
 def _kruskal(samples: list[np.ndarray]) -> float:
     from scipy.stats import kruskal
 
-    if np.ptp(np.concatenate(samples)) == 0:
+    together = np.concatenate(samples)
+    if all_tie(together, float(np.abs(together).max())):
         return 1.0
     return float(kruskal(*samples).pvalue)

@@ -8,7 +8,7 @@ import numpy as np
 
 from deconfound.diagnostics.maps import kernel_map, linear_map
 from deconfound.diagnostics.permuting import p_value, residual, shuffles, unit_of
-from deconfound.diagnostics.probes import LANDMARKS, Kind, balanced_accuracy, fold_of, percentiles, usable
+from deconfound.diagnostics.probes import LANDMARKS, Kind, balanced_accuracy, fold_of, share_interval, usable
 from deconfound.statistics.interval import resample
 
 PENALTY: dict[Kind, float] = {"linear": 1e-2, "kernel": 1e-3}
@@ -80,7 +80,8 @@ def measure_leakage(
     features = residual(maps(x), bins, None if target is None else target[rows])
     hits = held_out_hits(features, draws, fold, len(names), PENALTY[kind])
     scores = np.array([_balanced(hit, drawn) for hit, drawn in zip(hits, draws, strict=True)])
-    low, high = percentiles(resample([balanced_accuracy(hits[0], env)], clusters, resamples, generator)[0])
+    drawn = resample([balanced_accuracy(hits[0], env)], clusters, resamples, generator)[0]
+    low, high = share_interval(hits[0], env, clusters, drawn)
     sizes = len(rows), len(names), len(np.unique(bins))
     return Leakage(float(scores[0]), low, high, 1 / len(names), p_value(scores), *sizes, unit)
 

@@ -92,5 +92,8 @@ def permutation_within(bins: np.ndarray, generator: np.random.Generator) -> np.n
 
 
 def p_value(values: np.ndarray) -> float:
-    """One-sided p of the first value among all, itself included, so never 0 (Phipson and Smyth 2010)."""
-    return float(np.mean(values >= values[0] - 1e-12 * max(1.0, abs(float(values[0])))))
+    """One-sided p of the first value among all, itself included, so never 0 (Phipson and Smyth 2010).
+
+    An undefined value counts against it, and 1 if the first is undefined.
+    """
+    return float(np.mean(~(values < values[0] - 1e-12 * max(1.0, abs(float(values[0]))))))

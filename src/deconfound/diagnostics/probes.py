@@ -12,6 +12,7 @@ from deconfound.diagnostics.maps import kernel_map, linear_map
 from deconfound.metrics.r2 import R2
 from deconfound.scoring.weights import Weighted
 from deconfound.statistics.interval import resample
+from deconfound.statistics.ties import smallest_p
 
 Kind = Literal["linear", "kernel"]
 KINDS: tuple[Kind, ...] = ("linear", "kernel")
@@ -22,6 +23,8 @@ FOLDS = 5
 """Number of folds, and the fewest rows of a class; rarer classes are excluded."""
 ALPHAS = tuple(np.logspace(-3, 3, 7))
 LANDMARKS = 200
+ALPHA = 0.05
+"""1 − the level of intervals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +147,46 @@ def cross_validate(
 
 def interval(probe: ProbeResult, generator: np.random.Generator, resamples: int) -> tuple[float | None, float | None]:
     """95 % percentile bootstrap over clusters of the rows that were scored; the probe is not fitted again."""
-    return percentiles(resample([probe.metric], probe.clusters, resamples, generator)[0])
+    drawn = resample([probe.metric], probe.clusters, resamples, generator)[0]
+    if probe.classify:
+        return share_interval(probe.hits, probe.truth, probe.clusters, drawn)
+    return percentiles(drawn, len(np.unique(probe.clusters)))
 
 
-def percentiles(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Ends of the middle 95 % of the finite values; None where more than half are not."""
+def share_interval(
+    hits: np.ndarray, truth: np.ndarray, clusters: np.ndarray, drawn: np.ndarray
+) -> tuple[float | None, float | None]:
+    """95 % interval of a balanced accuracy: percentiles or, where every row is right and no resample varies, exact.
+
+    Then the share right of a class with n clusters is at least .025^(1/n), after Clopper and Pearson 1934, and the mean
+    over classes is lowest if only the smallest class is below 1.
+
+    Args:
+        hits: (N,) bool, right or not. truth: (N,) classes. clusters: (N,) clusters that were resampled.
+        drawn: (R,) balanced accuracy of the resamples.
+    """
+    count = len(np.unique(clusters))
+    if not hits.all() or smallest_p(count) > ALPHA:
+        return percentiles(drawn, count)
+    classes = np.unique(truth)
+    fewest = min(len(np.unique(clusters[truth == name])) for name in classes)
+    return 1 - (1 - (ALPHA / 2) ** (1 / fewest)) / len(classes), 1.0
+
+
+def percentiles(values: np.ndarray, clusters: int) -> tuple[float | None, float | None]:
+    """Ends of the middle 95 % of the finite values.
+
+    None where more than half are not finite, where they do not vary, and for fewer than 6 clusters: resamples cannot say
+    more than equal signs of all clusters would, whose p-value is 2 / 2^G.
+
+    Args:
+        values: (R,) values under resamples of the clusters.
+        clusters: G.
+    """
     finite = values[np.isfinite(values)]
-    if len(finite) <= len(values) // 2:
+    if len(finite) <= len(values) // 2 or np.ptp(finite) == 0 or smallest_p(clusters) > ALPHA:
         return None, None
-    low, high = np.quantile(finite, (0.025, 0.975))
+    low, high = np.quantile(finite, (ALPHA / 2, 1 - ALPHA / 2))
     return float(low), float(high)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
     from deconfound.evaluation.predictions import Predictions
 
+WORST = "worst("
+"""Beginning of the name of a worst group."""
 VARIANTS = "variants.jsonl"
 """File of a run, beside its records.jsonl, with the records of its other predictions."""
 CORPORA = "corpora"
@@ -50,6 +52,8 @@ class Record:
         value: in shares or target units; None where the metric is undefined on these rows.
         n: number of rows that enter the value.
         checksum: of the corpus; "" in a file that does not say it.
+        groups: of a worst group: number of groups among the rows; None elsewhere and in records of earlier versions.
+        undefined: of a worst group: how many of these do not define the metric, so that one of them may be worse.
     """
 
     run: str
@@ -66,9 +70,13 @@ class Record:
     value: float | None
     n: int
     checksum: str = ""
+    groups: int | None = None
+    undefined: int | None = None
 
 
 _FIELDS = tuple(field.name for field in fields(Record))
+_COUNTS = {"groups", "undefined"}
+"""Fields of worst groups alone, which those of earlier versions lack too."""
 _FILE = FileKind("records", RunError, "remove the file and evaluate the run again", LINES)
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -77,6 +85,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "repeat": (int,),
     "value": (*_NUMBER, type(None)),
     "n": (int,),
+    "groups": (int, type(None)),
+    "undefined": (int, type(None)),
 }
 
 
@@ -88,7 +98,8 @@ def write_records(path: str | Path, records: Iterable[Record]) -> None:
     """
     with atomic_write(path) as file:
         for record in records:
-            file.write(json.dumps(vars(record), ensure_ascii=False, allow_nan=False) + "\n")
+            values = {name: value for name, value in vars(record).items() if name not in _COUNTS or value is not None}
+            file.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_records(path: str | Path) -> list[Record]:
@@ -107,7 +118,7 @@ def read_records(path: str | Path) -> list[Record]:
 def _record(line: bytes, location: str) -> Record:
     try:
         values: Any = parse_json(line, infinite=True)
-        if not isinstance(values, dict) or {"checksum", *values} != set(_FIELDS):
+        if not isinstance(values, dict) or {"checksum", *_COUNTS, *values} != set(_FIELDS):
             raise ValueError("its fields are not those of a record")
         for name, value in values.items():
             _check(name, value)
@@ -135,7 +146,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame([vars(record) for record in records], columns=list(_FIELDS))
-    return table.astype({"value": float, "severity": float})
+    return table.astype({"value": float, "severity": float, **dict.fromkeys(_COUNTS, "Int64")})
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,9 @@ def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -
             scores = {"all": protocol.score(output, predictions.target)}
             if predictions.clean and dataset.environment:
                 scores |= _by_group(output, predictions, dataset, protocol)
+            environments = [
+                scored for group, scored in scores.items() if group != "all" and not group.startswith(WORST)
+            ]
             records += [
                 Record(
                     **vars(identity),
@@ -184,6 +198,8 @@ def records_of(predictions: Predictions, dataset: Dataset, identity: Identity) -
                     metric=metric,
                     value=score.value,
                     n=score.n,
+                    groups=len(environments) if group.startswith(WORST) else None,
+                    undefined=_undefined(environments, metric) if group.startswith(WORST) else None,
                 )
                 for group, by_metric in scores.items()
                 for metric, score in by_metric.items()
@@ -215,11 +231,16 @@ def _by_group(
     }
     first = next(iter(scores.values()))
     worst = {metric: _worst([by_metric[metric] for by_metric in scores.values()], protocol, metric) for metric in first}
-    return scores | {f"worst({', '.join(dataset.environment)})": worst}
+    return scores | {f"{WORST}{', '.join(dataset.environment)})": worst}
+
+
+def _undefined(environments: Sequence[Mapping[str, Score]], metric: str) -> int:
+    """Number of environments that do not define a metric."""
+    return sum(by_metric[metric].value is None for by_metric in environments)
 
 
 def _worst(scores: list[Score], protocol: Protocol, metric: str) -> Score:
-    """The worst defined score; undefined where none is defined."""
+    """The worst defined score; undefined where none is defined. Records count what it passes over."""
     defined = [score for score in scores if score.value is not None]
     if not defined:
         return Score(None, 0)

@@ -12,7 +12,8 @@ task's protocol:
   It peeks at the test rows: it bounds what selection could gain and is no result.
 
 The best mean wins; of equal ones the earliest, and the defaults come first. A configuration with a failed seed, a missing
-environment or an undefined value cannot be chosen: leaving the bad seed out would reward it.
+environment or an undefined value cannot be chosen: leaving the bad seed out would reward it. Nor can one whose worst
+environment passes over more undefined ones than another's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from statistics import fmean
 
 from deconfound.data.splits import DEVELOPMENT, LEFT_OUT, in_distribution
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.evaluation.records import Record
+from deconfound.evaluation.records import WORST, Record
 from deconfound.protocol import Protocol, get_protocol
 
 RULES = ("valid", "worst-group", *LEFT_OUT, "oracle")
@@ -121,7 +122,8 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
     ((_, name),) = kinds
     protocol = get_protocol(name)
     expected = {(run.left_out, run.seed) for configuration in runs.values() for run in configuration.values()}
-    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), expected, rule, protocol) for config in order)
+    rows = _Rows(rule, protocol.primary, _passed_over(candidates, protocol.primary))
+    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), expected, rows, protocol) for config in order)
     higher = protocol.metrics[protocol.primary].higher_is_better
     scored = [(ranked.score, ranked.config) for ranked in ranking if ranked.score is not None]
     sign = -1 if higher else 1
@@ -155,7 +157,7 @@ def _by_config(candidates: Sequence[Candidate]) -> dict[str, Runs]:
 
 
 def _ranked(
-    config: str, key: str, runs: Runs, expected: set[tuple[str | None, int]], rule: str, protocol: Protocol
+    config: str, key: str, runs: Runs, expected: set[tuple[str | None, int]], rows: _Rows, protocol: Protocol
 ) -> Ranked:
     metric, higher = protocol.primary, protocol.metrics[protocol.primary].higher_is_better
     seeds = tuple(sorted({seed for _, seed in runs}))
@@ -165,24 +167,47 @@ def _ranked(
         run = runs.get((environment, seed))
         if run is None or not run.records:
             return Ranked(config, key, None, seeds, f"{what} is not finished")
-        measured = _values(run.records, rule, metric)
+        measured = _values(run.records, rows)
         if not measured:
             return Ranked(config, key, None, seeds, f"{what} has no record of {metric} that the rule needs")
         if any(value is None for value in measured):
             return Ranked(config, key, None, seeds, f"{metric} of {what} is undefined")
         values.setdefault(environment, []).append(fmean(value for value in measured if value is not None))
     means = [fmean(of_environment) for of_environment in values.values()]
-    if rule == "worst-left-out-environment":
+    if rows.rule == "worst-left-out-environment":
         return Ranked(config, key, min(means) if higher else max(means), seeds)
     return Ranked(config, key, fmean(means), seeds)
 
 
-def _values(records: Sequence[Record], rule: str, metric: str) -> list[float | None]:
+@dataclass(frozen=True)
+class _Rows:
+    """What a rule averages.
+
+    Args:
+        passed_over: groups that do not define the metric whatever is predicted; a worst group that passes over more is
+            undefined, since one of these may be worse.
+    """
+
+    rule: str
+    metric: str
+    passed_over: int
+
+
+def _passed_over(candidates: Sequence[Candidate], metric: str) -> int:
+    """The fewest groups that any candidate's worst group passes over."""
+    counts = (
+        r.undefined or 0 for c in candidates for r in c.records if r.metric == metric and _is_wanted(r.group, True)
+    )
+    return min(counts, default=0)
+
+
+def _values(records: Sequence[Record], rows: _Rows) -> list[float | None]:
     """The values that the rule averages within one run."""
-    clean = [r for r in records if r.scenario == r.split and r.severity == 0 and r.metric == metric]
-    if rule != "oracle":
-        worst = rule == "worst-group"
-        return [r.value for r in clean if r.split == "valid" and _is_wanted(r.group, worst)]
+    clean = [r for r in records if r.scenario == r.split and r.severity == 0 and r.metric == rows.metric]
+    if rows.rule != "oracle":
+        worst = rows.rule == "worst-group"
+        valid = [r for r in clean if r.split == "valid" and _is_wanted(r.group, worst)]
+        return [None if (r.undefined or 0) > rows.passed_over else r.value for r in valid]
     tests = [r for r in clean if r.split not in DEVELOPMENT and r.group == "all"]
     inside = in_distribution([r.split for r in tests])
     outside = [r.value for r in tests if r.split != inside]
@@ -190,4 +215,4 @@ def _values(records: Sequence[Record], rule: str, metric: str) -> list[float | N
 
 
 def _is_wanted(group: str, worst: bool) -> bool:
-    return group.startswith("worst(") if worst else group == "all"
+    return group.startswith(WORST) if worst else group == "all"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deconfound.report.chart import (
@@ -24,7 +24,7 @@ from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.results.spread import over_repeats, spread
 from deconfound.statistics.student import Interval, mean_interval, paired_interval
 
-INTERVAL = "95 % t-interval of the mean over seeds"
+INTERVAL = "95 % t-interval of the mean over seeds, none where all seeds are equal"
 MEASURED = ("mean", "sd", "low", "high", "n")
 MOST_BARS = 5000
 """Bars of all metrics and splits together that a page holds."""
@@ -40,6 +40,17 @@ def measured(values: Mapping[int, float | None]) -> tuple[float | None, float | 
     summary, interval = spread(values.values()), mean_interval(values.values())
     low, high = (interval.low, interval.high) if interval else (None, None)
     return summary.mean, summary.sd, low, high, summary.defined
+
+
+def left_out(section: Section, rows: Sequence[tuple[Any, ...]]) -> str:
+    """A sentence that names the methods of rows that are means over fewer than all seeds; "" without one.
+
+    Args:
+        rows: the label first, the number of seeds last.
+    """
+    seeds = {row.label: len(row.seeds) for row in section.rows}
+    short = dict.fromkeys(row[0] for row in rows if row[-1] < seeds[row[0]])
+    return f" Seeds that do not define a value are left out of its mean: {', '.join(short)}." if short else ""
 
 
 def shift_figure(section: Section) -> Figure | None:
@@ -64,6 +75,7 @@ def shift_figure(section: Section) -> Figure | None:
         x=x_of("mean:Q"), shape=by_split, tooltip=["method:N", "split:N", *interval_tooltip()]
     )
     note = f"Each shape is a split; the thin line spans the splits of a method, the thick bar is the {INTERVAL}."
+    note += left_out(section, rows)
     spec = declare([span, error, dots], {"step": 40})
     return Figure("Shift between splits", note, spec, ("method", "split", "metric", *MEASURED), rows)
 
@@ -98,7 +110,7 @@ def _curve_figure(section: Section, condition: Condition) -> Figure:
     )
     note = (
         f"Rows of {condition.split}; repeats are averaged within a seed, severity 0 is the clean split. "
-        f"Band: {INTERVAL}; of a difference, paired by seed with {section.reference.label}."
+        f"Band: {INTERVAL}; of a difference, paired by seed with {section.reference.label}.{left_out(section, rows)}"
     )
     return Figure(
         TITLES.get(condition.scenario, condition.scenario),
@@ -175,8 +187,21 @@ def _missing_figure(section: Section, split: str) -> Figure:
         x=x_of("mean:Q"), shape=shape(section), tooltip=["method:N", "present:N", *interval_tooltip()]
     )
     note = f"Rows of {split} with only the named modalities present; the bar is the {INTERVAL}."
+    note += left_out(section, rows)
     spec = declare([_error_bars(base, 4), dots], {"step": 13, "for": "offset"})
     return Figure("Missing modalities", note, spec, ("method", "present", "metric", *MEASURED), rows, "present")
+
+
+def _passes_over(section: Section) -> bool:
+    """Whether a worst group is one of those alone that define the metric."""
+    counts = (
+        section.group_count(row, metric, split, group)
+        for row in section.rows
+        for metric in section.metrics
+        for split in section.splits
+        for group in section.groups(split)
+    )
+    return any(count is not None and count.undefined > 0 for count in counts)
 
 
 def group_figure(section: Section) -> Figure | None:
@@ -208,6 +233,9 @@ def group_figure(section: Section) -> Figure | None:
     )
     error = known.mark_rule(style="ink", strokeWidth=1.25, opacity=0.75).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     note = f"Clean rows of the chosen split. “worst(…)” is the worst group of each run. Line: {INTERVAL}."
+    note += left_out(section, rows)
+    if _passes_over(section):
+        note += " Where groups do not define the metric, the worst is of the others; the table by group counts them."
     if max(len(section.groups(split)) for split in section.splits) > most + 1:
         note += f" Of many groups, those {most} where {section.reference.label} does worst."
     return Figure(

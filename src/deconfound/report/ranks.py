@@ -9,7 +9,7 @@ import numpy as np
 
 from deconfound.report.chart import SHAPES, Figure, base_chart, declare, labels_of
 from deconfound.results.sections import Section
-from deconfound.results.spread import spread
+from deconfound.results.spread import mean_or_none
 from deconfound.statistics import critical_difference, ranks
 
 INSIDE, OUTSIDE = "in distribution", "out of distribution"
@@ -18,14 +18,14 @@ FEW = 10
 
 
 def rank_blocks(section: Section, labels: Sequence[str]) -> dict[str, list[list[float]]]:
-    """Where → one list of ranks, in the order of `labels`, for each split and metric that every row has a mean for."""
+    """Where → one list of ranks, in the order of `labels`, for each split and metric that all seeds define."""
     rows = [next(row for row in section.rows if row.label == label) for label in labels]
     inside = [section.in_split] if section.in_split else []
     blocks: dict[str, list[list[float]]] = {INSIDE: [], OUTSIDE: []}
     for where, splits in ((INSIDE, inside), (OUTSIDE, section.out_splits)):
         for split in splits:
             for metric in section.metrics:
-                means = [spread(section.clean(row, metric, split).values()).mean for row in rows]
+                means = [mean_or_none(section.clean(row, metric, split).values()) for row in rows]
                 known = [mean for mean in means if mean is not None]
                 if len(known) == len(rows):
                     higher = section.better(metric) == "higher"
@@ -46,7 +46,8 @@ def rank_figure(section: Section) -> Figure | None:
     ]
     note = (
         "1 is best. Mean over splits and metrics of the ranks of the means over seeds, among all methods, shown or not. "
-        "Splits and metrics of one dataset are not independent, so nothing is tested here."
+        "Splits and metrics that a seed leaves undefined are left out. Splits and metrics of one dataset are not "
+        "independent, so nothing is tested here."
     )
     spec = _spans(list(blocks), len(labels), _order(rows))
     return Figure("Mean rank", note, spec, ("method", "where", "rank", "blocks"), rows, follows=())
@@ -132,7 +133,9 @@ def _critical(labels: Sequence[str], where: str, blocks: Sequence[Sequence[float
         f"methods whose bars do not overlap differ by Nemenyi’s test at 5 % (critical difference {difference:.2f}). "
         f"Not significantly worse than the best: {', '.join(near)}."
     )
-    if len(blocks) < FEW:
+    if difference >= len(labels) - 1:
+        note += " With so few datasets no difference can be found."
+    elif len(blocks) < FEW:
         note += " With so few datasets only large differences are found."
     columns = ("label", "rank", "low", "high")
     return Figure(f"Mean rank {where}", note, declare(layers, {"step": 28}), columns, rows, follows=())

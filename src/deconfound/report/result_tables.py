@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from deconfound.evaluation.records import WORST
 from deconfound.results.sections import PRESENT, Row, Section
 from deconfound.results.spread import Spread, spread
-from deconfound.statistics.student import Interval, paired_interval
+from deconfound.statistics.paired import corrected
+from deconfound.statistics.student import LEVEL, Interval, paired_interval
 
 ABSENT = "—"
 UNDEFINED = "undefined"
+WORST_GROUP = "Worst group"
 MAX_GROUPS = 24
 """Groups of one split that a page lists; with more, only the worst ones."""
 
@@ -107,7 +110,7 @@ def spread_cell(measured: Spread, digits: int, note: str = "") -> ValueCell:
     if measured.mean is None:
         return ValueCell(UNDEFINED if measured.total else ABSENT)
     if measured.defined < measured.total:
-        note = f"{measured.defined} of {measured.total} seeds defined"
+        note = " · ".join([f"{measured.defined} of {measured.total} seeds defined", *([note] if note else [])])
     detail = "" if measured.sd is None else f"± {number(measured.sd, digits)}"
     return ValueCell(number(measured.mean, digits), measured.mean, measured.sd, detail, note)
 
@@ -123,8 +126,11 @@ def results_table(section: Section, metric: str) -> ResultTable:
         cells = []
         for i, measured in enumerate(line):
             note = f"at {section.worst_split(row, metric)}" if i == gap and measured.mean is not None else ""
+            if columns[i].group == WORST_GROUP and section.in_split:
+                count = section.group_count(row, metric, section.in_split, _worst_name(columns[i]))
+                note = count.note if count else ""
             cell = spread_cell(measured, digits, note)
-            is_best = best[i] is not None and measured.mean == best[i]
+            is_best = best[i] is not None and measured.mean == best[i] and measured.defined == measured.total
             cells.append(ValueCell(**{**vars(cell), "mark": "best"}) if is_best else cell)
         lines.append(ResultLine(row.label, row_note(section, row), number_, tuple(cells)))
     caption = f"{metric} ({section.better(metric)} is better), mean ± standard deviation over seeds"
@@ -157,9 +163,9 @@ def _columns(section: Section, metric: str) -> tuple[list[ScenarioColumn], list[
         gaps = [section.gap(row, metric) for row in section.rows]
         measured.append((ScenarioColumn("worst out − in", "Gap", f"{sign}: worse when shifted"), gaps))
     for group in section.groups(section.in_split) if section.in_split else []:
-        if group.startswith("worst("):
-            name = group.removeprefix("worst(").removesuffix(")")
-            add(ScenarioColumn(f"by {name}", "Worst group", f"of {section.in_split}"), section.in_split or "", group)
+        if group.startswith(WORST):
+            name = group.removeprefix(WORST).removesuffix(")")
+            add(ScenarioColumn(f"by {name}", WORST_GROUP, f"of {section.in_split}"), section.in_split or "", group)
     for scenario, split in section.scenarios():
         if not scenario.startswith(PRESENT) and section.severities(scenario, split) == [0.0]:
             add(ScenarioColumn(scenario, "Other rows", f"of {split}"), split, scenario=scenario)
@@ -167,8 +173,13 @@ def _columns(section: Section, metric: str) -> tuple[list[ScenarioColumn], list[
     return columns, [[spread(values[i].values()) for _, values in measured] for i in range(len(section.rows))]
 
 
+def _worst_name(column: ScenarioColumn) -> str:
+    return f"{WORST}{column.title.removeprefix('by ')})"
+
+
 def _best(section: Section, metric: str, column: Sequence[Spread]) -> float | None:
-    means = [measured.mean for measured in column if measured.mean is not None]
+    """The best mean over seeds that all define the metric: leaving the undefined ones out would reward a method."""
+    means = [s.mean for s in column if s.mean is not None and s.defined == s.total]
     if len(column) < 2 or not means or len(set(means)) == 1:
         return None
     return max(means) if section.better(metric) == "higher" else min(means)
@@ -191,29 +202,48 @@ def paired_table(section: Section, metric: str) -> ResultTable | None:
         ]
         compared.append([paired_interval(ours, theirs) for ours, theirs in pairs])
     digits = decimals(interval.mean for line in compared for interval in line if interval)
+    standings = list(
+        zip(*(_standings(list(column), higher=higher) for column in zip(*compared, strict=True)), strict=True)
+    )
     lines = [
-        ResultLine(row.label, "", style, tuple(_paired_cell(interval, digits, higher=higher) for interval in line))
-        for style, (row, line) in enumerate(zip(section.rows[1:], compared, strict=True), 1)
+        ResultLine(row.label, "", style, tuple(_paired_cell(*cell, digits) for cell in zip(line, words, strict=True)))
+        for style, (row, line, words) in enumerate(zip(section.rows[1:], compared, standings, strict=True), 1)
     ]
     caption = (
         f"{metric} ({section.better(metric)} is better): method − {reference.label}, paired over seeds, "
-        "with the 95 % t-interval of the mean difference"
+        "with the 95 % t-interval of the mean difference; better and worse at 5 % by Holm’s correction over the methods, "
+        "untested where seeds are so equal that no test reaches it"
     )
     return ResultTable(metric, caption, "Method", tuple(ScenarioColumn(c.title, c.group) for c in keep), tuple(lines))
 
 
-def _paired_cell(interval: Interval | None, digits: int, *, higher: bool) -> ValueCell:
+def _standings(column: Sequence[Interval | None], *, higher: bool) -> list[str]:
+    """ "better", "worse", "unclear" or "untested" for each method, with Holm's correction over the methods."""
+    adjusted = corrected([interval and interval.p for interval in column])
+    count = sum(p is not None for p in adjusted)
+    words = []
+    for interval, p in zip(column, adjusted, strict=True):
+        if interval is not None and p is not None and p <= 1 - LEVEL:
+            words.append("better" if (interval.mean > 0) == higher else "worse")
+        else:
+            untested = interval is None or interval.least_p * count > 1 - LEVEL
+            words.append("untested" if untested else "unclear")
+    return words
+
+
+def _paired_cell(interval: Interval | None, standing: str, digits: int) -> ValueCell:
     if interval is None:
         return ValueCell(ABSENT, note="no common seed")
     text = number(interval.mean, digits)
     text = f"+{text}" if interval.mean > 0 else text
-    if interval.low is None or interval.high is None:
+    if interval.seeds == 1:
         return ValueCell(text, interval.mean, note="1 common seed, no interval")
-    mark = ""
-    if interval.low > 0 or interval.high < 0:
-        mark = "better" if (interval.mean > 0) == higher else "worse"
+    mark = standing if standing in ("better", "worse") else ""
+    note = f"{standing} · {interval.seeds} "
+    if interval.low is None or interval.high is None:
+        return ValueCell(text, interval.mean, note=note + "equal seeds, no interval", mark=mark)
     detail = f"[{number(interval.low, digits)}, {number(interval.high, digits)}]"
-    return ValueCell(text, interval.mean, None, detail, f"{mark or 'unclear'} · {interval.seeds} seeds", mark)
+    return ValueCell(text, interval.mean, None, detail, note + "seeds", mark)
 
 
 def groups_table(section: Section, metric: str) -> ResultTable | None:
@@ -221,15 +251,23 @@ def groups_table(section: Section, metric: str) -> ResultTable | None:
     measured_groups: list[tuple[str, str, list[Spread]]] = []
     for split in section.splits:
         groups = section.groups(split)
-        shown = groups if len(groups) <= MAX_GROUPS else [g for g in groups if g.startswith("worst(")]
-        for group in sorted(shown, key=lambda g: (not g.startswith("worst("), g)):
+        shown = groups if len(groups) <= MAX_GROUPS else [g for g in groups if g.startswith(WORST)]
+        for group in sorted(shown, key=lambda g: (not g.startswith(WORST), g)):
             measured = [spread(section.clean(row, metric, split, group).values()) for row in section.rows]
             measured_groups.append((split, group, measured))
     if not measured_groups:
         return None
     digits = decimals(s.mean for _, _, measured in measured_groups for s in measured)
     lines = [
-        ResultLine(group, split, None, tuple(spread_cell(s, digits) for s in measured))
+        ResultLine(
+            group,
+            split,
+            None,
+            tuple(
+                spread_cell(s, digits, count.note if (count := section.group_count(row, metric, split, group)) else "")
+                for row, s in zip(section.rows, measured, strict=True)
+            ),
+        )
         for split, group, measured in measured_groups
     ]
     caption = f"{metric} ({section.better(metric)} is better) by group, mean ± standard deviation over seeds"

@@ -6,20 +6,34 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from deconfound.data.splits import DEVELOPMENT, in_distribution
 from deconfound.errors import RunError, did_you_mean
-from deconfound.evaluation.records import Record
+from deconfound.evaluation.records import WORST, Record
 from deconfound.protocol import Protocol, get_protocol
 from deconfound.registry import names
 from deconfound.results.run_result import RunResult
-from deconfound.results.spread import spread
+from deconfound.results.spread import mean_or_none
 
 Key = tuple[str, str, str, float, str, str]
 """Row label, scenario, split, severity, group, metric."""
 Values = Mapping[tuple[int, int], float | None]
 """(seed, repeat) → value, None where the metric is undefined."""
 PRESENT = "present="
+
+
+class GroupCount(NamedTuple):
+    """Among how many groups a worst one was found, and how many of them do not define the metric."""
+
+    groups: int
+    undefined: int
+
+    @property
+    def note(self) -> str:
+        """Such as "worst of 3 of 4 groups (1 undefined)"; "" where all are defined."""
+        defined = self.groups - self.undefined
+        return f"worst of {defined} of {self.groups} groups ({self.undefined} undefined)" if self.undefined else ""
 
 
 @dataclass(frozen=True)
@@ -95,10 +109,31 @@ class Section:
         values = self.index.get((row.label, scenario or split, split, 0.0, group, metric), {})
         return {seed: value for (seed, _), value in values.items()}
 
+    def group_count(
+        self, row: Row, metric: str, split: str, group: str, scenario: str | None = None
+    ) -> GroupCount | None:
+        """Of the seed with the most undefined groups; None for a group that is no worst one, or whose records lack it."""
+        return self._group_counts.get((row.label, scenario or split, split, group, metric))
+
+    @cached_property
+    def _group_counts(self) -> dict[tuple[str, str, str, str, str], GroupCount]:
+        """(label, scenario, split, group, metric) → count."""
+        counts: dict[tuple[str, str, str, str, str], GroupCount] = {}
+        measured = ((owner.label, record) for owner in self.rows for run in owner.runs for record in run.records)
+        for label, record in measured:
+            if not record.group.startswith(WORST) or record.groups is None or record.undefined is None:
+                continue
+            if (record.dataset, record.protocol) != (self.dataset, self.protocol.name):
+                continue
+            key = label, record.scenario, record.split, record.group, record.metric
+            before = counts.get(key, GroupCount(0, -1))
+            counts[key] = max(before, GroupCount(record.groups, record.undefined), key=lambda count: count.undefined)
+        return counts
+
     def worst_split(self, row: Row, metric: str) -> str | None:
-        """The out-of-distribution split with the worst mean; None where a mean is undefined: it may be worse."""
+        """The out-of-distribution split with the worst mean; None where a seed is undefined: it may be worse."""
         measured = {split: self.clean(row, metric, split) for split in self.out_splits}
-        means = {split: spread(values.values()).mean for split, values in measured.items() if values}
+        means = {split: mean_or_none(values.values()) for split, values in measured.items() if values}
         known = {split: mean for split, mean in means.items() if mean is not None}
         if not known or len(known) < len(means):
             return None

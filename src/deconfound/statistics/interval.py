@@ -10,10 +10,13 @@ seeds would train other models, and other test rows would give other values. The
     V_meet   the part of V_both that V_seeds contains already, as a seed's model may suit these rows by luck: the
              bootstrap variance of a seed's distance from the mean, over n
 
-with Student's quantiles t. The interval covers at least its nominal level, whatever the two variances are (Banerjee
-1960); where one of them is 0 it is the usual t-interval. The usual alternatives do not: percentiles of a joint bootstrap
-of 3 seeds cover 72 % instead of 95 %, and Satterthwaite's degrees of freedom fail in the tails that corrections for many
-methods need.
+with Student's quantiles t, and never less than t(G − 1) · √V_both. The interval covers at least its nominal level,
+whatever the two variances are (Banerjee 1960); where one of them is 0 it is the usual t-interval. The usual alternatives
+do not: percentiles of a joint bootstrap of 3 seeds cover 72 % instead of 95 %, and Satterthwaite's degrees of freedom
+fail in the tails that corrections for many methods need.
+
+Without variance there is no interval, and Student's p would be 0. Equal values over n seeds give at best the p-value of
+n equal signs, 2 / 2ⁿ, and so do G clusters of rows that say the same.
 
 Source: Banerjee, Sankhya 22, 1960, for the quantiles; Rao and Wu, JASA 83, 1988, for n − 1 draws; Owen, The pigeonhole
 bootstrap, 2007, for crossed factors.
@@ -31,6 +34,7 @@ import numpy as np
 from deconfound.errors import DataError
 from deconfound.scoring.weights import Weighted
 from deconfound.statistics.student import t_quantile
+from deconfound.statistics.ties import ROUNDING, all_tie, smallest_p
 
 Unit = Literal["rows and seeds", "seeds", "rows", "none"]
 _CELLS = 4_000_000
@@ -44,8 +48,10 @@ class Estimate:
     Args:
         mean: mean over seeds.
         error: its standard error; None, like the following three, for one seed without resamples.
-        low, high: ends of the interval.
+        low, high: ends of the interval; None without variance, or where `least_p` exceeds 1 − level. [0, 0] if all
+            values and resamples are 0.
         p: two-sided p-value of a mean of 0; at most 1 − level where the interval excludes 0.
+        least_p: smallest p-value that other values of as many seeds and clusters could have had; above 0 where values tie.
         seeds: n.
         unit: sources of variation that the interval covers; with "rows" it holds for these trained models alone.
     """
@@ -55,8 +61,37 @@ class Estimate:
     low: float | None
     high: float | None
     p: float | None
+    least_p: float
     seeds: int
     unit: Unit
+
+
+@dataclass(frozen=True)
+class _Variance:
+    """Variance of a mean.
+
+    Args:
+        parts: independent (variance, degrees of freedom).
+        rows: the bootstrap's own (variance, degrees of freedom), which the sum of the parts is not below; None without.
+        least_p: see `Estimate`.
+        unit: what varies.
+    """
+
+    parts: tuple[tuple[float, int], ...]
+    rows: tuple[float, int] | None
+    least_p: float
+    unit: Unit
+
+    @property
+    def error(self) -> float:
+        least = self.rows[0] if self.rows else 0.0
+        return math.sqrt(max(least, sum(variance for variance, _ in self.parts)))
+
+    def half_width(self, alpha: float) -> float:
+        squares = sum(variance * t_quantile(freedom, alpha) ** 2 for variance, freedom in self.parts)
+        if self.rows is None:
+            return math.sqrt(squares)
+        return math.sqrt(max(squares, self.rows[0] * t_quantile(self.rows[1], alpha) ** 2))
 
 
 def resample(
@@ -91,7 +126,11 @@ def resample(
 
 
 def estimate(
-    values: np.ndarray, resampled: np.ndarray | None = None, clusters: int = 0, level: float = 0.95
+    values: np.ndarray,
+    resampled: np.ndarray | None = None,
+    clusters: int = 0,
+    level: float = 0.95,
+    size: float | None = None,
 ) -> Estimate:
     """Interval and test of a mean over seeds.
 
@@ -101,6 +140,8 @@ def estimate(
             if these are more than half, all resamples are left out.
         clusters: G, the number of clusters that were resampled.
         level: level of the interval, in (0, 1).
+        size: largest magnitude of the numbers that differences were taken of, which says what is rounding; that of the
+            values if None.
 
     Raises:
         DataError: no value, or a value that is not finite.
@@ -109,19 +150,32 @@ def estimate(
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
         raise DataError(f"an interval needs one or more finite values, one per seed; got {values.tolist()}")
     usable = _usable(resampled) if clusters > 1 else None
-    seeds, mean = len(values), float(values.mean())
-    if seeds == 1 and usable is None:
-        return Estimate(mean, None, None, None, None, 1, "none")
-    over_seeds = float(values.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    if len(values) == 1 and usable is None:
+        return Estimate(float(values[0]), None, None, None, None, 1.0, 1, "none")
+    largest = float(np.abs(values).max()) if size is None else size
+    return _estimate(values, _variance(values, usable, clusters, largest), level, largest)
+
+
+def _variance(values: np.ndarray, usable: np.ndarray | None, clusters: int, size: float) -> _Variance:
+    seeds = len(values)
+    tied = seeds > 1 and all_tie(values, size)
+    over_seeds = 0.0 if tied or seeds == 1 else float(values.var(ddof=1)) / seeds
+    least_p = smallest_p(seeds) if tied else 0.0
     if usable is None:
-        return _banerjee(mean, [(over_seeds, seeds - 1)], level, seeds, "seeds")
-    over_rows = float(usable.mean(axis=0).var(ddof=1))
+        return _Variance(((over_seeds, seeds - 1),), None, least_p, "seeds")
+    both = _unrounded(float(usable.mean(axis=0).var(ddof=1)), size)
+    rows = both, clusters - 1
+    least_p = max(least_p, 0.0 if both else smallest_p(clusters))
     if seeds == 1:
-        return _banerjee(mean, [(over_rows, clusters - 1)], level, seeds, "rows")
+        return _Variance((rows,), None, least_p, "rows")
     from_mean = usable - usable.mean(axis=0)
     meet = float(from_mean.var(axis=1, ddof=1).sum()) / (seeds - 1) / seeds
-    parts = [(over_seeds, seeds - 1), (max(0.0, over_rows - meet), clusters - 1)]
-    return _banerjee(mean, parts, level, seeds, "rows and seeds")
+    parts = (over_seeds, seeds - 1), (max(0.0, both - meet), clusters - 1)
+    return _Variance(parts, rows, least_p, "rows and seeds")
+
+
+def _unrounded(variance: float, size: float) -> float:
+    return variance if variance > (ROUNDING * size) ** 2 else 0.0
 
 
 def _usable(resampled: np.ndarray | None) -> np.ndarray | None:
@@ -131,23 +185,23 @@ def _usable(resampled: np.ndarray | None) -> np.ndarray | None:
     return finite if finite.shape[1] > max(1, resampled.shape[1] // 2) else None
 
 
-def _banerjee(mean: float, parts: Sequence[tuple[float, int]], level: float, seeds: int, unit: Unit) -> Estimate:
-    """An estimate from independent (variance, degrees of freedom)."""
-    half = _half_width(parts, 1 - level)
-    error = math.sqrt(sum(variance for variance, _ in parts))
-    return Estimate(mean, error, mean - half, mean + half, _p_value(mean, parts), seeds, unit)
+def _estimate(values: np.ndarray, variance: _Variance, level: float, size: float) -> Estimate:
+    mean, half = float(values.mean()), variance.half_width(1 - level)
+    low, high = (mean - half, mean + half) if half or (not values.any() and variance.rows) else (None, None)
+    if half and variance.least_p > 1 - level:
+        low, high = None, None
+    p = max(variance.least_p, _p_value(mean, variance)) if abs(mean) > ROUNDING * size or half else 1.0
+    return Estimate(mean, variance.error, low, high, p, variance.least_p, len(values), variance.unit)
 
 
-def _half_width(parts: Sequence[tuple[float, int]], alpha: float) -> float:
-    return math.sqrt(sum(variance * t_quantile(freedom, alpha) ** 2 for variance, freedom in parts))
-
-
-def _p_value(mean: float, parts: Sequence[tuple[float, int]]) -> float:
-    """The level at which the half width is |mean|, by bisection of its logarithm; at least 1e-12."""
-    if mean == 0 or not any(variance for variance, _ in parts):
+def _p_value(mean: float, variance: _Variance) -> float:
+    """The level at which the half width is |mean|; at least 1e-12."""
+    if mean == 0 or variance.error == 0:
         return float(mean == 0)
-    low, high = math.log(1e-12), 0.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _half_width(parts, math.exp(middle)) > abs(mean) else (low, middle)
-    return math.exp(high)
+    least = math.log(1e-12)
+    if variance.half_width(math.exp(least)) <= abs(mean):
+        return math.exp(least)
+    from scipy.optimize import brentq
+
+    root = brentq(lambda power: variance.half_width(math.exp(power)) - abs(mean), least, 0.0)
+    return math.exp(float(np.asarray(root)))

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from deconfound.errors import DataError
+from deconfound.statistics.ties import ROUNDING
 
 Correction = Literal["holm", "benjamini-hochberg", "bonferroni", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("holm", "benjamini-hochberg", "bonferroni", "none")
@@ -34,7 +35,7 @@ def sign_flip(differences: np.ndarray, generator: np.random.Generator | None = N
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0:
         raise DataError(f"a paired test needs (n,) differences; got the shape {values.shape}")
-    observed = abs(values.sum()) * (1 - 1e-12)
+    observed = abs(values.sum()) - 1e-9 * np.abs(values).sum()
     if len(values) <= EXACT:
         bits = (np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1
         return float(np.mean(np.abs((1 - 2 * bits) @ values) >= observed))
@@ -47,7 +48,8 @@ def sign_flip(differences: np.ndarray, generator: np.random.Generator | None = N
 def wilcoxon(differences: np.ndarray) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test; differences of 0 are left out, and 1.0 if all are 0.
 
-    Exact without ties up to 50 differences, as `scipy.stats.wilcoxon`; with n seeds the smallest p-value is 2 / 2ⁿ.
+    Exact up to `EXACT` differences, also for equal ones, which share the mean of their ranks; beyond that
+    `scipy.stats.wilcoxon`, which is exact up to 50 without ties. With n seeds the smallest p-value is 2 / 2ⁿ.
     """
     values = np.asarray(differences, dtype=np.float64)
     values = values[values != 0]
@@ -55,12 +57,10 @@ def wilcoxon(differences: np.ndarray) -> float:
         return 1.0
     from scipy import stats
 
-    return float(np.asarray(stats.wilcoxon(values).pvalue))  # type: ignore[attr-defined]
-
-
-def smallest_p(seeds: int) -> float:
-    """The smallest p-value that an exact paired test of n seeds can give."""
-    return min(1.0, 2.0 ** (1 - seeds))
+    if len(values) > EXACT:
+        return float(np.asarray(stats.wilcoxon(values).pvalue))  # type: ignore[attr-defined]
+    size = np.abs(values)
+    return sign_flip(np.sign(values) * stats.rankdata(np.round(size / (ROUNDING * size.max()))))
 
 
 def corrected(p: Sequence[float | None], how: Correction = "holm") -> list[float | None]:

@@ -20,11 +20,14 @@ import numpy as np
 
 from deconfound.errors import DataError
 from deconfound.scoring.weights import Weighted, weighted_mean
-from deconfound.statistics.interval import estimate, resample
+from deconfound.statistics.interval import Estimate, estimate, resample
+from deconfound.statistics.ties import differing, smallest_p
 
 Kind = Literal["regression", "classification"]
 Subset = frozenset[str]
 BALANCED = "balanced"
+ALPHA = 0.05
+"""1 − the level of intervals."""
 APART = 0.5
 """Two predictions of a regression disagree if they differ by more than this many standard deviations of the labels."""
 
@@ -35,9 +38,11 @@ class Standing:
 
     Args:
         score: mean row score.
-        low, high: 95 % interval of the score over rows, None for a single row or cluster.
+        low, high: 95 % interval of the score over rows, None for a single row or cluster and where all rows score alike.
         gap: score of the best modality minus this one, 0 for the best.
-        gap_low, gap_high: paired 95 % interval of the gap.
+        gap_low, gap_high: paired 95 % interval of the gap; None where all rows have one gap, and where two modalities
+            differ in fewer than 6 rows or clusters: these may all be on one side by chance (p = 2 / 2⁵).
+        gap_p: two-sided p-value of a gap of 0, 1 for the best; None for a single row or cluster.
     """
 
     modality: str
@@ -47,6 +52,7 @@ class Standing:
     gap: float
     gap_low: float | None
     gap_high: float | None
+    gap_p: float | None
 
 
 @dataclass(frozen=True)
@@ -124,14 +130,28 @@ def verdict(
     means = {name: float(values.mean()) for name, values in scores.items()}
     order = sorted(means, key=lambda name: -means[name])
     best = order[0]
-    shown = [scores[name] for name in order] + [scores[best] - scores[name] for name in order]
-    ends = mean_intervals(shown, clusters, resamples=resamples, seed=seed)
+    gaps = [scores[best] - scores[name] for name in order]
+    estimates = _estimates([*(scores[name] for name in order), *gaps], clusters, resamples, seed)
     standings = tuple(
-        Standing(name, means[name], *ends[i], means[best] - means[name], *ends[len(order) + i])
+        _standing(name, scores[name], estimates[i], gaps[i], estimates[len(order) + i], clusters)
         for i, name in enumerate(order)
     )
-    leaders = tuple(s.modality for s in standings if s.gap == 0 or s.gap_low is None or s.gap_low <= 0)
+    leaders = tuple(s.modality for s in standings if s.gap == 0 or s.gap_p is None or s.gap_p > ALPHA)
     return Predominance(standings, leaders)
+
+
+def _standing(
+    name: str, scores: np.ndarray, score: Estimate, gaps: np.ndarray, gap: Estimate, clusters: np.ndarray | None
+) -> Standing:
+    ends = (None, None) if np.ptp(scores) == 0 else (score.low, score.high)
+    sums = gaps if clusters is None else np.bincount(np.unique(clusters, return_inverse=True)[1], weights=gaps)
+    size = float(np.abs(gaps).max())
+    least_p = smallest_p(int(np.count_nonzero(differing(sums, size))))
+    if gap.p is None:
+        return Standing(name, float(scores.mean()), *ends, gap.mean, None, None, None)
+    known = gap.mean == 0 or least_p <= ALPHA
+    gap_ends = (gap.low, gap.high) if known else (None, None)
+    return Standing(name, float(scores.mean()), *ends, gap.mean, *gap_ends, max(gap.p, least_p))
 
 
 def mean_intervals(
@@ -146,17 +166,20 @@ def mean_intervals(
         seed: seed of the resamples.
 
     Returns:
-        Both ends of each interval, None for a single row or cluster.
+        Both ends of each interval, None for a single row or cluster, and where all rows have one value that is not 0.
     """
+    return [(mean.low, mean.high) for mean in _estimates(values, clusters, resamples, seed)]
+
+
+def _estimates(values: Sequence[np.ndarray], clusters: np.ndarray | None, resamples: int, seed: int) -> list[Estimate]:
     together = np.arange(len(values[0])) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     means: list[Weighted] = [weighted_mean(row_values) for row_values in values]
     drawn = resample(means, together, resamples, np.random.default_rng(seed))
     count = int(together.max()) + 1
-    estimates = [
+    return [
         estimate(np.array([row_values.mean()]), resampled[None], count)
         for row_values, resampled in zip(values, drawn, strict=True)
     ]
-    return [(mean.low, mean.high) for mean in estimates]
 
 
 def conflicts(outputs: Mapping[str, np.ndarray], target: np.ndarray, kind: Kind) -> list[Conflict]:

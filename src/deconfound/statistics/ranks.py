@@ -5,6 +5,7 @@ Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets,
 
 from __future__ import annotations
 
+from math import factorial, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ class Friedman(NamedTuple):
     Args:
         statistic: χ² with A − 1 degrees of freedom; p: its p-value.
         f: F with A − 1 and (A − 1)(D − 1) degrees of freedom, infinite for the same order on every dataset; f_p: its
-            p-value.
+            p-value. Neither p-value is below the smallest of the exact test, (A!)^(1 − D) without ties.
     """
 
     statistic: float
@@ -72,13 +73,24 @@ def friedman(ranked: np.ndarray) -> Friedman:
     rest = datasets * (methods - 1) - statistic
     f = (datasets - 1) * statistic / rest if rest > 1e-9 * datasets else float("inf")
     freedom = methods - 1, (methods - 1) * (datasets - 1)
-    return Friedman(statistic, float(chi2.sf(statistic, freedom[0])), f, float(fisher.sf(f, *freedom)))
+    p, f_p = float(chi2.sf(statistic, freedom[0])), float(fisher.sf(f, *freedom))
+    least = _smallest_p(ranked)
+    return Friedman(statistic, max(p, least), f, max(f_p, least))
+
+
+def _smallest_p(ranked: np.ndarray) -> float:
+    """The smallest p-value that these ranks can give in any order: another name for each method changes no statistic."""
+    orders = [
+        factorial(len(row)) // prod(factorial(int(n)) for n in np.unique(row, return_counts=True)[1]) for row in ranked
+    ]
+    return max(orders) / prod(orders)
 
 
 def critical_difference(methods: int, datasets: int, alpha: float = 0.05) -> float:
     """Nemenyi's critical difference q √(A (A + 1) / (6 D)): average ranks that differ by more differ significantly.
 
-    The quantile q corrects for the comparison of all pairs.
+    The quantile q corrects for the comparison of all pairs. It is at least A − 1, which no difference exceeds, where the
+    exact test cannot reach α: one method best and one worst on every dataset has the probability (A (A − 1))^(1 − D).
 
     Raises:
         DataError: fewer than 2 methods or no dataset.
@@ -88,7 +100,8 @@ def critical_difference(methods: int, datasets: int, alpha: float = 0.05) -> flo
     if methods < 2 or datasets < 1:
         raise DataError(f"a critical difference needs 2 methods and 1 dataset or more; got {methods} and {datasets}")
     q = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / np.sqrt(2)
-    return float(q * np.sqrt(methods * (methods + 1) / (6 * datasets)))
+    least = methods - 1 if (methods * (methods - 1)) ** (1 - datasets) > alpha else 0
+    return max(float(least), float(q * np.sqrt(methods * (methods + 1) / (6 * datasets))))
 
 
 def cliques(average: np.ndarray, difference: float) -> list[tuple[int, ...]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deconfound.errors import RunError, SpecError, did_you_mean
 from deconfound.results.collect_runs import ORACLE, collect_runs
-from deconfound.results.sections import Row, Section, build_sections
+from deconfound.results.sections import GroupCount, Row, Section, build_sections
 from deconfound.tables.column_values import Clustering, measure_column
 from deconfound.tables.columns import MetricColumn, check_names, choose_columns
 from deconfound.tables.compare_methods import ComparisonCell, TableSettings, compare_methods
@@ -126,7 +126,15 @@ def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableS
         for column, values in zip(columns, measured, strict=True)
     ]
     lines = tuple(
-        ComparisonLine(_label(row), row.seeds, tuple(cells[row.label] for cells in compared)) for row in section.rows
+        ComparisonLine(
+            _label(row),
+            row.seeds,
+            tuple(
+                replace(cells[row.label], groups=_group_count(section, row, column))
+                for cells, column in zip(compared, columns, strict=True)
+            ),
+        )
+        for row in section.rows
     )
     return ComparisonTable(
         dataset=section.dataset,
@@ -142,6 +150,10 @@ def _table(section: Section, columns: tuple[MetricColumn, ...], settings: TableS
         rows=tuple(values.rows for values in measured),
         settings=settings,
     )
+
+
+def _group_count(section: Section, row: Row, column: MetricColumn) -> GroupCount | None:
+    return section.group_count(row, column.metric, column.split, column.group, column.pieces[0].scenario)
 
 
 def _label(row: Row) -> str:

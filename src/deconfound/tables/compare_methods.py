@@ -11,8 +11,19 @@ import numpy as np
 
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.results.collect_runs import RunFilter
+from deconfound.results.sections import GroupCount
 from deconfound.results.spread import Spread, spread
-from deconfound.statistics import CORRECTIONS, Correction, Estimate, corrected, estimate, sign_flip, wilcoxon
+from deconfound.statistics import (
+    CORRECTIONS,
+    Correction,
+    Estimate,
+    corrected,
+    differing,
+    estimate,
+    sign_flip,
+    smallest_p,
+    wilcoxon,
+)
 from deconfound.tables.column_values import ColumnValues
 
 Test = Literal["t", "permutation", "wilcoxon"]
@@ -67,17 +78,22 @@ class ComparisonCell:
 
     Args:
         spread: over seeds.
+        groups: of a worst group: among how many it was found; None elsewhere and where the records do not say.
         interval: of the mean; None where nothing was measured or a seed is undefined.
         difference: method − baseline over common seeds; None for the baseline itself and without one.
         p_baseline: two-sided, not corrected; p_baseline_corrected: over the methods.
         p_best: against the best mean of the column, times the number of methods it is compared with.
         best: True for the best mean.
-        mark: "best", "tied" (not significantly worse than the best), "worse", "untested" (below two common seeds), or ""
-            where nothing is compared: a single method, or a seed whose value is undefined.
+        mark: "best", "tied" (not significantly worse than the best), "worse", "untested", or "" where nothing is
+            compared: a single method, or a seed whose value is undefined.
         verdict: "better" or "worse" than the baseline where that is significant, else "".
+        baseline_untested: whether the test against the baseline cannot tell. Untested is what has fewer than two common
+            seeds, and where the smallest p-value that the test can give, corrected, exceeds its level: too few seeds for
+            an exact test, or differences that tie.
     """
 
     spread: Spread
+    groups: GroupCount | None = None
     interval: Estimate | None = None
     difference: Estimate | None = None
     p_baseline: float | None = None
@@ -86,6 +102,7 @@ class ComparisonCell:
     best: bool = False
     mark: str = ""
     verdict: str = ""
+    baseline_untested: bool = False
 
 
 def compare_methods(
@@ -112,21 +129,29 @@ def compare_methods(
         return cells
     pick = max if higher_is_better else min
     best = pick(means, key=lambda label: means[label])
-    against_best = {label: _compare(column, label, best, settings)[1] for label in means if label != best}
-    p_best = dict(zip(against_best, corrected(list(against_best.values()), "bonferroni"), strict=True))
+    against_best = {label: _compare(column, label, best, settings) for label in means if label != best}
+    adjusted = _adjusted(against_best, "bonferroni")
     for label in means:
-        cells[label] = _marked(cells[label], p_best.get(label), settings.level, best=means[label] == means[best])
+        standing = (
+            "best" if means[label] == means[best] else _standing(adjusted[label], settings.level, "worse", "tied")
+        )
+        p_best = adjusted[label].p if label in adjusted else None
+        cells[label] = replace(cells[label], p_best=p_best, best=standing == "best", mark=standing)
     if baseline is None:
         return cells
-    others = [label for label in means if label != baseline]
-    compared = {label: _compare(column, label, baseline, settings) for label in others}
-    adjusted = corrected([p for _, p in compared.values()], settings.correction)
-    for (label, (difference, p)), corrected_p in zip(compared.items(), adjusted, strict=True):
-        cell = replace(cells[label], difference=difference, p_baseline=p, p_baseline_corrected=corrected_p)
-        if difference is not None and corrected_p is not None and corrected_p <= 1 - settings.level:
-            ahead = (difference.mean > 0) == higher_is_better
-            cell = replace(cell, verdict="better" if ahead else "worse")
-        cells[label] = cell
+    compared = {label: _compare(column, label, baseline, settings) for label in means if label != baseline}
+    for label, after in _adjusted(compared, settings.correction).items():
+        before = compared[label]
+        ahead = before.difference is not None and (before.difference.mean > 0) == higher_is_better
+        standing = _standing(after, settings.level, "better" if ahead else "worse", "")
+        cells[label] = replace(
+            cells[label],
+            difference=before.difference,
+            p_baseline=before.p,
+            p_baseline_corrected=after.p,
+            verdict="" if standing == "untested" else standing,
+            baseline_untested=standing == "untested",
+        )
     return cells
 
 
@@ -138,7 +163,7 @@ def _cell(column: ColumnValues, label: str, level: float) -> ComparisonCell:
         return ComparisonCell(measured)
     drawn = _drawn(column, label, seeds)
     ours = np.asarray([values[seed] for seed in seeds], dtype=np.float64)
-    return ComparisonCell(measured, estimate(ours, drawn, column.clusters, level))
+    return ComparisonCell(measured, interval=estimate(ours, drawn, column.clusters, level))
 
 
 def _drawn(column: ColumnValues, label: str, seeds: Sequence[int]) -> np.ndarray | None:
@@ -148,33 +173,54 @@ def _drawn(column: ColumnValues, label: str, seeds: Sequence[int]) -> np.ndarray
     return np.stack([column.resampled[label, seed] for seed in seeds])
 
 
-def _marked(cell: ComparisonCell, p: float | None, level: float, *, best: bool) -> ComparisonCell:
-    if best:
-        return replace(cell, best=True, mark="best", p_best=p)
-    if p is None:
-        return replace(cell, mark="untested")
-    return replace(cell, p_best=p, mark="worse" if p <= 1 - level else "tied")
+@dataclass(frozen=True)
+class _Test:
+    """A difference over common seeds and its p-value, None where there is none; `least_p` is the smallest possible."""
+
+    difference: Estimate | None
+    p: float | None
+    least_p: float
 
 
-def _compare(
-    column: ColumnValues, ours: str, theirs: str, settings: TableSettings
-) -> tuple[Estimate | None, float | None]:
+def _adjusted(tests: Mapping[str, _Test], how: Correction) -> dict[str, _Test]:
+    """Label → the test with p-values for all comparisons together.
+
+    Those that Benjamini and Hochberg's correction leaves as they are may be all the smallest ones.
+    """
+    p_values = corrected([test.p for test in tests.values()], how)
+    count = sum(p is not None for p in p_values) if how in ("holm", "bonferroni") else 1
+    return {
+        label: replace(test, p=p, least_p=min(1.0, test.least_p * count))
+        for (label, test), p in zip(tests.items(), p_values, strict=True)
+    }
+
+
+def _standing(test: _Test, level: float, significant: str, other: str) -> str:
+    if test.p is not None and test.p <= 1 - level:
+        return significant
+    return "untested" if test.p is None or test.least_p > 1 - level else other
+
+
+def _compare(column: ColumnValues, ours: str, theirs: str, settings: TableSettings) -> _Test:
     """The difference over common seeds and its p-value; no p-value below two common seeds."""
     a, b = column.values.get(ours, {}), column.values.get(theirs, {})
     common = _defined(a, b)
     if not common:
-        return None, None
-    gaps = np.asarray([_number(a[seed]) - _number(b[seed]) for seed in common])
+        return _Test(None, None, 1.0)
+    both = np.asarray([[_number(a[seed]), _number(b[seed])] for seed in common])
+    gaps, size = both[:, 0] - both[:, 1], float(np.abs(both).max())
     mine, other = _drawn(column, ours, common), _drawn(column, theirs, common)
     drawn = None if mine is None or other is None else mine - other
-    difference = estimate(gaps, drawn, column.clusters, settings.level)
+    difference = estimate(gaps, drawn, column.clusters, settings.level, size)
     if len(common) < 2:
-        return difference, None
+        return _Test(difference, None, 1.0)
     if settings.test == "t":
-        return difference, difference.p
+        return _Test(difference, difference.p, difference.least_p)
+    exact = np.where(differing(gaps, size), gaps, 0.0)
+    least_p = smallest_p(int(np.count_nonzero(exact)))
     if settings.test == "wilcoxon":
-        return difference, wilcoxon(gaps)
-    return difference, sign_flip(gaps, np.random.default_rng(settings.seed))
+        return _Test(difference, wilcoxon(exact), least_p)
+    return _Test(difference, sign_flip(exact, np.random.default_rng(settings.seed)), least_p)
 
 
 def _defined(a: Mapping[int, float | None], b: Mapping[int, float | None]) -> list[int]:

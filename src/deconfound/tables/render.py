@@ -65,6 +65,8 @@ def cell_text(cell: ComparisonCell, show: Show = "sd") -> str:
         text += f" [{number(low, digits)}, {number(high, digits)}]"
     if measured.defined < measured.total:
         text += f" ({measured.defined} of {measured.total} seeds)"
+    if cell.groups is not None and cell.groups.note:
+        text += f" [{cell.groups.note}]"
     return text
 
 
@@ -129,7 +131,10 @@ def _tests(table: ComparisonTable) -> list[str]:
             f"⁺, ⁻: significantly better, worse than the baseline {table.baseline} ({how} correction over the methods)."
         )
     if any(cell.mark == "untested" for cell in cells):
-        sentences.append("?: not tested, fewer than two seeds in common with the best.")
+        sentences.append(
+            "?: not tested; fewer than two seeds in common with the best, or seeds so few or equal that the smallest "
+            "p-value they can have is above the level."
+        )
     return sentences + _powerless(table)
 
 
@@ -250,7 +255,7 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
             "test": table.settings.test,
             "correction": table.settings.correction,
             "mark": cell.mark,
-            "against_baseline": cell.verdict,
+            "against_baseline": "untested" if cell.baseline_untested else cell.verdict,
         }
         for number_, (column, cell) in enumerate(zip(table.columns, line.cells, strict=True))
     ]
@@ -259,6 +264,8 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
 def _numbers(cell: ComparisonCell) -> dict[str, float | int | None]:
     interval, difference = cell.interval, cell.difference
     return {
+        "groups": cell.groups and cell.groups.groups,
+        "undefined_groups": cell.groups and cell.groups.undefined,
         "mean": cell.spread.mean,
         "sd": cell.spread.sd,
         "defined_seeds": cell.spread.defined,
