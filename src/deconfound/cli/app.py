@@ -193,11 +193,11 @@ def evaluate(
     The default scenarios are all splits, Gaussian noise, dropped frames and every subset of the modalities.
     """
     from deconfound.cli.evaluate import evaluate_runs, evaluation_warnings
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
 
     summary = evaluate_runs(runs, scenarios, store, device)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
-    for line in evaluation_warnings(runs, None if store is None else open_store(store)):
+    for line in evaluation_warnings(runs, None if store is None else open_verified(store)):
         print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
 
 

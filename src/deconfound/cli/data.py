@@ -176,13 +176,13 @@ def environments(
     """
     import warnings
 
-    from deconfound.data.store import open_store, refuse_existing, save
+    from deconfound.data.store import open_verified, refuse_existing, save
     from deconfound.runs.infer_environments import CAUTION, InferenceWarning, infer_environments
 
     refuse_existing(out)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InferenceWarning)  # the output contains it
-        moved = None if store is None else open_store(store)
+        moved = None if store is None else open_verified(store)
         dataset = infer_environments(run, how=how.value, count=count, column=column, dataset=moved, seed=seed)
     save(dataset, out)
     inferred = dataset.provenance["inferred"][column]
@@ -236,9 +236,9 @@ def describe(
     """
     from deconfound.data.describe import describe as describe_dataset
     from deconfound.data.describe_text import as_text, draw
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
 
-    description = describe_dataset(open_store(store))
+    description = describe_dataset(open_verified(store))
     if out is not None:
         draw(description, out)
     print(json.dumps(description.to_json()) if as_json else as_text(description))

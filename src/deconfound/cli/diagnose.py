@@ -29,7 +29,7 @@ def diagnose(
         deconfound diagnose demo/cmir-0 --svg parts.svg
         deconfound diagnose demo/cmir-0 --split test-zero    # causes and shortcuts are independent there
     """
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
     from deconfound.diagnostics.plot import check_picture, draw
@@ -37,7 +37,7 @@ def diagnose(
 
     if svg is not None:
         check_picture(svg)
-    data = None if store is None else open_store(store)
+    data = None if store is None else open_verified(store)
     diagnosis = run_diagnosis(run, data, split, out=out, device=device, permutations=permutations, seed=seed)
     written = [out or diagnosis_path(run, split), *([] if svg is None else [draw(diagnosis, svg)])]
     print(json.dumps(diagnosis.to_json()) if as_json else as_text(diagnosis))

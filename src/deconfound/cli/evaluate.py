@@ -32,13 +32,13 @@ def evaluate_runs(
     """
     import pandas as pd
 
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.evaluation.records import frame
     from deconfound.evaluation.scenario import read_scenarios
     from deconfound.protocol import get_protocol
 
     selected = None if scenarios is None else read_scenarios(scenarios)
-    dataset = None if store is None else open_store(store)
+    dataset = None if store is None else open_verified(store)
     records = []
     for folder in folders:
         run = Run.open(folder)

@@ -47,14 +47,14 @@ def predominance(
 
 def _measure(source: Path, group: str, store: Path | None) -> Contributions:
     from deconfound.attribution.contributions import contributions_of_data, contributions_of_run
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
 
     if not (source / "spec.json").is_file():
-        return contributions_of_data(open_store(source), group)
+        return contributions_of_data(open_verified(source), group)
     from deconfound.runs.run import Run
 
     run = Run.open(source)
-    data = run.dataset(None if store is None else open_store(store))
+    data = run.dataset(None if store is None else open_verified(store))
     return contributions_of_run(run.method(), data, run.spec.name or run.spec.method["name"], group)
 
 
@@ -82,12 +82,12 @@ def write_masked(source: Path, store: Path | None) -> None:
         RunError: not a finished run, or the file cannot be written.
     """
     from deconfound.attribution.masking import FILE, masked_losses
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.io.files import atomic_write
     from deconfound.runs.run import Run
 
     run = Run.open(source)
-    data = run.dataset(None if store is None else open_store(store))
+    data = run.dataset(None if store is None else open_verified(store))
     losses = masked_losses(run.method(), data)
     kept = {key: (run.done or {}).get(key) for key in ("best_epoch", "best_risk")}
     with atomic_write(source / FILE) as file:

@@ -7,20 +7,23 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deconfound.data.columns import Columns, MetadataColumn
 from deconfound.data.dataset import Dataset
+from deconfound.data.layout import check_schema, check_tensors
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.data.validation import check_rows
-from deconfound.errors import DataError, StoreError
+from deconfound.errors import DataError, RunError, StoreError
+from deconfound.io.files import write_json
 
 VERSION = 1
-_DATA, _SCHEMA = "data.safetensors", "dataset.json"
+_DATA, _SCHEMA, _VERIFIED = "data.safetensors", "dataset.json", ".verified.json"
 
 
 def refuse_existing(path: Path) -> None:
@@ -91,10 +94,11 @@ def save(dataset: Dataset, path: str | Path) -> Path:
 
 
 def open_store(path: str | Path) -> Dataset:
-    """Open a store without reading its tensors; pages are loaded when rows are used.
+    """Open a store without reading its signals; pages are loaded when rows are used. `verified` reads all of them.
 
     Raises:
-        StoreError: not a store, another version, or a data file whose size or contents differ from what was written.
+        StoreError: not a store, another version, a data file of another size than was written, or a name, type, shape, class
+            number, code, id or split that cannot be.
     """
     path = Path(path)
     schema = _read_schema(path)
@@ -103,7 +107,8 @@ def open_store(path: str | Path) -> Dataset:
     except StoreError:
         raise
     except Exception as error:
-        raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}); import the data again") from error
+        reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        raise StoreError(f"{path} is damaged ({' '.join(reason.split())}); import the data again") from error
 
 
 def check_store(path: str | Path) -> Dataset:
@@ -124,6 +129,55 @@ def check_store(path: str | Path) -> Dataset:
     return dataset
 
 
+def verified(dataset: Dataset) -> Dataset:
+    """The dataset, after its store passed `check_store`: once, until one of its two files changes.
+
+    The store remembers that it passed, in `.verified.json`; where nothing can be written, the process remembers it. A dataset
+    without a store is returned as it is. Reading takes about a second per GB that is in memory, else as long as the disk.
+
+    Raises:
+        StoreError, DataError: as `check_store`.
+    """
+    if dataset.source is not None:
+        _verify(dataset.source.resolve(), _file_state(dataset.source))
+    return dataset
+
+
+def open_verified(path: str | Path) -> Dataset:
+    """`open_store`, then `verified`.
+
+    Raises:
+        StoreError, DataError: as these.
+    """
+    return verified(open_store(path))
+
+
+@cache
+def _verify(path: Path, state: str) -> None:
+    note = path / _VERIFIED
+    try:
+        if json.loads(note.read_text(encoding="utf-8")) == {"files": state}:
+            return
+    except (OSError, ValueError, RecursionError):
+        pass  # no note, or one that somebody else wrote
+    check_store(path)
+    with suppress(RunError):
+        write_json(note, {"files": state})
+
+
+def _file_state(path: Path) -> str:
+    """What changes with the contents of a store's files: inode, size, and times of change, one of which no user can set.
+
+    Raises:
+        StoreError: a file is gone.
+    """
+    try:
+        parts = [(path / name).stat() for name in (_DATA, _SCHEMA)]
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; import the data again") from error
+    return " ".join(f"{part.st_ino} {part.st_size} {part.st_mtime_ns} {part.st_ctime_ns}" for part in parts)
+
+
 def _read_schema(path: Path) -> dict[str, Any]:
     if not (path / _SCHEMA).is_file() or not (path / _DATA).is_file():
         state = "does not exist" if not path.exists() else f"is not a dataset store (no {_SCHEMA} and {_DATA} in it)"
@@ -131,7 +185,7 @@ def _read_schema(path: Path) -> dict[str, Any]:
     try:
         schema = json.loads((path / _SCHEMA).read_text(encoding="utf-8"))
         kind, version = schema["format"], schema["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path / _SCHEMA} is damaged; import the data again") from error
     if kind != "deconfound dataset" or version != VERSION:
         raise StoreError(f"{path} is {kind!r} version {version}; this program reads version {VERSION}: import it again")
@@ -141,36 +195,33 @@ def _read_schema(path: Path) -> dict[str, Any]:
 def _assemble(path: Path, schema: dict[str, Any]) -> Dataset:
     from safetensors import safe_open
 
+    check_schema(schema)
     size = (path / _DATA).stat().st_size
     if size != schema["bytes"]:
         raise StoreError(f"{path / _DATA} has {size} bytes, {schema['bytes']} were written; import the data again")
     with safe_open(path / _DATA, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    task = Task(
+        schema["task"]["kind"], tuple(schema["task"]["classes"]), schema["task"]["loss"], schema["task"]["protocol"]
+    )
+    check_tensors(schema, task, tensors)
     parts: dict[str, dict[str, Any]] = {name: {} for name in schema["columns"]}
     for name in tensors:
         if name.startswith("column/"):
             column, _, part = name.removeprefix("column/").rpartition("/")
             parts[column][part] = tensors[name]
-    task = schema["task"]
-    splits = {name: range(start, stop) for name, (start, stop) in schema["splits"].items()}
-    edge = 0
-    for rows in splits.values():
-        if rows.start != edge:
-            raise DataError("the splits do not follow each other")
-        edge = rows.stop
     dataset = Dataset(
         schema["name"],
-        Task(task["kind"], tuple(task["classes"]), task["loss"], task["protocol"]),
+        task,
         {m: Signal(tensors[f"signal/{m}/values"], tensors[f"signal/{m}/mask"]) for m in schema["modalities"]},
         tensors["target"],
         Columns({name: MetadataColumn(part) for name, part in parts.items()}),
-        splits,
+        {name: range(start, stop) for name, (start, stop) in schema["splits"].items()},
         tuple(schema["environment"]),
         tuple(schema["group"]),
         schema["provenance"],
         {name: tensors[f"latent/{name}"] for name in schema["latents"]},
+        path,
     )
-    if edge != len(dataset):
-        raise DataError(f"the splits end at row {edge} of {len(dataset)}")
     dataset.__dict__["checksum"] = schema["checksum"]  # primes the cached property; `check_store` computes it anew
     return dataset

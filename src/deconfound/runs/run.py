@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.store import verified
 from deconfound.data.task import Modality, Task
 from deconfound.datasets.repair import Repair
 from deconfound.errors import RunError
@@ -101,9 +102,10 @@ class Run:
             replacement: the same rows, if the specification does not name them or their store moved.
 
         Raises:
+            StoreError: a byte of their store differs from what was written.
             RunError: the data are not those of the training.
         """
-        dataset = replacement if replacement is not None else load_data(self.spec.data)
+        dataset = load_data(self.spec.data) if replacement is None else verified(replacement)
         if dataset.checksum != self.environment["data"]["checksum"]:
             raise RunError(f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ)")
         return apply_data_spec(dataset, self.spec.data)

@@ -211,13 +211,13 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
 
 def _grouping(directory: Path, clustering: Clustering) -> tuple[np.ndarray, str]:
     """Group number of every row of the dataset, and its column; the coarsest of the dataset's own if none is named."""
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.errors import DataError, StoreError
     from deconfound.runs.run import Run
 
     try:
         opened = Run.open(directory)
-        data = opened.dataset(None if clustering.store is None else open_store(clustering.store))
+        data = opened.dataset(None if clustering.store is None else open_verified(clustering.store))
     except (StoreError, DataError, SpecError) as error:
         raise RunError(
             f"the dataset of {directory} is needed for its clusters: {error}; name it with --store"

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.store import verified
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import VARIANTS
 from deconfound.io.files import write_json
@@ -72,6 +73,7 @@ def train_run(
 
     Raises:
         SpecError: a component does not exist or does not fit the data, or this machine lacks what [train] asks for.
+        StoreError: a byte of the store differs from what was written.
         DataError: the task's protocol does not exist or judges another kind of task. As after a SpecError, nothing was
             written.
         RunError: the directory belongs to another specification or other data, is being written by another process or
@@ -81,7 +83,7 @@ def train_run(
     Warns `training.best_epoch.EpochWarning` where the best epoch is the first or the last one; the notes of the run keep it.
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
-    whole = dataset if dataset is not None else load_data(spec.data)
+    whole = load_data(spec.data) if dataset is None else verified(dataset)
     development = apply_data_spec(whole, spec.data).development()
     first = _wait_for_first_process(out, spec.train) == 0
     show_progress = sys.stdout.isatty() if progress is None else progress
