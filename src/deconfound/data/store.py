@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -21,6 +19,7 @@ from deconfound.data.task import Task
 from deconfound.data.validation import check_rows
 from deconfound.errors import DataError, RunError, StoreError
 from deconfound.io.files import write_json
+from deconfound.io.scratch import scratch_folder
 
 VERSION = 1
 _DATA, _SCHEMA, _VERIFIED = "data.safetensors", "dataset.json", ".verified.json"
@@ -40,23 +39,20 @@ def refuse_existing(path: Path) -> None:
 def new_directory(path: Path) -> Iterator[Path]:
     """A scratch folder beside `path`, renamed to `path` when the block succeeds and removed when it fails.
 
+    What an earlier call for the same path left when it was killed is removed.
+
     Raises:
         StoreError: `path` exists, or the files cannot be written.
     """
     refuse_existing(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f"{path.name}.partial-", dir=path.parent))
+        with scratch_folder(path) as scratch:
+            yield scratch
+            scratch.chmod(0o755)
+            os.replace(scratch, path)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        os.replace(scratch, path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; nothing was left behind") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        reason = error.strerror or error
+        raise StoreError(f"cannot write {path}: {reason}; choose a place with room that you may write to") from error
 
 
 def save(dataset: Dataset, path: str | Path) -> Path:

@@ -53,7 +53,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def read_weights(path: Path, prefix: str) -> dict[str, Tensor]:
     """The model weights of a checkpoint whose names begin with `prefix`, without it."""
-    weights = read_checkpoint(path)["state_dict"]
+    return stored_weights(read_checkpoint(path), prefix)
+
+
+def stored_weights(checkpoint: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
+    """The model weights of a tree that `read_checkpoint` read whose names begin with `prefix`, without it."""
+    weights = checkpoint["state_dict"]
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 

@@ -15,13 +15,16 @@ from deconfound.datasets.repair import Repair
 from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
+from deconfound.nn.layers import module_key
 from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.misfit import first_difference
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from deconfound.evaluation.records import Record
     from deconfound.evaluation.scenario import Scenario
@@ -131,18 +134,36 @@ class Run:
         from deconfound.runs.checkpoint import read_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
+        self.put_weights(weights, method)
+        return method.eval()
+
+    def put_weights(self, weights: Mapping[str, Tensor], method: Method) -> None:
+        """Load weights of a checkpoint of this run into a method.
+
+        Raises:
+            RunError: a name or shape differs; the error names it and, where it is in an encoder of the user, that encoder.
+        """
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:
-            raise self.misfit() from error
-        return method.eval()
+            raise self._misfit(first_difference(weights, method.state_dict()) or str(error)) from error
 
-    def misfit(self) -> RunError:
-        """The error that a checkpoint does not hold the weights of this run's method."""
+    def _misfit(self, difference: str) -> RunError:
+        own = [
+            name
+            for name, choice in self.spec.backbone.encoders.items()
+            if isinstance(choice, dict) and "python" in choice
+        ]
+        owner = next((name for name in own if f"encoders.{module_key(name)}." in difference), None)
+        if owner is not None:
+            return RunError(
+                f"the encoder of {owner!r} is not the one that {self.path} was trained with ({difference}); pass the module, "
+                "or its class, with the sizes it had then"
+            )
         return RunError(
             f"the checkpoint of {self.path} does not fit its specification (modalities {', '.join(self.modalities)}, method "
-            f"{self.spec.method['name']}); it belongs to another run, or to a version that did not scale the targets of a "
-            "regression; delete the run and train again"
+            f"{self.spec.method['name']}; {difference}); it belongs to another run, or to a version that did not scale the "
+            "targets of a regression; delete the run and train again"
         )
 
     def evaluate(

@@ -78,7 +78,10 @@ class Learner(LightningModule):
         self._random.manual_seed(
             derive_seed(*numbers, 1)
         )  # its own stream, or noise would correlate with dropout masks
-        loss = self.method.loss(batch, self.global_step / self.steps, self._random)
+        try:
+            loss = self.method.loss(batch, self.global_step / self.steps, self._random)
+        except ValueError as error:
+            raise _lone_row(error, self.train_spec.batch_size) or error from None
         self._record(loss)
         return loss.total
 
@@ -124,6 +127,16 @@ class Learner(LightningModule):
         warmup = max(1, round(train.warmup * self.steps))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, warmup, self.steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _lone_row(error: ValueError, batch_size: int) -> RunError | None:
+    """The error of a batch normalisation that was given one row; None for any other error."""
+    if "more than 1 value per channel" not in str(error):
+        return None
+    return RunError(
+        "a batch normalisation of an encoder got a batch of one row, such as the last one of an epoch; choose another "
+        f"train.batch_size (it is {batch_size}), or normalise without batches, as nn.LayerNorm does"
+    )
 
 
 def rate_at(step: int, warmup: int, steps: int) -> float:

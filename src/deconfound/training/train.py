@@ -31,7 +31,7 @@ from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
-from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.runs.checkpoint import read_checkpoint, stored_weights
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
@@ -39,6 +39,7 @@ from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
+from deconfound.training.session_clock import SessionClock
 from deconfound.training.trainer import (
     SafeCheckpoint,
     make_trainer,
@@ -150,23 +151,23 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
-    if resume and {name.removeprefix("method.") for name in checkpoint["state_dict"]} != set(method.state_dict()):
-        raise run.misfit()
+    if resume:
+        run.put_weights(stored_weights(checkpoint, "method."), method)
     if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
         (run.path / VARIANTS).unlink(missing_ok=True)
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding splits the weights for good
     learner = Learner(method, data, train, run.spec.seed)
+    clock = SessionClock(run.path / ".seconds")
     trainer = make_trainer(
         train,
         logger=[CsvLogger(run.path / "log.csv", checkpoint["epoch"] + 1), *loggers],
-        callbacks=[*standard_callbacks(folder, train, progress), *callbacks],
+        callbacks=[*standard_callbacks(folder, train, progress), clock, *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
         default_root_dir=run.path,
     )
-    start = time.monotonic()
     try:
         trainer.fit(learner, ckpt_path=resume)
     except SystemExit as error:  # Lightning ends this way after Ctrl-C
@@ -175,9 +176,10 @@ def _fit(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from error
     if process_rank() == 0:
-        seconds = time.monotonic() - start
+        clock.lap()
         run.validate(run.load_weights(whole.cpu()), data)
-        _finish(run, trainer, seconds, whole)
+        _finish(run, trainer, clock.total(), whole)
+        clock.path.unlink(missing_ok=True)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
