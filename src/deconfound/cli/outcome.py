@@ -1,0 +1,104 @@
+"""The exit code of a command, and the one line that says why it is not 0; loads nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from deconfound.cli.streams import flush_streams, silence
+from deconfound.errors import DeconfoundError
+
+MISTAKE, BUG, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
+"""Exit codes: what the user can mend, what we must mend, Ctrl-C, and a reader of standard output that went away, as `head`."""
+
+
+def exit_code(command: Callable[[], Any], debug: bool) -> int:
+    """Run a command and report what it raises.
+
+    Args:
+        command: returns 130 where its framework caught Ctrl-C itself.
+        debug: print the traceback too.
+    """
+    try:
+        result = command()
+        flush_streams()
+        return interrupted() if result == INTERRUPTED else 0
+    except KeyboardInterrupt:
+        return interrupted()
+    except DeconfoundError as error:
+        return _report(error, " ".join(str(error).split()), MISTAKE, debug)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # the framework's answer to one
+            return _closed_pipe()
+        return error.code if isinstance(error.code, int) else BUG
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as error:
+        if _has_cause(error, KeyboardInterrupt):  # an import may raise another error when it is interrupted
+            return interrupted()
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+            silence(sys.stdout)
+            reason = f"cannot write standard output: {os.strerror(error.errno)}; send it to a place with room"
+            return _report(error, reason, MISTAKE, debug)
+        reason = f"this is a bug in deconfound ({type(error).__name__}: {error}); run with --debug"
+        return _report(error, reason, BUG, debug)
+
+
+def interrupted() -> int:
+    """Report Ctrl-C; a second one meanwhile does not report it again."""
+    former = ignore_interrupts()
+    try:
+        return report("interrupted; call train, sweep, tune or demo again to resume", INTERRUPTED)
+    finally:
+        if former is not None:
+            signal.signal(signal.SIGINT, former)
+
+
+def ignore_interrupts() -> Any:
+    """Let Ctrl-C do nothing from now on.
+
+    Returns:
+        what it did before; None outside the main thread, which alone may change it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def report(message: str, code: int) -> int:
+    """Print one line on standard error.
+
+    Returns:
+        `code`.
+    """
+    try:
+        print(f"deconfound: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
+    return code
+
+
+def _report(error: Exception, message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    return report(message, code)
+
+
+def _closed_pipe() -> int:
+    silence(sys.stdout)
+    return CLOSED_PIPE
+
+
+def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, kind):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
