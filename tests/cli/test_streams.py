@@ -28,11 +28,16 @@ def home(tmp_path_factory) -> Path:
 def shell(home: Path, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = line.replace("deconfound", f"{sys.executable} -m deconfound.cli")
     return subprocess.run(
-        ["bash", "-c", command], cwd=home, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+        ["bash", "-c", command],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
     )
 
 
-COMMANDS = ["list", "show cmir", "data check data", "predict run data", "table run", "--help", "data describe data --json"]
+COMMANDS = ["list", "show cmir", "--help", "predict run data"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -63,7 +68,7 @@ def test_a_reader_that_goes_away_ends_a_command_as_it_ends_others(home, command)
 def test_other_streams_do_not_matter(home, where):
     ended = shell(home, f"deconfound data check data {where}")
     assert ended.returncode == 0
-    assert "64 rows" in ended.stdout
+    assert "data is sound" in ended.stdout
     assert shell(home, f"deconfound data check nowhere {where}").returncode == 2
 
 

@@ -9,6 +9,9 @@ def main(arguments: list[str] | None = None) -> None:
     Ctrl-C is one line even while the modules are being imported, and a further one changes nothing.
     """
     try:
+        from deconfound.cli.outcome import INTERRUPTED, ignore_interrupts, note_interrupts
+
+        note_interrupts()
         from deconfound.cli.app import main as run
 
         run(arguments)
@@ -18,8 +21,6 @@ def main(arguments: list[str] | None = None) -> None:
         ignore_interrupts()
         raise SystemExit(interrupted()) from None
     except SystemExit as ended:
-        from deconfound.cli.outcome import INTERRUPTED, ignore_interrupts
-
         if ended.code == INTERRUPTED:
             ignore_interrupts()
         raise

@@ -19,7 +19,7 @@ from deconfound.cli import references as cli_references
 from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
-from deconfound.cli.outcome import MISTAKE, exit_code, report
+from deconfound.cli.outcome import MISTAKE, exit_code, print_reason
 from deconfound.cli.streams import prepare_streams
 from deconfound.errors import SpecError
 
@@ -261,7 +261,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     mistake = prepare_streams()
     if mistake is not None:
-        sys.exit(report(mistake, MISTAKE))
+        sys.exit(print_reason(mistake, MISTAKE))
     former, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         code = _run(words, debug="--debug" in words)

@@ -17,6 +17,21 @@ MISTAKE, BUG, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
 """Exit codes: what the user can mend, what we must mend, Ctrl-C, and a reader of standard output that went away, as `head`."""
 
 
+_signals: list[int] = []
+"""SIGINT, once for each time it came; see `note_interrupts`."""
+
+
+def note_interrupts() -> None:
+    """Remember each Ctrl-C of this process, so that an error that it causes is not taken for a bug."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _note)
+
+
+def _note(number: int, _frame: object) -> None:
+    _signals.append(number)
+    raise KeyboardInterrupt
+
+
 def exit_code(command: Callable[[], Any], debug: bool) -> int:
     """Run a command and report what it raises.
 
@@ -39,7 +54,7 @@ def exit_code(command: Callable[[], Any], debug: bool) -> int:
     except BrokenPipeError:
         return _closed_pipe()
     except Exception as error:
-        if _has_cause(error, KeyboardInterrupt):  # an import may raise another error when it is interrupted
+        if _signals:  # an import may raise another error when it is interrupted
             return interrupted()
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
             silence(sys.stdout)
@@ -53,7 +68,7 @@ def interrupted() -> int:
     """Report Ctrl-C; a second one meanwhile does not report it again."""
     former = ignore_interrupts()
     try:
-        return report("interrupted; call train, sweep, tune or demo again to resume", INTERRUPTED)
+        return print_reason("interrupted; call train, sweep, tune or demo again to resume", INTERRUPTED)
     finally:
         if former is not None:
             signal.signal(signal.SIGINT, former)
@@ -70,7 +85,7 @@ def ignore_interrupts() -> Any:
     return signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def report(message: str, code: int) -> int:
+def print_reason(message: str, code: int) -> int:
     """Print one line on standard error.
 
     Returns:
@@ -86,19 +101,9 @@ def report(message: str, code: int) -> int:
 def _report(error: Exception, message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    return report(message, code)
+    return print_reason(message, code)
 
 
 def _closed_pipe() -> int:
     silence(sys.stdout)
     return CLOSED_PIPE
-
-
-def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, kind):
-            return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return False
