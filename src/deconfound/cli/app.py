@@ -264,7 +264,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(print_reason(mistake, MISTAKE))
     former, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
-        code = _run(words, debug="--debug" in words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is infinite in what is printed
+            warnings.filterwarnings("ignore", message=r"(std|var)\(\): degrees of freedom")
+            code = _run(words, debug="--debug" in words)
     finally:
         warnings.formatwarning = former
     sys.exit(code)
