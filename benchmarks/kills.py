@@ -3,8 +3,8 @@
     python benchmarks/kills.py --kills 3 --seed 0
 
 Each of import, train, evaluate, report, sweep and tune runs once undisturbed. Then it begins anew in the same folder, is
-killed by SIGKILL `kills` times, at moments drawn uniformly from the last three quarters of that time (the first quarter
-loads modules), and is called once more. All files must then be equal apart from times, and no scratch file may remain.
+killed by SIGKILL `kills` times, at moments drawn uniformly from that time, and is called once more. Modules are loaded
+before, so that the kills hit the work. All files must then be equal apart from times, and no scratch file may remain.
 Left out are the logs of what happened, which tell of the kills: test_access.jsonl, environment.json and journals.
 """
 
@@ -12,15 +12,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import random
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+
+import deconfound.report
+import deconfound.sweeps.sweep
+import deconfound.training.train
+import deconfound.tuning.tune  # noqa: F401 (loaded before the forks)
+from deconfound.cli import app
 
 _SHARED = """[{base}backbone]
 hidden = 8
@@ -64,19 +74,40 @@ CASES = {
 """In an order in which each finds what it needs."""
 
 
-def start(case: Case, home: Path) -> subprocess.Popen[bytes]:
-    """The command in a process of its own."""
-    command = [sys.executable, "-m", "deconfound.cli", *case.words.split()]
-    return subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def start(case: Case, home: Path) -> int:
+    """The command in a process of its own, which has all modules from this one; its number."""
+    process = os.fork()
+    if process:
+        return process
+    os.chdir(home)
+    for stream in (1, 2):
+        os.dup2(os.open(home / f"stream{stream}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    try:
+        app.main(case.words.split())
+    except SystemExit as ended:
+        sys.stdout.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
+    os._exit(1)
+
+
+def wait(process: int, seconds: float = math.inf) -> int | None:
+    """Exit code of a process, or None after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.001)
 
 
 def finish(case: Case, home: Path) -> float:
     """Run the command to its end; seconds that it took."""
     began = time.monotonic()
-    process = start(case, home)
-    _, errors = process.communicate()
-    if process.returncode != 0:
-        raise SystemExit(f"'{case.words}' ended with {process.returncode}: {errors.decode()}")
+    code = wait(start(case, home))
+    if code != 0:
+        raise SystemExit(f"'{case.words}' ended with {code}: {(home / 'stream2').read_text(encoding='utf-8')}")
     return time.monotonic() - began
 
 
@@ -108,13 +139,11 @@ def try_case(name: str, home: Path, kills: int, chance: random.Random) -> dict[s
     moments: list[float] = []
     while len(moments) < kills:
         process = start(case, home)
-        moment = chance.uniform(0.25, 1.0) * seconds
-        try:
-            process.communicate(timeout=moment)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            moments.append(round(moment, 2))
+        moment = chance.uniform(0.0, 1.0) * seconds
+        if wait(process, moment) is None:
+            os.kill(process, signal.SIGKILL)
+            wait(process)
+            moments.append(round(moment, 3))
         else:  # it ended before; once more from the beginning, in a shorter time
             seconds *= 0.9
             put_back(saved, output)
@@ -141,6 +170,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     options = parser.parse_args()
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
     chance, faults = random.Random(options.seed), 0
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
