@@ -129,7 +129,7 @@ def verified(dataset: Dataset) -> Dataset:
     """The dataset, after its store passed `check_store`: once, until one of its two files changes.
 
     The store remembers that it passed, in `.verified.json`; where nothing can be written, the process remembers it. A dataset
-    without a store is returned as it is. Reading takes about a second per GB that is in memory, else as long as the disk.
+    without a store is returned as it is. Reading takes about two seconds of one core per GB, or as long as the disk.
 
     Raises:
         StoreError, DataError: as `check_store`.
