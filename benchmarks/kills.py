@@ -35,9 +35,9 @@ from deconfound.cli import app
 _SHARED = """[{base}backbone]
 hidden = 8
 [{base}train]
-epochs = 12
-patience = 12
-batch_size = 16
+epochs = 6
+patience = 6
+batch_size = 64
 accelerator = "cpu"
 threads = 1
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line as the whole of this process, see `app.main`.
@@ -9,18 +11,18 @@ def main(arguments: list[str] | None = None) -> None:
     Ctrl-C is one line even while the modules are being imported, and a further one changes nothing.
     """
     try:
-        from deconfound.cli.outcome import INTERRUPTED, ignore_interrupts, note_interrupts
+        from deconfound.cli.outcome import INTERRUPTED, note_interrupts
 
         note_interrupts()
         from deconfound.cli.app import main as run
 
         run(arguments)
     except KeyboardInterrupt:
-        from deconfound.cli.outcome import ignore_interrupts, interrupted
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        from deconfound.cli.outcome import interrupted
 
-        ignore_interrupts()
         raise SystemExit(interrupted()) from None
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            ignore_interrupts()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise

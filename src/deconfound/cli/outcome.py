@@ -17,6 +17,8 @@ MISTAKE, BUG, INTERRUPTED, CLOSED_PIPE = 2, 1, 130, 141
 """Exit codes: what the user can mend, what we must mend, Ctrl-C, and a reader of standard output that went away, as `head`."""
 
 
+_INTERRUPTED = "interrupted; call train, sweep, tune or demo again to resume"
+
 _signals: list[int] = []
 """SIGINT, once for each time it came; see `note_interrupts`."""
 
@@ -66,23 +68,13 @@ def exit_code(command: Callable[[], Any], debug: bool) -> int:
 
 def interrupted() -> int:
     """Report Ctrl-C; a second one meanwhile does not report it again."""
-    former = ignore_interrupts()
+    if threading.current_thread() is not threading.main_thread():  # which alone may change what a signal does
+        return print_reason(_INTERRUPTED, INTERRUPTED)
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return print_reason("interrupted; call train, sweep, tune or demo again to resume", INTERRUPTED)
+        return print_reason(_INTERRUPTED, INTERRUPTED)
     finally:
-        if former is not None:
-            signal.signal(signal.SIGINT, former)
-
-
-def ignore_interrupts() -> Any:
-    """Let Ctrl-C do nothing from now on.
-
-    Returns:
-        what it did before; None outside the main thread, which alone may change it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    return signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, former)
 
 
 def print_reason(message: str, code: int) -> int:
