@@ -39,11 +39,10 @@ epochs = 6
 patience = 6
 batch_size = 64
 accelerator = "cpu"
-threads = 1
 """
 _METHOD = '[[method]]\nname = "erm"\n'
 _FILES = {
-    "train.toml": 'method = "erm"\n[data]\nstore = "data"\n' + _SHARED.format(base=""),
+    "train.toml": 'method = "erm"\n[data]\nstore = "data"\n' + _SHARED.format(base="") + "threads = 1\n",
     "sweep.toml": 'seeds = 2\n[[dataset]]\nname = "d"\nstore = "data"\n' + _METHOD + _SHARED.format(base="base."),
     "tune.toml": 'trials = 3\n[data]\nstore = "data"\n' + _METHOD + _SHARED.format(base="base."),
 }

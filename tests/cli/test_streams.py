@@ -32,6 +32,7 @@ def shell(home: Path, line: str, **environment: str) -> subprocess.CompletedProc
         cwd=home,
         capture_output=True,
         text=True,
+        errors="replace",
         env={**os.environ, **environment},
         check=False,
     )
