@@ -41,10 +41,11 @@ batch_size = 64
 accelerator = "cpu"
 """
 _METHOD = '[[method]]\nname = "erm"\n'
+_SEARCH = '[search.train]\nlearning_rate = { low = 1e-4, high = 1e-2, log = true }\n'
 _FILES = {
     "train.toml": 'method = "erm"\n[data]\nstore = "data"\n' + _SHARED.format(base="") + "threads = 1\n",
     "sweep.toml": 'seeds = 2\n[[dataset]]\nname = "d"\nstore = "data"\n' + _METHOD + _SHARED.format(base="base."),
-    "tune.toml": 'trials = 3\n[data]\nstore = "data"\n' + _METHOD + _SHARED.format(base="base."),
+    "tune.toml": 'trials = 3\n[data]\nstore = "data"\n' + _METHOD + _SHARED.format(base="base.") + _SEARCH,
 }
 _TIMES = re.compile(rb'"?seconds"?: ?[\d.]+|\d{4}-\d\d-\d\dT[\d:.+]+|\d+(\.\d+)? (s|min)\b')
 _LOGS = ("test_access.jsonl", "environment.json", "journal")
