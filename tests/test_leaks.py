@@ -1,14 +1,19 @@
 """Planted leaks: each is refused, or leaves a trace."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from deconfound.api import fit
-from deconfound.errors import DataError
+from deconfound.data.signal import Signal
+from deconfound.data.store import open_store, save
+from deconfound.diagnostics.diagnose import diagnose
+from deconfound.errors import DataError, StoreError
 from deconfound.evaluation.scenario import Scenario
 from deconfound.runs.build import leave_out
+from deconfound.runs.infer_environments import infer_environments
 from support.small import FAST, small_data, small_run, tiny
 
 
@@ -69,3 +74,68 @@ def test_leaving_an_environment_out_moves_its_development_rows_to_validation():
         assert torch.equal(again.batch(name).target, data.batch(name).target)
     with pytest.raises(DataError, match="has no environment 'environment=e9'"):
         leave_out(data, "environment=e9")
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"test": range(4), "train": range(4, 8), "valid": range(8, 12)},
+        {"train": range(4), "test": range(4, 8), "valid": range(8, 12)},
+        {"valid": range(4), "test": range(4, 8), "train": range(8, 12)},
+        {"valid": range(4), "train": range(4, 8), "test": range(8, 12)},
+    ],
+)
+def test_no_order_of_the_rows_gives_a_test_row_to_training(splits):
+    data = replace(tiny(), splits=splits)
+    poison = torch.zeros(12, dtype=torch.bool)
+    poison[list(splits["test"])] = True
+    signals = {"audio": Signal(poison[:, None, None].float().expand(12, 1, 4), torch.ones(12, 1, dtype=torch.bool))}
+    data = replace(data, signals=signals, target=poison.float())
+    held = data.development()
+    assert len(held) == 8
+    assert held.test_splits == ()
+    assert float(held.target.sum()) == 0
+    for split in ("train", "valid"):
+        whole, part = data.batch(split), held.batch(split)
+        assert float(part.signals["audio"].values.sum()) == 0
+        ids = [dataset.metadata["id"][list(dataset.splits[split])].tolist() for dataset in (data, held)]
+        assert ids[0] == ids[1]
+        assert torch.equal(whole.env, part.env)
+    out = leave_out(data, "speaker=a")
+    assert float(out.development().target.sum()) == 0
+    assert set(out.metadata["speaker"][list(out.splits["valid"])]) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train": range(0, 12, 3), "valid": range(1, 12, 3), "test": range(2, 12, 3)},
+        {"train": range(8), "valid": range(4, 8), "test": range(8, 12)},
+        {"train": range(4), "valid": range(4, 13)},
+        {"train": range(-4, 4), "valid": range(4, 8)},
+    ],
+)
+def test_a_row_of_two_splits_is_refused(splits):
+    with pytest.raises(DataError, match="row"):
+        replace(tiny(), splits=splits)
+
+
+def test_a_byte_that_changed_after_training_ends_every_use_of_the_store(tmp_path):
+    path = save(small_data(), tmp_path / "data")
+    run = small_run(tmp_path / "r", data={"store": str(path)})
+    content = bytearray((path / "data.safetensors").read_bytes())
+    content[-3] ^= 4
+    (path / "data.safetensors").write_bytes(content)
+    for use in (
+        run.evaluate,
+        run.dataset,
+        lambda: run.evaluate(dataset=open_store(path)),
+        lambda: small_run(tmp_path / "again", data={"store": str(path)}),
+        lambda: fit(open_store(path), "erm", out=tmp_path / "fitted", train=FAST, progress=False),
+        lambda: diagnose(run.path),
+        lambda: infer_environments(run.path),
+    ):
+        with pytest.raises(StoreError, match="differs from the one written"):
+            use()
+    assert not (tmp_path / "again").exists()
+    assert not (tmp_path / "fitted").exists()

@@ -119,7 +119,7 @@ def test_predict_into_a_closed_pipe_is_silent(home):
     os.close(read)
     ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_no_progress_bar_in_a_pipe(tmp_path):

@@ -2,10 +2,12 @@
 
 import errno
 import json
+import os
 import pickle
 import resource
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -123,7 +125,7 @@ def test_a_disk_that_refuses_leaves_nothing_behind(source, tmp_path, monkeypatch
     def refuse(*_, **__):
         raise OSError(code, "refused for this test")
 
-    monkeypatch.setattr(store.tempfile if where == "mkdtemp" else store.os, where, refuse)
+    monkeypatch.setattr(tempfile if where == "mkdtemp" else os, where, refuse)
     with pytest.raises(StoreError, match=r"cannot write .*refused for this test"):
         call("import", source, "--format", "mmsa", "--out", tmp_path / "out" / "store")
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []

@@ -37,7 +37,19 @@ def test_shares_are_met_as_nearly_as_groups_allow():
         assert abs((split == name).mean() - share) < 30 / len(groups)
 
 
-@pytest.mark.parametrize("shares", [{}, {"train": 0.5, "test": 0.4}, {"train": 1.5, "test": -0.5}])
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {},
+        {"train": 0.5, "test": 0.4},
+        {"train": 1.5, "test": -0.5},
+        {"train": float("nan"), "test": 0.5},
+        {"train": 0.5, "test": float("nan")},
+        {"train": 0.5, "valid": float("nan"), "test": 0.5},
+        {"train": float("inf"), "test": float("-inf")},
+        {"train": 1.0, "test": 0.0},
+    ],
+)
 def test_shares_must_sum_to_one(shares):
     with pytest.raises(DataError, match="sum to 1"):
         grouped_split(["a", "b"], shares, 0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deconfound.api import evaluate, fit
 from deconfound.data.dataset import Dataset
-from deconfound.errors import SpecError
+from deconfound.errors import RunError, SpecError
 from deconfound.nn.own_encoders import fresh_modules, name_of
 from deconfound.runs.checkpoint import read_weights
 from deconfound.runs.run import Run
@@ -113,3 +113,43 @@ def test_fit_changes_none_of_its_arguments(tmp_path: Path) -> None:
 def _tensors(data: Dataset) -> list[Tensor]:
     parts = [part for signal in data.signals.values() for part in (signal.values, signal.mask)]
     return [part.clone() for part in (*parts, data.target, data.env)]
+
+
+class Wrapped(Own):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(self.layer)
+
+
+@pytest.mark.parametrize("opened", [lambda: Own(7), Wrapped])
+def test_a_run_opened_with_another_architecture_names_the_module_and_the_parameter(tmp_path: Path, opened: Any) -> None:
+    run = trained(tmp_path / "a", Own())
+    with pytest.raises(
+        RunError, match=r"the encoder of 'audio' is not the one .*encoders\.audio\..*weight is"
+    ) as refused:
+        run.method(encoders={"audio": opened()})
+    assert "\n" not in str(refused.value)
+
+
+class Normalised(Own):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        return self.norm(self.layer(values[:, 0])) * mask
+
+
+def test_a_batch_normalisation_that_gets_one_row_is_refused_in_one_line(tmp_path: Path) -> None:
+    train = {**FAST, "batch_size": 3}  # 4 training rows: the last batch holds one
+    with pytest.raises(RunError, match=r"batch of one row.*train\.batch_size") as refused:
+        fit(tiny(), "erm", out=tmp_path / "a", encoders={"audio": Normalised}, train=train, progress=False)
+    assert "\n" not in str(refused.value)
+    assert fit(
+        tiny(),
+        "erm",
+        out=tmp_path / "b",
+        encoders={"audio": Normalised},
+        train={**train, "batch_size": 2},
+        progress=False,
+    ).done

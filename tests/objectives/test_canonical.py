@@ -118,3 +118,9 @@ def test_nothing_to_correlate() -> None:
     label = (torch.arange(200) % 2).unsqueeze(1).double()  # the label and nothing else
     given_ = label_columns(label[:, 0].long(), torch.zeros(200).long(), True)
     assert residual_correlation(label * 1e6 + 1e6, label, given_, generator()) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_row_has_no_spread_and_no_warning():
+    columns = label_columns(torch.tensor([3.0]), torch.tensor([0]), False)
+    assert columns.tolist() == [[1.0, 0.0, 0.0, 0.0]]

@@ -148,3 +148,10 @@ def test_linear_outputs_are_ridge_regression_of_scikit_learn() -> None:
     np.testing.assert_allclose(scores[:, 1], one)
     constant = np.ones((80, 2))
     np.testing.assert_allclose(linear_outputs(constant, y, constant[:3], "regression", 1)[:, 0], y.mean())
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_whose_squares_overflow_still_tell_disagreements():
+    target = np.array([-3e25, 3e25, -3e25, 3e25], dtype=np.float32)
+    outputs = {"a": target[:, None], "b": np.zeros((4, 1), dtype=np.float32)}
+    assert [conflict.rows for conflict in conflicts(outputs, target, "regression")] == [4, 4]

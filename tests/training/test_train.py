@@ -69,7 +69,16 @@ def test_a_stopped_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path, undist
         assert all(torch.equal(ours[key], whole[key]) for key in whole)
     assert (out / "log.csv").read_text() == (undisturbed / "log.csv").read_text()
     done, expected = Run.open(out).done, Run.open(undisturbed).done
+    assert done["seconds"] > 0.1 * epochs  # each epoch of the stopped session slept for so long
     assert {**done, "seconds": 0} == {**expected, "seconds": 0}
+
+
+def test_the_seconds_of_all_sessions_are_added_up(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".seconds").write_text("1000.5\n2000\nnan\n-7\n\ufffd\n3000.")
+    done = small_run(tmp_path / "r").done
+    assert done["seconds"] == pytest.approx(6000.5, abs=300)
+    assert not (tmp_path / "r" / ".seconds").exists()
 
 
 def test_a_finished_run_is_returned_untouched(undisturbed):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import traceback
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,9 +21,9 @@ from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
 from deconfound.cli.command_group import CommandGroup
-from deconfound.cli.machine_fault import machine_fault
-from deconfound.errors import DeconfoundError
-from deconfound.io.csv_text import RAW_HELP
+from deconfound.cli.outcome import MISTAKE, exit_code, print_reason
+from deconfound.cli.streams import prepare_streams
+from deconfound.errors import SpecError
 from deconfound.io.plain_text import plain_streams, text_of_lines
 
 app = typer.Typer(
@@ -50,7 +48,6 @@ app.command()(cli_predominance.predominance)
 app.command()(cli_diagnose.diagnose)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Raw = Annotated[bool, typer.Option("--raw", help=RAW_HELP)]
 
 
 def _print_version(requested: bool) -> None:
@@ -188,11 +185,20 @@ _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit code 0, 2 for a mistake of the user (one line), 1 for a bug, 130 after Ctrl-C."""
+    """Run the command line.
+
+    The exit code is 0, 2 for a mistake of the user (one line), 1 for a bug, 130 after Ctrl-C, or 141 where the reader of
+    standard output went away.
+    """
     words = sys.argv[1:] if arguments is None else arguments
+    mistake = prepare_streams()
+    if mistake is not None:
+        sys.exit(print_reason(mistake, MISTAKE))
     former, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
-        with plain_streams():
+        with warnings.catch_warnings(), plain_streams():
+            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is infinite in what is printed
+            warnings.filterwarnings("ignore", message=r"(std|var)\(\): degrees of freedom")
             code = _run(words, debug="--debug" in words)
     finally:
         warnings.formatwarning = former
@@ -204,40 +210,18 @@ def _warning_line(message: Warning | str, category: type[Warning], *_place: obje
 
 
 def _run(words: list[str], debug: bool) -> int:
+    return exit_code(lambda: _call(words), debug)
+
+
+def _call(words: list[str]) -> Any:
+    """Run the words; errors of usage become errors of ours."""
     try:
-        result: Any = app(words, standalone_mode=False)
-        sys.stdout.flush()
-        return _interrupted() if result == 130 else 0
+        return app(words, standalone_mode=False)
     except _USAGE as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())
-            return 2
+            sys.exit(MISTAKE)
         command = error.ctx.command_path if getattr(error, "ctx", None) else "deconfound"
-        return _report_error(f"{error.format_message()} See '{command} --help'.", 2)
-    except (typer.Abort, KeyboardInterrupt):
-        return _interrupted()
-    except DeconfoundError as error:
-        if debug:
-            traceback.print_exc()
-        return _report_error(" ".join(str(error).split()), 2)
-    except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
-            return error.code if isinstance(error.code, int) else 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the pipe is closed, as in '| head'
-        return 0
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        fault = machine_fault(error)
-        if fault is not None:
-            return _report_error(fault, 2)
-        return _report_error(f"this is a bug in deconfound ({type(error).__name__}: {error}); run with --debug", 1)
-
-
-def _interrupted() -> int:
-    return _report_error("interrupted; call train, sweep, tune or demo again to resume", 130)
-
-
-def _report_error(message: str, code: int) -> int:
-    print(f"deconfound: {message}", file=sys.stderr)
-    return code
+        raise SpecError(f"{error.format_message()} See '{command} --help'.") from None
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error

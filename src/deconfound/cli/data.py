@@ -222,7 +222,7 @@ def environments(
     """
     import warnings
 
-    from deconfound.data.store import open_store, refuse_existing, save
+    from deconfound.data.store import open_verified, refuse_existing, save
     from deconfound.runs.run import check_run
 
     check_run(run, finished=True)
@@ -231,7 +231,7 @@ def environments(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InferenceWarning)  # the output contains it
-        moved = None if store is None else open_store(store)
+        moved = None if store is None else open_verified(store)
         dataset = infer_environments(run, how=how.value, count=count, column=column, dataset=moved, seed=seed)
     save(dataset, out)
     inferred = dataset.provenance["inferred"][column]
@@ -284,9 +284,9 @@ def describe(
 
     Example: deconfound data describe stores/mosi --out mosi.html
     """
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
 
-    dataset = open_store(store)
+    dataset = open_verified(store)
     from deconfound.data.describe import describe as describe_dataset
     from deconfound.data.describe_text import as_text, draw
 

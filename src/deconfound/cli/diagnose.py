@@ -29,11 +29,11 @@ def diagnose(
         deconfound diagnose demo/cmir-0 --svg parts.svg
         deconfound diagnose demo/cmir-0 --split test-zero    # causes and shortcuts are independent there
     """
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.runs.run import check_run
 
     check_run(run, finished=True)
-    data = None if store is None else open_store(store)
+    data = None if store is None else open_verified(store)
     from deconfound.diagnostics.diagnose import diagnose as run_diagnosis
     from deconfound.diagnostics.diagnose import diagnosis_path
     from deconfound.diagnostics.plot import draw

@@ -73,13 +73,13 @@ def evaluate_runs(
     Raises:
         RunError: a run is not finished.
     """
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.evaluation.scenario import read_scenarios
 
     for folder in folders:
         check_run(folder, finished=True)
     selected = None if scenarios is None else read_scenarios(scenarios)
-    dataset = None if store is None else open_store(store)
+    dataset = None if store is None else open_verified(store)
     import pandas as pd
 
     from deconfound.evaluation.records import frame

@@ -50,16 +50,16 @@ def predominance(
 
 
 def _measure(source: Path, group: str, store: Path | None) -> Contributions:
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.runs.run import Run, check_run
 
     if not (source / "spec.json").is_file():
-        dataset = open_store(source)
+        dataset = open_verified(source)
         from deconfound.attribution.contributions import contributions_of_data
 
         return contributions_of_data(dataset, group)
     check_run(source, finished=True)
-    moved = None if store is None else open_store(store)
+    moved = None if store is None else open_verified(store)
     from deconfound.attribution.contributions import contributions_of_run
 
     run = Run.open(source)
@@ -93,12 +93,12 @@ def write_masked(source: Path, store: Path | None) -> None:
         RunError: not a finished run, or the file cannot be written.
     """
     from deconfound.attribution.masking import FILE, masked_losses
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.io.files import atomic_write
     from deconfound.runs.run import Run
 
     run = Run.open(source)
-    data = run.dataset(None if store is None else open_store(store))
+    data = run.dataset(None if store is None else open_verified(store))
     losses = masked_losses(run.method(), data)
     kept = {key: (run.done or {}).get(key) for key in ("best_epoch", "best_risk")}
     with atomic_write(source / FILE) as file:

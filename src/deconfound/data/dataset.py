@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from deconfound.data.columns import Columns, MetadataColumn
 from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
-from deconfound.data.splits import DEVELOPMENT
+from deconfound.data.splits import DEVELOPMENT, check_ranges, check_split_names
 from deconfound.data.task import Modality, Task
 from deconfound.data.validation import check_rows
 from deconfound.errors import DataError, did_you_mean
+from deconfound.registry import names as component_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +34,9 @@ _MISSING = folded(MISSING)
 class Dataset:
     """N rows of all modalities; each split is one contiguous range of rows, "train" first, "valid" second, then the tests.
 
-    This order lets `development` cut the test rows off as a view, so training and selection never hold a test row. Build
-    one with `Dataset.build`, which sorts and checks every row; the constructor checks only lengths and names.
+    In this order `development` is a view of the rows; in any other it copies them. Either way training and selection never
+    hold a test row. Build one with `Dataset.build`, which sorts and checks every row; the constructor checks only lengths,
+    names and that no row is in two splits.
 
     Args:
         name: corpus name.
@@ -46,6 +49,7 @@ class Dataset:
         group: columns, such as the speaker, whose values in train or valid may not occur in another split.
         provenance: source of the rows and the processing applied, JSON values only.
         latents: name → (N, D) true factors of synthetic data, for diagnostics; never part of a batch.
+        source: store that the rows were opened from; None for rows that were made in memory.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Dataset:
     group: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     latents: Mapping[str, Tensor] = field(default_factory=dict)
+    source: Path | None = None
 
     def __post_init__(self) -> None:
         sizes = {name: len(signal) for name, signal in self.signals.items()}
@@ -70,6 +75,7 @@ class Dataset:
             raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'")
         for column in (*self.environment, *self.group):
             self._column(column)
+        check_ranges(self.splits, len(self.target))
 
     @classmethod
     def build(
@@ -106,6 +112,7 @@ class Dataset:
                 f"split of all rows ({len(unnamed)} have none)"
             )
         names = list(dict.fromkeys(labels.tolist()))
+        check_split_names(names, component_names("corruptions"))
         order = [s for s in DEVELOPMENT if s in names] + [s for s in names if s not in DEVELOPMENT]
         sizes = [int((labels == s).sum()) for s in order]
         stops = np.cumsum(sizes).tolist()
@@ -218,7 +225,7 @@ class Dataset:
         return Batch(signals, self.target.index_select(0, rows), rows, self.env.index_select(0, rows))
 
     def development(self) -> Dataset:
-        """Only the training and validation rows, as a view that keeps their row numbers.
+        """Only the training and validation rows: a view that keeps their row numbers where they come first, else a copy.
 
         Raises:
             DataError: there is no "train" or no "valid".
@@ -228,19 +235,13 @@ class Dataset:
             raise DataError(
                 f"{self.name} has no split {missing[0]!r} (it has {', '.join(self.splits)}); training needs both"
             )
-        stop = self.splits["valid"].stop
-        cut = slice(0, stop)
-        return Dataset(
-            self.name,
-            self.task,
-            {name: Signal(s.values[cut], s.mask[cut]) for name, s in self.signals.items()},
-            self.target[cut],
-            self.columns.select(cut),
-            {name: self.splits[name] for name in DEVELOPMENT},
-            self.environment,
-            self.group,
-            self.provenance,
-        )
+        train, valid = (self.splits[name] for name in DEVELOPMENT)
+        stop = len(train) + len(valid)
+        splits = {"train": range(len(train)), "valid": range(len(train), stop)}
+        rows = slice(0, stop) if (train, valid) == tuple(splits.values()) else torch.tensor([*train, *valid])
+        signals = {name: Signal(s.values[rows], s.mask[rows]) for name, s in self.signals.items()}
+        columns = self.columns.select(rows)
+        return replace(self, signals=signals, target=self.target[rows], columns=columns, splits=splits, latents={})
 
     def only(self, *names: str) -> Dataset:
         """The same rows with only these modalities.
@@ -263,7 +264,7 @@ class Dataset:
         if len(labels) != len(self):
             raise DataError(f"{self.name}: {len(self)} rows but {len(labels)} split names")
         rows = torch.from_numpy(np.flatnonzero(labels != ""))
-        return Dataset.build(
+        sorted_rows = Dataset.build(
             self.name,
             self.task,
             {name: signal.select(rows) for name, signal in self.signals.items()},
@@ -275,6 +276,7 @@ class Dataset:
             provenance=self.provenance,
             latents={name: values[rows] for name, values in self.latents.items()},
         )
+        return replace(sorted_rows, source=self.source)
 
     @cached_property
     def checksum(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from deconfound.errors import DataError
 
 DEVELOPMENT = ("train", "valid")
 """The splits that training and selection may use; all others are test splits."""
@@ -21,3 +23,65 @@ def in_distribution(splits: Collection[str]) -> str | None:
     """
     plain = (name for name in splits if not name.startswith("test-"))
     return next((name for name in ("test-iid", "test", *plain) if name in splits), None)
+
+
+def check_ranges(splits: Mapping[str, range], rows: int) -> None:
+    """Check that no row is in two splits, so that a range stands for its rows and no others.
+
+    Args:
+        splits: split name → its rows.
+        rows: N, the number of all rows.
+
+    Raises:
+        DataError: a range has gaps, leaves the rows 0 to N − 1, or meets another one.
+    """
+    edge, before = 0, ""
+    for name, numbers in sorted(splits.items(), key=lambda item: (item[1].start, item[1].stop)):
+        if numbers.step != 1 or not 0 <= numbers.start <= numbers.stop <= rows:
+            raise DataError(f"the split {name!r} is {numbers} of {rows} rows; a split is a range of rows without gaps")
+        if numbers.start < edge:
+            raise DataError(f"the splits {before!r} and {name!r} share rows; a row belongs to one split")
+        edge, before = numbers.stop, name
+
+
+def check_split_order(splits: Mapping[str, range], rows: int) -> None:
+    """Check that the splits follow each other without gaps: "train", "valid", then the test splits.
+
+    Args:
+        splits: split name → its rows, in their order.
+        rows: N, the number of all rows.
+
+    Raises:
+        DataError: a split is empty, out of place, or not all rows are in one.
+    """
+    names = list(splits)
+    if names != [*(name for name in DEVELOPMENT if name in splits), *(n for n in names if n not in DEVELOPMENT)]:
+        raise DataError(f"the splits are in the order {', '.join(names)}; 'train' and 'valid' come first")
+    edge = 0
+    for name, numbers in splits.items():
+        if numbers.start != edge:
+            raise DataError(f"the splits do not follow each other: {name!r} begins at row {numbers.start}, not {edge}")
+        if numbers.stop <= numbers.start:
+            raise DataError(f"the split {name!r} is empty")
+        edge = numbers.stop
+    if edge != rows:
+        raise DataError(f"the splits end at row {edge} of {rows}")
+
+
+def check_split_names(names: Collection[str], scenarios: Collection[str]) -> None:
+    """Check that the scenario of a split, which has its name, cannot be mistaken for another scenario.
+
+    Args:
+        names: of splits.
+        scenarios: names that other scenarios have, besides "present=MODALITIES".
+
+    Raises:
+        DataError: a name is taken, or is blank or holds characters that cannot be printed.
+    """
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise DataError(f"the split {name!r} needs a name of printable characters; rename it")
+        if name in scenarios or name.startswith("present="):
+            raise DataError(
+                f"the split {name!r} has the name of a scenario of the evaluation; rename it, to 'test-{name}'"
+            )

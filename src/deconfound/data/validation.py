@@ -20,13 +20,17 @@ def check_rows(dataset: DatasetParts) -> None:
     Raises:
         DataError: a name that is too long or not UTF-8, an empty or missing train split, a repeated id, a NaN or infinite
             target, a class number out of range, a value that is not finite where the mask is True or not 0 where it is
-            False, a modality absent in all rows, a group with rows in two splits.
+            False, a negative token, a modality absent in all rows, a group with rows in two splits, or a column with one text
+            under two codes.
     """
     name, target = dataset.name, dataset.target
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
     if empty or len(dataset.target) == 0:
         raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
     _check_names(dataset)
+    for column, values in dataset.columns.items():
+        if "codes" in values.parts and len(set(values.distinct.tolist())) < len(values.distinct):
+            raise DataError(f"{name}: the column {column!r} holds one text under two codes; import the data again")
     ids = dataset.columns["id"]
     counts = torch.bincount(ids.codes)
     if int(counts.max()) > 1:
@@ -38,8 +42,7 @@ def check_rows(dataset: DatasetParts) -> None:
             "ids must be unique"
         )
     if dataset.task.kind == "classification":
-        if target.dtype != torch.int64 or int(target.min()) < 0 or int(target.max()) >= dataset.task.outputs:
-            raise DataError(f"{name}: class numbers must be integers in [0, {dataset.task.outputs})")
+        check_class_numbers(name, target, dataset.task.outputs)
     elif not bool(torch.isfinite(target).all()):
         row = int(torch.nonzero(~torch.isfinite(target))[0])
         raise DataError(f"{name}: the target of {ids.values[row]!r} is {float(target[row])}; targets must be finite")
@@ -63,6 +66,21 @@ def _check_names(dataset: DatasetParts) -> None:
         wrong = next((str(name) for name in names if not is_name(str(name))), None)
         if wrong is not None:
             raise DataError(f"{dataset.name[:80]!r}: the {kind} {wrong[:40]!r} is no name; {NAME_RULE}")
+
+
+def check_class_numbers(what: str, target: Tensor, classes: int) -> None:
+    """Check that the targets of a classification number its classes.
+
+    Args:
+        what: begins the error.
+        target: (N,) as in `Dataset`.
+        classes: C.
+
+    Raises:
+        DataError: another type than int64, or a number outside [0, C).
+    """
+    if target.dtype != torch.int64 or int(target.min()) < 0 or int(target.max()) >= classes:
+        raise DataError(f"{what}: class numbers must be integers in [0, {classes})")
 
 
 def check_resolution(name: str, target: Tensor) -> None:
@@ -103,7 +121,11 @@ def _check_group(dataset: DatasetParts, name: str) -> None:
 def _check_signal(what: str, signal: Signal) -> None:
     if not bool(signal.mask.any()):
         raise DataError(f"{what} is absent in every row; leave it out")
+    if int(signal.mask.view(torch.uint8).max()) > 1:
+        raise DataError(f"{what} has a mask of other values than 0 and 1")
     if not signal.values.is_floating_point():
+        if int(signal.values.min()) < 0 or bool((signal.values != 0)[~signal.mask].any()):
+            raise DataError(f"{what} has tokens below 0, or other than 0 where its mask is False")
         return
     size = max(1, (1 << 24) // max(1, signal.values[0].nbytes))  # rows of 16 MB: bounded memory on a mapped store
     for start in range(0, len(signal), size):

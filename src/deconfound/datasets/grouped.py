@@ -47,7 +47,8 @@ def check_shares(shares: Mapping[str, float], groups: int) -> None:
     Raises:
         DataError: shares that are not positive or do not sum to 1, or fewer groups than splits.
     """
-    if not shares or min(shares.values()) <= 0 or not abs(sum(shares.values()) - 1) <= 1e-6:
+    possible = all(0 < share <= 1 for share in shares.values())  # NaN is not
+    if not shares or not possible or not abs(sum(shares.values()) - 1) <= 1e-6:
         raise DataError(f"shares must be positive and sum to 1; got {dict(shares)}")
     if groups < len(shares):
         raise DataError(f"{groups} groups cannot fill {len(shares)} splits; group by another column")

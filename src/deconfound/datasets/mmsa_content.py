@@ -62,10 +62,12 @@ def check_content(pickled: Unpickled) -> MmsaContent:
     if sum(array.nbytes for sources in arrays.values() for array in sources) > pickled.size:
         raise DataError("modalities of several splits are the same array; each needs its own")
     metadata = _metadata(splits, counts)
+    with np.errstate(over="ignore"):  # what 32 bits cannot hold becomes infinite, which `check_rows` refuses
+        target = np.concatenate(list(targets.values())).astype(np.float32)
     return MmsaContent(
         arrays,
         {m: _lengths(splits, m, arrays[m], metadata["id"]) for m in arrays},
-        np.concatenate(list(targets.values())).astype(np.float32),
+        target,
         metadata,
         np.repeat(list(counts), list(counts.values())),
         sorted({key[:40] for rows in splits.values() for key in rows if key not in _USED})[:20],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,14 @@ from typing import IO, Any
 
 from deconfound.errors import RunError
 from deconfound.io.html import json_text
+from deconfound.io.scratch import scratch_file
 
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Write a file under a scratch name that becomes `path` when the block succeeds and is gone when it does not.
 
+    What an earlier call for the same path left when it was killed is removed.
     A device or a pipe (`/dev/stdout`) is written directly. Missing folders are made; a link goes on pointing as it did.
 
     Args:
@@ -29,27 +30,22 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """
     path = Path(path)
     text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    scratch = ""
     try:
         if path.exists() and not path.is_file():
             with open(path, mode, **text) as file:
                 yield file
             return
         goal = Path(os.path.realpath(path))  # unlike `Path.resolve`, no error for links that point at each other
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{goal.name[:64]}.partial-", dir=goal.parent)
-        with open(handle, mode, **text) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).chmod(0o644)
-        os.replace(scratch, goal)
+        with scratch_file(goal) as scratch:
+            with open(scratch, mode, **text) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.chmod(0o644)
+            os.replace(scratch, goal)
     except OSError as error:
         reason = error.strerror or error
         raise RunError(f"cannot write {path}: {reason}; choose a place with room that you may write to") from error
-    finally:
-        if scratch:
-            Path(scratch).unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:

@@ -52,7 +52,8 @@ def label_columns(target: Tensor, env: Tensor, classification: bool) -> Tensor:
         _, cell = torch.unique(torch.stack([target, env], 1), dim=0, return_inverse=True)
         return torch.nn.functional.one_hot(cell).double()
     y = target.double()
-    y = (y - y.mean()) / y.std().clamp(min=1e-12)
+    spread = y.std() if len(y) > 1 else torch.zeros_like(y[:1])  # PyTorch warns where one row has no spread
+    y = (y - y.mean()) / spread.clamp(min=1e-12)
     powers = torch.stack([torch.ones_like(y), y, y.square(), y**3], 1)
     _, place = torch.unique(env, return_inverse=True)
     which = torch.nn.functional.one_hot(place).double()  # (N, E)

@@ -157,9 +157,9 @@ def _chunks(
 
 
 def _stored(source: Path) -> Iterator[Rows]:
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
 
-    dataset = open_store(source)
+    dataset = open_verified(source)
     ids = dataset.columns["id"].values
     for start in range(0, len(dataset), CHUNK):
         rows = range(start, min(start + CHUNK, len(dataset)))

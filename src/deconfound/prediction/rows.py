@@ -264,7 +264,8 @@ def _repaired(array: np.ndarray, modality: Modality, place: str, repair: Repair)
     if array.shape[-1:] != (repair.width,) or array.ndim > 2 or array.dtype.kind not in "iufO":
         return array
     try:
-        steps = array.astype(np.float32).reshape(1, -1, repair.width)
+        with np.errstate(over="ignore"):
+            steps = array.astype(np.float32).reshape(1, -1, repair.width)
     except (TypeError, ValueError, OverflowError):
         return array
     inside = np.ones(steps.shape[:2], dtype=bool)

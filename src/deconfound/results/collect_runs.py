@@ -9,7 +9,7 @@ from typing import Any
 
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import RunError, SpecError, did_you_mean
-from deconfound.io.reading import resolved
+from deconfound.io.reading import reading, resolved
 from deconfound.results.corpus_results import with_corpora
 from deconfound.results.run_result import RunResult, integer_of, read_object, read_run, text_of, with_variants
 from deconfound.runs.run_files import RUN

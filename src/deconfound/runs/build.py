@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
+from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
@@ -25,12 +28,12 @@ def load_data(data: DataSpec) -> Dataset:
 
     Raises:
         SpecError: the specification names neither a store nor a synthetic model.
-        StoreError: the store does not open.
+        StoreError: the store does not open, or a byte of it differs from what was written.
     """
     if data.store is not None:
-        from deconfound.data.store import open_store
+        from deconfound.data.store import open_verified
 
-        return open_store(data.store)
+        return open_verified(data.store)
     if data.synthetic is not None:
         from deconfound.datasets.synthetic import synthetic
 
@@ -61,10 +64,11 @@ def leave_out(dataset: Dataset, environment: str) -> Dataset:
     group, names = development.groups(*development.environment)
     if environment not in names:
         raise DataError(f"{dataset.name} has no environment {environment!r}{did_you_mean(environment, names)}")
-    held_out = (group == names.index(environment)).tolist()
-    split = ["valid" if held else "train" for held in held_out]
-    for name in dataset.test_splits:
-        split += [name] * len(dataset.splits[name])
+    split = np.full(len(dataset), "", dtype=object)
+    for name, rows in dataset.splits.items():
+        split[rows.start : rows.stop] = name
+    numbers = [row for name in DEVELOPMENT for row in dataset.splits[name]]
+    split[numbers] = np.where(group.numpy() == names.index(environment), "valid", "train")
     return dataset.resplit(split)
 
 

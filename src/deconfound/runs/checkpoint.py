@@ -58,7 +58,12 @@ def read_weights(path: Path, prefix: str) -> dict[str, Tensor]:
     """The model weights of a checkpoint whose names begin with `prefix`, without it."""
     tree = read_checkpoint(path)
     with reading(path, _FILE):
-        weights = object_of(tree["state_dict"])
+        return stored_weights(tree, prefix)
+
+
+def stored_weights(checkpoint: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
+    """The model weights of a tree that `read_checkpoint` read whose names begin with `prefix`, without it."""
+    weights = object_of(checkpoint["state_dict"])
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 

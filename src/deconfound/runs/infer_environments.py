@@ -18,6 +18,7 @@ from torch import Tensor
 from deconfound.data.columns import Columns
 from deconfound.data.dataset import DEVELOPMENT, Dataset
 from deconfound.data.signal import Batch
+from deconfound.data.store import verified
 from deconfound.data.task import Task
 from deconfound.errors import DataError, RunError
 from deconfound.evaluation.outputs import row_batches
@@ -103,7 +104,7 @@ def infer_environments(
     """
     reference = run if isinstance(run, Run) else Run.open(run)
     method = reference.method(encoders)
-    whole = dataset if dataset is not None else load_data(reference.spec.data)
+    whole = load_data(reference.spec.data) if dataset is None else verified(dataset)
     data = reference.dataset(whole)
     if column in whole.columns:
         raise DataError(f"{whole.name} has a column {column!r} already; name another one")

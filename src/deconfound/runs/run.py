@@ -22,6 +22,7 @@ from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from deconfound.data.dataset import Dataset
     from deconfound.data.task import Modality, Task
@@ -134,11 +135,13 @@ class Run:
             replacement: the same rows, if the specification does not name them or their store moved.
 
         Raises:
+            StoreError: a byte of their store differs from what was written.
             RunError: the data are not those of the training, or the specification does not name them.
         """
+        from deconfound.data.store import verified
         from deconfound.runs.build import apply_data_spec
 
-        dataset = replacement if replacement is not None else self._load()
+        dataset = self._load() if replacement is None else verified(replacement)
         if dataset.checksum != self.checksum:
             raise RunError(
                 f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); give the "
@@ -156,12 +159,13 @@ class Run:
             RunError: `dataset` is left out, and the specification names none or one that has changed.
             DataError: the corpus differs from the run's data in a modality, width, class, task or protocol.
         """
+        from deconfound.data.store import verified
         from deconfound.runs.other_corpus import Corpus, other_corpus
 
         if dataset is None or dataset.checksum == self.checksum:
             whole = self._load() if dataset is None else dataset
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
-        corpus = other_corpus(self.path, dataset, self.modalities, self.task)
+        corpus = other_corpus(self.path, verified(dataset), self.modalities, self.task)
         named = self.spec.data.environment
         if named is None or not set(named) <= set(dataset.columns):
             return corpus
@@ -207,18 +211,40 @@ class Run:
         from deconfound.runs.checkpoint import read_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
+        self.put_weights(weights, method)
+        return method.eval()
+
+    def put_weights(self, weights: Mapping[str, Tensor], method: Method) -> None:
+        """Load weights of a checkpoint of this run into a method.
+
+        Raises:
+            RunError: a name or shape differs; the error names it and, where it is in an encoder of the user, that encoder.
+        """
+        from deconfound.runs.misfit import first_difference
+
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:
-            raise self.misfit() from error
-        return method.eval()
+            raise self._misfit(first_difference(weights, method.state_dict()) or str(error)) from error
 
-    def misfit(self) -> RunError:
-        """The error that a checkpoint does not hold the weights of this run's method."""
+    def _misfit(self, difference: str) -> RunError:
+        from deconfound.nn.layers import module_key
+
+        own = [
+            name
+            for name, choice in self.spec.backbone.encoders.items()
+            if isinstance(choice, dict) and "python" in choice
+        ]
+        owner = next((name for name in own if f"encoders.{module_key(name)}." in difference), None)
+        if owner is not None:
+            return RunError(
+                f"the encoder of {owner!r} is not the one that {self.path} was trained with ({difference}); pass the module, "
+                "or its class, with the sizes it had then"
+            )
         return RunError(
             f"the checkpoint of {self.path} does not fit its specification (modalities {', '.join(self.modalities)}, method "
-            f"{self.spec.method['name']}); it belongs to another run, or to a version that did not scale the targets of a "
-            "regression; delete the run and train again"
+            f"{self.spec.method['name']}; {difference}); it belongs to another run, or to a version that did not scale the "
+            "targets of a regression; delete the run and train again"
         )
 
     def evaluate(

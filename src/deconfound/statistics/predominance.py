@@ -200,7 +200,7 @@ def conflicts(outputs: Mapping[str, np.ndarray], target: np.ndarray, kind: Kind)
         if kind == "classification":
             differ = a.argmax(axis=1) != b.argmax(axis=1)
         else:
-            differ = np.abs(a[:, 0] - b[:, 0]) > APART * target.std()
+            differ = np.abs(a[:, 0] - b[:, 0]) > APART * target.std(dtype=np.float64)
         gap = (scores[first] - scores[second])[differ]
         wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
         neither = len(gap) - wins - losses

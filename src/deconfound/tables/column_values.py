@@ -211,12 +211,12 @@ def _clusters(section: Section, kept: Predictions, clustering: Clustering) -> tu
 
 def _grouping(run: RunResult, section: Section, clustering: Clustering) -> tuple[np.ndarray, str]:
     """Group number of every row of the dataset, and its column; the coarsest of the dataset's own if none is named."""
-    from deconfound.data.store import open_store
+    from deconfound.data.store import open_verified
     from deconfound.errors import DataError, StoreError
     from deconfound.runs.run import Run
 
     try:
-        data = None if clustering.store is None else open_store(clustering.store)
+        data = None if clustering.store is None else open_verified(clustering.store)
         if data is None or data.checksum != section.checksum:
             if not section.trained_here:
                 raise DataError(f"no store with the checksum {section.checksum[:12]} is at hand")

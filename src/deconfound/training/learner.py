@@ -79,7 +79,10 @@ class Learner(LightningModule):
         self._random.manual_seed(
             derive_seed(*numbers, 1)
         )  # its own stream, or noise would correlate with dropout masks
-        loss = self.method.loss(batch, self.global_step / self.steps, self._random)
+        try:
+            loss = self.method.loss(batch, self.global_step / self.steps, self._random)
+        except ValueError as error:
+            raise _lone_row(error, self.train_spec.batch_size) or error from None
         self._record(loss)
         return loss.total
 
@@ -148,6 +151,16 @@ def parameter_groups(method: Method, train: TrainSpec) -> tuple[list[dict[str, A
         decay = train.weight_decay if part.weight_decay is None else part.weight_decay
         groups.append({"params": list(part.parameters), "lr": part.learning_rate, "weight_decay": decay})
     return groups, [False, *[True] * len(parts)]
+
+
+def _lone_row(error: ValueError, batch_size: int) -> RunError | None:
+    """The error of a batch normalisation that was given one row; None for any other error."""
+    if "more than 1 value per channel" not in str(error):
+        return None
+    return RunError(
+        "a batch normalisation of an encoder got a batch of one row, such as the last one of an epoch; choose another "
+        f"train.batch_size (it is {batch_size}), or normalise without batches, as nn.LayerNorm does"
+    )
 
 
 def rate_at(step: int, warmup: int, steps: int) -> float:

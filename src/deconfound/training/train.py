@@ -19,6 +19,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.store import verified
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import VARIANTS
 from deconfound.io.files import write_json
@@ -30,7 +31,7 @@ from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
-from deconfound.runs.checkpoint import read_checkpoint
+from deconfound.runs.checkpoint import read_checkpoint, stored_weights
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
@@ -38,6 +39,7 @@ from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
+from deconfound.training.session_clock import SessionClock
 from deconfound.training.trainer import (
     SafeCheckpoint,
     bar_on_terminal,
@@ -73,6 +75,7 @@ def train_run(
 
     Raises:
         SpecError: a component does not exist or does not fit the data, or this machine lacks what [train] asks for.
+        StoreError: a byte of the store differs from what was written.
         DataError: the task's protocol does not exist or judges another kind of task. As after a SpecError, nothing was
             written.
         RunError: the directory belongs to another specification or other data, is being written by another process or
@@ -82,7 +85,7 @@ def train_run(
     Warns `training.best_epoch.EpochWarning` where the best epoch is the first or the last one; the notes of the run keep it.
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
-    whole = dataset if dataset is not None else load_data(spec.data)
+    whole = load_data(spec.data) if dataset is None else verified(dataset)
     development = apply_data_spec(whole, spec.data).development()
     first = _wait_for_first_process(out, spec.train) == 0
     show_progress = sys.stdout.isatty() if progress is None else progress
@@ -149,23 +152,23 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
-    if resume and {name.removeprefix("method.") for name in checkpoint["state_dict"]} != set(method.state_dict()):
-        raise run.misfit()
+    if resume:
+        run.put_weights(stored_weights(checkpoint, "method."), method)
     if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
         (run.path / VARIANTS).unlink(missing_ok=True)
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding splits the weights for good
     learner = Learner(method, data, train, run.spec.seed)
+    clock = SessionClock(run.path / ".seconds")
     trainer = make_trainer(
         train,
         logger=[CsvLogger(run.path / "log.csv", checkpoint["epoch"] + 1), *loggers],
-        callbacks=[*standard_callbacks(folder, train, progress), *callbacks],
+        callbacks=[*standard_callbacks(folder, train, progress), clock, *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
         default_root_dir=run.path,
     )
-    start = time.monotonic()
     try:
         with bar_on_terminal(progress):
             trainer.fit(learner, ckpt_path=resume)
@@ -175,9 +178,10 @@ def _fit(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from error
     if process_rank() == 0:
-        seconds = time.monotonic() - start
+        clock.lap()
         run.validate(run.load_weights(whole.cpu()), data)
-        _finish(run, trainer, seconds, whole)
+        _finish(run, trainer, clock.total(), whole)
+        clock.path.unlink(missing_ok=True)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 

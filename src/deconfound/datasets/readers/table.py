@@ -182,7 +182,8 @@ def _target(
         if spec.classes is not None:
             raise DataError(f"{where}: a regression has no classes; remove them")
         check_resolution(where, torch.from_numpy(labels[kept].astype(np.float64)))
-        target = torch.from_numpy(labels[kept].astype(np.float32))
+        with np.errstate(over="ignore"):  # what 32 bits cannot hold becomes infinite, which `check_rows` refuses
+            target = torch.from_numpy(labels[kept].astype(np.float32))
         return Task.regression(loss=spec.loss or "mse", protocol=spec.protocol or "regression"), target
     if spec.loss is not None:
         raise DataError(f"{where}: a classification has no loss to choose; remove it")
