@@ -34,8 +34,15 @@ class TaskKind(StrEnum):
 @app.command("import")
 def import_data(
     source: Annotated[Path, typer.Argument(help="The file or folder that the reader expects.")],
-    reader: Annotated[str, typer.Option("--format", metavar="READER", help="Name of a reader in 'deconfound list'.")],
     out: Annotated[Path, typer.Option(help="The store to create; it must not exist.")],
+    reader: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="READER",
+            help="A reader in 'deconfound list'; auto guesses from the content, and says so.",
+        ),
+    ] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the name in the source.")] = None,
     option: Annotated[
         list[str] | None,
@@ -81,10 +88,10 @@ def import_data(
     from deconfound.data.findings import LABEL_FINDINGS, find_all
     from deconfound.data.retask import retask
     from deconfound.data.store import refuse_existing, save
-    from deconfound.registry import build
+    from deconfound.datasets.recognise import read_corpus
 
     refuse_existing(out)
-    dataset = build("readers", reader, **parse_options(option or [])).read(source)
+    dataset, guess = read_corpus(source, reader, parse_options(option or []))
     dataset = retask(dataset, None if task is None else task.value, protocol)
     dataset = replace(dataset, name=name) if name else dataset
     warnings = find_all(dataset, LABEL_FINDINGS)
@@ -92,8 +99,11 @@ def import_data(
     if as_json:
         rows = {split: len(numbers) for split, numbers in dataset.splits.items()}
         result = {"store": str(out), "name": dataset.name, "rows": rows, "checksum": dataset.checksum}
-        print(json.dumps(result | {"provenance": dict(dataset.provenance), "warnings": warnings}))
+        guessed = {} if guess is None else {"guessed_format": guess.reader}
+        print(json.dumps(result | guessed | {"provenance": dict(dataset.provenance), "warnings": warnings}))
         return
+    if guess is not None:
+        print(f"read with --format {guess.reader}, because this looks like {guess.looks}")
     print("\n".join([import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]))
 
 

@@ -59,8 +59,8 @@ def test_refuses_what_is_not_this_layout(tmp_path, file, content, match):
 
 
 def test_a_file_and_an_empty_folder_are_refused(tmp_path):
-    with pytest.raises(DataError, match="is a file; name the folder that holds train.pkl"):
+    with pytest.raises(DataError, match=r"is a file; name the folder that holds train\.pkl"):
         read(write(tmp_path / "train.pkl", []))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="has no train.pkl"):
+    with pytest.raises(DataError, match=r"has no train\.pkl"):
         read(tmp_path / "empty")

@@ -1,0 +1,127 @@
+"""What layout a file or folder has, from its content: for `--format auto`, and for the refusal of a wrong format."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from deconfound.data.dataset import Dataset
+from deconfound.datasets.unpickle import read_pickle
+from deconfound.errors import DataError
+from deconfound.registry import build, names
+
+AUTO = "auto"
+"""The format that is guessed."""
+
+_HEAD = 1 << 16  # bytes of a text file that are looked at
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A reader, and what the source looks like, such as "a MultiBench pickle"."""
+
+    reader: str
+    looks: str
+
+    def __str__(self) -> str:
+        return f"this looks like {self.looks}: use --format {self.reader}"
+
+
+def read_corpus(path: Path, reader: str, options: Mapping[str, Any]) -> tuple[Dataset, Guess | None]:
+    """Read a source with a reader, or with the one that its content suggests.
+
+    Args:
+        reader: name of a reader, or "auto".
+        options: arguments of the reader.
+
+    Returns:
+        The dataset, and the guess if the format was guessed.
+
+    Raises:
+        DataError: the source cannot be read; the message names the right reader where the content looks like another layout.
+        SpecError: no such reader, or an option that it does not have.
+    """
+    if reader == AUTO:
+        guess = recognise(path)
+        if guess is None:
+            reason = "its content is of no known layout" if path.exists() else "No such file or directory"
+            raise DataError(f"cannot read {path}: {reason}; name one with --format: {', '.join(names('readers'))}")
+        return build("readers", guess.reader, **options).read(path), guess
+    component = build("readers", reader, **options)
+    try:
+        return component.read(path), None
+    except DataError as error:
+        guess = recognise(path)
+        if guess is None or guess.reader == reader:
+            raise
+        raise DataError(f"{error}; {guess}") from error
+
+
+def recognise(path: Path) -> Guess | None:
+    """The layout of a source; None if it is missing or has no known one. Nothing in it is executed."""
+    try:
+        guess = _folder(path) if path.is_dir() else _file(path)
+    except (DataError, OSError, ValueError, csv.Error, RecursionError):
+        return None
+    return None if guess is None else Guess(guess, _LOOKS[guess])
+
+
+_LOOKS = {
+    "hkt": "a pickle of HKT",
+    "mag-bert": "a pickle of MAG-BERT",
+    "misa": "the folder of MISA",
+    "mmsa": "a pickle of MMSA",
+    "multibench": "a MultiBench pickle",
+    "synthetic": "parameters of synthetic data",
+    "table": "the description of a table",
+}
+"""Reader → what its sources are called."""
+
+
+def _folder(path: Path) -> str | None:
+    return next((reader for pattern, reader in _FOLDERS.items() if next(path.glob(pattern), None)), None)
+
+
+_FOLDERS = {"train.pkl": "misa"}
+"""Pattern of a file in a folder → reader; the first that fits."""
+
+
+def _file(path: Path) -> str | None:
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    ending = path.suffix.lower()
+    if ending in _TEXTS:
+        return _TEXTS[ending](path, head.decode("utf-8-sig", errors="replace"))
+    return _pickle(path)
+
+
+def _toml(path: Path, head: str) -> str | None:
+    return "table" if "[modalities" in head else "synthetic"
+
+
+_TEXTS: dict[str, Callable[[Path, str], str | None]] = {".toml": _toml}
+"""Ending of a text file → the reader by its path and first bytes."""
+
+
+def _pickle(path: Path) -> str | None:
+    content = read_pickle(path).content
+    if isinstance(content, list):
+        return "misa" if _tuple_sizes(content)[:2] == (3, 4) else None
+    rows = content.get("train") if isinstance(content, dict) else None
+    if isinstance(rows, dict):
+        return "mmsa" if "regression_labels" in rows else "multibench" if "labels" in rows else None
+    return {(3, 3): "mag-bert", (4, 4): "hkt"}.get(_tuple_sizes(rows)) if isinstance(rows, list) else None
+
+
+def _tuple_sizes(rows: list[Any]) -> tuple[int, ...]:
+    """Values of the first row, and of its first value."""
+    sizes: list[int] = []
+    value: object = rows
+    for _ in range(2):
+        value = next(islice(value, 1), None) if isinstance(value, list | tuple) else None
+        sizes += [len(value)] if isinstance(value, list | tuple) else []
+    return tuple(sizes)
