@@ -23,7 +23,7 @@ def test_synthetic_data_keep_the_laws(arguments: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("reader", ["mag-bert", "misa", "hkt", "multibench"])
 def test_what_a_reader_of_pickles_reads_keeps_the_laws(tmp_path: Path, reader: str) -> None:
-    texts = {} if reader == "multibench" else {"extractor": "none"}
+    texts = {} if reader == "multibench" else {"text": "none"}
     check_dataset(build("readers", reader, **texts).read(write_pickled(reader, tmp_path)))
 
 

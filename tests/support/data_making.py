@@ -138,7 +138,7 @@ def read_hostile(tmp_path, data, reader=None):
     if reader == "misa":
         path.rename(tmp_path / "train.pkl")
         path = tmp_path
-    texts = {"extractor": "none"} if reader in ("mag-bert", "misa", "hkt") else {}
+    texts = {"text": "none"} if reader in ("mag-bert", "misa", "hkt") else {}
     return build("readers", reader, **texts).read(path)
 
 

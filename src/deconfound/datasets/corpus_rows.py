@@ -20,7 +20,11 @@ from deconfound.errors import DataError, did_you_mean
 from deconfound.extraction.raw import RawKind
 
 NO_EXTRACTOR = "none"
-"""Names no extractor: the samples stay a metadata column and become no modality."""
+"""Names no extractor: the samples become no modality."""
+TEXT_OPTION = "extractor of the words, by default sentence vectors; 'none' for no such modality"
+"""Description of the option `text` of readers."""
+FILES_OPTION = "extractor of the files, blank for the default of their kind; 'none' for no such modality"
+"""Description of the options `image` and `video` of readers."""
 
 _SPLITS = {"train": "train", **dict.fromkeys(("valid", "val", "dev", "validation"), "valid")}
 _SEGMENT = (re.compile(r"(.+)\$_\$(.+)"), re.compile(r"(.+)\[(\d+)\]"), re.compile(r"(.+)_(\d+)"))
@@ -49,9 +53,19 @@ def raw_sources(
     Args:
         extractor: name of an extractor of the kind; "" for the default of the kind.
         columns: modality → N samples.
+
+    Raises:
+        DataError: none of the files is there.
     """
     if extractor == NO_EXTRACTOR:
         return {}
+    for name, samples in columns.items():
+        if kind != "text" and not any(_is_file(folder, sample) for sample in samples):
+            example = next((sample for sample in samples if sample is not None), None)
+            raise DataError(
+                f"{name}: none of {len(samples)} files, such as {example}, is in {folder}; put them there, or leave the "
+                f"modality out with --option {name}=none"
+            )
     return {
         name: RawSource(RawSpec(column=name, kind=kind, extractor=extractor or None), samples, folder)
         for name, samples in columns.items()
@@ -149,6 +163,27 @@ def videos_of(ids: Sequence[str]) -> dict[str, list[str]]:
     return {}
 
 
+def class_labels(labels: Sequence[str], classes: Sequence[str] | None = None) -> tuple[Task, np.ndarray]:
+    """A classification of named labels.
+
+    Args:
+        labels: N names.
+        classes: all classes in their order; by default those that occur, sorted.
+
+    Returns:
+        The task and (N,) int64 class numbers.
+
+    Raises:
+        DataError: a label that is none of the classes, or a single class.
+    """
+    known = tuple(classes or sorted(set(labels)))
+    unknown = next((label for label in labels if label not in known), None)
+    if unknown is not None:
+        raise DataError(f"there is a label {unknown[:40]!r}{did_you_mean(unknown[:40], known)}")
+    number = {name: position for position, name in enumerate(known)}
+    return Task.classification(known), np.array([number[label] for label in labels], dtype=np.int64)
+
+
 def affect_labels(labels: np.ndarray) -> tuple[Task, np.ndarray]:
     """The task of labels of affect, and (N,) labels of it: two classes where all labels are 0 and 1, or −1 and 1.
 
@@ -158,6 +193,13 @@ def affect_labels(labels: np.ndarray) -> tuple[Task, np.ndarray]:
     if len(values) == 2 and values in ({0.0, 1.0}, {-1.0, 1.0}):
         return Task.classification(("no", "yes")), (labels > 0).astype(np.int64)
     return Task.regression(loss="l1", protocol="mmsa-regression"), labels.astype(np.float32)
+
+
+def _is_file(folder: Path, sample: str | None) -> bool:
+    try:
+        return sample is not None and (folder / sample).is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _as_objects(values: Sequence[Any]) -> np.ndarray:

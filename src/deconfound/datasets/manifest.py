@@ -6,6 +6,8 @@ import csv
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,17 @@ Values = list[Any]
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def read_manifest(path: Path) -> dict[str, Values]:
+def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
     """Column name → values, all of one length; values of a CSV are text, or None if empty.
+
+    Args:
+        header: the columns of a CSV whose first line holds none of these names but is a row already.
 
     Raises:
         DataError: another format, an unreadable or damaged file, rows that do not match the columns, or no rows.
     """
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
-        ".csv": _read_csv,
+        ".csv": partial(_read_csv, header=header),
         ".jsonl": _read_jsonl,
         ".parquet": _read_parquet,
     }
@@ -107,13 +112,15 @@ def _number_of(text: str) -> str | int | float:
     return text
 
 
-def _read_csv(path: Path) -> dict[str, Values]:
+def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
-            names = next(reader, [])
+            first = next(reader, [])
+            headless = bool(header) and not set(header) & set(first)
+            names = list(header[: len(first)]) if headless else first
             rows = []
-            for row in reader:
+            for row in chain([first] if headless else [], reader):
                 if row and len(row) != len(names):
                     raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
                 if row:

@@ -57,13 +57,13 @@ def words(value: object, place: str) -> str:
     """
     values = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
     if isinstance(values, str | bytes):
-        return text(values, place)
+        return as_text(values, place)
     if not isinstance(values, list | tuple):
         raise DataError(f"{place} is {held(value)}; expected a list of words")
-    return " ".join(text(word, place) for word in values)
+    return " ".join(as_text(word, place) for word in values)
 
 
-def text(value: object, place: str) -> str:
+def as_text(value: object, place: str) -> str:
     """A text, or the text of bytes or of a number.
 
     Raises:

@@ -99,7 +99,7 @@ def _file(path: Path) -> str | None:
     return _pickle(path)
 
 
-def _toml(path: Path, head: str) -> str | None:
+def _toml(_: Path, head: str) -> str | None:
     return "table" if "[modalities" in head else "synthetic"
 
 

@@ -9,7 +9,7 @@ from support.corpora import hkt_content, write
 
 
 def read(path, **arguments):
-    return HktReader(extractor="none", **arguments).read(path)
+    return HktReader(text="none", **arguments).read(path)
 
 
 def test_reads_all_of_it(tmp_path):
@@ -50,7 +50,7 @@ def test_all_columns_and_no_context_on_request(tmp_path):
 def test_narrower_features_are_refused_with_the_remedy(tmp_path):
     content = hkt_content()
     content["train"][0] = ((["a"], np.ones((1, 36)), np.ones((1, 81)), np.ones((1, 4))), *content["train"][0][1:])
-    with pytest.raises(DataError, match="has 36 columns, the authors use those up to 91; .*features=all"):
+    with pytest.raises(DataError, match=r"has 36 columns, the authors use those up to 91; .*features=all"):
         read(write(tmp_path / "made.pkl", content))
 
 

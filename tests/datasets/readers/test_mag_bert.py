@@ -13,7 +13,7 @@ from support.corpora import mag_bert_content, write
 
 
 def read(path: Path, **options):
-    return MagBertReader(extractor="none", options=SequenceOptions(**options)).read(path)
+    return MagBertReader(text="none", options=SequenceOptions(**options)).read(path)
 
 
 def test_reads_all_of_it(tmp_path):

@@ -9,7 +9,7 @@ from support.corpora import misa_content, write, write_misa
 
 
 def read(path, **arguments):
-    return MisaReader(extractor="none", **arguments).read(path)
+    return MisaReader(text="none", **arguments).read(path)
 
 
 def test_reads_all_of_it(tmp_path):

@@ -24,15 +24,15 @@ import numpy as np
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import split_name
+from deconfound.datasets.corpus_rows import TEXT_OPTION, split_name
 from deconfound.datasets.pickled_rows import (
+    as_text,
     dict_of_splits,
     iterate_rows,
     label,
     parts,
     provenance,
     steps,
-    text,
     words,
 )
 from deconfound.datasets.ragged import SequenceOptions
@@ -65,19 +65,17 @@ class HktReader(Reader):
         features: Annotated[
             Literal["authors", "all"], Field(description="the columns that the authors use, or all of them")
         ] = "authors",
-        extractor: Annotated[
-            str, Field(description="makes the modality text of the words; 'none' for no such modality")
-        ] = "sentence",
+        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
         self.context, self.features = context, features
-        self.extractor, self.options = extractor, options
+        self.text, self.options = text, options
 
     def read(self, path: Path) -> Dataset:
         pickled = read_pickle(path)
         try:
             utterances = self._utterances(pickled)
-            return utterance_dataset(path, utterances, provenance("hkt", path, pickled), self.extractor, self.options)
+            return utterance_dataset(path, utterances, provenance("hkt", path, pickled), self.text, self.options)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
 
@@ -89,7 +87,7 @@ class HktReader(Reader):
                 before, words_before = self._said(row[1], f"context of {place}")
                 sequences |= {f"context_{name}": array for name, array in before.items()}
                 texts |= {f"context_{name}": spoken for name, spoken in words_before.items()}
-            row_id = text(row[2], f"the id of {place}")
+            row_id = as_text(row[2], f"the id of {place}")
             utterances.add(split_name(split), row_id, label(row[3], place), sequences, texts)
         return utterances
 

@@ -20,15 +20,15 @@ from typing import Annotated
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import split_name
+from deconfound.datasets.corpus_rows import TEXT_OPTION, split_name
 from deconfound.datasets.pickled_rows import (
+    as_text,
     dict_of_splits,
     iterate_rows,
     label,
     parts,
     provenance,
     steps,
-    text,
     words,
 )
 from deconfound.datasets.ragged import SequenceOptions
@@ -56,20 +56,16 @@ class MagBertReader(Reader):
     def __init__(
         self,
         *,
-        extractor: Annotated[
-            str, Field(description="makes the modality text of the words; 'none' for no such modality")
-        ] = "sentence",
+        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
-        self.extractor, self.options = extractor, options
+        self.text, self.options = text, options
 
     def read(self, path: Path) -> Dataset:
         pickled = read_pickle(path)
         try:
             utterances = _utterances(pickled)
-            return utterance_dataset(
-                path, utterances, provenance("mag-bert", path, pickled), self.extractor, self.options
-            )
+            return utterance_dataset(path, utterances, provenance("mag-bert", path, pickled), self.text, self.options)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
 
@@ -80,7 +76,7 @@ def _utterances(pickled: Unpickled) -> Utterances:
         spoken, visual, acoustic = parts(row[0], 3, f"the first part of {place}")
         utterances.add(
             split_name(split),
-            text(row[2], f"the segment of {place}"),
+            as_text(row[2], f"the segment of {place}"),
             label(row[1], place),
             {"audio": steps(acoustic, f"acoustic of {place}"), "vision": steps(visual, f"visual of {place}")},
             {"text": words(spoken, f"words of {place}")},

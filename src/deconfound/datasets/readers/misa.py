@@ -23,8 +23,8 @@ import numpy as np
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import split_name
-from deconfound.datasets.pickled_rows import iterate_rows, label, parts, steps, text, words
+from deconfound.datasets.corpus_rows import TEXT_OPTION, split_name
+from deconfound.datasets.pickled_rows import as_text, iterate_rows, label, parts, steps, words
 from deconfound.datasets.ragged import SequenceOptions
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
@@ -58,12 +58,10 @@ class MisaReader(Reader):
     def __init__(
         self,
         *,
-        extractor: Annotated[
-            str, Field(description="makes the modality text of the words; 'none' for no such modality")
-        ] = "sentence",
+        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
-        self.extractor, self.options = extractor, options
+        self.text, self.options = text, options
 
     def read(self, path: Path) -> Dataset:
         files = _files(path)
@@ -72,7 +70,7 @@ class MisaReader(Reader):
             for split, file in files.items():
                 _add(utterances, split, file)
             provenance = {"format": "misa", "file": path.name, "sha256": {f.name: sha256(f) for f in files.values()}}
-            return utterance_dataset(path, utterances, provenance, self.extractor, self.options)
+            return utterance_dataset(path, utterances, provenance, self.text, self.options)
         except DataError as error:
             raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from None
 
@@ -96,7 +94,7 @@ def _add(utterances: Utterances, split: str, file: Path) -> None:
         _, visual, acoustic, spoken = parts(row[0], 4, f"the first part of {place}")
         utterances.add(
             split_name(split),
-            text(row[2], f"the segment of {place}"),
+            as_text(row[2], f"the segment of {place}"),
             label(row[1], place),
             {"audio": steps(acoustic, f"acoustic of {place}"), "vision": steps(visual, f"visual of {place}")},
             {"text": words(spoken, f"words of {place}")},

@@ -22,7 +22,7 @@ import numpy as np
 
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.corpus_rows import CorpusRows, affect_labels, dataset_of, split_name
-from deconfound.datasets.pickled_rows import dict_of_splits, held, provenance, text
+from deconfound.datasets.pickled_rows import as_text, dict_of_splits, held, provenance
 from deconfound.datasets.ragged import SequenceOptions
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.unpickle import Unpickled, read_pickle
@@ -117,7 +117,9 @@ def _ids(content: Mapping[str, Any], split: str, count: int) -> list[list[str]]:
         raise DataError(f"'id' of {split[:40]!r} is {held(ids)}; labels has {count} rows")
     place = f"an id of {split[:40]!r}"
     rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in values]
-    return [[text(part, place) for part in (row if isinstance(row, list | tuple) and row else [row])] for row in rows]
+    return [
+        [as_text(part, place) for part in (row if isinstance(row, list | tuple) and row else [row])] for row in rows
+    ]
 
 
 def _rows(content: Mapping[str, Any], split: str, count: int) -> dict[str, list[np.ndarray]]:
