@@ -63,6 +63,11 @@ def resized(image: np.ndarray, side: int) -> np.ndarray:
     return small[top : top + side, left : left + side].transpose(2, 0, 1).astype(np.float32)
 
 
+def features_of(model: Any, images: Tensor) -> Tensor:
+    """(B, 3, H, W) inputs → (B, 1280, H / 32, W / 32), rounded up."""
+    return model.extract_features(images)
+
+
 def as_input(pixels: Tensor) -> Tensor:
     """Pixels in [0, 255] as the model takes them."""
     return (pixels - 127) / 128

@@ -74,6 +74,11 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
                 name: development.provenance.get("masks", {}).get(name, {}).get("repair")
                 for name in development.signals
             },
+            "preparations": {
+                name: notes["preparation"]
+                for name, notes in development.provenance.get("masks", {}).items()
+                if name in development.signals and "preparation" in notes
+            },
             "task": asdict(whole.task),
         },
     }

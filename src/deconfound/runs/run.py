@@ -90,6 +90,11 @@ class Run:
         return {name: Repair.of(repair) for name, repair in noted.items() if repair is not None}
 
     @property
+    def preparations(self) -> dict[str, dict[str, Any]]:
+        """Modality → how its raw samples were read; only modalities that came from raw samples."""
+        return self.environment["data"].get("preparations", {})
+
+    @property
     def environments(self) -> int:
         """E of the training and validation rows."""
         return self.environment["data"].get("environments", 1)
