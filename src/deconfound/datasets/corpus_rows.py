@@ -52,7 +52,7 @@ def raw_sources(
 
     Args:
         extractor: name of an extractor of the kind; "" for the default of the kind.
-        columns: modality → N samples.
+        columns: modality → N samples; a blank or None is none.
 
     Raises:
         DataError: none of the files is there.
@@ -67,7 +67,9 @@ def raw_sources(
                 f"modality out with --option {name}=none"
             )
     return {
-        name: RawSource(RawSpec(column=name, kind=kind, extractor=extractor or None), samples, folder)
+        name: RawSource(
+            RawSpec(column=name, kind=kind, extractor=extractor or None), [sample or None for sample in samples], folder
+        )
         for name, samples in columns.items()
     }
 
