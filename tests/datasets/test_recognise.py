@@ -9,11 +9,14 @@ from deconfound.datasets.recognise import read_corpus, recognise
 from deconfound.errors import DataError
 from support.corpora import write_pickled
 from support.data_making import corpus
+from support.raw_corpora import READERS, fast_options, write_raw
 
 PICKLED = ("mag-bert", "misa", "hkt", "multibench")
 
 
 def source(name, folder):
+    if name in READERS:
+        return write_raw(name, folder)
     if name != "mmsa":
         return write_pickled(name, folder)
     path = folder / "mmsa.pkl"
@@ -28,7 +31,7 @@ def test_auto_reads_with_the_right_reader(tmp_path, name):
     assert dataset.provenance["format"] == guess.reader == name
 
 
-@pytest.mark.parametrize("name", ["mmsa", *PICKLED])
+@pytest.mark.parametrize("name", ["mmsa", *PICKLED, *READERS])
 def test_a_layout_is_recognised_by_its_content(tmp_path, name):
     guess = recognise(source(name, tmp_path))
     assert guess is not None
@@ -39,6 +42,17 @@ def test_a_layout_is_recognised_by_its_content(tmp_path, name):
 def test_a_wrong_format_names_the_right_one(tmp_path, written, asked):
     with pytest.raises(DataError, match=f"this looks like .*: use --format {written}$") as caught:
         read_corpus(source(written, tmp_path), asked, {})
+    assert "\n" not in str(caught.value)
+
+
+PAIRS = [pair for pair in permutations(["mmsa", "misa", *READERS], 2) if pair != ("mvsa", "food101")]  # one layout
+
+
+@pytest.mark.parametrize(("written", "asked"), PAIRS)
+def test_a_wrong_format_of_a_folder_names_the_right_one(tmp_path, written, asked):
+    path = source(written, tmp_path)
+    with pytest.raises(DataError, match=f"this looks like .*: use --format {written}$") as caught:
+        read_corpus(path, asked, fast_options(asked) if asked in READERS else {})
     assert "\n" not in str(caught.value)
 
 

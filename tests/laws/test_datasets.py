@@ -13,6 +13,7 @@ from deconfound.datasets.synthetic import synthetic
 from deconfound.registry import build
 from deconfound.testing import check_dataset
 from support.corpora import write_pickled
+from support.raw_corpora import READERS, fast_options, write_raw
 from support.small import tiny
 
 
@@ -25,6 +26,14 @@ def test_synthetic_data_keep_the_laws(arguments: dict[str, object]) -> None:
 def test_what_a_reader_of_pickles_reads_keeps_the_laws(tmp_path: Path, reader: str) -> None:
     texts = {} if reader == "multibench" else {"text": "none"}
     check_dataset(build("readers", reader, **texts).read(write_pickled(reader, tmp_path)))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_a_reader_of_raw_corpora_reads_keeps_the_laws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    monkeypatch.setenv("DECONFOUND_CACHE", str(tmp_path / "cache"))
+    check_dataset(build("readers", reader, **fast_options(reader)).read(write_raw(reader, tmp_path)))
 
 
 def test_data_with_absent_rows_keep_the_laws() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from deconfound.data.dataset import Dataset
+from deconfound.datasets.posts import LABELS
+from deconfound.datasets.records import read_records
 from deconfound.datasets.unpickle import read_pickle
 from deconfound.errors import DataError
 from deconfound.registry import build, names
@@ -18,6 +21,7 @@ AUTO = "auto"
 """The format that is guessed."""
 
 _HEAD = 1 << 16  # bytes of a text file that are looked at
+_MOST_ENTRIES = 10_000  # of a folder
 
 
 @dataclass(frozen=True)
@@ -71,40 +75,71 @@ def recognise(path: Path) -> Guess | None:
 
 
 _LOOKS = {
+    "csd": "the folder of .csd files of the CMU Multimodal SDK",
+    "ch-sims": "the label table of CH-SIMS",
+    "food101": "the folder of Food-101",
+    "hfm": "the folder of HFM",
     "hkt": "a pickle of HKT",
+    "imagefolder": "a folder of images by class",
     "mag-bert": "a pickle of MAG-BERT",
+    "meld": "the folder of MELD",
     "misa": "the folder of MISA",
     "mmsa": "a pickle of MMSA",
     "multibench": "a MultiBench pickle",
+    "mustard": "the texts of MUStARD",
+    "mvsa": "the folder of MVSA",
     "synthetic": "parameters of synthetic data",
     "table": "the description of a table",
 }
 """Reader → what its sources are called."""
+_FOLDERS = {
+    "train.pkl": "misa",
+    "*.csd": "csd",
+    "sarcasm_data.json": "mustard",
+    "train_sent_emo.csv": "meld",
+    "text/train.txt": "hfm",
+    "dataset_image": "hfm",
+}
+"""Pattern of a file in a folder → reader; the first that fits."""
+_SENTIMENTS = {"positive", "neutral", "negative", "0", "1", "2"}
+_IMAGES = re.compile(r"(?i).*\.(jpe?g|png|webp|bmp|gif)")
 
 
 def _folder(path: Path) -> str | None:
-    return next((reader for pattern, reader in _FOLDERS.items() if next(path.glob(pattern), None)), None)
+    reader = next((reader for pattern, reader in _FOLDERS.items() if next(path.glob(pattern), None)), None)
+    return reader or _posts(path) or _images(path)
 
 
-_FOLDERS = {"train.pkl": "misa"}
-"""Pattern of a file in a folder → reader; the first that fits."""
+def _posts(path: Path) -> str | None:
+    """MVSA by its three labels, Food-101 by others."""
+    file = next((file for file in sorted(path.glob("*train*.json*")) if file.is_file()), None)
+    if file is None:
+        return None
+    records = read_records(file)
+    labels = {str(record.get(name)) for record in records for name in LABELS if name in record}
+    if not labels or "text" not in records[0]:
+        return None
+    return "mvsa" if labels <= _SENTIMENTS else "food101"
+
+
+def _images(path: Path) -> str | None:
+    nested = islice(chain(path.glob("*/*"), path.glob("*/*/*")), _MOST_ENTRIES)
+    return "imagefolder" if any(_IMAGES.fullmatch(entry.name) for entry in nested) else None
 
 
 def _file(path: Path) -> str | None:
     with open(path, "rb") as file:
-        head = file.read(_HEAD)
-    ending = path.suffix.lower()
-    if ending in _TEXTS:
-        return _TEXTS[ending](path, head.decode("utf-8-sig", errors="replace"))
-    return _pickle(path)
-
-
-def _toml(_: Path, head: str) -> str | None:
-    return "table" if "[modalities" in head else "synthetic"
-
-
-_TEXTS: dict[str, Callable[[Path, str], str | None]] = {".toml": _toml}
-"""Ending of a text file → the reader by its path and first bytes."""
+        head = file.read(_HEAD).decode("utf-8-sig", errors="replace")
+    match path.suffix.lower():
+        case ".toml":
+            return "table" if "[modalities" in head else "synthetic"
+        case ".csv":
+            columns = next(csv.reader([head.partition("\n")[0]]), [])
+            return "ch-sims" if {"video_id", "clip_id"} <= set(columns) else None
+        case ".json":
+            return "mustard" if '"utterance"' in head and '"sarcasm"' in head else None
+        case _:
+            return _pickle(path)
 
 
 def _pickle(path: Path) -> str | None:

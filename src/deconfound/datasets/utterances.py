@@ -15,6 +15,9 @@ from deconfound.datasets.corpus_rows import CorpusRows, affect_labels, dataset_o
 from deconfound.datasets.ragged import SequenceOptions
 from deconfound.errors import DataError
 
+EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
+"""What the labels of CMU-MOSEI hold after the sentiment."""
+
 
 @dataclass(eq=False)
 class Utterances:
@@ -48,6 +51,12 @@ class Utterances:
             self.sequences[name].append(array)
         for name, text in texts.items():
             self.texts[name].append(text)
+
+    def add_emotions(self, labels: object) -> None:
+        """Keep what follows the sentiment in a label of seven numbers, as metadata of the row that was added last."""
+        if isinstance(labels, np.ndarray) and labels.size == 1 + len(EMOTIONS):
+            for emotion, degree in zip(EMOTIONS, labels.reshape(-1)[1:].tolist(), strict=True):
+                self.columns[emotion].append(degree)
 
 
 def utterance_dataset(

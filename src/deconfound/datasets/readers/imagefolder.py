@@ -11,13 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from deconimages.data.dataset import Dataset
-from deconimages.datasets.corpus_rows import CorpusRows, class_labels, dataset_of, raw_sources, split_name
-from deconimages.datasets.reader import Reader, ReaderCard
-from deconimages.datasets.stratified import stratified_split
-from deconimages.errors import DataError
-from deconimages.extraction.raw import ENDINGS
 from pydantic import Field
+
+from deconfound.data.dataset import Dataset
+from deconfound.datasets.corpus_rows import CorpusRows, class_labels, dataset_of, raw_sources, split_name
+from deconfound.datasets.reader import Reader, ReaderCard
+from deconfound.datasets.stratified import stratified_split
+from deconfound.errors import DataError
+from deconfound.extraction.raw import ENDINGS
 
 SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
 """Shares of the rows where the folder has no splits."""
@@ -31,7 +32,7 @@ class ImagefolderReader(Reader):
         licence="the terms of your images",
         access="make a folder for each split, and in it one for each class",
         layout="train/CLASS/*.jpg, val/CLASS/*.jpg, test/CLASS/*.jpg; or CLASS/*.jpg",
-        known_defects=("equal images in two splits are not refused; 'deconimages data check' finds equal rows",),
+        known_defects=("equal images in two splits are not refused; 'deconfound data check' finds equal rows",),
     )
 
     def __init__(

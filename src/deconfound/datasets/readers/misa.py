@@ -19,7 +19,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
@@ -35,7 +34,6 @@ from deconfound.registry import Flat
 
 FILES = ("train", "dev", "test", "test_IID", "test_OOD")
 """Names of the files, without the ending `.pkl`; each may be absent but the first."""
-_EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
 
 
 class MisaReader(Reader):
@@ -99,6 +97,4 @@ def _add(utterances: Utterances, split: str, file: Path) -> None:
             {"audio": steps(acoustic, f"acoustic of {place}"), "vision": steps(visual, f"visual of {place}")},
             {"text": words(spoken, f"words of {place}")},
         )
-        if isinstance(row[1], np.ndarray) and row[1].size == 1 + len(_EMOTIONS):
-            for emotion, degree in zip(_EMOTIONS, row[1].reshape(-1)[1:].tolist(), strict=True):
-                utterances.columns[emotion].append(degree)
+        utterances.add_emotions(row[1])
