@@ -127,7 +127,7 @@ def write_pickle(tmp_path, data, protocol=4):
     return path
 
 
-PICKLE_READERS = ("mmsa", "mag-bert", "misa", "hkt", "multibench")
+PICKLE_READERS = ("mmsa", "mag-bert", "misa", "hkt", "multibench", "cider")
 
 
 def read_hostile(tmp_path, data, reader=None):

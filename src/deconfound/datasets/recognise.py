@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.data.dataset import Dataset
+from deconfound.datasets.joblib_pickle import MAGIC
 from deconfound.datasets.posts import LABELS
 from deconfound.datasets.records import read_records
 from deconfound.datasets.unpickle import read_pickle
@@ -75,6 +76,7 @@ def recognise(path: Path) -> Guess | None:
 
 
 _LOOKS = {
+    "cider": "a file of CIDer, which joblib wrote",
     "csd": "the folder of .csd files of the CMU Multimodal SDK",
     "ch-sims": "the label table of CH-SIMS",
     "food101": "the folder of Food-101",
@@ -143,6 +145,9 @@ def _file(path: Path) -> str | None:
 
 
 def _pickle(path: Path) -> str | None:
+    with open(path, "rb") as file:
+        if MAGIC in file.read(_HEAD):
+            return "cider"
     content = read_pickle(path).content
     if isinstance(content, list):
         return "misa" if _tuple_sizes(content)[:2] == (3, 4) else None

@@ -49,7 +49,7 @@ from deconfound.datasets.mmsa_content import SEPARATOR, MmsaContent, check_conte
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.repair import Fitting, Invalid
 from deconfound.datasets.steps import copy_steps, mask_from_content, mask_from_lengths, sha256
-from deconfound.datasets.unpickle import read_pickle
+from deconfound.datasets.unpickle import Unpickled, read_pickle
 from deconfound.errors import DataError
 
 
@@ -120,11 +120,30 @@ def read_mmsa(
         DataError: a missing file, another layout, or rows that `Dataset.build` refuses.
     """
     path = Path(path)
-    pickled = read_pickle(path)
+    options = (invalid, indicator, text, unlabelled)
+    return mmsa_dataset("mmsa", path, name or path.stem, read_pickle(path), *options)
+
+
+def mmsa_dataset(
+    format_name: str,
+    path: Path,
+    name: str,
+    pickled: Unpickled,
+    invalid: Invalid,
+    indicator: bool,
+    text: Literal["text", "text_bert"],
+    unlabelled: Literal["refuse", "drop"],
+) -> Dataset:
+    """The dataset of a content that was read; the other arguments are those of `read_mmsa`.
+
+    Raises:
+        DataError: another layout, or rows that `Dataset.build` refuses.
+    """
     try:
         content = check_content(pickled, text)
         del pickled  # arrays of protocols 0 to 2 live in memory until `content` releases them
-        return _dataset(path, name or path.stem, content, _labelled(content, unlabelled), invalid, indicator)
+        labelled = _labelled(content, unlabelled)
+        return _dataset(format_name, path, name, content, labelled, invalid, indicator)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -142,7 +161,13 @@ def _labelled(content: MmsaContent, unlabelled: Literal["refuse", "drop"]) -> np
 
 
 def _dataset(
-    path: Path, name: str, content: MmsaContent, labelled: np.ndarray, invalid: Invalid, indicator: bool
+    format_name: str,
+    path: Path,
+    name: str,
+    content: MmsaContent,
+    labelled: np.ndarray,
+    invalid: Invalid,
+    indicator: bool,
 ) -> Dataset:
     signals: dict[str, Signal] = {}
     masks: dict[str, dict[str, Any]] = {}
@@ -169,7 +194,7 @@ def _dataset(
         environment=("video",) if with_video else (),
         group=("video",) if with_video and _splits_share_no_video(content.metadata["video"], content.split) else (),
         provenance={
-            "format": "mmsa",
+            "format": format_name,
             "file": path.name,
             "bytes": content.size,
             "sha256": sha256(path),
