@@ -53,6 +53,7 @@ class PretrainedEncoder(Encoder):
         self._frozen = len(layers) if freeze == "all" else 0 if freeze == "none" else int(freeze)
         for layer in layers[: self._frozen]:
             layer.requires_grad_(False)
+        self.train()  # a loaded model comes in eval mode
 
     def layers(self) -> list[nn.Module]:
         """The pretrained layers from the lowest to the highest; together they hold all pretrained parameters."""
