@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def read_sequence(path: Path) -> dict[str, Timed]:
             are far larger than the file.
     """
     try:
-        import h5py
+        h5py = import_module("h5py")
     except ImportError as error:
         raise DataError(f"{path}: reading a .csd file needs h5py; pip install 'deconfound[csd]'") from error
     try:

@@ -64,12 +64,13 @@ def _build(machine: Machine) -> None:
             "shape": tuple() as shape,
             "order": "C" | "F" as order,
             "dtype": np.dtype() as dtype,
+            **rest,
         }:
             if dtype.hasobject:
                 machine.outer.append((machine.stack, machine.marks, machine.memo))
                 machine.stack, machine.marks, machine.memo = [], [], {}
             else:
-                unfinished.value = _array(machine, shape, dtype, order, "numpy_array_alignment_bytes" in state)
+                unfinished.value = _array(machine, shape, dtype, order, "numpy_array_alignment_bytes" in rest)
                 machine.stack[-1] = unfinished.value
         case _:
             raise DataError("it sets a state that joblib does not set; nothing in the file was executed")

@@ -33,7 +33,7 @@ def read_posts(
     records = [(split, record) for split, file in files.items() for record in _records(file)]
     try:
         task, labels = class_labels(
-            [(classes or {}).get(record["label"], record["label"]) for _, record in records],
+            [_class(record["label"], classes) for _, record in records],
             list(dict.fromkeys(classes.values())) if classes else None,
         )
         images = [record["image"] for _, record in records]
@@ -49,6 +49,10 @@ def read_posts(
         return dataset_of(path.name, task, rows, {"format": format_name, "file": path.name, "sha256": checksums})
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _class(label: str, classes: Mapping[str, str] | None) -> str:
+    return label if classes is None else classes.get(label, label)
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

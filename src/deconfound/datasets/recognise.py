@@ -82,6 +82,7 @@ _LOOKS = {
     "food101": "the folder of Food-101",
     "hfm": "the folder of HFM",
     "hkt": "a pickle of HKT",
+    "hugging-face": "a data set of the library datasets, or Parquet files",
     "imagefolder": "a folder of images by class",
     "mag-bert": "a pickle of MAG-BERT",
     "meld": "the folder of MELD",
@@ -97,6 +98,9 @@ _LOOKS = {
 _FOLDERS = {
     "train.pkl": "misa",
     "*.csd": "csd",
+    "dataset_dict.json": "hugging-face",
+    "train-*.parquet": "hugging-face",
+    "data/train-*.parquet": "hugging-face",
     "sarcasm_data.json": "mustard",
     "train_sent_emo.csv": "meld",
     "text/train.txt": "hfm",
@@ -140,6 +144,8 @@ def _file(path: Path) -> str | None:
             return "ch-sims" if {"video_id", "clip_id"} <= set(columns) else None
         case ".json":
             return "mustard" if '"utterance"' in head and '"sarcasm"' in head else None
+        case ".parquet":
+            return "hugging-face"
         case _:
             return _pickle(path)
 
@@ -154,7 +160,8 @@ def _pickle(path: Path) -> str | None:
     rows = content.get("train") if isinstance(content, dict) else None
     if isinstance(rows, dict):
         return "mmsa" if "regression_labels" in rows else "multibench" if "labels" in rows else None
-    return {(3, 3): "mag-bert", (4, 4): "hkt"}.get(_tuple_sizes(rows)) if isinstance(rows, list) else None
+    by_sizes: dict[tuple[int, ...], str] = {(3, 3): "mag-bert", (4, 4): "hkt"}
+    return by_sizes.get(_tuple_sizes(rows)) if isinstance(rows, list) else None
 
 
 def _tuple_sizes(rows: list[Any]) -> tuple[int, ...]:

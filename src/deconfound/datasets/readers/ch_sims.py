@@ -20,7 +20,7 @@ split `train_mix` of CH-SIMS v2, which mix the others, and rows without a label 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -92,9 +92,11 @@ class ChSimsReader(Reader):
         videos, clips = texts(column(columns, "video_id", path)), texts(column(columns, "clip_id", path))
         said = columns.get("text", [None] * len(videos))
         files = [f"Raw/{video}/{clip}.mp4" for video, clip in zip(videos, clips, strict=True)]
-        further = {name: numbers(columns[name], name) for name in _SINGLE if name in columns}
+        further: dict[str, list[Any]] = {
+            name: numbers(columns[name], name).tolist() for name in _SINGLE if name in columns
+        }
         if "annotation" in columns:
-            further["annotation"] = np.array(texts(columns["annotation"]), dtype=object)
+            further["annotation"] = texts(columns["annotation"])
         return CorpusRows(
             ids=[f"{video}$_${clip}" for video, clip in zip(videos, clips, strict=True)],
             split=[split_name(mode) for mode in texts(columns["mode"])],
