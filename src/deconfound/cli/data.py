@@ -70,8 +70,8 @@ def import_data(
                  deconfound data import corpus.toml --format table --out stores/corpus
     synthetic  data with known causes: a TOML of its parameters, or the word 'default'
                  deconfound data import default --format synthetic --out stores/synthetic
-    others     what the field exchanges: 'deconfound list readers' names them; without --format
-               the content tells which
+    others     what the field exchanges: 'deconfound list' names them; without --format the
+               content tells which
                  deconfound data import downloads/ur_funny.pkl --out stores/funny
 
     \b

@@ -108,6 +108,8 @@ def provenance(name: str, path: Path, pickled: Unpickled) -> dict[str, Any]:
 
 def held(value: object) -> str:
     """What a value is, for an error."""
+    if value is None:
+        return "missing"
     if isinstance(value, np.ndarray):
         return f"an array {value.dtype} {value.shape}"
     if isinstance(value, list | tuple):

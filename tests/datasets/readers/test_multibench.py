@@ -68,7 +68,7 @@ SHARED = np.ones((9, 5, 300), dtype=np.float32)
 BAD = {
     "a list": (lambda c: [c], "holds a list of 1; expected a dict with train"),
     "a split that is a list": (lambda c: {**c, "valid": [1]}, "'valid' is a list of 1; expected a dict with labels"),
-    "no labels": (change("valid", labels=None), "'labels' of 'valid' is a NoneType; expected one number"),
+    "no labels": (change("valid", labels=None), "'labels' of 'valid' is missing; expected one number"),
     "labels of text": (change("valid", labels=["a"] * 3), "'labels' of 'valid' is a list of 3; expected one number"),
     "labels in two columns": (change("valid", labels=np.zeros((3, 2))), r"has the shape \(3, 2\)"),
     "ids of dicts": (change("valid", id=[{}, {}, {}]), "an id of 'valid' is a dict"),

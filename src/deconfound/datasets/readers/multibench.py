@@ -96,8 +96,8 @@ def _dataset(path: Path, pickled: Unpickled, options: SequenceOptions) -> Datase
 def _labels(content: Mapping[str, Any], split: str) -> np.ndarray:
     """(N,) float64."""
     labels = content.get("labels")
-    if isinstance(labels, list):
-        labels = np.array([value for value in labels if isinstance(value, bool | int | float)], dtype=np.float64)
+    if isinstance(labels, list) and all(isinstance(value, bool | int | float) for value in labels):
+        labels = np.array(labels, dtype=np.float64)
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "fiub" or labels.size == 0:
         raise DataError(
             f"'labels' of {split[:40]!r} is {held(content.get('labels'))}; expected one number for each row"
