@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from deconfound.extraction.raw import RawKind
 
 NO_EXTRACTOR = "none"
 """Names no extractor: the samples become no modality."""
+ExtractorChoice: TypeAlias = str | dict[str, Any]
+"""Name of an extractor, "" for the default one of its kind, or its name and arguments."""
 TEXT_OPTION = "extractor of the words, by default sentence vectors; 'none' for no such modality"
 """Description of the option `text` of readers."""
 FILES_OPTION = "extractor of the files, blank for the default of their kind; 'none' for no such modality"
@@ -46,12 +48,12 @@ class RawSource:
 
 
 def raw_sources(
-    kind: RawKind, extractor: str, columns: Mapping[str, Sequence[str | None]], folder: Path = Path()
+    kind: RawKind, extractor: ExtractorChoice, columns: Mapping[str, Sequence[str | None]], folder: Path = Path()
 ) -> dict[str, RawSource]:
     """One modality per column of raw samples; none if the extractor is `NO_EXTRACTOR`.
 
     Args:
-        extractor: name of an extractor of the kind; "" for the default of the kind.
+        extractor: of the kind.
         columns: modality → N samples; a blank or None is none.
 
     Raises:

@@ -49,7 +49,8 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
         bad = next((value for value in values if type(value) not in _SCALARS), None)
         if bad is not None:
             raise DataError(
-                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers"
+                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers, and "
+                "--format hugging-face reads Parquet files with lists"
             )
     return columns
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import NO_EXTRACTOR, CorpusRows, class_labels, dataset_of, raw_sources
+from deconfound.datasets.corpus_rows import (
+    NO_EXTRACTOR,
+    CorpusRows,
+    ExtractorChoice,
+    class_labels,
+    dataset_of,
+    raw_sources,
+)
 from deconfound.datasets.records import field, read_records, split_files
 from deconfound.datasets.steps import sha256
 from deconfound.errors import DataError
@@ -17,7 +24,11 @@ LABELS = ("label", "emotion_label")
 
 
 def read_posts(
-    path: Path, format_name: str, text: str, image: str, classes: Mapping[str, str] | None = None
+    path: Path,
+    format_name: str,
+    text: ExtractorChoice,
+    image: ExtractorChoice,
+    classes: Mapping[str, str] | None = None,
 ) -> Dataset:
     """The posts of a folder with train, dev and test as `.jsonl`, or as `.json` lists.
 

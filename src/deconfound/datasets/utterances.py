@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import CorpusRows, affect_labels, dataset_of, raw_sources, videos_of
+from deconfound.datasets.corpus_rows import (
+    CorpusRows,
+    ExtractorChoice,
+    affect_labels,
+    dataset_of,
+    raw_sources,
+    videos_of,
+)
 from deconfound.datasets.ragged import SequenceOptions
 from deconfound.errors import DataError
 
@@ -60,12 +67,18 @@ class Utterances:
 
 
 def utterance_dataset(
-    path: Path, utterances: Utterances, provenance: Mapping[str, Any], extractor: str, options: SequenceOptions
+    path: Path,
+    utterances: Utterances,
+    provenance: Mapping[str, Any],
+    extractor: ExtractorChoice,
+    options: SequenceOptions,
+    by_video: bool = True,
 ) -> Dataset:
     """The dataset; videos, where the ids name them, are the environments, and groups if no two splits share one.
 
     Args:
         extractor: of the texts; "none" makes no modality of them.
+        by_video: the ids name videos, if all have such a form.
 
     Raises:
         DataError: rows that share arrays, or that `dataset_of` refuses.
@@ -76,8 +89,8 @@ def utterance_dataset(
     partial = next((name for name, values in utterances.columns.items() if len(values) != len(labels)), None)
     if partial is not None:
         raise DataError(f"only some rows have {partial!r}; give it to all or to none")
-    videos = videos_of(utterances.ids)
-    by_video = ("video",) if videos else ()
+    videos = videos_of(utterances.ids) if by_video else {}
+    groups = ("video",) if videos else ()
     rows = CorpusRows(
         utterances.ids,
         utterances.split,
@@ -85,8 +98,8 @@ def utterance_dataset(
         utterances.sequences,
         raw_sources("text", extractor, utterances.texts),
         {**videos, **{f"raw_{name}": texts for name, texts in utterances.texts.items()}, **utterances.columns},
-        by_video,
-        by_video,
+        groups,
+        groups,
         utterances.release,
     )
     return dataset_of(path.stem, task, rows, provenance, options)

@@ -6,6 +6,7 @@ import pytest
 
 from deconfound.datasets.readers.ch_sims import ChSimsReader
 from deconfound.errors import DataError
+from deconfound.registry import build
 from support.raw_corpora import ch_sims_rows, fast_options, write_csv
 
 REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mosei-text" / "label.csv"
@@ -27,6 +28,13 @@ def test_reads_all_of_it(tmp_path, header):
     assert dataset.columns["label_A"].values[0] == -0.2
     assert dataset.target.tolist() == pytest.approx([row["label"] for row in rows])
     assert dataset.provenance["masks"]["text"]["preparation"]["extractor"]["name"] == "word-pieces"
+
+
+def test_an_extractor_takes_arguments(tmp_path):
+    fast_options("ch-sims")
+    options = {"text": {"name": "word-pieces", "most": 5}}
+    dataset = build("readers", "ch-sims", **options).read(write_csv(tmp_path / "label.csv", ch_sims_rows()))
+    assert str(dataset.modalities["text"]) == "text tokens 5"
 
 
 def test_rows_that_mix_splits_or_have_no_label_are_left_out(tmp_path):

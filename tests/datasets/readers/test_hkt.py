@@ -35,6 +35,7 @@ def test_reads_all_of_it(tmp_path):
         assert dataset.columns["id"].values[number] == row_id
         assert int(dataset.target[number]) == label
     assert not bool(dataset.signals["context_vision"].present[0])
+    assert dataset.environment == ()  # 1_60 of MUStARD is no clip 60 of a video 1
 
 
 def test_all_columns_and_no_context_on_request(tmp_path):

@@ -32,6 +32,7 @@ from deconfound.datasets.corpus_rows import (
     NO_EXTRACTOR,
     TEXT_OPTION,
     CorpusRows,
+    ExtractorChoice,
     dataset_of,
     raw_sources,
     split_name,
@@ -66,8 +67,8 @@ class ChSimsReader(Reader):
     def __init__(
         self,
         *,
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
-        video: Annotated[str, Field(description=FILES_OPTION)] = NO_EXTRACTOR,
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        video: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = NO_EXTRACTOR,
     ) -> None:
         self.text, self.video = text, video
 

@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import TEXT_OPTION, split_name
+from deconfound.datasets.corpus_rows import TEXT_OPTION, ExtractorChoice, split_name
 from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.hdf5 import Timed, read_sequence
 from deconfound.datasets.pickled_rows import label
@@ -68,7 +68,7 @@ class CsdReader(Reader):
         self,
         *,
         seed: Annotated[int, Field(ge=0, description="of random splits, where there is no splits.json")] = 0,
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
         self.seed, self.text, self.options = seed, text, options

@@ -19,7 +19,15 @@ from typing import Annotated
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import FILES_OPTION, TEXT_OPTION, CorpusRows, class_labels, dataset_of, raw_sources
+from deconfound.datasets.corpus_rows import (
+    FILES_OPTION,
+    TEXT_OPTION,
+    CorpusRows,
+    ExtractorChoice,
+    class_labels,
+    dataset_of,
+    raw_sources,
+)
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.records import split_files
 from deconfound.datasets.steps import sha256
@@ -48,8 +56,8 @@ class HfmReader(Reader):
     def __init__(
         self,
         *,
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
-        image: Annotated[str, Field(description=FILES_OPTION)] = "",
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        image: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
     ) -> None:
         self.text, self.image = text, image
 

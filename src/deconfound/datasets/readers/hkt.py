@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import TEXT_OPTION, split_name
+from deconfound.datasets.corpus_rows import TEXT_OPTION, ExtractorChoice, split_name
 from deconfound.datasets.pickled_rows import (
     as_text,
     dict_of_splits,
@@ -65,7 +65,7 @@ class HktReader(Reader):
         features: Annotated[
             Literal["authors", "all"], Field(description="the columns that the authors use, or all of them")
         ] = "authors",
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
         self.context, self.features = context, features
@@ -75,7 +75,8 @@ class HktReader(Reader):
         pickled = read_pickle(path)
         try:
             utterances = self._utterances(pickled)
-            return utterance_dataset(path, utterances, provenance("hkt", path, pickled), self.text, self.options)
+            facts = provenance("hkt", path, pickled)
+            return utterance_dataset(path, utterances, facts, self.text, self.options, by_video=False)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
 

@@ -27,7 +27,15 @@ from pydantic import Field
 from deconfound.data.dataset import Dataset
 from deconfound.data.task import Task
 from deconfound.datasets.arrow_table import class_names, split_tables, step_rows
-from deconfound.datasets.corpus_rows import TEXT_OPTION, CorpusRows, class_labels, dataset_of, raw_sources, split_name
+from deconfound.datasets.corpus_rows import (
+    TEXT_OPTION,
+    CorpusRows,
+    ExtractorChoice,
+    class_labels,
+    dataset_of,
+    raw_sources,
+    split_name,
+)
 from deconfound.datasets.manifest import as_metadata, texts
 from deconfound.datasets.ragged import SequenceOptions
 from deconfound.datasets.reader import Reader, ReaderCard
@@ -61,7 +69,7 @@ class HuggingFaceReader(Reader):
         ] = (),
         group: Annotated[tuple[str, ...], Field(description="columns that no two splits may share")] = (),
         text_columns: Annotated[tuple[str, ...], Field(description="columns of texts that are modalities")] = (),
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
         self.target, self.text, self.text_columns = target, text, text_columns

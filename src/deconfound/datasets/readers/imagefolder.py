@@ -14,7 +14,14 @@ from typing import Annotated
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import CorpusRows, class_labels, dataset_of, raw_sources, split_name
+from deconfound.datasets.corpus_rows import (
+    CorpusRows,
+    ExtractorChoice,
+    class_labels,
+    dataset_of,
+    raw_sources,
+    split_name,
+)
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.stratified import stratified_split
 from deconfound.errors import DataError
@@ -38,7 +45,7 @@ class ImagefolderReader(Reader):
     def __init__(
         self,
         *,
-        image: Annotated[str, Field(description="extractor of the images, blank for the default one")] = "",
+        image: Annotated[ExtractorChoice, Field(description="extractor of the images, blank for the default one")] = "",
         seed: Annotated[int, Field(ge=0, description="of random splits, where the folder has none")] = 0,
     ) -> None:
         self.image, self.seed = image, seed

@@ -29,6 +29,7 @@ from deconfound.datasets.corpus_rows import (
     NO_EXTRACTOR,
     TEXT_OPTION,
     CorpusRows,
+    ExtractorChoice,
     class_labels,
     dataset_of,
     raw_sources,
@@ -66,8 +67,8 @@ class MeldReader(Reader):
         target: Annotated[
             Literal["emotion", "sentiment"], Field(description="seven emotions or three sentiments")
         ] = "emotion",
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
-        video: Annotated[str, Field(description=FILES_OPTION)] = NO_EXTRACTOR,
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        video: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = NO_EXTRACTOR,
     ) -> None:
         self.target: Literal["emotion", "sentiment"] = target
         self.text, self.video = text, video

@@ -29,6 +29,7 @@ from deconfound.datasets.corpus_rows import (
     NO_EXTRACTOR,
     TEXT_OPTION,
     CorpusRows,
+    ExtractorChoice,
     class_labels,
     dataset_of,
     raw_sources,
@@ -68,8 +69,8 @@ class MustardReader(Reader):
         split: Annotated[Split, Field(description="one of five folds, or the test of another show")] = "fold-0",
         valid: Annotated[float, Field(gt=0, lt=1, description="share of the training rows for validation")] = 0.15,
         seed: Annotated[int, Field(ge=0, description="of the choice of validation rows")] = 0,
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
-        video: Annotated[str, Field(description=FILES_OPTION)] = NO_EXTRACTOR,
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        video: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = NO_EXTRACTOR,
     ) -> None:
         self.split: Split = split
         self.valid, self.seed = valid, seed

@@ -19,7 +19,7 @@ from typing import Annotated
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import FILES_OPTION, TEXT_OPTION
+from deconfound.datasets.corpus_rows import FILES_OPTION, TEXT_OPTION, ExtractorChoice
 from deconfound.datasets.posts import read_posts
 from deconfound.datasets.reader import Reader, ReaderCard
 
@@ -46,8 +46,8 @@ class MvsaReader(Reader):
     def __init__(
         self,
         *,
-        text: Annotated[str, Field(description=TEXT_OPTION)] = "sentence",
-        image: Annotated[str, Field(description=FILES_OPTION)] = "",
+        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        image: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
     ) -> None:
         self.text, self.image = text, image
 
