@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ def fast_options(name: str) -> dict[str, str]:
         pytest.importorskip("PIL", reason="the extra 'image' is not installed")
     text = {} if name == "imagefolder" else {"text": "word-pieces"}
     return text | ({"image": "pixels"} if name in ("mvsa", "hfm", "food101", "imagefolder") else {})
+
+
+def real_data(name: str) -> Path:
+    """A real corpus beside the checkout; without it the test is skipped, in CI it fails."""
+    path = Path(__file__).parents[2] / ".." / "shared" / "data" / name
+    if not path.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real data is not at {path}; in CI it must be")
+        pytest.skip(f"the real data {name} is not beside this checkout")
+    return path
 
 
 def write_image(path: Path, seed: int = 0) -> None:

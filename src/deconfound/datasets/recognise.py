@@ -13,6 +13,7 @@ from typing import Any
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.joblib_pickle import MAGIC
 from deconfound.datasets.posts import LABELS
+from deconfound.datasets.readers.ch_sims import HEADER
 from deconfound.datasets.records import read_records
 from deconfound.datasets.unpickle import read_pickle
 from deconfound.errors import DataError
@@ -108,6 +109,7 @@ _FOLDERS = {
 }
 """Pattern of a file in a folder → reader; the first that fits."""
 _SENTIMENTS = {"positive", "neutral", "negative", "0", "1", "2"}
+_MODES = ("train", "valid", "test")
 _IMAGES = re.compile(r"(?i).*\.(jpe?g|png|webp|bmp|gif)")
 
 
@@ -140,8 +142,9 @@ def _file(path: Path) -> str | None:
         case ".toml":
             return "table" if "[modalities" in head else "synthetic"
         case ".csv":
-            columns = next(csv.reader([head.partition("\n")[0]]), [])
-            return "ch-sims" if {"video_id", "clip_id"} <= set(columns) else None
+            first = next(csv.reader([head.partition("\n")[0].strip()]), [])
+            named = {"video_id", "clip_id"} <= set(first)
+            return "ch-sims" if named or (len(first) == len(HEADER) and first[-1] in _MODES) else None
         case ".json":
             return "mustard" if '"utterance"' in head and '"sarcasm"' in head else None
         case ".parquet":

@@ -1,15 +1,12 @@
 """The label table of CH-SIMS: with and without a header, its splits, and the real table of CMU-MOSEI."""
 
-from pathlib import Path
-
 import pytest
 
 from deconfound.datasets.readers.ch_sims import ChSimsReader
+from deconfound.datasets.recognise import recognise
 from deconfound.errors import DataError
 from deconfound.registry import build
-from support.raw_corpora import ch_sims_rows, fast_options, write_csv
-
-REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mosei-text" / "label.csv"
+from support.raw_corpora import ch_sims_rows, fast_options, real_data, write_csv
 
 
 def read(path):
@@ -28,6 +25,13 @@ def test_reads_all_of_it(tmp_path, header):
     assert dataset.columns["label_A"].values[0] == -0.2
     assert dataset.target.tolist() == pytest.approx([row["label"] for row in rows])
     assert dataset.provenance["masks"]["text"]["preparation"]["extractor"]["name"] == "word-pieces"
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_it_is_recognised(tmp_path, header):
+    guess = recognise(write_csv(tmp_path / "label.csv", ch_sims_rows(), header))
+    assert guess is not None
+    assert guess.reader == "ch-sims"
 
 
 def test_an_extractor_takes_arguments(tmp_path):
@@ -84,8 +88,7 @@ def test_refuses_other_sources(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_file(), reason="the real CMU-MOSEI table is not beside this checkout")
 def test_the_real_table_of_mosei():
-    dataset = read(REAL)
+    dataset = read(real_data("mosei-text/label.csv"))
     assert {split: len(rows) for split, rows in dataset.splits.items()} == {"train": 16274, "valid": 1861, "test": 4653}
     assert dataset.group == ("video",)

@@ -1,15 +1,12 @@
 """MUStARD: five folds, the speaker-independent split, and the real texts."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from deconfound.datasets.readers.mustard import MustardReader
 from deconfound.errors import DataError
-from support.raw_corpora import fast_options, mustard_rows, write_mustard
-
-REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mustard"
+from support.raw_corpora import fast_options, mustard_rows, real_data, write_mustard
 
 
 def read(path, **arguments):
@@ -83,9 +80,8 @@ def test_refuses_what_is_not_this_layout(tmp_path, content, match):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real MUStARD is not beside this checkout")
 def test_the_real_texts():
-    dataset = read(REAL, split="speaker-independent")
+    dataset = read(real_data("mustard"), split="speaker-independent")
     assert len(dataset) == 690
     assert len(dataset.splits["test"]) == 356
-    assert [len(read(REAL, split=f"fold-{fold}").splits["test"]) for fold in range(5)] == [138] * 5
+    assert [len(read(real_data("mustard"), split=f"fold-{fold}").splits["test"]) for fold in range(5)] == [138] * 5

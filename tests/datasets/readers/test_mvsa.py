@@ -1,15 +1,13 @@
 """MVSA: tweets with an image, as JSON lines and as the JSON lists of CLMLF."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from deconfound.datasets.readers.mvsa import MvsaReader
 from deconfound.errors import DataError
-from support.raw_corpora import fast_options, write_posts
+from support.raw_corpora import fast_options, real_data, write_posts
 
-REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mvsa-single-text"
 LABELS = ("positive", "neutral", "negative")
 
 
@@ -88,7 +86,6 @@ def test_refuses_other_folders(tmp_path):
         read(folder)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real texts of MVSA-Single are not beside this checkout")
 def test_the_real_texts():
-    dataset = read(REAL, image="none")
+    dataset = read(real_data("mvsa-single-text"), image="none")
     assert {split: len(rows) for split, rows in dataset.splits.items()} == {"train": 3611, "valid": 450, "test": 450}
