@@ -64,6 +64,16 @@ def test_import_check_describe(source, tmp_path):
     assert (tmp_path / "made.html").stat().st_size > 1000
 
 
+def test_the_format_is_guessed_and_named(source, tmp_path):
+    printed = call("import", source, "--out", tmp_path / "made").output
+    assert printed.startswith("read with --format mmsa, because this looks like a pickle of MMSA\n")
+    printed = json.loads(call("import", source, "--format", "auto", "--out", tmp_path / "again", "--json").output)
+    assert printed["guessed_format"] == printed["provenance"]["format"] == "mmsa"
+    with pytest.raises(DataError, match="this looks like a pickle of MMSA: use --format mmsa"):
+        call("import", source, "--format", "multibench", "--out", tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
 def test_import_prints_json(source, tmp_path):
     out = tmp_path / "made"
     printed = json.loads(call("import", source, "--format", "mmsa", "--out", out, "--json").output)

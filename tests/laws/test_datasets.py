@@ -1,6 +1,7 @@
 """Synthetic data keep the laws of a dataset; broken datasets are caught."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,13 +10,30 @@ from deconfound.data.columns import Columns
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.datasets.synthetic import synthetic
+from deconfound.registry import build
 from deconfound.testing import check_dataset
+from support.corpora import write_pickled
+from support.raw_corpora import READERS, fast_options, write_raw
 from support.small import tiny
 
 
 @pytest.mark.parametrize("arguments", [{}, {"steps": 4}, {"task": "classification"}], ids=str)
 def test_synthetic_data_keep_the_laws(arguments: dict[str, object]) -> None:
     check_dataset(synthetic(rows=60, **arguments))
+
+
+@pytest.mark.parametrize("reader", ["mag-bert", "misa", "hkt", "multibench"])
+def test_what_a_reader_of_pickles_reads_keeps_the_laws(tmp_path: Path, reader: str) -> None:
+    texts = {} if reader == "multibench" else {"text": "none"}
+    check_dataset(build("readers", reader, **texts).read(write_pickled(reader, tmp_path)))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_a_reader_of_raw_corpora_reads_keeps_the_laws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    monkeypatch.setenv("DECONFOUND_CACHE", str(tmp_path / "cache"))
+    check_dataset(build("readers", reader, **fast_options(reader)).read(write_raw(reader, tmp_path)))
 
 
 def test_data_with_absent_rows_keep_the_laws() -> None:

@@ -13,6 +13,7 @@ from deconfound.datasets.readers.mmsa import read_mmsa
 from deconfound.datasets.readers.table import read_table
 from deconfound.datasets.unpickle import read_pickle
 from deconfound.errors import DataError
+from deconfound.registry import build
 
 T = {"text": 4, "audio": 6, "vision": 3}
 D = {"text": 2, "audio": 3, "vision": 1}
@@ -126,9 +127,24 @@ def write_pickle(tmp_path, data, protocol=4):
     return path
 
 
-def refuse_pickle(tmp_path, data, match):
+PICKLE_READERS = ("mmsa", "mag-bert", "misa", "hkt", "multibench", "cider")
+
+
+def read_hostile(tmp_path, data, reader=None):
+    """Read a pickle alone, or as the source of a reader; its texts become no modality."""
+    if reader is None:
+        return read_pickle(write_pickle(tmp_path, data)).content
+    path = write_pickle(tmp_path, data)
+    if reader == "misa":
+        path.rename(tmp_path / "train.pkl")
+        path = tmp_path
+    texts = {"text": "none"} if reader in ("mag-bert", "misa", "hkt") else {}
+    return build("readers", reader, **texts).read(path)
+
+
+def refuse_pickle(tmp_path, data, match, reader=None):
     with pytest.raises(DataError, match=match) as caught:
-        read_pickle(write_pickle(tmp_path, data))
+        read_hostile(tmp_path, data, reader)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 

@@ -37,8 +37,15 @@ class TaskKind(StrEnum):
 @app.command("import")
 def import_data(
     source: Annotated[Path, typer.Argument(help="The file or folder that the reader expects.")],
-    reader: Annotated[str, typer.Option("--format", metavar="READER", help="Name of a reader in 'deconfound list'.")],
     out: Annotated[Path, typer.Option(help="The store to create; it must not exist.")],
+    reader: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="READER",
+            help="A reader in 'deconfound list'; auto guesses from the content, and says so.",
+        ),
+    ] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the name in the source.")] = None,
     option: Annotated[
         list[str] | None,
@@ -65,6 +72,9 @@ def import_data(
                  deconfound data import corpus.toml --format table --out stores/corpus
     synthetic  data with known causes: a TOML of its parameters, or the word 'default'
                  deconfound data import default --format synthetic --out stores/synthetic
+    others     what the field exchanges: 'deconfound list' names them; without --format the
+               content tells which
+                 deconfound data import downloads/ur_funny.pkl --out stores/funny
 
     \b
     The TOML of a table; 'python -m pydoc deconfound.datasets.readers.table' explains each line:
@@ -82,14 +92,16 @@ def import_data(
     from dataclasses import replace
 
     from deconfound.data.store import refuse_existing, save
-    from deconfound.registry import build, check_name
+    from deconfound.registry import check_name
 
     refuse_existing(out)
-    check_name("readers", reader)
+    if reader != "auto":
+        check_name("readers", reader)
     from deconfound.data.findings import LABEL_FINDINGS, find_all
     from deconfound.data.retask import retask
+    from deconfound.datasets.recognise import read_corpus
 
-    dataset = build("readers", reader, **parse_options(option or [])).read(source)
+    dataset, guess = read_corpus(source, reader, parse_options(option or []))
     dataset = retask(dataset, None if task is None else task.value, protocol)
     dataset = replace(dataset, name=name) if name else dataset
     warnings = find_all(dataset, LABEL_FINDINGS)
@@ -97,9 +109,12 @@ def import_data(
     if as_json:
         rows = {split: len(numbers) for split, numbers in dataset.splits.items()}
         result = {"store": str(out), "name": dataset.name, "rows": rows, "checksum": dataset.checksum}
-        print(json.dumps(result | {"provenance": dict(dataset.provenance), "warnings": warnings}))
+        guessed = {} if guess is None else {"guessed_format": guess.reader}
+        print(json.dumps(result | guessed | {"provenance": dict(dataset.provenance), "warnings": warnings}))
         return
-    print(text_of_lines([*import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]))
+    guessed_line = "" if guess is None else f"read with --format {guess.reader}, because this looks like {guess.looks}"
+    lines = [*filter(None, [guessed_line]), import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]
+    print(text_of_lines(lines))
 
 
 _FEATURE_COUNTS = (

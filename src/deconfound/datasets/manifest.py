@@ -7,6 +7,8 @@ import io
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,17 @@ _FILE = FileKind("manifest", DataError, "save the table again, in UTF-8", LINES)
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def read_manifest(path: Path) -> dict[str, Values]:
+def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
     """Column name → values, all of one length; values of a CSV are text, or None if empty.
+
+    Args:
+        header: the columns of a CSV whose first line holds none of these names but is a row already.
 
     Raises:
         DataError: another format, an unreadable or damaged file, rows that do not match the columns, or no rows.
     """
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
-        ".csv": _read_csv,
+        ".csv": partial(_read_csv, header=header),
         ".jsonl": _read_jsonl,
         ".parquet": lambda file: read_parquet(file, _FILE),
     }
@@ -46,7 +51,8 @@ def read_manifest(path: Path) -> dict[str, Values]:
         bad = next((value for value in values if type(value) not in _SCALARS), None)
         if bad is not None:
             raise DataError(
-                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers"
+                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers, and "
+                "--format hugging-face reads Parquet files with lists"
             )
         broken = next(
             (row for row, value in enumerate(values) if isinstance(value, str) and not is_encodable(value)), None
@@ -114,12 +120,14 @@ def _number_of(text: str) -> str | int | float:
     return text
 
 
-def _read_csv(path: Path) -> dict[str, Values]:
+def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:
     reader = csv.reader(io.StringIO(read_text(path, _FILE).removeprefix("\ufeff"), newline=""), strict=True)
     try:
-        names = next(reader, [])
+        first = next(reader, [])
+        headless = bool(header) and not set(header) & set(first)
+        names = list(header[: len(first)]) if headless else first
         rows = []
-        for row in reader:
+        for row in chain([first] if headless else [], reader):
             if row and len(row) != len(names):
                 raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
             if row:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.datasets.corpus_rows import split_name
 from deconfound.datasets.unpickle import Unpickled
-from deconfound.errors import DataError, did_you_mean
+from deconfound.errors import DataError
 
 MODALITIES = ("text", "audio", "vision")
 SPLITS = ("train", "valid", "test")
@@ -17,6 +18,7 @@ SEPARATOR = "$_$"
 _METADATA = {"raw_text": "raw_text", "annotations": "annotation"}
 _USED = {*MODALITIES, *(f"{m}_lengths" for m in MODALITIES), *_METADATA}
 _USED |= {"id", "regression_labels", "classification_labels"}
+TOKENS = "text_bert"
 
 Splits = Mapping[str, Mapping[str, object]]
 
@@ -27,6 +29,7 @@ class MmsaContent:
 
     Args:
         arrays: modality → one (n, T, D) array per split; emptied while they are copied.
+        tokens: (N, 3, L) word pieces, their mask and segments, in place of the array "text"; or None.
         lengths: modality → (N,) steps of each row, or None.
         target: (N,) float32.
         metadata: columns of N values.
@@ -37,6 +40,7 @@ class MmsaContent:
     """
 
     arrays: dict[str, list[np.ndarray]]
+    tokens: np.ndarray | None
     lengths: dict[str, np.ndarray | None]
     target: np.ndarray
     metadata: dict[str, Any]
@@ -46,8 +50,11 @@ class MmsaContent:
     release: Callable[[], None]
 
 
-def check_content(pickled: Unpickled) -> MmsaContent:
+def check_content(pickled: Unpickled, text: str = "text") -> MmsaContent:
     """Check the layout and collect the columns of all splits; arrays stay where they are.
+
+    Args:
+        text: the key of the text, "text" or "text_bert".
 
     Raises:
         DataError: another layout, or parts that disagree in rows, steps or features.
@@ -58,7 +65,8 @@ def check_content(pickled: Unpickled) -> MmsaContent:
     for split, rows in counts.items():
         if rows == 0:
             raise DataError(f"the split {split!r} is empty; give it rows or leave it out")
-    arrays = {m: [_array(split, m, splits[split], n) for split, n in counts.items()] for m in _modalities(splits)}
+    kept = [modality for modality in _modalities(splits) if modality != "text" or text != TOKENS]
+    arrays = {m: [_array(split, m, splits[split], n) for split, n in counts.items()] for m in kept}
     if sum(array.nbytes for sources in arrays.values() for array in sources) > pickled.size:
         raise DataError("modalities of several splits are the same array; each needs its own")
     metadata = _metadata(splits, counts)
@@ -66,11 +74,12 @@ def check_content(pickled: Unpickled) -> MmsaContent:
         target = np.concatenate(list(targets.values())).astype(np.float32)
     return MmsaContent(
         arrays,
+        _tokens(splits, counts) if text == TOKENS else None,
         {m: _lengths(splits, m, arrays[m], metadata["id"]) for m in arrays},
         target,
         metadata,
         np.repeat(list(counts), list(counts.values())),
-        sorted({key[:40] for rows in splits.values() for key in rows if key not in _USED})[:20],
+        sorted({key[:40] for rows in splits.values() for key in rows if key not in _USED | {text}})[:20],
         pickled.size,
         pickled.release,
     )
@@ -81,12 +90,15 @@ def _splits(content: object) -> Splits:
         keys = [key[:40] for key in content][:5] if isinstance(content, dict) else None
         held = f"a {type(content).__name__}" if keys is None else f"a dict with {keys}"
         raise DataError(f"the pickle holds {held}; expected a dict with {', '.join(SPLITS)}")
-    for split, rows in content.items():
-        if split not in SPLITS:
-            raise DataError(f"there is a split {split[:40]!r}{did_you_mean(split, SPLITS)}")
+    splits: dict[str, Mapping[str, object]] = {}
+    for written, rows in content.items():
+        split = split_name(written)
         if not isinstance(rows, dict):
             raise DataError(f"the split {split!r} is a {type(rows).__name__}; expected a dict of arrays and lists")
-    return {split: content[split] for split in SPLITS if split in content}
+        if split in splits:
+            raise DataError(f"two splits are {split!r}, one of them is called {written!r}; keep one")
+        splits[split] = rows
+    return dict(sorted(splits.items(), key=lambda item: SPLITS.index(item[0]) if item[0] in SPLITS[:2] else 2))
 
 
 def _modalities(splits: Splits) -> list[str]:
@@ -110,6 +122,30 @@ def _array(split: str, modality: str, rows: Mapping[str, object], count: int) ->
     if len(array) != count or 0 in array.shape:
         raise DataError(f"{modality!r} of {split!r} has the shape {array.shape}; regression_labels has {count} rows")
     return array[:, None] if array.ndim == 2 else array
+
+
+def _tokens(splits: Splits, counts: Mapping[str, int]) -> np.ndarray:
+    """(N, 3, L) whole numbers from 0, the second of the three 0 or 1."""
+    arrays = []
+    for split, rows in splits.items():
+        array = rows.get(TOKENS)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 3 or array.shape[1] != 3:
+            actual = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            raise DataError(
+                f"{TOKENS!r} of {split!r} is {actual}; expected whole numbers, (N, 3, L), or --option text=text"
+            )
+        if len(array) != counts[split] or array.shape[2] == 0:
+            raise DataError(
+                f"{TOKENS!r} of {split!r} has the shape {array.shape}; regression_labels has {counts[split]} rows"
+            )
+        if not ((array >= 0) & (array < 2**31) & (array == np.floor(array))).all() or (array[:, 1] > 1).any():
+            raise DataError(
+                f"{TOKENS!r} of {split!r} holds no word pieces; expected whole numbers from 0, and a mask of 0 and 1"
+            )
+        arrays.append(array)
+    if len({array.shape[2] for array in arrays}) > 1:
+        raise DataError(f"{TOKENS!r} has different lengths in the splits: {sorted({a.shape[2] for a in arrays})}")
+    return np.concatenate(arrays).astype(np.int64)
 
 
 def _lengths(splits: Splits, modality: str, arrays: list[np.ndarray], ids: list[str]) -> np.ndarray | None:

@@ -28,6 +28,16 @@ _ADMITTED = {
     **{(module, name): name for module in _ARRAYS for name in ("_reconstruct", "scalar")},
     **{(module, "_frombuffer"): "_frombuffer" for module in _BUFFERS},
 }
+OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive, such as torch.save or numpy.savez writes",
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+    b"x\x9c": "compressed with zlib; unpack it first, or write it without compression",
+    b"x^": "compressed with zlib; unpack it first, or write it without compression",
+    b"\x89HDF": "an HDF5 file",
+    b"PAR1": "a Parquet file",
+    b"\x93NUMPY": "a single .npy array",
+}
+"""First bytes → what such a file is."""
 _DTYPE = re.compile(r"f[248]|i[1248]|u[1248]|b1|[US][1-9][0-9]{0,8}|O8?")
 _MOST_AXES, _LONGEST_AXIS = 8, 2**40
 _PLAIN = (str, bytes, int, float, bool, type(None))
@@ -142,14 +152,28 @@ def resolve(value: object) -> object:
     return value.value if isinstance(value, Unfinished) and value.value is not None else value
 
 
-def check_plain(values: list[object]) -> None:
-    """Refuse placeholders inside a list, inside a dict or as the whole content.
+def plain(values: list[object]) -> list[object]:
+    """The values, refused if one is a placeholder, which stands for nothing inside a list, a dict or the whole content.
 
     Raises:
         DataError: a name or an unfinished array.
     """
     if any(type(value) in (AdmittedName, Unfinished) for value in values):
         raise DataError("it holds a callable or an unfinished array among its data; nothing in the file was executed")
+    return values
+
+
+def text_pairs(items: list[object]) -> dict[str, object]:
+    """The dict of keys and values in turn.
+
+    Raises:
+        DataError: a placeholder, or a key that is not text.
+    """
+    plain(items)
+    keys = [str(key, "utf-8") if isinstance(key, bytes) else key for key in items[::2]]
+    if any(type(key) is not str for key in keys):
+        raise DataError("it holds a dict whose keys are not text")
+    return dict(zip(keys, items[1::2], strict=True))  # type: ignore[arg-type]
 
 
 def _known_code(code: str) -> str:

@@ -18,11 +18,22 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
-from deconfound.datasets.pickled import LongText, admit_name, call_admitted, check_plain, resolve, set_state
+from deconfound.datasets.pickled import (
+    OTHER_FILES,
+    LongText,
+    admit_name,
+    call_admitted,
+    plain,
+    resolve,
+    set_state,
+    text_pairs,
+)
 from deconfound.errors import DataError
 from deconfound.io.reading import FileKind, check_regular, reading
 
@@ -31,13 +42,9 @@ MOST_OPERATIONS = 5_000_000
 _LONGEST_INTEGER = 16  # bytes; no array needs more digits, and they cost quadratic time
 _SMALL = 256  # bytes up to here are copied, longer ones are views of the file
 _LONG = 1 << 16  # longer text, in bytes, is decoded when used
-_OTHER_FILES = {
-    b"PK\x03\x04": "a zip archive, such as torch.save or numpy.savez writes",
-    b"\x1f\x8b": "compressed with gzip; unpack it first",
-    b"\x89HDF": "an HDF5 file",
-    b"PAR1": "a Parquet file",
-    b"\x93NUMPY": "a single .npy array",
-}
+
+
+Actions: TypeAlias = "Mapping[int, Callable[[Machine], None]]"
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,11 @@ class Unpickled:
     release: Callable[[], None]
 
 
-def read_pickle(path: str | Path) -> Unpickled:
+def read_pickle(path: str | Path, extra: Actions = MappingProxyType({})) -> Unpickled:
     """Read a file of one pickle: protocols 0 to 5 of Python 3, or 2 of Python 2.
+
+    Args:
+        extra: opcode → what it does, in place of its usual meaning.
 
     Raises:
         DataError: a file that cannot be read, is not a pickle, is damaged, or holds anything but data.
@@ -67,10 +77,10 @@ def read_pickle(path: str | Path) -> Unpickled:
         raise DataError(f"{path} is empty; a pickle was expected")
     with reading(path, _FILE), open(path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    for magic, what in _OTHER_FILES.items():
+    for magic, what in OTHER_FILES.items():
         if mapped[: len(magic)] == magic:
             raise DataError(f"{path} is not a pickle but {what}")
-    machine = Machine(mapped)
+    machine = Machine(mapped, extra)
     try:
         content = machine.run()
     except DataError as error:
@@ -83,20 +93,23 @@ def read_pickle(path: str | Path) -> Unpickled:
 class Machine:
     """The stack, marks and memo of the pickle language, and the bytes of a file."""
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self.data = data
+    def __init__(self, data: mmap.mmap, extra: Actions) -> None:
+        self.data, self.extra = data, extra
         self.view = memoryview(data)
         self.at = 0
         self.stack: list[object] = []
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
+        self.outer: list[tuple[list[object], list[int], dict[int, object]]] = []  # of pickles that hold this one
 
     def run(self) -> object:
         for _ in range(MOST_OPERATIONS):
             code = self.take(1)[0]
-            if code == _STOP:
+            if code == STOP and not self.outer:
                 return self.end()
-            if code in _VALUES:
+            if code in self.extra:
+                self.extra[code](self)
+            elif code in _VALUES:
                 self.stack.append(_VALUES[code](self))
             elif code in _ACTIONS:
                 _ACTIONS[code](self)
@@ -112,7 +125,7 @@ class Machine:
     def end(self) -> object:
         content = self.pop()
         self.memo.clear()  # `release` keeps this machine alive, which should not keep the memo
-        check_plain([content])
+        plain([content])
         if self.stack or self.marks or self.at != len(self.view):
             raise DataError(f"it continues after its content ends at byte {self.at}; a file holds one pickle")
         return content
@@ -186,7 +199,7 @@ class Machine:
         return items
 
     def extend(self, items: list[object]) -> None:
-        check_plain(items)
+        plain(items)
         target = self.stack[-1]
         if type(target) is not list:
             raise TypeError("appends to something other than a list")
@@ -196,7 +209,7 @@ class Machine:
         target = self.stack[-1]
         if type(target) is not dict:
             raise TypeError("sets items of something other than a dict")
-        target.update(_pairs(items))
+        target.update(text_pairs(items))
 
     def remember(self, key: int) -> None:
         self.memo[key] = self.stack[-1]
@@ -219,30 +232,16 @@ class Machine:
         self.at -= size
 
 
-def _pairs(items: list[object]) -> dict[str, object]:
-    check_plain(items)
-    keys = [str(key, "utf-8") if isinstance(key, bytes) else key for key in items[::2]]
-    if any(type(key) is not str for key in keys):
-        raise DataError("it holds a dict whose keys are not text")
-    return dict(zip(keys, items[1::2], strict=True))  # type: ignore[arg-type]
-
-
 def _line_number(machine: Machine) -> object:
     line = machine.line()
     return {b"00": False, b"01": True}.get(line) if line in (b"00", b"01") else machine.integer(line)
-
-
-def _listed(machine: Machine) -> list[object]:
-    items = machine.since_mark()
-    check_plain(items)
-    return items
 
 
 def _named(machine: Machine) -> object:
     return admit_name(machine.line().decode(), machine.line().decode())
 
 
-_STOP = ord(".")
+STOP = ord(".")
 _VALUES: dict[int, Callable[[Machine], object]] = {
     ord("N"): lambda m: None,
     0x88: lambda m: True,
@@ -268,8 +267,8 @@ _VALUES: dict[int, Callable[[Machine], object]] = {
     ord("]"): lambda m: [],
     ord(")"): lambda m: (),
     ord("}"): lambda m: {},
-    ord("l"): _listed,
-    ord("d"): lambda m: _pairs(m.since_mark()),
+    ord("l"): lambda m: plain(m.since_mark()),
+    ord("d"): lambda m: text_pairs(m.since_mark()),
     ord("t"): lambda m: tuple(m.since_mark()),
     0x85: lambda m: tuple(m.pops(1)),
     0x86: lambda m: tuple(m.pops(2)),

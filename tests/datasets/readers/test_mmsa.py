@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from deconfound.datasets.readers.mmsa import read_mmsa
+from deconfound.errors import DataError
 from support.data_making import T, corpus, read_made
 
 REAL = Path(__file__).parents[3] / ".." / "shared" / "data" / "mosi" / "unaligned_30.pkl"
@@ -166,6 +167,55 @@ def test_other_forms_of_the_same_things(tmp_path):
     assert str(dataset.modalities["text"]) == "text vector 1×2"
     assert dataset.columns["video"].values[0] == "train0"
     assert dataset.signals["vision"].values.dtype == torch.float32
+
+
+def with_pieces():
+    content = corpus()
+    for part in content.values():
+        rows = len(part["id"])
+        lengths = np.arange(rows) % 3 + 1
+        mask = np.arange(4) < lengths[:, None]
+        pieces = np.where(mask, np.arange(101, 101 + rows)[:, None], 0)
+        part["text_bert"] = np.stack([pieces, mask, np.zeros_like(pieces)], axis=1).astype(np.float32)
+    return content
+
+
+def test_word_pieces_are_the_text_on_request(tmp_path):
+    content = with_pieces()
+    dataset = read_made(tmp_path, content, text="text_bert")
+    assert list(dataset.signals) == ["text", "audio", "vision"]
+    text = dataset.signals["text"]
+    assert str(dataset.modalities["text"]) == "text tokens 4"
+    assert text.values[:2].tolist() == [[101, 0, 0, 0], [102, 102, 0, 0]]
+    assert text.mask[:2].tolist() == [[True, False, False, False], [True, True, False, False]]
+    assert dataset.provenance["ignored"] == []
+
+
+@pytest.mark.parametrize(
+    ("pieces", "match"),
+    [
+        (None, "'text_bert' of 'valid' is a NoneType; expected whole numbers"),
+        (np.zeros((3, 2, 4)), r"is float64 \(3, 2, 4\)"),
+        (np.zeros((2, 3, 4)), "regression_labels has 3 rows"),
+        (np.zeros((3, 3, 5)), "different lengths in the splits"),
+        (np.full((3, 3, 4), -1.0), "holds no word pieces"),
+        (np.full((3, 3, 4), 2.0), "holds no word pieces"),
+        (np.full((3, 3, 4), np.nan), "holds no word pieces"),
+    ],
+)
+def test_word_pieces_that_are_none_are_refused(tmp_path, pieces, match):
+    content = with_pieces()
+    content["valid"]["text_bert"] = pieces
+    with pytest.raises(DataError, match=match):
+        read_made(tmp_path, content, text="text_bert")
+
+
+def test_further_splits_are_tests_and_dev_is_valid(tmp_path):
+    content = corpus()
+    content["test_OOD"] = {**corpus(seed=1)["test"], "id": [f"far$_${n}" for n in range(4)]}
+    content["dev"] = content.pop("valid")
+    dataset = read_made(tmp_path, content)
+    assert list(dataset.splits) == ["train", "valid", "test", "test-ood"]
 
 
 def test_ids_without_the_separator_make_no_environment(tmp_path):

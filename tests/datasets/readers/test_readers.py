@@ -118,5 +118,5 @@ def test_a_reader_needs_a_card():
 
 
 def test_an_unknown_format_suggests_a_reader():
-    with pytest.raises(SpecError, match="there is no reader 'msma'; did you mean 'mmsa'"):
-        build("readers", "msma")
+    with pytest.raises(SpecError, match="there is no reader 'mmssa'; did you mean 'mmsa'"):
+        build("readers", "mmssa")

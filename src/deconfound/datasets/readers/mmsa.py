@@ -1,10 +1,12 @@
 """The pickle that sentiment-analysis tools exchange (CMU-MOSI, CMU-MOSEI, CH-SIMS), aligned or not.
 
-Layout: `{"train", "valid", "test"}`, each a dict of N rows:
+Layout: `{"train", "valid", "test"}`, each a dict of N rows; "dev" and "val" are other names of "valid", and all names that
+begin with "test" are test splits:
 
 | key | shape | becomes |
 |---|---|---|
 | `text`, `audio`, `vision` | (N, T, D) or (N, D) numbers; T may differ between modalities | the signals, float32 |
+| `text_bert` | (N, 3, L) word pieces, mask and segments, or absent | with `text=text_bert`: the text, int64 |
 | `text_lengths`, ... | N integers in [0, T], or absent | the mask |
 | `regression_labels` | N numbers | the target |
 | `classification_labels` | N numbers, or absent | metadata `class` |
@@ -47,7 +49,7 @@ from deconfound.datasets.mmsa_content import SEPARATOR, MmsaContent, check_conte
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.repair import Fitting, Invalid
 from deconfound.datasets.steps import copy_steps, mask_from_content, mask_from_lengths, sha256
-from deconfound.datasets.unpickle import read_pickle
+from deconfound.datasets.unpickle import Unpickled, read_pickle
 from deconfound.errors import DataError
 
 
@@ -77,16 +79,23 @@ class MmsaReader(Reader):
         indicator: Annotated[
             bool, Field(description="add a column per imputed feature, 1 where it was not finite")
         ] = False,
+        text: Annotated[
+            Literal["text", "text_bert"],
+            Field(description="the key of the text: vectors, or word pieces for an encoder that is trained"),
+        ] = "text",
         unlabelled: Annotated[
             Literal["refuse", "drop"], Field(description="what to do with a row whose label is NaN")
         ] = "refuse",
     ) -> None:
         self.invalid: Invalid = invalid
         self.indicator = indicator
+        self.text: Literal["text", "text_bert"] = text
         self.unlabelled: Literal["refuse", "drop"] = unlabelled
 
     def read(self, path: Path) -> Dataset:
-        return read_mmsa(path, invalid=self.invalid, indicator=self.indicator, unlabelled=self.unlabelled)
+        return read_mmsa(
+            path, invalid=self.invalid, indicator=self.indicator, text=self.text, unlabelled=self.unlabelled
+        )
 
 
 def read_mmsa(
@@ -95,6 +104,7 @@ def read_mmsa(
     name: str | None = None,
     invalid: Invalid = "feature",
     indicator: bool = False,
+    text: Literal["text", "text_bert"] = "text",
     unlabelled: Literal["refuse", "drop"] = "refuse",
 ) -> Dataset:
     """Read such a pickle; nothing in it is executed.
@@ -103,17 +113,37 @@ def read_mmsa(
         path: the pickle.
         name: dataset name; by default the file's name without its extension.
         invalid, indicator: as in `deconfound.datasets.repair.Fitting`.
+        text: the key of the modality text: (N, T, D) vectors, or the word pieces "text_bert".
         unlabelled: whether rows whose label is NaN are refused or left out.
 
     Raises:
         DataError: a missing file, another layout, or rows that `Dataset.build` refuses.
     """
     path = Path(path)
-    pickled = read_pickle(path)
+    options = (invalid, indicator, text, unlabelled)
+    return mmsa_dataset("mmsa", path, name or path.stem, read_pickle(path), *options)
+
+
+def mmsa_dataset(
+    format_name: str,
+    path: Path,
+    name: str,
+    pickled: Unpickled,
+    invalid: Invalid,
+    indicator: bool,
+    text: Literal["text", "text_bert"],
+    unlabelled: Literal["refuse", "drop"],
+) -> Dataset:
+    """The dataset of a content that was read; the other arguments are those of `read_mmsa`.
+
+    Raises:
+        DataError: another layout, or rows that `Dataset.build` refuses.
+    """
     try:
-        content = check_content(pickled)
+        content = check_content(pickled, text)
         del pickled  # arrays of protocols 0 to 2 live in memory until `content` releases them
-        return _dataset(path, name or path.stem, content, _labelled(content, unlabelled), invalid, indicator)
+        labelled = _labelled(content, unlabelled)
+        return _dataset(format_name, path, name, content, labelled, invalid, indicator)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -131,12 +161,23 @@ def _labelled(content: MmsaContent, unlabelled: Literal["refuse", "drop"]) -> np
 
 
 def _dataset(
-    path: Path, name: str, content: MmsaContent, labelled: np.ndarray, invalid: Invalid, indicator: bool
+    format_name: str,
+    path: Path,
+    name: str,
+    content: MmsaContent,
+    labelled: np.ndarray,
+    invalid: Invalid,
+    indicator: bool,
 ) -> Dataset:
     signals: dict[str, Signal] = {}
     masks: dict[str, dict[str, Any]] = {}
     fitting = Fitting(labelled & (content.split == "train"), invalid, indicator)
     kept = None if labelled.all() else torch.from_numpy(np.flatnonzero(labelled))
+    if content.tokens is not None:
+        there = content.tokens[labelled, 1] > 0
+        pieces = np.where(there, content.tokens[labelled, 0], 0)
+        signals["text"] = Signal(torch.from_numpy(pieces), torch.from_numpy(there))
+        masks["text"] = {"steps_from": "text_bert", "absent_rows": int((~there.any(axis=1)).sum())}
     for modality in list(content.arrays):
         signal, masks[modality] = _signal(
             content.arrays.pop(modality), content.lengths[modality], content.release, fitting
@@ -153,7 +194,7 @@ def _dataset(
         environment=("video",) if with_video else (),
         group=("video",) if with_video and _splits_share_no_video(content.metadata["video"], content.split) else (),
         provenance={
-            "format": "mmsa",
+            "format": format_name,
             "file": path.name,
             "bytes": content.size,
             "sha256": sha256(path),
