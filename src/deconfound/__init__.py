@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deconfound.data.signal import Batch, Signal
     from deconfound.data.store import open_store, save
     from deconfound.data.task import Modality, Task
+    from deconfound.datasets.in_memory import dataset
     from deconfound.datasets.readers.mmsa import read_mmsa
     from deconfound.datasets.readers.table import read_table
     from deconfound.datasets.synthetic import synthetic
@@ -58,6 +59,7 @@ _HOME = {
     "Spec": "deconfound.runs.spec",
     "Task": "deconfound.data.task",
     "build_report": "deconfound.report",
+    "dataset": "deconfound.datasets.in_memory",
     "default_scenarios": "deconfound.evaluation.scenario",
     "diagnose": "deconfound.diagnostics.diagnose",
     "evaluate": "deconfound.api",
@@ -89,6 +91,7 @@ __all__ = [
     "Spec",
     "Task",
     "build_report",
+    "dataset",
     "default_scenarios",
     "diagnose",
     "evaluate",

@@ -74,6 +74,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
                 name: development.provenance.get("masks", {}).get(name, {}).get("repair")
                 for name in development.signals
             },
+            "columns": dict(development.provenance.get("columns", {})),
             "task": asdict(whole.task),
         },
     }
