@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,17 @@ from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
+from deconfound.prediction.rows import Rows
 from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.own_code import NO_CODE, OwnCode, OwnMethod, check_code
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
+    from deconfound.data.signal import Signal
 
     from deconfound.evaluation.records import Record
     from deconfound.evaluation.scenario import Scenario
@@ -34,15 +39,26 @@ class Run:
         path: the directory.
         spec: the specification, with every default filled in.
         environment: versions, git state and the modalities, splits and task of the data, captured when training began.
+        code: classes and modules of the user's own that the specification can only name.
     """
 
     path: Path
     spec: Spec
     environment: Mapping[str, Any]
+    code: OwnCode = field(default=NO_CODE, repr=False)
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Open a run directory, finished or not.
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        method: OwnMethod | None = None,
+        encoders: Mapping[str, OwnEncoder] | None = None,
+    ) -> Run:
+        """Open a run directory, finished or not. No code that it names is run.
+
+        Args:
+            method, encoders: those that `fit` was given as Python code.
 
         Raises:
             RunError: not a run directory, or a damaged one.
@@ -52,12 +68,12 @@ class Run:
             state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
             raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
         try:
-            spec = Spec.of(json.loads((path / "spec.json").read_text(encoding="utf-8")))
+            spec = Spec.of(json.loads((path / "spec.json").read_text(encoding="utf-8")), run_code=False)
             environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
             _ = environment["data"]["checksum"], environment["data"]["modalities"], environment["data"]["task"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"the run {path} is damaged ({error}); delete it and train again") from error
-        return cls(path, spec, environment)
+        return cls(path, spec, environment, OwnCode(method, encoders or {}))
 
     @property
     def done(self) -> dict[str, Any] | None:
@@ -117,12 +133,18 @@ class Run:
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
+        Args:
+            encoders: as for `fit`; by default those that the run was trained or opened with.
+
         Raises:
-            RunError: training is not finished, or the checkpoint is damaged or belongs to other modalities.
+            RunError: training is not finished, the checkpoint is damaged or belongs to other modalities, or Python code of
+                the run is not there, has changed or lies in the run itself.
         """
         if self.done is None:
             raise RunError(f"the run {self.path} is not finished; run its 'deconfound train' command again to resume")
-        return self.load_weights(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
+        check_code(self.spec, self.environment.get("code", {}), self.path)
+        code = self.code if encoders is None else replace(self.code, encoders=encoders)
+        return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))
 
     def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
@@ -142,6 +164,69 @@ class Run:
             f"{self.spec.method['name']}); it belongs to another run, or to a version that did not scale the targets of a "
             "regression; delete the run and train again"
         )
+
+    def predict(
+        self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
+    ) -> pd.DataFrame:
+        """Predict rows in memory; labels are not needed.
+
+        Args:
+            data: a dataset; a frame whose columns have the names of training, or those of the modalities; or a dict of
+                modalities to arrays. A modality that is left out is absent in all rows.
+            ids: column of ids, or N of them; by default the column "id", the index of pandas, or the row number.
+            lengths: modality → column or (N,) numbers of steps.
+            device: where to compute, such as "cuda".
+
+        Returns:
+            N rows in the order given, by id: "prediction", a number in target units or a class; of a classification also
+            "p_CLASS" for every class.
+
+        Raises:
+            DataError: rows that do not fit what the run was trained on.
+            RunError: as `Run.method`.
+        """
+        from deconfound.prediction.in_memory import prediction_table
+
+        names, signals = self._inputs(data, ids, lengths)
+        return prediction_table(self._outputs(names, signals, device), self.task, names)
+
+    def predict_proba(
+        self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
+    ) -> pd.DataFrame:
+        """The probability of every class, one column per class; arguments, rows and errors as for `predict`.
+
+        Raises:
+            DataError: the task is a regression.
+        """
+        from deconfound.prediction.in_memory import probability_table
+
+        names, signals = self._inputs(data, ids, lengths)
+        return probability_table(self._outputs(names, signals, device), self.task, names)
+
+    def embed(
+        self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
+    ) -> pd.DataFrame:
+        """The features that predict, as columns "MODALITY.NUMBER", 0 where a modality is absent; else as `predict`."""
+        from deconfound.prediction.in_memory import feature_table
+        from deconfound.prediction.predict import embed_rows
+
+        names, signals = self._inputs(data, ids, lengths)
+        return feature_table(
+            embed_rows(self.method(), self.modalities, self.task, signals, names, device=device), names
+        )
+
+    def _inputs(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> Rows:
+        from deconfound.prediction.in_memory import memory_inputs
+
+        columns = self.environment["data"].get("columns", {})
+        return memory_inputs(
+            data, self.modalities, columns=columns, repairs=self.repairs, ids=ids, lengths=lengths
+        )
+
+    def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal], device: str) -> np.ndarray:
+        from deconfound.prediction.predict import predict_rows
+
+        return predict_rows(self.method(), self.modalities, self.task, signals, ids, device=device)
 
     def evaluate(
         self,

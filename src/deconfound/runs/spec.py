@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deconfound.errors import SpecError
+from deconfound.io.python_file import load_class, names_file, placed
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
-from deconfound.registry import explain, validate_arguments
+from deconfound.registry import explain, validate_arguments, validate_for
 
 
 class _Table(BaseModel):
@@ -107,14 +108,20 @@ class Spec(_Table):
     method: Annotated[
         dict[str, Any],
         BeforeValidator(_named),
-        Field(description="name and arguments of the method, and tables 'penalties' and 'augmentations'"),
+        Field(
+            description="name and arguments of the method, or python = 'file.py:Class', and tables 'penalties' and "
+            "'augmentations'"
+        ),
     ]
     backbone: BackboneSpec = BackboneSpec()
     train: TrainSpec = TrainSpec()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Spec:
+    def of(cls, values: Mapping[str, Any], *, run_code: bool = True) -> Spec:
         """Check a mapping.
+
+        Args:
+            run_code: load a method that is a Python file, which checks its arguments and fills in their defaults.
 
         Raises:
             SpecError: one line that names the argument, its value and what was expected.
@@ -125,19 +132,18 @@ class Spec(_Table):
             raise SpecError(explain(error, cls)) from error
         if spec.data.store is not None and spec.data.synthetic is not None:
             raise SpecError("data.store and data.synthetic exclude each other; keep one")
-        if not isinstance(spec.method.get("name"), str):
+        if not isinstance(spec.method.get("name"), str) and not names_file(spec.method.get("python")):
             raise SpecError("method.name is missing; see 'deconfound list' for the names")
         for encoder in spec.backbone.encoders.values():
             _check_component("encoders", encoder)
         _check_component("fusions", spec.backbone.fusion)
-        arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-        method = {"name": spec.method["name"], **validate_arguments("methods", spec.method["name"], arguments)}
+        method = _checked_method(spec.method, run_code=run_code)
         method |= {kind: _added(kind, spec.method[kind]) for kind in ADDED if spec.method.get(kind)}
         return spec.model_copy(update={"method": method})
 
     @classmethod
     def read(cls, path: str | Path) -> Spec:
-        """Read a TOML file; a relative `data.store` is resolved against the file's folder.
+        """Read a TOML file; a relative `data.store` and `python` are resolved against the file's folder.
 
         Raises:
             SpecError: the file does not exist or is not TOML, or `Spec.of` refuses it.
@@ -145,7 +151,7 @@ class Spec(_Table):
         path = Path(path)
         values = read_toml(path, "specification")
         try:
-            spec = cls.of(values)
+            spec = cls.of(_with_placed_code(values, path.parent))
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
         return spec.model_copy(update={"data": spec.data.placed(path.parent)})
@@ -168,6 +174,36 @@ class Spec(_Table):
             if mine.get(name) != theirs.get(name):
                 return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
         return None
+
+
+def _checked_method(table: Mapping[str, Any], *, run_code: bool) -> dict[str, Any]:
+    """Name and all arguments of a method, and its Python code if it has no other name."""
+    values = {name: value for name, value in table.items() if name not in ("name", "python", *ADDED)}
+    if "python" not in table:
+        return {"name": table["name"], **validate_arguments("methods", table["name"], values)}
+    reference = table["python"]
+    name = table.get("name") or str(reference).rpartition(":")[2]
+    if run_code and names_file(reference):
+        from deconfound.method import Method
+
+        values = validate_for(load_class(reference, Method), name, values)
+    return {"name": name, "python": reference, **values}
+
+
+def _with_placed_code(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The tables of a specification with absolute paths of Python files; what is no table is left for the check."""
+
+    def absolute(table: Any) -> Any:
+        if not isinstance(table, Mapping) or not names_file(table.get("python")):
+            return table
+        return {**table, "python": placed(table["python"], folder)}
+
+    backbone = values.get("backbone")
+    tables = {"method": absolute(values["method"])} if "method" in values else {}
+    if isinstance(backbone, Mapping) and isinstance(backbone.get("encoders"), Mapping):
+        encoders = {name: absolute(table) for name, table in backbone["encoders"].items()}
+        tables["backbone"] = {**backbone, "encoders": encoders}
+    return {**values, **tables}
 
 
 def _added(kind: str, tables: Any) -> dict[str, dict[str, Any]]:

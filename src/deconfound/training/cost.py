@@ -184,7 +184,8 @@ def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, OwnEncode
         raise RunError(f"{data.name} has other modalities or another task than the data that {run.path} was trained on")
     with cpu_threads(train.threads), torch.random.fork_rng():
         torch.manual_seed(0)
-        method = build_method(run.spec, data.modalities, data.task, encoders)
+        code = run.code if encoders is None else replace(run.code, encoders=encoders)
+        method = build_method(run.spec, data.modalities, data.task, code)
         return _cost(method, data, train, steps)
 
 
