@@ -75,9 +75,7 @@ def fit(
     folder = free_folder(spec, dataset, fresh=own is not None or bool(encoders)) if out is None else Path(out)
     if out is None:
         print(f"the run is in {folder}")
-    return train_run(
-        spec, folder, dataset=dataset, method=own, encoders=encoders, loggers=loggers, progress=progress
-    )
+    return train_run(spec, folder, dataset=dataset, method=own, encoders=encoders, loggers=loggers, progress=progress)
 
 
 def evaluate(

@@ -145,7 +145,9 @@ def _signals(
         values = rows.column(choice, what)
         if is_raw(values):
             raise DataError(f"{what} holds texts, such as {values[0]!r:.40}; give arrays or numbers")
-        many = numbers_of(rows.column(lengths[name], f"the lengths of {name!r}"), "lengths") if name in lengths else None
+        many = (
+            numbers_of(rows.column(lengths[name], f"the lengths of {name!r}"), "lengths") if name in lengths else None
+        )
         steps = steps_of(values, what, kind=kinds.get(name), lengths=many)
         signals[name], masks[name] = repaired(steps, what, Fitting(train, invalid))
         remarks += [f"{name}: {steps.note}"] if steps.note else []

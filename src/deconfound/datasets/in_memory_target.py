@@ -78,7 +78,9 @@ def read_labels(
         return Labels(made, _class_numbers(listed, labelled, known), labelled)
     if classes is not None:
         raise DataError("a regression has no classes; leave them out")
-    numbers = numbers_of([label if exists else None for label, exists in zip(listed, labelled, strict=True)], "the target")
+    numbers = numbers_of(
+        [label if exists else None for label, exists in zip(listed, labelled, strict=True)], "the target"
+    )
     check_resolution("the target", torch.from_numpy(numbers[labelled]))
     made = task if isinstance(task, Task) else Task.regression(loss=loss or "mse", protocol=protocol or "regression")
     return Labels(made, torch.from_numpy(np.where(labelled, numbers, 0).astype(np.float32)), labelled)

@@ -28,6 +28,13 @@ def placed(reference: str, folder: Path) -> str:
     return f"{(folder / file).resolve()}:{name}"
 
 
+def with_placed_code(table: Any, folder: Path) -> Any:
+    """A table whose key "python" holds an absolute path, as `placed`; anything else as it is."""
+    if not isinstance(table, dict) or not names_file(table.get("python")):
+        return table
+    return {**table, "python": placed(table["python"], folder)}
+
+
 def file_of(reference: str) -> Path:
     """The file that a reference names."""
     return Path(_parts(reference)[0])

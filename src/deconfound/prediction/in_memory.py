@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +16,55 @@ from deconfound.datasets.frames import numbers_of
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import is_raw, repaired, steps_of
 from deconfound.datasets.repair import Repair
-from deconfound.errors import DataError, did_you_mean
-from deconfound.prediction.rows import Rows, expectation
+from deconfound.errors import DataError
+from deconfound.prediction.predict import embed_rows, predict_rows
+from deconfound.prediction.rows import Rows, expectation, unknown_modality
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from deconfound.method import Method
+
+
+@dataclass(frozen=True)
+class MemoryPredictor:
+    """A trained method and what it takes; every function takes rows in memory, see `memory_inputs`.
+
+    Args:
+        method: in eval mode.
+        modalities, columns, repairs: as for `memory_inputs`.
+        task: what is predicted.
+        device: where to compute, such as "cuda".
+    """
+
+    method: Method
+    modalities: Mapping[str, Modality]
+    task: Task
+    columns: Mapping[str, Any]
+    repairs: Mapping[str, Repair]
+    device: str
+
+    def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
+        names, signals = self._inputs(data, ids, lengths)
+        return prediction_table(self._outputs(names, signals), self.task, names)
+
+    def probabilities(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
+        if self.task.kind == "regression":
+            raise DataError("a regression has no probabilities; use predict")
+        names, signals = self._inputs(data, ids, lengths)
+        return probability_table(self._outputs(names, signals), self.task, names)
+
+    def features(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
+        names, signals = self._inputs(data, ids, lengths)
+        features = embed_rows(self.method, self.modalities, self.task, signals, names, device=self.device)
+        return feature_table(features, names)
+
+    def _inputs(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> Rows:
+        known = {"columns": self.columns, "repairs": self.repairs}
+        return memory_inputs(data, self.modalities, **known, ids=ids, lengths=lengths or {})
+
+    def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal]) -> np.ndarray:
+        return predict_rows(self.method, self.modalities, self.task, signals, ids, device=self.device)
 
 
 def memory_inputs(
@@ -28,8 +73,8 @@ def memory_inputs(
     *,
     columns: Mapping[str, Any],
     repairs: Mapping[str, Repair],
-    ids: object = None,
-    lengths: Mapping[str, object] | None = None,
+    ids: object,
+    lengths: Mapping[str, object],
 ) -> Rows:
     """The ids and signals of N rows.
 
@@ -57,7 +102,7 @@ def memory_inputs(
         values = rows.column(choice, what)
         if is_raw(values):
             raise DataError(f"{what} holds texts; {expectation({name: modalities[name]})}")
-        counts = numbers_of(rows.column(lengths[name], "lengths"), "lengths") if name in (lengths or {}) else None
+        counts = numbers_of(rows.column(lengths[name], "lengths"), "lengths") if name in lengths else None
         steps = steps_of(values, what, kind=_kind(modalities[name]), lengths=counts)
         signals[name] = repaired(steps, what, repairs.get(name) or Repair("frame", 0))[0]
     return rows.ids, signals
@@ -85,15 +130,9 @@ def prediction_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.D
 
 
 def probability_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.DataFrame:
-    """The probability of every class in [0, 1], one column per class, with the ids as the index.
-
-    Raises:
-        DataError: the task is a regression.
-    """
+    """The probability of every class in [0, 1], one column per class, with the ids as the index."""
     import pandas as pd
 
-    if task.kind == "regression":
-        raise DataError("a regression has no probabilities; use predict")
     softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
     return pd.DataFrame(softmax, index=pd.Index(ids, name="id"), columns=list(task.classes))
 
@@ -112,8 +151,7 @@ def _inputs(data: object, modalities: Mapping[str, Modality], columns: Mapping[s
         unknown = [name for name in data if name not in modalities and name != "id"]
         named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
         if unknown and not modalities.keys() <= data.keys() and not named & data.keys():
-            hint = did_you_mean(str(unknown[0]), modalities)
-            raise DataError(f"there is no modality {unknown[0]!r}{hint}; {expectation(modalities)}")
+            raise DataError(unknown_modality(str(unknown[0]), modalities))
         signals = {name: values for name, values in data.items() if isinstance(values, Signal)}
         if signals:
             others = {name: values for name, values in data.items() if name in modalities}

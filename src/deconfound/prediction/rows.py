@@ -39,7 +39,8 @@ def expectation(modalities: Mapping[str, Modality]) -> str:
     return f"this run expects {', '.join(map(str, modalities.values()))}"
 
 
-def _unknown(name: str, modalities: Mapping[str, Modality]) -> str:
+def unknown_modality(name: str, modalities: Mapping[str, Modality]) -> str:
+    """The error that a run knows no modality of a name."""
     hint = did_you_mean(name[:80], modalities)
     close = hint.rstrip("?") if "did you mean" in hint else ""
     return f"there is no modality {name[:80]!r}{close}; {expectation(modalities)}"
@@ -58,7 +59,7 @@ def conform(signals: Mapping[str, Signal], modalities: Mapping[str, Modality], i
     """
     unknown = [name for name in signals if name not in modalities]
     if unknown and not modalities.keys() <= signals.keys():
-        raise DataError(_unknown(unknown[0], modalities))
+        raise DataError(unknown_modality(unknown[0], modalities))
     rows = {
         name: _conform(signals[name], modality, ids) if name in signals else _absent(modality, len(ids))
         for name, modality in modalities.items()
@@ -174,7 +175,7 @@ def _row(
         if name in ("id", "target") and name not in modalities:
             continue
         if name not in modalities:
-            raise DataError(f"{place}: {_unknown(name, modalities)}")
+            raise DataError(f"{place}: {unknown_modality(name, modalities)}")
         if value is not None and value != []:
             arrays[name] = _array(value, modalities[name], place, repairs.get(name))
     if not arrays:

@@ -15,20 +15,17 @@ from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
-from deconfound.prediction.rows import Rows
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.own_code import NO_CODE, OwnCode, OwnMethod, check_code
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-    from deconfound.data.signal import Signal
 
     from deconfound.evaluation.records import Record
     from deconfound.evaluation.scenario import Scenario
+    from deconfound.prediction.in_memory import MemoryPredictor
 
 
 @dataclass(frozen=True)
@@ -185,10 +182,7 @@ class Run:
             DataError: rows that do not fit what the run was trained on.
             RunError: as `Run.method`.
         """
-        from deconfound.prediction.in_memory import prediction_table
-
-        names, signals = self._inputs(data, ids, lengths)
-        return prediction_table(self._outputs(names, signals, device), self.task, names)
+        return self._predictor(device).predict(data, ids, lengths)
 
     def predict_proba(
         self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
@@ -198,35 +192,19 @@ class Run:
         Raises:
             DataError: the task is a regression.
         """
-        from deconfound.prediction.in_memory import probability_table
-
-        names, signals = self._inputs(data, ids, lengths)
-        return probability_table(self._outputs(names, signals, device), self.task, names)
+        return self._predictor(device).probabilities(data, ids, lengths)
 
     def embed(
         self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
     ) -> pd.DataFrame:
         """The features that predict, as columns "MODALITY.NUMBER", 0 where a modality is absent; else as `predict`."""
-        from deconfound.prediction.in_memory import feature_table
-        from deconfound.prediction.predict import embed_rows
+        return self._predictor(device).features(data, ids, lengths)
 
-        names, signals = self._inputs(data, ids, lengths)
-        return feature_table(
-            embed_rows(self.method(), self.modalities, self.task, signals, names, device=device), names
-        )
-
-    def _inputs(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> Rows:
-        from deconfound.prediction.in_memory import memory_inputs
+    def _predictor(self, device: str) -> MemoryPredictor:
+        from deconfound.prediction.in_memory import MemoryPredictor
 
         columns = self.environment["data"].get("columns", {})
-        return memory_inputs(
-            data, self.modalities, columns=columns, repairs=self.repairs, ids=ids, lengths=lengths
-        )
-
-    def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal], device: str) -> np.ndarray:
-        from deconfound.prediction.predict import predict_rows
-
-        return predict_rows(self.method(), self.modalities, self.task, signals, ids, device=device)
+        return MemoryPredictor(self.method(), self.modalities, self.task, columns, self.repairs, device)
 
     def evaluate(
         self,

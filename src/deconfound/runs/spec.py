@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deconfound.errors import SpecError
-from deconfound.io.python_file import load_class, names_file, placed
+from deconfound.io.python_file import load_class, names_file, with_placed_code
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import explain, validate_arguments, validate_for
@@ -192,16 +192,10 @@ def _checked_method(table: Mapping[str, Any], *, run_code: bool) -> dict[str, An
 
 def _with_placed_code(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The tables of a specification with absolute paths of Python files; what is no table is left for the check."""
-
-    def absolute(table: Any) -> Any:
-        if not isinstance(table, Mapping) or not names_file(table.get("python")):
-            return table
-        return {**table, "python": placed(table["python"], folder)}
-
     backbone = values.get("backbone")
-    tables = {"method": absolute(values["method"])} if "method" in values else {}
+    tables = {"method": with_placed_code(values["method"], folder)} if "method" in values else {}
     if isinstance(backbone, Mapping) and isinstance(backbone.get("encoders"), Mapping):
-        encoders = {name: absolute(table) for name, table in backbone["encoders"].items()}
+        encoders = {name: with_placed_code(table, folder) for name, table in backbone["encoders"].items()}
         tables["backbone"] = {**backbone, "encoders": encoders}
     return {**values, **tables}
 

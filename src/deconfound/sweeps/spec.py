@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
+from deconfound.io.python_file import with_placed_code
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import explain, explain_detail
@@ -233,7 +234,7 @@ class SweepSpec(_Table):
         """
         path = Path(path)
         try:
-            spec = cls.of(read_toml(path, "sweep"))
+            spec = cls.of(_with_placed_tables(read_toml(path, "sweep"), path.parent))
             spec = spec.model_copy(update={"evaluation": _with_tables(spec.evaluation, path.parent)})
         except SpecError as error:
             text = str(error)
@@ -242,13 +243,25 @@ class SweepSpec(_Table):
         return spec.model_copy(update={"dataset": datasets})
 
 
+def _with_placed_tables(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The sweep with absolute paths of Python files in its own [[evaluation.tables]]."""
+    evaluation = values.get("evaluation")
+    if not isinstance(evaluation, dict) or not isinstance(evaluation.get("tables"), list):
+        return values
+    return {
+        **values,
+        "evaluation": {**evaluation, "tables": [with_placed_code(t, folder) for t in evaluation["tables"]]},
+    }
+
+
 def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
     """Replace the name of the scenario file by its tables, so that the sweep is complete in itself."""
     if evaluation.scenarios is None:
         return evaluation
     file = folder / evaluation.scenarios
     read_scenarios(file)
-    return EvaluationSpec(tables=tuple(read_toml(file, "scenarios")["scenario"]))
+    tables = read_toml(file, "scenarios")["scenario"]
+    return EvaluationSpec(tables=tuple(with_placed_code(table, file.parent) for table in tables))
 
 
 def explain_entry(error: ValidationError, model: type[BaseModel]) -> str:

@@ -60,7 +60,7 @@ def choose_columns(
     """
     split_of = _scenarios(section)
     chosen = list(scenarios) or [split for split in section.splits if split in split_of]
-    measures = section.protocol.measurable
+    measures = section.protocol.measures(metrics)
     columns = [
         column
         for metric in (metrics or [section.protocol.primary])
@@ -77,7 +77,7 @@ def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: 
     Raises:
         SpecError: no section has a metric, scenario, severity or group.
     """
-    known = {name for section in sections for name in section.protocol.measurable}
+    known = {name for section in sections for name in section.protocol.measures(metrics)}
     for metric in metrics:
         if metric not in known:
             raise SpecError(f"no protocol of these runs has a metric {metric!r}{did_you_mean(metric, known)}")

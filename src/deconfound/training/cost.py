@@ -82,7 +82,8 @@ def measure_cost(
     Raises:
         RunError: the data have other modalities or another task than the run's, or the process fails.
     """
-    from_files = dataset is None and not encoders
+    in_memory = encoders or run.code.encoders or run.code.method is not None
+    from_files = dataset is None and not in_memory
     cost = _in_a_process(run.path, steps) if from_files else _measure(run, dataset, encoders, steps)
     write_json(run.path / FILE, asdict(cost))
     return cost
