@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from deconfound.runs.run import Run
     from deconfound.runs.spec import Spec
     from deconfound.search import Search
+    from deconfound.sklearn.estimators import DeconfoundClassifier, DeconfoundRegressor
+    from deconfound.sklearn.samples import Samples
     from deconfound.training.train import train_run
 
     __version__: str
@@ -47,12 +49,15 @@ _HOME = {
     "RegularizedMethod": "deconfound.compose",
     "Corruption": "deconfound.corruption",
     "Dataset": "deconfound.data.dataset",
+    "DeconfoundClassifier": "deconfound.sklearn.estimators",
+    "DeconfoundRegressor": "deconfound.sklearn.estimators",
     "Loss": "deconfound.method",
     "Method": "deconfound.method",
     "MethodHooks": "deconfound.method",
     "Modality": "deconfound.data.task",
     "Penalty": "deconfound.penalty",
     "Run": "deconfound.runs.run",
+    "Samples": "deconfound.sklearn.samples",
     "Scenario": "deconfound.evaluation.scenario",
     "Search": "deconfound.search",
     "Signal": "deconfound.data.signal",
@@ -78,6 +83,8 @@ __all__ = [
     "Batch",
     "Corruption",
     "Dataset",
+    "DeconfoundClassifier",
+    "DeconfoundRegressor",
     "Loss",
     "Method",
     "MethodHooks",
@@ -85,6 +92,7 @@ __all__ = [
     "Penalty",
     "RegularizedMethod",
     "Run",
+    "Samples",
     "Scenario",
     "Search",
     "Signal",
