@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def memory_rows(frame: object, modalities: Mapping[str, object], ids: object, ta
         target: tells the number of rows where there is no frame.
 
     Raises:
-        DataError: no modality, not a frame, or ids that occur twice or are as many as the rows.
+        DataError: no modality, not a frame, or no rows, or ids that occur twice or are not as many as the rows.
     """
     columns = frame_columns(frame)
     if not modalities:
@@ -116,8 +117,13 @@ def memory_rows(frame: object, modalities: Mapping[str, object], ids: object, ta
     else:
         names = row_names(frame, columns) if ids is None else [label_name(value) for value in plain(ids)]
     names = [str(row) for row in range(count)] if names is None else names
+    if not count:
+        raise DataError("there are no rows; give one or more")
     if len(names) != count:
         raise DataError(f"there are {len(names)} ids for {count} rows; give each row one")
+    repeated, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"id {repeated!r} occurs {times} times; ids must be unique: leave id out for row numbers")
     return MemoryRows(columns, names, modalities, ids if isinstance(ids, str) else None)
 
 
