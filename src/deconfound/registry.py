@@ -24,12 +24,18 @@ KINDS: dict[str, tuple[str, str]] = {
     "encoders": ("deconfound.nn.encoder", "Encoder"),
     "fusions": ("deconfound.nn.fusion", "Fusion"),
     "readers": ("deconfound.datasets.reader", "Reader"),
+    "extractors": ("deconfound.extraction.extractor", "Extractor"),
     "metrics": ("deconfound.metric", "Metric"),
     "protocols": ("deconfound.protocol", "Protocol"),
 }
 """Kind → module and name of its abstract base."""
 
-_PARENTS = {"encoders": "deconfound.nn", "fusions": "deconfound.nn", "readers": "deconfound.datasets"}
+_PARENTS = {
+    "encoders": "deconfound.nn",
+    "fusions": "deconfound.nn",
+    "readers": "deconfound.datasets",
+    "extractors": "deconfound.extraction",
+}
 """Kind → package that holds the package of its components; "deconfound" for the others."""
 
 

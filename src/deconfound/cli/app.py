@@ -205,7 +205,10 @@ def evaluate(
 def predict(
     run: RunDir,
     source: Annotated[
-        Path, typer.Argument(help="A store, the TOML of a table, or a .jsonl file; labels are not needed.")
+        Path,
+        typer.Argument(
+            help="A store, the TOML of a table, a .jsonl file, or a .csv or .parquet of raw samples; '-' reads JSON lines."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
@@ -221,7 +224,16 @@ def predict(
 
     opened = Run.open(run)
     form = "jsonl" if as_json else "csv"
-    rows = predict_file(opened.method(), opened.modalities, opened.task, source, out, form, repairs=opened.repairs)
+    rows = predict_file(
+        opened.method(),
+        opened.modalities,
+        opened.task,
+        source,
+        out,
+        form,
+        repairs=opened.repairs,
+        preparations=opened.preparations,
+    )
     if out is not None:
         print(f"wrote {rows} rows to {out}")
 

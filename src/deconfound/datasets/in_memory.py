@@ -13,12 +13,14 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind, Task
 from deconfound.datasets.frames import numbers_of
+from deconfound.datasets.in_memory_raw import ExtractorChoice, is_raw, prepared_signal
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
-from deconfound.datasets.in_memory_signal import is_raw, repaired, steps_of
+from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.in_memory_split import random_split, shares_of, split_names
 from deconfound.datasets.in_memory_target import TaskKind, read_labels
 from deconfound.datasets.repair import Fitting, Invalid
 from deconfound.errors import DataError, did_you_mean
+from deconfound.extraction.raw import RawKind
 
 
 def dataset(
@@ -35,8 +37,9 @@ def dataset(
     loss: Literal["mse", "l1"] | None = None,
     protocol: str | None = None,
     modalities: Mapping[str, object] = MappingProxyType({}),
-    kinds: Mapping[str, Kind] = MappingProxyType({}),
+    kinds: Mapping[str, Kind | RawKind] = MappingProxyType({}),
     lengths: Mapping[str, object] = MappingProxyType({}),
+    extractors: Mapping[str, ExtractorChoice] = MappingProxyType({}),
     metadata: Sequence[str] | None = None,
     invalid: Invalid = "feature",
     unlabelled: Literal["refuse", "drop"] = "refuse",
@@ -61,17 +64,20 @@ def dataset(
         id: column of unique texts, or N of them; by default the column "id", the index of pandas, or the row number.
         task, classes, loss, protocol: where the labels do not say it, as for `read_labels`.
         modalities: modality → column, columns of numbers, or N arrays, for names that another argument has.
-        kinds: modality → how to read its axes: "vector", "sequence", "image" or "tokens".
+        kinds: modality → how to read its axes: "vector", "sequence", "image" or "tokens"; or what its raw samples are:
+            "text", "image", "audio" or "video".
         lengths: modality → column with the number of steps of each row, or (N,) numbers.
+        extractors: modality → name or table of what makes arrays of raw samples; by default that of their kind.
         metadata: columns to keep; by default those that hold one value per row and serve no other purpose.
         invalid: what a value that is not finite takes with it: its "feature", "frame" or "row".
         unlabelled: what becomes of rows without a label: "refuse" or "drop".
         stratify: give the classes, or the quarters of a number, equal shares in all splits.
         seed: of random splits.
         name: of the dataset.
-        quiet: do not print how bytes of images were read.
+        quiet: do not print how raw samples and bytes of images were read.
         columns: modality → column, columns of numbers, or N arrays. None, NaN and empty lists are absent. Lists of
-            unequal length are padded. A `Signal` is taken as it is, with its mask.
+            unequal length are padded. A `Signal` is taken as it is, with its mask. Texts, paths of images, recordings and
+            videos, and recordings as (samples, rate) are extracted.
 
     Raises:
         DataError: a column, length, label, split or value that does not fit, in one line.
@@ -79,6 +85,7 @@ def dataset(
     rows = memory_rows(frame, {**modalities, **columns}, id, target)
     _check_known("kinds", kinds, rows.modalities)
     _check_known("lengths", lengths, rows.modalities)
+    _check_known("extractors", extractors, rows.modalities)
     labels = read_labels(rows.column(target, "target"), task, classes=classes, loss=loss, protocol=protocol)
     kept = _labelled(labels.labelled, unlabelled, rows.ids)
     environments, groups = rows.named(environment, "environment"), rows.named(group, "group")
@@ -91,7 +98,7 @@ def dataset(
         by_row = random_split(whole, labels, kept, shares, seed, stratify=stratify)
     train = np.zeros(len(rows), dtype=bool)
     train[kept] = [by_row[row] == "train" for row in kept]
-    signals, notes = _signals(rows, kinds, lengths, invalid, train)
+    signals, notes = _signals(rows, kinds, lengths, extractors, Fitting(train, invalid))
     for remark in () if quiet else notes["notes"]:
         print(f"{name}: {remark}")
     about = rows.metadata(metadata, {**environments, **groups}, (target, given))
@@ -128,10 +135,10 @@ def _labelled(labelled: np.ndarray, unlabelled: str, ids: Sequence[str]) -> np.n
 
 def _signals(
     rows: MemoryRows,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, Kind | RawKind],
     lengths: Mapping[str, object],
-    invalid: Invalid,
-    train: np.ndarray,
+    extractors: Mapping[str, ExtractorChoice],
+    fitting: Fitting,
 ) -> tuple[dict[str, Signal], dict[str, Any]]:
     """All modalities, and what the provenance says of them."""
     signals: dict[str, Signal] = {}
@@ -142,14 +149,34 @@ def _signals(
         if isinstance(choice, Signal):
             signals[name] = choice
             continue
-        values = rows.column(choice, what)
+        values, kind = rows.column(choice, what), kinds.get(name)
         if is_raw(values):
-            raise DataError(f"{what} holds texts, such as {values[0]!r:.40}; give arrays or numbers")
+            column = choice if isinstance(choice, str) else name
+            signals[name], masks[name] = prepared_signal(
+                values, what, column, ids=rows.ids, kind=_raw_kind(kind, what), extractor=extractors.get(name)
+            )
+            used = masks[name]["preparation"]
+            remarks.append(f"{name}: {used['kind']} was read by the extractor {used['extractor']['name']!r}")
+            continue
+        if name in extractors:
+            raise DataError(f"{what} holds numbers, which no extractor reads; leave it out of extractors")
         many = (
             numbers_of(rows.column(lengths[name], f"the lengths of {name!r}"), "lengths") if name in lengths else None
         )
-        steps = steps_of(values, what, kind=kinds.get(name), lengths=many)
-        signals[name], masks[name] = repaired(steps, what, Fitting(train, invalid))
+        steps = steps_of(values, what, kind=_array_kind(kind, what), lengths=many)
+        signals[name], masks[name] = repaired(steps, what, fitting)
         remarks += [f"{name}: {steps.note}"] if steps.note else []
     sources = {name: choice for name, choice in rows.modalities.items() if rows.is_named(choice)}
     return signals, {"masks": masks, "notes": remarks, "columns": sources}
+
+
+def _raw_kind(kind: Kind | RawKind | None, what: str) -> RawKind | None:
+    if kind == "vector" or kind == "sequence" or kind == "tokens":
+        raise DataError(f"{what} holds texts or paths, no {kind}; give arrays, or a kind of raw sample")
+    return kind
+
+
+def _array_kind(kind: Kind | RawKind | None, what: str) -> Kind | None:
+    if kind == "text" or kind == "audio" or kind == "video":
+        raise DataError(f"{what} holds numbers, no {kind}; give texts, paths or (samples, rate), or a kind of array")
+    return kind

@@ -43,11 +43,6 @@ class Steps:
     note: str
 
 
-def is_raw(values: Column) -> bool:
-    """Whether a column holds texts, which are texts themselves or the names of files."""
-    return isinstance(values, list) and isinstance(next((v for v in values if not is_absent(v)), None), str)
-
-
 def steps_of(values: Column, what: str, *, kind: Kind | None = None, lengths: np.ndarray | None = None) -> Steps:
     """Read the axes of a column.
 

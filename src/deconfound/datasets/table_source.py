@@ -14,6 +14,7 @@ from deconfound.data.missing_words import MISSING, with_none
 from deconfound.data.signal import Signal
 from deconfound.datasets.arrays import array_signal, resolve_inside
 from deconfound.datasets.manifest import Values, column, numbers, read_manifest, texts
+from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.datasets.repair import Fitting, Invalid, Repair
 from deconfound.datasets.toml_file import read_data_toml
 from deconfound.errors import DataError
@@ -130,13 +131,18 @@ class TableSource:
         holds = f"it holds {word!r}; " if isinstance(word, str) else ""
         return f"row {row + 1} has no {name!r} ({holds}{values.count(None)} of {len(values)} rows have none)"
 
+    @property
+    def raw_columns(self) -> set[str]:
+        """Columns that hold the samples of a modality."""
+        return {array["column"] for array in self.spec.modalities.values() if isinstance(array.get("column"), str)}
+
     def numbers(self, name: str) -> np.ndarray:
         return numbers(self.column(name), f"{self.manifest}: {name!r}")
 
     def signals(
         self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None
     ) -> tuple[dict[str, Signal], dict[str, dict[str, Any]]]:
-        """All modalities, and what became of the values of each that are not finite.
+        """All modalities, and what became of the values of each that are not finite, or how raw samples were prepared.
 
         Args:
             train: (N,) bool: the rows to learn from.
@@ -146,6 +152,15 @@ class TableSource:
         masks: dict[str, dict[str, Any]] = {}
         for name, array in self.spec.modalities.items():
             what = f"{self.path}: modalities.{name}"
+            if "column" in array:
+                raw = _validate(RawSpec, array, what)
+                signals[name], masks[name] = raw_signal(raw, self.column(raw.column), self.ids, self.path.parent, what)
+                continue
+            if "file" not in array:
+                raise DataError(
+                    f"{what}: name an array with file, or a column of texts or of paths to images, recordings or videos "
+                    "with column"
+                )
             spec = _validate(ArraySpec, array, what)
             signals[name], masks[name] = array_signal(
                 resolve_inside(self.path.parent, spec.file),

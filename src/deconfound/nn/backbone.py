@@ -20,8 +20,10 @@ from deconfound.nn.standardise import Standardise
 from deconfound.registry import arguments, build, explain, get_class
 from deconfound.search import Search
 
-DEFAULT_ENCODERS: Mapping[str, str] = MappingProxyType({"vector": "mlp", "sequence": "gru", "image": "cnn"})
-"""Kind of modality → encoder where none is named. Tokens have none: pass your own module."""
+DEFAULT_ENCODERS: Mapping[str, str] = MappingProxyType(
+    {"vector": "mlp", "sequence": "gru", "image": "cnn", "tokens": "pretrained-text"}
+)
+"""Kind of modality → encoder where none is named."""
 
 EncoderChoice = str | Mapping[str, Any] | nn.Module
 
@@ -100,11 +102,11 @@ class Backbone(nn.Module):
         Args:
             modalities: such as `dataset.modalities`.
             encoders: for the modalities that should not have the default of their kind: vectors `mlp`, sequences `gru`,
-                images `cnn`. Your own module takes (values (B, T, *F), mask (B, T)) and returns (B, H); H is found by a
-                dry run.
+                images `cnn`, tokens `pretrained-text`. Your own module takes (values (B, T, *F), mask (B, T)) and returns
+                (B, H); H is found by a dry run.
 
         Raises:
-            SpecError: no modality, an unknown name, an argument out of range, tokens without a module, or a module of
+            SpecError: no modality, an unknown name, an argument out of range, or a module of
                 another form.
         """
         options = {"encoders": encoders, "fusion": fusion, "hidden": hidden, "depth": depth, "dropout": dropout}
@@ -216,8 +218,6 @@ def _encoder(
     if isinstance(choice, nn.Module):
         return choice, _width_of(choice, modality)
     if choice is None:
-        if modality.kind not in DEFAULT_ENCODERS:
-            raise SpecError(f"{modality.name} holds tokens, which no encoder here reads; pass your own module for it")
         choice = DEFAULT_ENCODERS[modality.kind]
     table = {"name": choice} if isinstance(choice, str) else choice
     encoder = _component("encoders", table, shared, modality, hidden)

@@ -13,8 +13,9 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind, Modality, Task
 from deconfound.datasets.frames import numbers_of
+from deconfound.datasets.in_memory_raw import is_raw, prepared_again
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
-from deconfound.datasets.in_memory_signal import is_raw, repaired, steps_of
+from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError
 from deconfound.prediction.predict import embed_rows, predict_rows
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deconfound.method import Method
+    from deconfound.prediction.raw_rows import Preparations
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class MemoryPredictor:
 
     Args:
         method: in eval mode.
-        modalities, columns, repairs: as for `memory_inputs`.
+        modalities, columns, repairs, preparations: as for `memory_inputs`.
         task: what is predicted.
         device: where to compute, such as "cuda".
     """
@@ -42,6 +44,7 @@ class MemoryPredictor:
     task: Task
     columns: Mapping[str, Any]
     repairs: Mapping[str, Repair]
+    preparations: Preparations
     device: str
 
     def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
@@ -60,8 +63,15 @@ class MemoryPredictor:
         return feature_table(features, names)
 
     def _inputs(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> Rows:
-        known = {"columns": self.columns, "repairs": self.repairs}
-        return memory_inputs(data, self.modalities, **known, ids=ids, lengths=lengths or {})
+        return memory_inputs(
+            data,
+            self.modalities,
+            columns=self.columns,
+            repairs=self.repairs,
+            preparations=self.preparations,
+            ids=ids,
+            lengths=lengths or {},
+        )
 
     def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal]) -> np.ndarray:
         return predict_rows(self.method, self.modalities, self.task, signals, ids, device=self.device)
@@ -73,6 +83,7 @@ def memory_inputs(
     *,
     columns: Mapping[str, Any],
     repairs: Mapping[str, Repair],
+    preparations: Preparations,
     ids: object,
     lengths: Mapping[str, object],
 ) -> Rows:
@@ -84,6 +95,7 @@ def memory_inputs(
         modalities: those that the run was trained on.
         columns: modality → column or columns of the frame of training.
         repairs: modality → what training did with values that are not finite.
+        preparations: modality → how the raw samples of training were read.
         ids, lengths: as for `deconfound.dataset`.
 
     Raises:
@@ -101,7 +113,10 @@ def memory_inputs(
             continue
         values = rows.column(choice, what)
         if is_raw(values):
-            raise DataError(f"{what} holds texts; {expectation({name: modalities[name]})}")
+            if name not in preparations:
+                raise DataError(f"{what} holds texts or paths; {expectation({name: modalities[name]})}")
+            signals[name] = prepared_again(values, what, preparations[name], rows.ids)
+            continue
         counts = numbers_of(rows.column(lengths[name], "lengths"), "lengths") if name in lengths else None
         steps = steps_of(values, what, kind=_kind(modalities[name]), lengths=counts)
         signals[name] = repaired(steps, what, repairs.get(name) or Repair("frame", 0))[0]

@@ -23,6 +23,7 @@ from deconfound.prediction.rows import Rows, conform, read_jsonl
 if TYPE_CHECKING:
     from deconfound.datasets.repair import Repair
     from deconfound.method import Method
+    from deconfound.prediction.raw_rows import Preparations
 
 FORMATS = ("csv", "jsonl")
 
@@ -85,6 +86,7 @@ def predict_file(
     *,
     device: str | torch.device = "cpu",
     repairs: Mapping[str, Repair] | None = None,
+    preparations: Preparations | None = None,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -93,11 +95,13 @@ def predict_file(
 
     Args:
         modalities: the modalities that the method was trained on.
-        source: a store, the TOML file of a table, a .jsonl file, or "-" for JSON lines from standard input. A store or
-            table that holds all modalities of the run may hold others too; a JSON line may not.
+        source: a store, the TOML file of a table, a .jsonl file, "-" for JSON lines from standard input, or a .csv or
+            .parquet with a column of raw samples per modality. A store or table that holds all modalities of the run may
+            hold others too; a JSON line may not.
         out: a file that is written whole or not at all; None writes to standard output, chunk by chunk.
         format: "csv" or "jsonl".
         repairs: modality → what training did with values that are not finite.
+        preparations: modality → how the raw samples of training were read, and those of the source will be.
 
     Returns:
         The number of rows.
@@ -111,7 +115,7 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities, repairs or {})
+    chunks = _chunks(source, modalities, repairs or {}, preparations or {})
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict")
@@ -149,15 +153,21 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
     return Batch(signals, zeros if task.kind == "classification" else zeros.float(), torch.arange(count), zeros)
 
 
-def _chunks(source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]) -> Iterator[Rows]:
+def _chunks(
+    source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair], preparations: Preparations
+) -> Iterator[Rows]:
     if str(source) == "-":
-        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs)
+        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations)
     elif not source.exists():
         raise DataError(f"{source} does not exist; name a store, the .toml file of a table or a .jsonl file")
     elif source.is_dir():
         yield from _stored(source)
     elif source.suffix.lower() in (".jsonl", ".ndjson"):
-        yield from read_jsonl(source, modalities, CHUNK, repairs)
+        yield from read_jsonl(source, modalities, CHUNK, repairs, preparations)
+    elif source.suffix.lower() in (".csv", ".parquet"):
+        from deconfound.prediction.raw_rows import read_raw_table
+
+        yield from read_raw_table(source, preparations, CHUNK)
     elif source.suffix.lower() == ".toml":
         from deconfound.datasets.table_source import read_inputs
 

@@ -8,6 +8,8 @@ A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], 
   none longer. A modality of one step may be written without the list around it.
 - Values are numbers; NaN and infinity are refused. A `null` among the numbers of a step is a feature without a value: it
   is set to the mean that training kept for it.
+- A modality that the run read from raw samples is a text, or the path of a file beside the JSON lines; its key may also be
+  the column of the training table.
 - A step may have the features that the run's data had when they were read, those that were left out among them.
 """
 
@@ -15,9 +17,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -27,6 +30,9 @@ from deconfound.data.signal import Signal
 from deconfound.data.task import Modality
 from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from deconfound.prediction.raw_rows import Preparations
 
 Rows = tuple[list[str], dict[str, Signal]]
 """B ids, and modality name → `Signal` of B rows."""
@@ -101,54 +107,81 @@ def read_jsonl(
     modalities: Mapping[str, Modality],
     chunk: int = 256,
     repairs: Mapping[str, Repair] | None = None,
+    preparations: Preparations | None = None,
 ) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
     Args:
         repairs: modality → what training did with values that are not finite.
+        preparations: modality → how the raw samples of training were read.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
     if not isinstance(source, str | Path):
-        yield from _chunks(source, "standard input", modalities, chunk, repairs or {})
+        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd())
+        yield from _chunks(source, "standard input", form, chunk)
         return
     try:
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     except OSError as error:
         raise DataError(f"cannot read {source}: {error.strerror or error}") from error
     with file:
-        yield from _chunks(file, str(source), modalities, chunk, repairs or {})
+        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent)
+        yield from _chunks(file, str(source), form, chunk)
 
 
-def _chunks(
-    file: IO[bytes], name: str, modalities: Mapping[str, Modality], chunk: int, repairs: Mapping[str, Repair]
-) -> Iterator[Rows]:
-    parsed = _lines(file, name, modalities, repairs)
+@dataclass(frozen=True)
+class _Form:
+    """What a line may hold: arrays of the modalities, or raw samples, whose paths stay in a folder."""
+
+    modalities: Mapping[str, Modality]
+    repairs: Mapping[str, Repair]
+    preparations: Preparations
+    folder: Path
+
+    def name_of(self, key: str) -> str:
+        """The modality that a key names: its own name, or the column that its samples had in training."""
+        if key in self.modalities:
+            return key
+        columns = {note["column"]: name for name, note in self.preparations.items()}
+        return columns.get(key, key)
+
+
+def _chunks(file: IO[bytes], name: str, form: _Form, chunk: int) -> Iterator[Rows]:
+    parsed = _lines(file, name, form)
     while rows := list(islice(parsed, chunk)):
-        yield (
-            [row_id for row_id, _ in rows],
-            {
-                modality.name: _stack([arrays.get(modality.name) for _, arrays in rows], modality)
-                for modality in modalities.values()
-            },
-        )
+        ids, values = [row_id for row_id, _ in rows], [value for _, value in rows]
+        yield ids, {name: _column(name, [row.get(name) for row in values], form, ids) for name in form.modalities}
 
 
-def _lines(
-    file: IO[bytes], name: str, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    widths = {m: max(int(np.prod(f.shape)), repairs[m].width if m in repairs else 0) for m, f in modalities.items()}
-    numbers = sum(modality.steps * widths[name] for name, modality in modalities.items())
+def _column(name: str, values: Sequence[np.ndarray | str | None], form: _Form, ids: Sequence[str]) -> Signal:
+    """B rows of one modality."""
+    modality = form.modalities[name]
+    if name not in form.preparations:
+        return _stack([value for value in values if not isinstance(value, str)], modality)
+    from deconfound.prediction.raw_rows import prepared  # loads what reads raw samples
+
+    texts = [value if isinstance(value, str) else None for value in values]
+    signal = prepared(name, texts, form.preparations[name], form.folder, ids)
+    return _absent(modality, len(values)) if signal is None else signal
+
+
+def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, dict[str, np.ndarray | str]]]:
+    repairs = form.repairs
+    widths = {
+        m: max(int(np.prod(f.shape)), repairs[m].width if m in repairs else 0) for m, f in form.modalities.items()
+    }
+    numbers = sum(modality.steps * widths[name] for name, modality in form.modalities.items())
     limit = _BYTES_BESIDE + _BYTES_PER_NUMBER * numbers
     number = 0
     while line := _next_line(file, limit, name):
         number += 1
         place = f"{name} line {number}"
         if len(line) > limit:
-            raise DataError(f"{place} has more than {limit} bytes; {expectation(modalities)}, one row a line")
+            raise DataError(f"{place} has more than {limit} bytes; {expectation(form.modalities)}, one row a line")
         if line.strip():
-            yield _row(line, place, number, modalities, repairs)
+            yield _row(line, place, number, form)
 
 
 def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
@@ -158,9 +191,8 @@ def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
         raise DataError(f"cannot read {name}: {error.strerror or error}") from error
 
 
-def _row(
-    line: bytes, place: str, number: int, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair]
-) -> tuple[str, dict[str, np.ndarray]]:
+def _row(line: bytes, place: str, number: int, form: _Form) -> tuple[str, dict[str, np.ndarray | str]]:
+    modalities = form.modalities
     try:
         values: Any = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -170,17 +202,31 @@ def _row(
     row_id = values.get("id", number)
     if not isinstance(row_id, str | int) or isinstance(row_id, bool):
         raise DataError(f"{place}: an id must be text or an integer, not {repr(row_id)[:80]}")
-    arrays = {}
-    for name, value in values.items():
+    arrays: dict[str, np.ndarray | str] = {}
+    for key, value in values.items():
+        name = form.name_of(key)
         if name in ("id", "target") and name not in modalities:
             continue
         if name not in modalities:
             raise DataError(f"{place}: {unknown_modality(name, modalities)}")
-        if value is not None and value != []:
-            arrays[name] = _array(value, modalities[name], place, repairs.get(name))
+        if name in form.preparations:
+            if value is not None and value != "":
+                arrays[name] = _sample(value, name, form, place)
+        elif value is not None and value != []:
+            arrays[name] = _array(value, modalities[name], place, form.repairs.get(name))
     if not arrays:
         raise DataError(f"{place} has no modality at all; {expectation(modalities)}")
     return str(row_id), arrays
+
+
+def _sample(value: object, name: str, form: _Form, place: str) -> str:
+    if not isinstance(value, str):
+        kind = form.preparations[name]["kind"]
+        raise DataError(
+            f"{place}: {name!r} must be {'a text' if kind == 'text' else f'the path of a file of {kind}'}, not "
+            f"{repr(value)[:40]}; the run was trained on such samples"
+        )
+    return value
 
 
 def _refuse_constant(text: str) -> NoReturn:

@@ -100,6 +100,11 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
                 for name in development.signals
             },
             "columns": dict(development.provenance.get("columns", {})),
+            "preparations": {
+                name: notes["preparation"]
+                for name, notes in development.provenance.get("masks", {}).items()
+                if name in development.signals and "preparation" in notes
+            },
             "task": asdict(whole.task),
         },
     }

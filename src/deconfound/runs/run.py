@@ -103,6 +103,11 @@ class Run:
         return {name: Repair.of(repair) for name, repair in noted.items() if repair is not None}
 
     @property
+    def preparations(self) -> dict[str, dict[str, Any]]:
+        """Modality → how its raw samples were read; only modalities that came from raw samples."""
+        return self.environment["data"].get("preparations", {})
+
+    @property
     def environments(self) -> int:
         """E of the training and validation rows."""
         return self.environment["data"].get("environments", 1)
@@ -204,7 +209,8 @@ class Run:
         from deconfound.prediction.in_memory import MemoryPredictor
 
         columns = self.environment["data"].get("columns", {})
-        return MemoryPredictor(self.method(), self.modalities, self.task, columns, self.repairs, device)
+        known = (self.modalities, self.task, columns, self.repairs, self.preparations)
+        return MemoryPredictor(self.method(), *known, device)
 
     def evaluate(
         self,

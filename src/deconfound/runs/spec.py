@@ -61,6 +61,13 @@ class TrainSpec(_Table):
     batch_size: int = Field(default=64, ge=1, description="rows per training step, B")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the schedule")
     weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
+    schedule: Literal["together", "probe-then-tune"] = Field(
+        default="together",
+        description="'probe-then-tune' holds pretrained layers still for the share `probe` of all steps, then trains all",
+    )
+    probe: float = Field(
+        default=0.3, gt=0, lt=1, description="share of all steps in which pretrained layers are held still"
+    )
     warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
     patience: int = Field(default=15, ge=1, description="epochs without a better validation risk before training stops")
     keep: Literal["best", "last"] = Field(

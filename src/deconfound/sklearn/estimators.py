@@ -150,7 +150,8 @@ class _Estimator(BaseEstimator, ABC):
             warnings.simplefilter("ignore", EpochWarning)  # the notes of the run keep it
             folder = free_folder(spec, data, fresh=True, parent=Path(scratch if self.out is None else self.out))
             run = train_run(spec, folder, dataset=data, method=own, progress=False)
-            self.predictor_ = MemoryPredictor(run.method(), run.modalities, run.task, {}, run.repairs, self.device)
+            known = (run.modalities, run.task, {}, run.repairs, run.preparations)
+            self.predictor_ = MemoryPredictor(run.method(), *known, self.device)
             self.n_iter_ = int((run.done or {})["epochs"])
             self.run_ = None if self.out is None else run
 

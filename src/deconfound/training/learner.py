@@ -14,6 +14,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import RunError
 from deconfound.method import Loss, Method
+from deconfound.nn.pretrained import PretrainedEncoder
 from deconfound.runs.spec import TrainSpec
 from deconfound.training.loaders import (
     ShuffledRows,
@@ -119,11 +120,34 @@ class Learner(LightningModule):
 
     def configure_optimizers(self) -> Any:
         train = self.train_spec
-        parameters = [p for p in self.method.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(parameters, lr=train.learning_rate, weight_decay=train.weight_decay)
+        groups, held = parameter_groups(self.method, train)
+        optimiser = torch.optim.AdamW(groups, lr=train.learning_rate, weight_decay=train.weight_decay)
         warmup = max(1, round(train.warmup * self.steps))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, warmup, self.steps))
+        probe = round(train.probe * self.steps) if train.schedule == "probe-then-tune" else 0
+
+        def held_rate(step: int) -> float:
+            return 0.0 if step < probe else rate_at(step - probe, warmup, self.steps - probe)
+
+        def rate(step: int) -> float:
+            return rate_at(step, warmup, self.steps)
+
+        rates = [held_rate if later else rate for later in held]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rates)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def parameter_groups(method: Method, train: TrainSpec) -> tuple[list[dict[str, Any]], list[bool]]:
+    """The groups of an optimiser, those of pretrained layers last, and whether each is pretrained."""
+    parts = [
+        part for module in method.modules() if isinstance(module, PretrainedEncoder) for part in module.tuned_parts()
+    ]
+    tuned = {id(parameter) for part in parts for parameter in part.parameters}
+    new = [p for p in method.parameters() if p.requires_grad and id(p) not in tuned]
+    groups: list[dict[str, Any]] = [{"params": new}]
+    for part in parts:
+        decay = train.weight_decay if part.weight_decay is None else part.weight_decay
+        groups.append({"params": list(part.parameters), "lr": part.learning_rate, "weight_decay": decay})
+    return groups, [False, *[True] * len(parts)]
 
 
 def rate_at(step: int, warmup: int, steps: int) -> float:

@@ -34,6 +34,13 @@ file = "audio.npy"               # or .npz; row i belongs to row i of the manife
 lengths = "frames"               # optional: a column with the number of steps of each row
 # invalid = "frame"              # what a NaN or infinite value takes with it: its "feature" (default), "frame" or "row"
 # indicator = true               # add a column that is 1 where an imputed feature was not finite
+
+[modalities.text]
+column = "text"                  # raw samples: texts, or paths of images, recordings or videos; see below
+# kind = "text"                  # "text", "image", "audio" or "video"; default: by the endings of the paths
+# extractor = "sentence"         # what makes arrays of them; default: "sentence", "image-vector", "log-mel", "frames"
+# folder = "media"               # the folder that the paths stay in; default: the folder of the TOML
+# most_broken = 0.05             # largest share of samples that may be unreadable; their rows lack the modality
 ```
 
 The kind says how to read the axes of the array: "vector" (N, D), "sequence" (N, T, D), "image" (N, H, W) or
@@ -44,6 +51,11 @@ The steps that exist are the first `lengths` of each row, or those in the array 
 `.npz`, or else all. A NaN or infinite value is set to the training mean of its feature; a step of which more than half
 is not finite is masked, so a row of NaN is an absent modality; a feature that is not finite in more than nine of ten
 training steps is left out (`deconfound.datasets.repair`). All are counted. A zero is a value.
+
+Raw samples are extracted once, at import, and cached by their content in $DECONFOUND_CACHE or ~/.cache/deconfound, so
+that an import that was stopped goes on where it was. An extractor with arguments is a table, such as
+`extractor = { name = "word-pieces", most = 64 }`; 'deconfound list extractors' names them. The store and every run
+remember how the samples were read, and `deconfound predict` reads new ones alike.
 
 Paths are relative to the TOML and stay in its folder. Nothing is unpickled.
 """
@@ -127,7 +139,7 @@ def read_table(path: str | Path) -> Dataset:
 def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[str, np.ndarray]:
     """(N,) values of each column that is kept, the ids among them."""
     spec = table.spec
-    used = {spec.id, target.column, split.column}
+    used = {spec.id, target.column, split.column} | table.raw_columns
     names = spec.metadata if spec.metadata is not None else [name for name in table.columns if name not in used]
     as_text = {*spec.environment, *(split.group or ())}
     columns = {

@@ -1,0 +1,65 @@
+"""Modalities whose samples stand in a column of the manifest: texts, or paths of images, recordings and videos."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deconfound.data.signal import Signal
+from deconfound.errors import DataError
+from deconfound.extraction.cache import default_folder
+from deconfound.extraction.prepare import MOST_BROKEN, prepare
+from deconfound.extraction.raw import RawColumn, RawKind, kind_of
+
+
+class RawSpec(BaseModel):
+    """[modalities.NAME] with a `column`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str
+    kind: RawKind | None = None
+    extractor: str | dict[str, Any] | None = None
+    folder: str | None = None
+    most_broken: float = Field(default=MOST_BROKEN, ge=0, le=1)
+
+
+def raw_signal(
+    spec: RawSpec, samples: Sequence[Any], ids: Sequence[str], folder: Path, what: str
+) -> tuple[Signal, dict[str, Any]]:
+    """Extract the samples of a column, with a progress bar on a terminal, through the user's cache.
+
+    Args:
+        samples: N values of the column, None where a row has none.
+        folder: the folder of the table; `spec.folder` names another.
+
+    Returns:
+        N rows, and under "preparation" what new rows need in order to be read alike.
+
+    Raises:
+        DataError: a value that is no text, or as `prepare`.
+        SpecError: an extractor that does not exist or reads another kind.
+    """
+    odd = next((sample for sample in samples if sample is not None and not isinstance(sample, str | int | float)), None)
+    if odd is not None:
+        raise DataError(
+            f"{what}: the column {spec.column!r} holds {odd!r}; a raw modality is a column of texts or paths"
+        )
+    texts = [None if sample is None else str(sample) for sample in samples]
+    kind = spec.kind or kind_of(texts, f"{what}: the column {spec.column!r}")
+    extractor = {"name": spec.extractor} if isinstance(spec.extractor, str) else spec.extractor
+    column = RawColumn(kind, texts, folder / (spec.folder or ""), extractor)
+    signal, note = prepare(
+        column,
+        what,
+        ids=ids,
+        cache=default_folder(),
+        progress=sys.stderr.isatty(),
+        most_broken=spec.most_broken,
+    )
+    broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
+    return signal, {**broken, "preparation": {"column": spec.column, **note}}

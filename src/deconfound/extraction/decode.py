@@ -1,0 +1,150 @@
+"""Reading raw samples: a text, the pixels of an image, the samples of a recording. Files are hostile until read."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deconfound.errors import DataError
+from deconfound.extraction.raw import MOST_CHARACTERS, RawKind, SampleError
+
+MOST_PIXELS = 100_000_000
+MOST_SECONDS = 3600
+_SOUND_FILES = (".wav", ".flac", ".mp3", ".ogg")
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A recording with one channel.
+
+    Args:
+        samples: (S,) float32 in [−1, 1].
+        rate: samples per second.
+    """
+
+    samples: np.ndarray
+    rate: int
+
+
+def needs(package: str, extra: str) -> DataError:
+    """The error of a package that is not installed."""
+    return DataError(f"this needs the package {package}; pip install 'deconfound[{extra}]'")
+
+
+def decode(kind: RawKind, source: Any) -> Any:
+    """What an extractor of the kind takes: a str, a (H, W, 3) uint8 image, a `Sound`, or the path of a video.
+
+    Raises:
+        SampleError: the file cannot be decoded, or is too large.
+        DataError: a package is missing.
+    """
+    if kind == "text":
+        return str(source)[:MOST_CHARACTERS]
+    if kind == "image":
+        return _image(source)
+    if kind == "audio":
+        return _sound(source)
+    return source
+
+
+def _image(source: Any) -> np.ndarray:
+    if not isinstance(source, Path):
+        return _pixels(np.asarray(source))
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise needs("pillow", "image") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata; a bomb is measured below
+            with Image.open(source) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise SampleError(f"has {image.width}×{image.height} pixels; at most {MOST_PIXELS} are read")
+                image.draft("RGB", (512, 512))  # a JPEG is decoded at the size that is needed
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except SampleError:
+        raise
+    except Exception as error:  # decoders of images raise errors of any type
+        raise SampleError(f"is not a readable image ({_line(error)})") from error
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 of an image in memory: (H, W), (H, W, 1) or (H, W, 3), uint8 or floats in [0, 1]."""
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or image.size == 0:
+        raise SampleError(f"has the shape {image.shape}, not (H, W, 3)")
+    if image.dtype.kind == "f":
+        image = np.round(255 * np.clip(np.nan_to_num(image), 0, 1))
+    return np.broadcast_to(image[..., :3], (*image.shape[:2], 3)).astype(np.uint8)
+
+
+def _sound(source: Any) -> Sound:
+    if isinstance(source, tuple):
+        return _mono(np.asarray(source[0], dtype=np.float32), int(source[1]))
+    if not isinstance(source, Path):
+        raise SampleError("is an array without a rate; give (samples, rate)")
+    return _file_sound(source) if source.suffix.lower() in _SOUND_FILES else _container_sound(source)
+
+
+def _file_sound(path: Path) -> Sound:
+    try:
+        import soundfile
+    except ImportError as error:
+        raise needs("soundfile", "audio") from error
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            rate = int(file.samplerate)
+            if not 0 < file.frames <= MOST_SECONDS * rate:
+                raise SampleError(
+                    f"has {file.frames / rate:.3g} s of sound; more than 0 and at most {MOST_SECONDS} are read"
+                )
+            return _mono(file.read(dtype="float32", always_2d=True).T, rate)
+    except SampleError:
+        raise
+    except Exception as error:
+        raise SampleError(f"is not a readable recording ({_line(error)})") from error
+
+
+def _container_sound(path: Path) -> Sound:
+    """The sound of a video or of a file that only FFmpeg reads."""
+    try:
+        import av
+    except ImportError as error:
+        raise needs("av", "video") from error
+    try:
+        with av.open(str(path)) as file:
+            if not file.streams.audio:
+                raise SampleError("has no sound")
+            rate = int(file.streams.audio[0].rate)
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+            parts, total = [], 0
+            for frame in file.decode(audio=0):
+                for piece in resampler.resample(frame):
+                    parts.append(piece.to_ndarray()[0])
+                    total += len(parts[-1])
+                if total > MOST_SECONDS * rate:
+                    raise SampleError(f"has more than {MOST_SECONDS} s of sound")
+    except SampleError:
+        raise
+    except Exception as error:
+        raise SampleError(f"is not a readable recording ({_line(error)})") from error
+    if not total:
+        raise SampleError("has no sound")
+    return _mono(np.concatenate(parts), rate)
+
+
+def _mono(samples: np.ndarray, rate: int) -> Sound:
+    """One channel of (S,) or (channels, S)."""
+    if samples.size == 0 or rate <= 0:
+        raise SampleError("has no samples")
+    samples = samples.mean(axis=0) if samples.ndim == 2 else samples
+    return Sound(np.clip(np.nan_to_num(samples), -1, 1).astype(np.float32), rate)
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:120] or type(error).__name__

@@ -1,0 +1,1 @@
+"""One module per extractor; the module's name is the extractor's."""

@@ -1,0 +1,36 @@
+"""`sentence`: one vector per text, the mean over the word pieces of a frozen text model, at length 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from deconfound.extraction.extractor import Extractor
+from deconfound.extraction.hidden_states import text_hidden_states
+from deconfound.extraction.text_model import PACKAGED, text_model_checksum
+
+
+class Sentence(Extractor):
+    """(1, D) sentence vectors as Reimers & Gurevych (2019) pool them."""
+
+    kind = "text"
+
+    def __init__(
+        self,
+        *,
+        model: Annotated[
+            str, Field(description="packaged model, local folder, or name of the Hugging Face hub")
+        ] = PACKAGED,
+        most: Annotated[int, Field(ge=4, le=8192, description="word pieces that are read; the rest is cut off")] = 256,
+    ) -> None:
+        self.name, self.most = model, most
+
+    def model(self) -> dict[str, str]:
+        return {"model": self.name, "sha256": text_model_checksum(self.name)}
+
+    def extract(self, samples: Sequence[Any]) -> list[np.ndarray]:
+        vectors = [states.mean(axis=0, keepdims=True) for states in text_hidden_states(self.name, samples, self.most)]
+        return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in vectors]

@@ -1,0 +1,190 @@
+"""Preparing a raw column: decode, extract, pad; with a cache, a progress bar and a list of what could not be read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deconfound.data.signal import Signal
+from deconfound.errors import DataError
+from deconfound.extraction.cache import ArrayCache
+from deconfound.extraction.decode import decode
+from deconfound.extraction.extractor import Extractor, extractor_of
+from deconfound.extraction.raw import RawColumn, SampleError, content_key
+
+MOST_BROKEN = 0.05
+"""Largest share of samples that may be unreadable, unless the table says another."""
+_LISTED = 20
+
+
+def prepare(
+    column: RawColumn,
+    what: str,
+    *,
+    ids: Sequence[str],
+    cache: Path | None = None,
+    progress: bool = False,
+    most_broken: float = MOST_BROKEN,
+    workers: int = 2,
+) -> tuple[Signal, dict[str, Any]]:
+    """Extract all samples of a column. Equal samples are computed once, and never again while the cache holds them.
+
+    Args:
+        what: names the column in errors.
+        ids: N row names for the list of unreadable samples.
+        cache: folder of the cache; None keeps nothing.
+        progress: draw a bar with rows per second and the time left.
+        most_broken: largest share of the present samples that may be unreadable; their rows lack the modality.
+        workers: threads that decode.
+
+    Returns:
+        N rows, and notes as JSON values: kind, extractor, model, steps, and "broken": id → reason.
+
+    Raises:
+        DataError: too many unreadable samples, a path outside its folder, no sample at all, or a package is missing.
+        SpecError: an extractor that does not exist or reads another kind.
+    """
+    extractor, choice = extractor_of(column.kind, column.extractor, what)
+    model = extractor.model()
+    broken: dict[int, str] = {}
+    keys = _keys(column, broken)
+    with ArrayCache(cache, {**choice, "model": model}) as arrays:
+        _extract(column, extractor, keys, arrays, broken, what if progress else None, workers)
+        _check_share(broken, sum(sample is not None for sample in column.samples), most_broken, ids, what)
+        signal = _assemble([None if row in broken else key for row, key in enumerate(keys)], arrays, what)
+    listed = {str(ids[row]): reason for row, reason in islice(sorted(broken.items()), _LISTED)}
+    note = {"kind": column.kind, "extractor": choice, "model": model, "steps": signal.values.shape[1]}
+    return signal, {**note, "broken_rows": len(broken), "broken": listed}
+
+
+def prepare_again(column: RawColumn, note: Mapping[str, Any], what: str, ids: Sequence[str]) -> Signal:
+    """New rows, read as the note says that the data of training were; steps beyond theirs are cut off.
+
+    Raises:
+        DataError: an unreadable sample, or a model whose weights are not those of training.
+    """
+    column = RawColumn(column.kind, column.samples, column.folder, dict(note["extractor"]))
+    extractor, _ = extractor_of(column.kind, column.extractor, what)
+    model = extractor.model()
+    if model != note["model"]:
+        raise DataError(
+            f"{what}: the run was trained with {_named(note['model'])}, here is {_named(model)}; install that model"
+        )
+    signal, _ = prepare(column, what, ids=ids, most_broken=0.0)
+    steps = note["steps"]
+    return Signal(signal.values[:, :steps], signal.mask[:, :steps])
+
+
+def _named(model: Mapping[str, str]) -> str:
+    return " ".join(f"{key} {value[:16]}" for key, value in model.items()) or "no model"
+
+
+def _keys(column: RawColumn, broken: dict[int, str]) -> list[bytes | None]:
+    """The content key of each row, None where there is no sample or none that can be read."""
+    keys: list[bytes | None] = []
+    for row, sample in enumerate(column.samples):
+        try:
+            keys.append(None if sample is None else content_key(column.source(row)))
+        except SampleError as error:
+            broken[row] = str(error)
+            keys.append(None)
+    return keys
+
+
+def _extract(
+    column: RawColumn,
+    extractor: Extractor,
+    keys: Sequence[bytes | None],
+    arrays: ArrayCache,
+    broken: dict[int, str],
+    label: str | None,
+    workers: int,
+) -> None:
+    """Put what the cache lacks into it."""
+    rows: dict[bytes, list[int]] = {}
+    for row, key in enumerate(keys):
+        if key is not None:
+            rows.setdefault(key, []).append(row)
+    missing = list(arrays.missing(rows))
+    with ThreadPoolExecutor(workers) as pool, _bar(label, len(rows), len(rows) - len(missing)) as bar:
+        for part in _batches(missing, extractor.batch):
+            decoded = list(pool.map(lambda key: _decoded(column, rows[key][0]), part))
+            whole = {key: sample for key, (sample, _) in zip(part, decoded, strict=True) if sample is not None}
+            failed = {key: reason for key, (_, reason) in zip(part, decoded, strict=True) if reason is not None}
+            extracted, unusable = _try(extractor, whole)
+            arrays.put(extracted)
+            for key, reason in {**failed, **unusable}.items():
+                broken.update(dict.fromkeys(rows[key], reason))
+            bar.update(len(part))
+
+
+def _batches(keys: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
+
+
+def _decoded(column: RawColumn, row: int) -> tuple[Any, str | None]:
+    try:
+        return decode(column.kind, column.source(row)), None
+    except SampleError as error:
+        return None, str(error)
+
+
+def _try(extractor: Extractor, samples: Mapping[bytes, Any]) -> tuple[dict[bytes, np.ndarray], dict[bytes, str]]:
+    """Arrays of the samples, one by one if the batch holds one that cannot be used, and why those cannot."""
+    if not samples:
+        return {}, {}
+    try:
+        return dict(zip(samples, extractor.extract(list(samples.values())), strict=True)), {}
+    except SampleError as error:
+        if len(samples) == 1:
+            return {}, dict.fromkeys(samples, str(error))
+    extracted: dict[bytes, np.ndarray] = {}
+    unusable: dict[bytes, str] = {}
+    for key, sample in samples.items():
+        good, bad = _try(extractor, {key: sample})
+        extracted |= good
+        unusable |= bad
+    return extracted, unusable
+
+
+def _bar(label: str | None, total: int, known: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, initial=known, desc=label, unit=" rows", disable=label is None or known == total, file=sys.stderr
+    )
+
+
+def _check_share(broken: Mapping[int, str], present: int, most: float, ids: Sequence[str], what: str) -> None:
+    if not broken or len(broken) <= most * present:
+        return
+    row, reason = min(broken.items())
+    raise DataError(
+        f"{what}: {len(broken)} of {present} samples cannot be read, the first is that of {ids[row]!r}: it {reason}; "
+        f"mend them, leave them blank, or allow a larger share with most_broken (it is {most:g})"
+    )
+
+
+def _assemble(keys: Sequence[bytes | None], arrays: ArrayCache, what: str) -> Signal:
+    """(N, T, *F) of all rows, T that of the longest, 0 where the mask is False."""
+    shapes = {key: arrays.shape(key) for key in keys if key is not None}
+    if not shapes:
+        raise DataError(f"{what}: no row has a sample that can be read")
+    steps = max(shape[0] for shape in shapes.values())
+    example = arrays.get(next(iter(shapes)))
+    values = np.zeros((len(keys), steps, *example.shape[1:]), dtype=example.dtype)
+    mask = np.zeros((len(keys), steps), dtype=bool)
+    for row, key in enumerate(keys):
+        if key is not None:
+            array = arrays.get(key)
+            values[row, : len(array)] = array
+            mask[row, : len(array)] = True
+    return Signal(torch.from_numpy(values), torch.from_numpy(mask))

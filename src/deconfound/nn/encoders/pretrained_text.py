@@ -1,0 +1,75 @@
+"""`pretrained-text`: a pretrained text model on word pieces, which trains with the rest or stays frozen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from deconfound.data.task import Modality
+from deconfound.errors import SpecError
+from deconfound.extraction.text_model import PACKAGED, load_text_model
+from deconfound.nn.pretrained import PretrainedEncoder
+
+
+class PretrainedText(PretrainedEncoder):
+    """The mean of the last hidden states over the word pieces, then a linear layer to the hidden width.
+
+    Import the text with `extractor = "word-pieces"` and the same model.
+
+    Raises:
+        SpecError: the modality does not hold tokens, or the model cannot be loaded.
+        DataError: a package is missing.
+    """
+
+    def __init__(
+        self,
+        modality: Modality,
+        width: int,
+        *,
+        model: Annotated[
+            str, Field(description="packaged model, local folder, or name of the Hugging Face hub")
+        ] = PACKAGED,
+        freeze: Annotated[
+            Literal["none", "all"] | Annotated[int, Field(ge=0)],
+            Field(description='"none", "all", or how many of the lowest layers, embeddings first, stay as they are'),
+        ] = "none",
+        learning_rate: Annotated[float, Field(gt=0, description="peak learning rate of the pretrained layers")] = 3e-5,
+        weight_decay: Annotated[
+            float | None, Field(ge=0, description="weight decay of the pretrained layers; that of the run if left out")
+        ] = None,
+        layer_decay: Annotated[
+            float, Field(gt=0, le=1, description="learning rate of each layer as a share of the one above")
+        ] = 1.0,
+    ) -> None:
+        if modality.kind != "tokens":
+            raise SpecError(
+                f"the encoder 'pretrained-text' reads word pieces; {modality} holds numbers: import the text with "
+                'extractor = "word-pieces"'
+            )
+        pretrained = load_text_model(model)
+        super().__init__(
+            modality,
+            width,
+            pretrained,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            layer_decay=layer_decay,
+            freeze=freeze,
+        )
+        self.leave = nn.Linear(pretrained.config.hidden_size, width)
+
+    def layers(self) -> list[nn.Module]:
+        children = dict(self.pretrained.named_children())
+        stacks = [m for m in children.get("encoder", nn.Module()).children() if isinstance(m, nn.ModuleList)]
+        if not stacks or children.keys() - {"embeddings", "encoder", "pooler"}:
+            return [self.pretrained]
+        return [children["embeddings"], *stacks[0]]
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        there = mask.clone()
+        there[:, 0] |= ~mask.any(dim=1)  # attention needs a step; the mean below leaves it out again
+        states = self.pretrained(input_ids=values, attention_mask=there.long()).last_hidden_state
+        weight = mask.to(states.dtype)[..., None]
+        return self.leave((states * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1))
