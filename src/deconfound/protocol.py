@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
@@ -79,7 +79,8 @@ class Protocol(ABC):
         """
         own: dict[str, Measure] = {}
         for reference in filter(names_file, chosen):
-            metric = load_class(reference, Metric)()
+            component: type[Any] = load_class(reference, Metric)
+            metric: Metric = component()
             if metric.inputs not in _INPUTS[self.kind]:
                 raise SpecError(f"{reference} takes {metric.inputs}, which a {self.kind} does not have")
             own[reference] = Measure(metric, type(self).transform, type(self).rows)

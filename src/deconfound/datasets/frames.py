@@ -31,10 +31,9 @@ def frame_columns(frame: object) -> dict[str, Column]:
     """
     if frame is None:
         return {}
+    columns: dict[str, Column]
     if isinstance(frame, Mapping):
-        parts = list(frame.values())
-        joined = bool(parts) and all(hasattr(part, "column_names") for part in parts)
-        columns = _joined(frame) if joined else {str(name): plain(values) for name, values in frame.items()}
+        columns = _joined(frame) if is_split(frame) else {str(name): plain(values) for name, values in frame.items()}
     elif isinstance(frame, list | tuple) and frame and all(isinstance(row, Mapping) for row in frame):
         names = dict.fromkeys(name for row in frame for name in row)
         columns = {str(name): [row.get(name) for row in frame] for name in names}
@@ -44,6 +43,11 @@ def frame_columns(frame: object) -> dict[str, Column]:
     if len(set(sizes.values())) > 1:
         raise DataError(f"the columns have different lengths: {sizes}; give each row one value of every column")
     return columns
+
+
+def is_split(frame: Mapping[Any, Any]) -> bool:
+    """Whether a mapping holds the splits of a Hugging Face dataset."""
+    return bool(frame) and all(hasattr(part, "column_names") for part in frame.values())
 
 
 def row_names(frame: object, columns: Mapping[str, Column]) -> list[str] | None:
@@ -156,4 +160,5 @@ def _joined(parts: Mapping[Any, Any]) -> dict[str, Column]:
         name: [value for columns in by_split.values() for value in columns[name]] for name in names
     }
     rows = {split: len(next(iter(columns.values()), [])) for split, columns in by_split.items()}
-    return joined | {"split": [split for split, count in rows.items() for _ in range(count)]}
+    joined["split"] = [split for split, count in rows.items() for _ in range(count)]
+    return joined

@@ -27,7 +27,13 @@ def is_raw(values: Column) -> bool:
 
 
 def prepared_signal(
-    values: Sequence[Any], what: str, column: str, *, ids: Sequence[str], kind: RawKind | None, extractor: object
+    values: Column,
+    what: str,
+    column: str,
+    *,
+    ids: Sequence[str],
+    kind: RawKind | None,
+    extractor: ExtractorChoice | None,
 ) -> tuple[Signal, dict[str, Any]]:
     """N raw samples, extracted through the user's cache, and what new rows need in order to be read alike.
 
@@ -45,14 +51,14 @@ def prepared_signal(
     samples = _samples(values, what)
     recordings = any(isinstance(sample, tuple) for sample in samples)
     kind = kind or ("audio" if recordings else kind_of(samples, what))
-    choice = {"name": extractor} if isinstance(extractor, str) else dict(extractor) if extractor else None  # type: ignore[call-overload]
+    choice = {"name": extractor} if isinstance(extractor, str) else extractor and dict(extractor)
     raw = RawColumn(kind, samples, None, choice)
     signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty())
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
     return signal, {**broken, "preparation": {"column": column, **note}}
 
 
-def prepared_again(values: Sequence[Any], what: str, note: Mapping[str, Any], ids: Sequence[str]) -> Signal:
+def prepared_again(values: Column, what: str, note: Mapping[str, Any], ids: Sequence[str]) -> Signal:
     """N raw samples, read as those of training.
 
     Raises:
@@ -61,7 +67,7 @@ def prepared_again(values: Sequence[Any], what: str, note: Mapping[str, Any], id
     return prepare_again(RawColumn(note["kind"], _samples(values, what), None), note, what, ids)
 
 
-def _samples(values: Sequence[Any], what: str) -> list[Any]:
+def _samples(values: Column, what: str) -> list[Any]:
     """N texts, paths as texts, or recordings; None for what is missing or empty."""
     samples = [None if is_absent(value) or _is_empty(value) else value for value in values]
     samples = [str(sample) if isinstance(sample, Path) else sample for sample in samples]

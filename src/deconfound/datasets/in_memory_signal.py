@@ -59,7 +59,7 @@ def steps_of(values: Column, what: str, *, kind: Kind | None = None, lengths: np
         DataError: values that are not numbers, shapes that do not fit, or lengths out of range.
     """
     array, inside = (values, None) if isinstance(values, np.ndarray) else _stacked(values, what)
-    if inside is not None and array.ndim == 2 and not inside.all(axis=1)[inside.any(axis=1)].all() and kind is None:
+    if inside is not None and array.ndim == 2 and kind is None and not _is_even(inside):
         kind = "tokens" if array.dtype.kind in "iu" else "sequence"
     if array.ndim < 1 or 0 in array.shape or array.dtype.kind not in "biuf":
         raise DataError(f"{what} has the shape {array.shape} and holds {array.dtype}; give numbers, one row per sample")
@@ -111,11 +111,16 @@ def _existing(inside: np.ndarray, read: np.ndarray, kind: Kind, what: str) -> np
     """(N, T) bool: the steps that exist, from those of the first axis of each row."""
     if inside.shape == read.shape[:2]:
         return inside
-    rows = inside.any(axis=1)
-    if not inside[rows].all():
-        sizes = sorted(set(inside[rows].sum(axis=1).tolist()))[:3]
+    rows = np.asarray(inside.any(axis=1))
+    if not _is_even(inside):
+        sizes = sorted(set(np.asarray(inside.sum(axis=1))[rows].tolist()))[:3]
         raise DataError(f"{what} holds a {kind} of {' and '.join(map(str, sizes))} in a row; a {kind} has one size")
     return np.broadcast_to(rows[:, None], read.shape[:2]).copy()
+
+
+def _is_even(inside: np.ndarray) -> bool:
+    """Whether each row has all (N, T) steps or none."""
+    return bool((np.asarray(inside.all(axis=1)) == np.asarray(inside.any(axis=1))).all())
 
 
 def _one(value: object, what: str) -> np.ndarray:
@@ -161,7 +166,7 @@ def _channels_first(array: np.ndarray, kind: Kind | None) -> tuple[np.ndarray, s
     if array.ndim in (4, 5) and shape[-1] in _CHANNELS and large:
         moved = np.moveaxis(array, -1, -3)
         axes = "(N, H, W, C)" if array.ndim == 4 else "(N, T, H, W, C)"
-        line = f"{axes} = {shape} was read as images with channels last, turned to channels first; {scaled}"
+        line = f"{axes} = {shape} was read as images and turned to channels first; {scaled}"
         return (moved[:, None] if array.ndim == 4 else moved), line
     sides = min(shape[-2:]) >= _SMALLEST_IMAGE
     if array.ndim == 4 and shape[1] in _CHANNELS and sides and kind != "sequence":

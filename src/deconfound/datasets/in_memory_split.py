@@ -56,7 +56,7 @@ def random_split(
     Raises:
         DataError: as `grouped_split`.
     """
-    whole = [groups[row] for row in kept]
+    whole = [groups[int(row)] for row in kept.tolist()]
     if stratify:
         target = labels.target.numpy()[kept]
         strata = strata_of(target if labels.task.kind == "regression" else [str(code) for code in target.tolist()])

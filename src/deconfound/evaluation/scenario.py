@@ -156,6 +156,8 @@ def scenario_from(table: Mapping[str, Any], folder: Path = Path()) -> Scenario:
         parsed = _Table(**table)
     except ValidationError as error:
         raise SpecError(f"{what}: {explain(error, _Table)}") from error
+    if parsed.corruption is not None and parsed.python is not None:
+        raise SpecError(f"{what}: corruption and python exclude each other; keep one")
     if parsed.corruption is not None:
         if parsed.corruption not in names("corruptions"):
             hint = did_you_mean(parsed.corruption, names("corruptions"))
@@ -163,8 +165,6 @@ def scenario_from(table: Mapping[str, Any], folder: Path = Path()) -> Scenario:
         validate_arguments("corruptions", parsed.corruption, parsed.arguments)
     values = parsed.model_dump(exclude={"python"})
     if parsed.python is not None:
-        if parsed.corruption is not None:
-            raise SpecError(f"{what}: corruption and python exclude each other; keep one")
         values |= {"corruption": _own_corruption(placed(parsed.python, folder), parsed.arguments), "arguments": {}}
     return Scenario(**values | {"severities": tuple(parsed.severities), "present": tuple(parsed.present)})
 

@@ -12,7 +12,7 @@ import torch
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind, Modality, Task
-from deconfound.datasets.frames import numbers_of
+from deconfound.datasets.frames import is_split, numbers_of
 from deconfound.datasets.in_memory_raw import is_raw, prepared_again
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
@@ -162,7 +162,7 @@ def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.
 
 def _inputs(data: object, modalities: Mapping[str, Modality], columns: Mapping[str, Any], ids: object) -> MemoryRows:
     """The rows, with the columns that stand for modalities."""
-    if isinstance(data, Mapping) and not any(hasattr(part, "column_names") for part in data.values()):
+    if isinstance(data, Mapping) and not is_split(data):
         unknown = [name for name in data if name not in modalities and name != "id"]
         named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
         if unknown and not modalities.keys() <= data.keys() and not named & data.keys():

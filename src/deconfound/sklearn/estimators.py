@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -38,6 +38,8 @@ from deconfound.sklearn.rows import (
 from deconfound.sklearn.samples import Samples
 from deconfound.training.best_epoch import EpochWarning
 from deconfound.training.train import train_run
+
+_validate: Callable[..., Any] = validate_data  # the annotations of scikit-learn are guesses
 
 ONE = "x"
 """The modality of an array, and of a frame where no modalities are named."""
@@ -74,7 +76,7 @@ class _Estimator(BaseEstimator, ABC):
         self.train = train
         self.backbone = backbone
         self.validation = validation
-        self.validate_on = validate_on
+        self.validate_on: ValidateOn = validate_on
         self.out = out
         self.device = device
         self.random_state = random_state
@@ -115,7 +117,7 @@ class _Estimator(BaseEstimator, ABC):
     def _training_rows(self, X: object, y: object) -> tuple[Samples, np.ndarray]:  # noqa: N803
         if not holds_modalities(X) and self.modalities is None:
             checks = {"allow_nd": True, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2}
-            array, labels = validate_data(self, X, y, y_numeric=self._numeric_labels, **checks)  # type: ignore[arg-type]
+            array, labels = _validate(self, X, y, y_numeric=self._numeric_labels, **checks)
             return Samples({ONE: array}), labels
         if y is None:
             raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -134,7 +136,7 @@ class _Estimator(BaseEstimator, ABC):
         check_is_fitted(self, "predictor_")
         if holds_modalities(X) or self.modalities is not None:
             return dict(self._samples(X))
-        return {ONE: validate_data(self, X, reset=False, allow_nd=True, ensure_all_finite="allow-nan")}
+        return {ONE: _validate(self, X, reset=False, allow_nd=True, ensure_all_finite="allow-nan")}
 
     def _train(self, data: Dataset, seed: int) -> None:
         table, own = method_table(self.method)
