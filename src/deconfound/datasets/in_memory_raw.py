@@ -51,7 +51,7 @@ def prepared_signal(
     samples = _samples(values, what)
     recordings = any(isinstance(sample, tuple) for sample in samples)
     kind = kind or ("audio" if recordings else kind_of(samples, what))
-    choice = {"name": extractor} if isinstance(extractor, str) else extractor and dict(extractor)
+    choice = None if extractor is None else {"name": extractor} if isinstance(extractor, str) else dict(extractor)
     raw = RawColumn(kind, samples, None, choice)
     signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty())
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
