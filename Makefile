@@ -16,7 +16,7 @@ PIP := $(INSTALL) -c $(CONSTRAINTS)
 
 CORPORA ?=
 # Tests of single functions and modules: no training runs, no subprocesses, no browser.
-UNIT := $(addprefix tests/,augmentations causal corruptions data datasets evaluation io nn objectives penalties statistics \
+UNIT := $(addprefix tests/,augmentations causal corruptions data datasets evaluation extraction io nn objectives penalties statistics \
   test_architecture.py test_corruption.py test_registry.py)
 
 .PHONY: demo test unit mutants check check-code docs benchmark dist environment clean

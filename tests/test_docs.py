@@ -115,7 +115,7 @@ def test_every_method_has_its_page() -> None:
 
 def own(kind: str) -> list[str]:
     """Names of the components of this repository."""
-    parent = {"encoders": "nn", "fusions": "nn", "readers": "datasets"}.get(kind, "")
+    parent = {"encoders": "nn", "fusions": "nn", "readers": "datasets", "extractors": "extraction"}.get(kind, "")
     folder = ROOT / "src" / "deconfound" / parent / kind
     return sorted(path.stem.replace("_", "-") for path in folder.glob("[a-z]*.py"))
 
@@ -129,6 +129,7 @@ def own(kind: str) -> list[str]:
         ("penalties", "penalties"),
         ("penalties", "augmentations"),
         ("own-data", "readers"),
+        ("raw-data", "extractors"),
         ("metrics", "metrics"),
         ("metrics", "protocols"),
     ],

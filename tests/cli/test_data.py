@@ -223,3 +223,16 @@ def test_check_prints_findings_and_evaluate_names_classes_that_are_never_found(t
     run = train_run(Spec.of(settings), tmp_path / "run").path
     evaluate_runs([run])
     assert any("scenario 'test': the recall of the worst class is 0" in line for line in evaluation_warnings([run]))
+
+
+def test_the_cache_of_extracted_features_is_shown_and_emptied(tmp_path, monkeypatch):
+    from deconfound.extraction.cache import ArrayCache
+
+    monkeypatch.setenv("DECONFOUND_CACHE", str(tmp_path))
+    with ArrayCache(tmp_path, {"name": "pixels"}) as arrays:
+        arrays.put({b"k" * 32: np.zeros(500_000, np.float32)})
+    shown = json.loads(CliRunner().invoke(app, ["cache", "--json"]).stdout)
+    assert shown["folder"] == str(tmp_path)
+    assert sum(shown["files"].values()) > 2_000_000
+    assert "deleted from" in CliRunner().invoke(app, ["cache", "--clear"]).stdout
+    assert list(tmp_path.glob("*.sqlite*")) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -118,9 +119,49 @@ def import_summary(dataset: Dataset, store: Path) -> str:
             for key, done, steps in _FEATURE_COUNTS
             for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
         ]
+        lines += _preparation_lines(modality, notes)
     if dataset.provenance.get("unlabelled_rows_dropped"):
         lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
     return "\n".join(lines)
+
+
+def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
+    """How raw samples were read, and which could not be."""
+    if "preparation" not in notes:
+        return []
+    note, broken = notes["preparation"], notes["broken"]
+    choice = " ".join(f"{key} {value}" for key, value in note["extractor"].items() if key != "name")
+    lines = [
+        f"  {modality}: {note['kind']} of the column {note['column']!r}, read by {note['extractor']['name']} ({choice})"
+    ]
+    if broken:
+        listed = "; ".join(f"{name!r} {reason}" for name, reason in list(broken.items())[:3])
+        lines.append(f"  {modality}: {notes['broken_rows']} samples cannot be read and are absent: {listed}")
+    return lines
+
+
+@app.command("cache")
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what extractors of raw samples computed and kept, and how large it is.
+
+    It lies in $DECONFOUND_CACHE, or ~/.cache/deconfound. Deleting it costs only the time of the next import.
+    """
+    from deconfound.extraction.cache import cached_files, default_folder
+
+    folder = default_folder()
+    files = cached_files(folder)
+    for path, _ in files if clear else ():
+        path.unlink(missing_ok=True)
+    if as_json:
+        sizes = {path.name: size for path, size in files}
+        print(json.dumps({"folder": str(folder), "files": sizes, "deleted": clear}))
+        return
+    for path, size in files:
+        print(f"{size / 1e6:10.1f} MB  {path.name}")
+    print(f"{sum(size for _, size in files) / 1e6:10.1f} MB  {'deleted from' if clear else 'in'} {folder}")
 
 
 def parse_options(words: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,10 +54,11 @@ class PretrainedEncoder(Encoder):
         self._frozen = len(layers) if freeze == "all" else 0 if freeze == "none" else int(freeze)
         for layer in layers[: self._frozen]:
             layer.requires_grad_(False)
+        self.train()  # a loaded model comes in eval mode
 
+    @abstractmethod
     def layers(self) -> list[nn.Module]:
         """The pretrained layers from the lowest to the highest; together they hold all pretrained parameters."""
-        raise NotImplementedError
 
     def tuned_parts(self) -> Iterator[TunedPart]:
         """The pretrained parameters that train, a part per layer."""
