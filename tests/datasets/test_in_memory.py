@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,12 @@ FRAME = pd.DataFrame(
         "words": [list(range(1 + row % 4)) for row in range(N)],
     }
 )
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extracted features stay out of the user's cache."""
+    monkeypatch.setenv("DECONFOUND_CACHE", str(tmp_path / "cache"))
 
 
 def read(frame: object = FRAME, /, **arguments: Any) -> dc.Dataset:
@@ -230,7 +237,7 @@ def test_five_lines_and_an_escaped_table() -> None:
         ({}, "there is no modality"),
         ({"audio": AUDIO[:3]}, "has 3 rows, the others have 20"),
         ({"target": "labl", "age": "age"}, "did you mean 'label'"),
-        ({"x": [[1.0, 2.0], [1.0]] * 10, "kinds": {"x": "vector"}}, "a vector has one size"),
+        ({"x": [[1.0, 2.0], [1.0]] * 10, "kinds": {"x": "vector"}}, "vector data have one"),
         ({"x": [np.zeros((2, 3)), np.zeros((2, 4))] * 10}, "only the first axis"),
         ({"x": [{"a": 1}] * N}, "not a regular array"),
         ({"x": [None] * N}, "absent in every row"),
@@ -254,3 +261,28 @@ def test_bad_input_is_refused_in_one_line(arguments: dict[str, Any], match: str)
 def test_what_is_no_frame_is_refused(frame: object) -> None:
     with pytest.raises(DataError, match="a frame is a table of pandas"):
         read(frame, age="age")
+
+
+def test_images_of_many_sizes_need_an_extractor() -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    images = [DRAW.integers(0, 256, (16 + row % 3, 12, 3), dtype=np.uint8) for row in range(N)]
+    with pytest.raises(DataError, match="extractors="):
+        read(picture=images)
+    small = {"name": "pixels", "side": 8}
+    data = read(picture=images, extractors={"picture": small})
+    assert data.modalities["picture"].kind == "image"
+    pictures = [pillow.fromarray(image) for image in images]
+    assert read(picture=pictures, extractors={"picture": small}).checksum == data.checksum
+    with pytest.raises(DataError, match="no extractor reads"):
+        read(audio=AUDIO, extractors={"audio": "log-mel"})
+
+
+def test_recordings_in_memory_are_extracted() -> None:
+    pytest.importorskip("librosa")
+    sounds = [np.sin(np.arange(4000) * (0.05 + 0.01 * row)).astype(np.float32) for row in range(N)]
+    data = read(voice=[(sound, 8000) for sound in sounds])
+    assert data.modalities["voice"].kind == "sequence"
+    as_dicts = [{"array": sound, "sampling_rate": 8000} for sound in sounds]
+    assert read(voice=as_dicts).checksum == data.checksum
+    with pytest.raises(DataError, match="voice' holds a int"):
+        read(voice=[*as_dicts[:-1], 7])

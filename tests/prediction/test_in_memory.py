@@ -39,6 +39,12 @@ def dataset() -> dc.Dataset:
     return dc.dataset(FRAME, target="label", tab=["age", "income"], clip="clip", picture=PIXELS, quiet=True)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extracted features stay out of the user's cache."""
+    monkeypatch.setenv("DECONFOUND_CACHE", str(tmp_path / "cache"))
+
+
 def test_rows_come_by_id_in_the_order_given(run: dc.Run) -> None:
     table = run.predict(dataset())
     assert list(table.columns) == ["prediction", "p_a", "p_b", "p_c"]

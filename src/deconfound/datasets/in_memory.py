@@ -13,7 +13,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind, Task
 from deconfound.datasets.frames import numbers_of
-from deconfound.datasets.in_memory_raw import ExtractorChoice, is_raw, prepared_signal
+from deconfound.datasets.in_memory_raw import ExtractorChoice, holds_images, is_raw, prepared_signal
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.in_memory_split import random_split, shares_of, split_names
@@ -150,7 +150,7 @@ def _signals(
             signals[name] = choice
             continue
         values, kind = rows.column(choice, what), kinds.get(name)
-        if is_raw(values):
+        if is_raw(values) or (name in extractors and holds_images(values)):
             column = choice if isinstance(choice, str) else name
             signals[name], masks[name] = prepared_signal(
                 values, what, column, ids=rows.ids, kind=_raw_kind(kind, what), extractor=extractors.get(name)
@@ -159,7 +159,9 @@ def _signals(
             remarks.append(f"{name}: {used['kind']} was read by the extractor {used['extractor']['name']!r}")
             continue
         if name in extractors:
-            raise DataError(f"{what} holds numbers, which no extractor reads; leave it out of extractors")
+            raise DataError(
+                f"{what} holds numbers, which no extractor reads; give raw samples, or leave it out of extractors"
+            )
         many = (
             numbers_of(rows.column(lengths[name], f"the lengths of {name!r}"), "lengths") if name in lengths else None
         )

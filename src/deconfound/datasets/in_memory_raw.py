@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deconfound.data.signal import Signal
 from deconfound.datasets.frames import Column, is_absent
 from deconfound.errors import DataError
@@ -20,10 +22,17 @@ ExtractorChoice = str | Mapping[str, Any]
 
 def is_raw(values: Column) -> bool:
     """Whether a column holds raw samples: its first value is a text, a path or a recording."""
-    if not isinstance(values, list):
-        return False
-    first = next((value for value in values if not is_absent(value)), None)
+    first = _first(values)
     return isinstance(first, str | Path) or _is_recording(first)
+
+
+def holds_images(values: Column) -> bool:
+    """Whether a column holds images as bytes, (H, W, channels) each, which an extractor reads where one is named."""
+    return _is_image(_first(values))
+
+
+def _first(values: Column) -> object:
+    return next((value for value in values if not is_absent(value)), None)
 
 
 def prepared_signal(
@@ -49,8 +58,8 @@ def prepared_signal(
         DataError, SpecError: as for `prepare`.
     """
     samples = _samples(values, what)
-    recordings = any(isinstance(sample, tuple) for sample in samples)
-    kind = kind or ("audio" if recordings else kind_of(samples, what))
+    held = {type(sample) for sample in samples}
+    kind = kind or ("audio" if tuple in held else "image" if np.ndarray in held else kind_of(samples, what))
     choice = None if extractor is None else {"name": extractor} if isinstance(extractor, str) else dict(extractor)
     raw = RawColumn(kind, samples, None, choice)
     signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty())
@@ -68,13 +77,21 @@ def prepared_again(values: Column, what: str, note: Mapping[str, Any], ids: Sequ
 
 
 def _samples(values: Column, what: str) -> list[Any]:
-    """N texts, paths as texts, or recordings; None for what is missing or empty."""
-    samples = [None if is_absent(value) or _is_empty(value) else value for value in values]
-    samples = [str(sample) if isinstance(sample, Path) else sample for sample in samples]
-    wrong = next((s for s in samples if s is not None and not isinstance(s, str) and not _is_recording(s)), None)
-    if wrong is not None:
-        raise DataError(f"{what} mixes texts or paths with {type(wrong).__name__}; give one kind of sample in all rows")
-    return samples
+    """N texts, paths as texts, recordings or images; None for what is missing or empty."""
+    return [None if is_absent(value) or _is_empty(value) else _sample(value, what) for value in values]
+
+
+def _sample(value: Any, what: str) -> Any:
+    if isinstance(value, str | Path):
+        return str(value)
+    if _is_recording(value):
+        array, rate = value if isinstance(value, tuple) else (value["array"], value["sampling_rate"])
+        return np.asarray(array, dtype=np.float32), rate
+    if _is_image(value):
+        return np.asarray(value)
+    raise DataError(
+        f"{what} holds a {type(value).__name__}; raw samples are texts, paths, (samples, rate), or (H, W, 3) bytes"
+    )
 
 
 def _is_empty(value: object) -> bool:
@@ -82,10 +99,19 @@ def _is_empty(value: object) -> bool:
 
 
 def _is_recording(value: object) -> bool:
-    """Whether a value is (samples, rate in Hz)."""
+    """Whether a value is (samples, rate in Hz), or the dict that Hugging Face makes of a recording."""
+    if isinstance(value, Mapping):
+        return {"array", "sampling_rate"} <= value.keys()
     return (
         isinstance(value, tuple)
         and len(value) == 2
         and hasattr(value[0], "dtype")
         and isinstance(value[1], int | float)
     )
+
+
+def _is_image(value: object) -> bool:
+    """Whether a value is an image of (H, W, channels) bytes, as an array or one of Pillow."""
+    if hasattr(value, "getbands"):
+        return True
+    return isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError
 
 _CHANNELS = (1, 3, 4)
+_HINT = "; resize images, or name what reads them, such as extractors={'image': 'image-vector'}"
 _SMALLEST_IMAGE = 8  # pixels of a side; bytes of fewer are features
 _SHAPES: dict[Kind, str] = {
     "vector": "(N, D)",
@@ -86,7 +87,7 @@ def repaired(steps: Steps, what: str, repair: Repair | Fitting) -> tuple[Signal,
 
 def _stacked(values: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
     """N values as one padded array (N, ...), and (N, T) bool, the steps that exist; T = 1 for numbers."""
-    there = np.array([not is_absent(value) and (is_number(value) or len(value) > 0) for value in values])
+    there = np.array([not is_absent(value) and not _is_empty(value) for value in values])
     if not there.any():
         raise DataError(f"{what} is absent in every row; leave it out")
     present = [value for value, exists in zip(values, there, strict=True) if exists]
@@ -97,7 +98,7 @@ def _stacked(values: Sequence[Any], what: str) -> tuple[np.ndarray, np.ndarray]:
     shapes = {array.shape[1:] for array in arrays}
     if len({array.ndim for array in arrays}) > 1 or len(shapes) > 1:
         some = sorted({array.shape for array in arrays})[:3]
-        raise DataError(f"{what} holds arrays of the shapes {some}; only the first axis, the steps, may differ")
+        raise DataError(f"{what} holds arrays of the shapes {some}; only the first axis, the steps, may differ{_HINT}")
     longest = max(len(array) for array in arrays)
     stacked = np.zeros((len(values), longest, *shapes.pop()), dtype=np.result_type(*arrays))
     inside = np.zeros((len(values), longest), dtype=bool)
@@ -114,13 +115,17 @@ def _existing(inside: np.ndarray, read: np.ndarray, kind: Kind, what: str) -> np
     rows = np.asarray(inside.any(axis=1))
     if not _is_even(inside):
         sizes = sorted(set(np.asarray(inside.sum(axis=1))[rows].tolist()))[:3]
-        raise DataError(f"{what} holds a {kind} of {' and '.join(map(str, sizes))} in a row; a {kind} has one size")
+        raise DataError(f"{what} is {kind} data of the sizes {', '.join(map(str, sizes))}; {kind} data have one{_HINT}")
     return np.broadcast_to(rows[:, None], read.shape[:2]).copy()
 
 
 def _is_even(inside: np.ndarray) -> bool:
     """Whether each row has all (N, T) steps or none."""
     return bool((np.asarray(inside.all(axis=1)) == np.asarray(inside.any(axis=1))).all())
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, Sized) and not is_number(value) and len(value) == 0
 
 
 def _one(value: object, what: str) -> np.ndarray:

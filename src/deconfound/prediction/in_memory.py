@@ -13,7 +13,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind, Modality, Task
 from deconfound.datasets.frames import is_split, numbers_of
-from deconfound.datasets.in_memory_raw import is_raw, prepared_again
+from deconfound.datasets.in_memory_raw import holds_images, is_raw, prepared_again
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.repair import Repair
@@ -112,7 +112,8 @@ def memory_inputs(
             signals[name] = choice
             continue
         values = rows.column(choice, what)
-        if is_raw(values):
+        images = name in preparations and preparations[name]["kind"] == "image" and holds_images(values)
+        if is_raw(values) or images:
             if name not in preparations:
                 raise DataError(f"{what} holds texts or paths; {expectation({name: modalities[name]})}")
             signals[name] = prepared_again(values, what, preparations[name], rows.ids)
