@@ -111,3 +111,23 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "typo.toml").write_text(TEXT.replace("draws", "drawz"))
     with pytest.raises(SpecError, match=r"typo\.toml: there is no argument 'drawz'; did you mean 'draws'"):
         SweepSpec.read(tmp_path / "typo.toml")
+
+
+def test_a_corruption_in_a_file_is_found_beside_the_sweep_and_not_run_from_its_folder(tmp_path):
+    code = (
+        "from pathlib import Path\nfrom deconfound.corruption import Corruption\n"
+        "Path(__file__).with_name('ran').touch()\n"
+        "class Same(Corruption):\n    def __call__(self, batch, severity, generator):\n        return batch\n"
+    )
+    (tmp_path / "own.py").write_text(code)
+    table = '[[scenario]]\nname = "same"\nsplit = "test"\npython = "own.py:Same"\n'
+    inside = TEXT.replace('scenarios = "asked.toml"', "") + table.replace("[[scenario]]", "[[evaluation.tables]]")
+    for name, text in (("beside", TEXT), ("inside", inside)):
+        (tmp_path / f"{name}.toml").write_text(text)
+        (tmp_path / "asked.toml").write_text(table)
+        spec = SweepSpec.read(tmp_path / f"{name}.toml")
+        assert spec.evaluation.tables[0]["python"] == f"{tmp_path}/own.py:Same"
+    (tmp_path / "ran").unlink()
+    (tmp_path / "own.py").write_text(code + "#")
+    SweepSpec.of(spec.model_dump(mode="json"), run_code=False)
+    assert not (tmp_path / "ran").exists()

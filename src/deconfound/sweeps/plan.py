@@ -107,7 +107,7 @@ def read_plan(out: Path) -> Plan:
     """
     values = read_sweep_json(out)
     try:
-        return Plan(SweepSpec.of(values["spec"]), tuple(Job(**job) for job in values["jobs"]))
+        return Plan(SweepSpec.of(values["spec"], run_code=False), tuple(Job(**job) for job in values["jobs"]))
     except (KeyError, TypeError, SpecError) as error:
         raise RunError(
             f"the sweep {out} is damaged ({error}); call 'deconfound sweep SPEC --out {out}' again"
