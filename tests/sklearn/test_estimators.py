@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,20 @@ def test_dict_inputs_with_an_absent_modality_and_environments(rows: Rows) -> Non
     assert model.predict_proba({"text": text[:3]}).shape == (3, 2)
     assert set(model.classes_) == {"calm", "angry"}
     assert np.allclose(model.predict_proba({"text": text}).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("method", ["erm", {"name": "cmir", "invariance": 0.1}])
+def test_a_fitted_estimator_can_be_pickled(method: Any, rows: Rows) -> None:
+    text, _, label, _ = rows
+    for model, target in ((dc.DeconfoundClassifier, label), (dc.DeconfoundRegressor, text[:, 0])):
+        fitted = model(method, **FAST).fit(text, target)
+        assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict(text), fitted.predict(text))  # noqa: S301
+
+
+def test_searches_run_in_several_processes(rows: Rows) -> None:
+    text, _, label, _ = rows
+    scores = cross_val_score(dc.DeconfoundClassifier(**FAST), text, label, cv=2, n_jobs=2)
+    assert scores.min() > 0.9
 
 
 def test_whole_environments_validate_on_request(rows: Rows, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def _signals(
                 values, what, column, ids=rows.ids, kind=_raw_kind(kind, what), extractor=extractors.get(name)
             )
             used = masks[name]["preparation"]
-            remarks.append(f"{name}: {used['kind']} was read by the extractor {used['extractor']['name']!r}")
+            remarks.append(f"{name}: read as {used['kind']} by the extractor {used['extractor']['name']!r}")
             continue
         if name in extractors:
             raise DataError(
