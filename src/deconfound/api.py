@@ -45,8 +45,8 @@ def fit(
             {"python": CLASS, argument: value}; {"python": "file.py:Class"}; or a method on a backbone of its own, which is
             copied and stays as it is.
         out: the run directory; by default a folder in `runs` named after dataset, method and seed, which is printed. It is
-            another one where that holds a run of another specification or data, or where the method is a class in memory,
-            which may have changed since.
+            another one where that holds a run of another specification or data, or where the method or an encoder is code in
+            memory, which may have changed since.
         name: label in reports.
         seed: determines initial weights, batch order and noise.
         modalities: the modalities to use; all if left out.

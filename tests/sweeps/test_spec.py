@@ -1,6 +1,8 @@
 import pytest
 
 from deconfound.errors import SpecError
+from deconfound.runs.spec import Spec
+from deconfound.sweeps.search_space import search_space
 from deconfound.sweeps.spec import SweepSpec
 from support.sweeping import TOY, small_sweep
 
@@ -131,3 +133,23 @@ def test_a_corruption_in_a_file_is_found_beside_the_sweep_and_not_run_from_its_f
     (tmp_path / "own.py").write_text(code + "#")
     SweepSpec.of(spec.model_dump(mode="json"), run_code=False)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_method_in_a_file_is_named_beside_the_sweep_and_searched(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from typing import Annotated\nfrom deconfound import Backbone, Search\nfrom deconfound.methods.erm import ERM\n"
+        "class Mine(ERM):\n"
+        "    def __init__(self, backbone: Backbone, *, weight: Annotated[float, Search(0.1, 2)] = 1.0) -> None:\n"
+        "        super().__init__(backbone)\n"
+    )
+    text = TEXT.replace('name = "erm"', 'name = "mine"\npython = "own.py:Mine"').replace('scenarios = "asked.toml"', "")
+    (tmp_path / "sweep.toml").write_text(text)
+    spec = SweepSpec.read(tmp_path / "sweep.toml")
+    mine = spec.method[0]
+    assert mine.title == "mine"
+    assert [dimension.key for dimension in search_space(mine, spec.base, spec.search)] == [
+        "method.weight",
+        "train.learning_rate",
+    ]
+    run = Spec.of({"method": mine.table({"method": {"weight": 0.5}})})
+    assert run.method == {"name": "mine", "python": f"{tmp_path}/own.py:Mine", "weight": 0.5}

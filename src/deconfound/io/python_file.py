@@ -28,11 +28,14 @@ def placed(reference: str, folder: Path) -> str:
     return f"{(folder / file).resolve()}:{name}"
 
 
-def with_placed_code(table: Any, folder: Path) -> Any:
-    """A table whose key "python" holds an absolute path, as `placed`; anything else as it is."""
-    if not isinstance(table, dict) or not names_file(table.get("python")):
-        return table
-    return {**table, "python": placed(table["python"], folder)}
+def with_placed_code(values: Any, folder: Path) -> Any:
+    """Tables and lists of a TOML in which every key "python" of a file holds an absolute path, as `placed`."""
+    if isinstance(values, list):
+        return [with_placed_code(value, folder) for value in values]
+    if not isinstance(values, dict):
+        return values
+    tables = {key: with_placed_code(value, folder) for key, value in values.items()}
+    return {**tables, "python": placed(values["python"], folder)} if names_file(values.get("python")) else tables
 
 
 def file_of(reference: str) -> Path:

@@ -158,7 +158,7 @@ class Spec(_Table):
         path = Path(path)
         values = read_toml(path, "specification")
         try:
-            spec = cls.of(_with_placed_code(values, path.parent))
+            spec = cls.of(with_placed_code(values, path.parent))
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
         return spec.model_copy(update={"data": spec.data.placed(path.parent)})
@@ -195,16 +195,6 @@ def _checked_method(table: Mapping[str, Any], *, run_code: bool) -> dict[str, An
 
         values = validate_for(load_class(reference, Method), name, values)
     return {"name": name, "python": reference, **values}
-
-
-def _with_placed_code(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The tables of a specification with absolute paths of Python files; what is no table is left for the check."""
-    backbone = values.get("backbone")
-    tables = {"method": with_placed_code(values["method"], folder)} if "method" in values else {}
-    if isinstance(backbone, Mapping) and isinstance(backbone.get("encoders"), Mapping):
-        encoders = {name: with_placed_code(table, folder) for name, table in backbone["encoders"].items()}
-        tables["backbone"] = {**backbone, "encoders": encoders}
-    return {**values, **tables}
 
 
 def _added(kind: str, tables: Any) -> dict[str, dict[str, Any]]:

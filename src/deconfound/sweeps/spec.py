@@ -42,6 +42,9 @@ class MethodEntry(_Table):
     """A [[method]] table."""
 
     name: str = Field(description="name of the method; see 'deconfound list'")
+    python: str | None = Field(
+        default=None, description="'file.py:Class' of a method of yours, which 'name' then labels"
+    )
     label: str | None = Field(default=None, min_length=1, description="label in reports; 'erm + vrex' if left out")
     arguments: dict[str, Any] = Field(default={}, description="arguments of the method, the same in every draw")
     penalties: Added = Field(
@@ -83,7 +86,8 @@ class MethodEntry(_Table):
         Args:
             drawn: key of `parts` → argument → value.
         """
-        table: dict[str, Any] = {"name": self.name, **self.arguments, **drawn.get("method", {})}
+        own = {} if self.python is None else {"python": self.python}
+        table: dict[str, Any] = {"name": self.name, **own, **self.arguments, **drawn.get("method", {})}
         for key, (kind, name, arguments) in self.parts.items():
             if key != "method":
                 table.setdefault(kind, {})[name] = {**arguments, **drawn.get(key, {})}
@@ -238,24 +242,13 @@ class SweepSpec(_Table):
         """
         path = Path(path)
         try:
-            spec = cls.of(_with_placed_tables(read_toml(path, "sweep"), path.parent))
+            spec = cls.of(with_placed_code(read_toml(path, "sweep"), path.parent))
             spec = spec.model_copy(update={"evaluation": _with_tables(spec.evaluation, path.parent)})
         except SpecError as error:
             text = str(error)
             raise SpecError(text if str(path) in text else f"{path}: {text}") from error
         datasets = tuple(entry.placed(path.parent) for entry in spec.dataset)
         return spec.model_copy(update={"dataset": datasets})
-
-
-def _with_placed_tables(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The sweep with absolute paths of Python files in its own [[evaluation.tables]]."""
-    evaluation = values.get("evaluation")
-    if not isinstance(evaluation, dict) or not isinstance(evaluation.get("tables"), list):
-        return values
-    return {
-        **values,
-        "evaluation": {**evaluation, "tables": [with_placed_code(t, folder) for t in evaluation["tables"]]},
-    }
 
 
 def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
