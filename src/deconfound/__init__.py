@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deconfound.data.signal import Batch, Signal
     from deconfound.data.store import open_store, save
     from deconfound.data.task import Modality, Task
+    from deconfound.datasets.in_memory import dataset
     from deconfound.datasets.readers.mmsa import read_mmsa
     from deconfound.datasets.readers.table import read_table
     from deconfound.datasets.synthetic import synthetic
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from deconfound.runs.run import Run
     from deconfound.runs.spec import Spec
     from deconfound.search import Search
+    from deconfound.sklearn.estimators import DeconfoundClassifier, DeconfoundRegressor
+    from deconfound.sklearn.samples import Samples
     from deconfound.training.train import train_run
 
     __version__: str
@@ -46,18 +49,22 @@ _HOME = {
     "RegularizedMethod": "deconfound.compose",
     "Corruption": "deconfound.corruption",
     "Dataset": "deconfound.data.dataset",
+    "DeconfoundClassifier": "deconfound.sklearn.estimators",
+    "DeconfoundRegressor": "deconfound.sklearn.estimators",
     "Loss": "deconfound.method",
     "Method": "deconfound.method",
     "MethodHooks": "deconfound.method",
     "Modality": "deconfound.data.task",
     "Penalty": "deconfound.penalty",
     "Run": "deconfound.runs.run",
+    "Samples": "deconfound.sklearn.samples",
     "Scenario": "deconfound.evaluation.scenario",
     "Search": "deconfound.search",
     "Signal": "deconfound.data.signal",
     "Spec": "deconfound.runs.spec",
     "Task": "deconfound.data.task",
     "build_report": "deconfound.report",
+    "dataset": "deconfound.datasets.in_memory",
     "default_scenarios": "deconfound.evaluation.scenario",
     "diagnose": "deconfound.diagnostics.diagnose",
     "evaluate": "deconfound.api",
@@ -76,6 +83,8 @@ __all__ = [
     "Batch",
     "Corruption",
     "Dataset",
+    "DeconfoundClassifier",
+    "DeconfoundRegressor",
     "Loss",
     "Method",
     "MethodHooks",
@@ -83,12 +92,14 @@ __all__ = [
     "Penalty",
     "RegularizedMethod",
     "Run",
+    "Samples",
     "Scenario",
     "Search",
     "Signal",
     "Spec",
     "Task",
     "build_report",
+    "dataset",
     "default_scenarios",
     "diagnose",
     "evaluate",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from deconfound.data.dataset import Dataset
 from deconfound.evaluation.scenario import Scenario
 from deconfound.nn.own_encoders import OwnEncoder, name_of
+from deconfound.runs.begin import free_folder
+from deconfound.runs.own_code import OwnMethod, method_table
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 
 def fit(
     dataset: Dataset,
-    method: str | Mapping[str, Any] = "cmir",
+    method: str | Mapping[str, Any] | OwnMethod = "cmir",
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     name: str | None = None,
     seed: int = 0,
     modalities: Sequence[str] | None = None,
@@ -39,8 +41,12 @@ def fit(
 
     Args:
         dataset: all splits.
-        method: a name, or {"name": ..., argument: value}; see `deconfound show NAME`.
-        out: the run directory.
+        method: a name, or {"name": ..., argument: value}, see `deconfound show NAME`; a subclass of `Method`, or
+            {"python": CLASS, argument: value}; {"python": "file.py:Class"}; or a method on a backbone of its own, which is
+            copied and stays as it is.
+        out: the run directory; by default a folder in `runs` named after dataset, method and seed, which is printed. It is
+            another one where that holds a run of another specification or data, or where the method or an encoder is code in
+            memory, which may have changed since.
         name: label in reports.
         seed: determines initial weights, batch order and noise.
         modalities: the modalities to use; all if left out.
@@ -59,12 +65,17 @@ def fit(
     """
     from deconfound.training.train import train_run  # loads Lightning, which `evaluate` does not need
 
+    table, own = method_table(method)
     python_encoders = {modality: {"python": name_of(encoder)} for modality, encoder in (encoders or {}).items()}
     backbone = dict(backbone or {})
     backbone["encoders"] = {**backbone.get("encoders", {}), **python_encoders}
     data = {"modalities": modalities and list(modalities), "environment": environment and list(environment)}
-    values = {"name": name, "seed": seed, "data": data, "method": method, "backbone": backbone, "train": train or {}}
-    return train_run(Spec.of(values), out, dataset=dataset, encoders=encoders, loggers=loggers, progress=progress)
+    values = {"name": name, "seed": seed, "data": data, "method": table, "backbone": backbone, "train": train or {}}
+    spec = Spec.of(values)
+    folder = free_folder(spec, dataset, fresh=own is not None or bool(encoders)) if out is None else Path(out)
+    if out is None:
+        print(f"the run is in {folder}")
+    return train_run(spec, folder, dataset=dataset, method=own, encoders=encoders, loggers=loggers, progress=progress)
 
 
 def evaluate(

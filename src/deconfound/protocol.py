@@ -16,13 +16,14 @@ logits mean the lower class number. Outputs that are not finite are an error, ne
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
 from deconfound.errors import DataError, SpecError
+from deconfound.io.python_file import load_class, names_file
 from deconfound.metric import Measure, Metric, Score, all_rows, unchanged
 from deconfound.registry import get_class, names
 from deconfound.scoring.weights import Array
@@ -68,6 +69,22 @@ class Protocol(ABC):
             if name not in self.metrics and metric.inputs in _INPUTS[self.kind]
         }
         return {**self.metrics, **others}
+
+    @final
+    def measures(self, chosen: Sequence[str] = ()) -> Mapping[str, Measure]:
+        """The measurable metrics, and those among the `chosen` ones that are named "file.py:Class".
+
+        Raises:
+            SpecError: a file or a class is refused, or the metric is for the other kind of task.
+        """
+        own: dict[str, Measure] = {}
+        for reference in filter(names_file, chosen):
+            component: type[Any] = load_class(reference, Metric)
+            metric: Metric = component()
+            if metric.inputs not in _INPUTS[self.kind]:
+                raise SpecError(f"{reference} takes {metric.inputs}, which a {self.kind} does not have")
+            own[reference] = Measure(metric, type(self).transform, type(self).rows)
+        return {**self.measurable, **own}
 
     @final
     def score(self, output: Array, target: Array) -> dict[str, Score]:

@@ -154,7 +154,16 @@ def validate_arguments(kind: str, name: str, values: Mapping[str, Any]) -> dict[
     Raises:
         SpecError: an unknown name, or an argument that is misspelt, missing or out of range.
     """
-    model = arguments(get_class(kind, name))
+    return validate_for(get_class(kind, name), name, values)
+
+
+def validate_for(component: type[Any], name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """As `validate_arguments`, of a class.
+
+    Args:
+        name: of the component in error messages.
+    """
+    model = arguments(component)
     try:
         return model(**values).model_dump()
     except ValidationError as error:

@@ -1,6 +1,8 @@
 import pytest
 
 from deconfound.errors import SpecError
+from deconfound.runs.spec import Spec
+from deconfound.sweeps.search_space import search_space
 from deconfound.sweeps.spec import SweepSpec
 from support.sweeping import TOY, small_sweep
 
@@ -111,3 +113,43 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "typo.toml").write_text(TEXT.replace("draws", "drawz"))
     with pytest.raises(SpecError, match=r"typo\.toml: there is no argument 'drawz'; did you mean 'draws'"):
         SweepSpec.read(tmp_path / "typo.toml")
+
+
+def test_a_corruption_in_a_file_is_found_beside_the_sweep_and_not_run_from_its_folder(tmp_path):
+    code = (
+        "from pathlib import Path\nfrom deconfound.corruption import Corruption\n"
+        "Path(__file__).with_name('ran').touch()\n"
+        "class Same(Corruption):\n    def __call__(self, batch, severity, generator):\n        return batch\n"
+    )
+    (tmp_path / "own.py").write_text(code)
+    table = '[[scenario]]\nname = "same"\nsplit = "test"\npython = "own.py:Same"\n'
+    inside = TEXT.replace('scenarios = "asked.toml"', "") + table.replace("[[scenario]]", "[[evaluation.tables]]")
+    for name, text in (("beside", TEXT), ("inside", inside)):
+        (tmp_path / f"{name}.toml").write_text(text)
+        (tmp_path / "asked.toml").write_text(table)
+        spec = SweepSpec.read(tmp_path / f"{name}.toml")
+        assert spec.evaluation.tables[0]["python"] == f"{tmp_path}/own.py:Same"
+    (tmp_path / "ran").unlink()
+    (tmp_path / "own.py").write_text(code + "#")
+    SweepSpec.of(spec.model_dump(mode="json"), run_code=False)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_method_in_a_file_is_named_beside_the_sweep_and_searched(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from typing import Annotated\nfrom deconfound import Backbone, Search\nfrom deconfound.methods.erm import ERM\n"
+        "class Mine(ERM):\n"
+        "    def __init__(self, backbone: Backbone, *, weight: Annotated[float, Search(0.1, 2)] = 1.0) -> None:\n"
+        "        super().__init__(backbone)\n"
+    )
+    text = TEXT.replace('name = "erm"', 'name = "mine"\npython = "own.py:Mine"').replace('scenarios = "asked.toml"', "")
+    (tmp_path / "sweep.toml").write_text(text)
+    spec = SweepSpec.read(tmp_path / "sweep.toml")
+    mine = spec.method[0]
+    assert mine.title == "mine"
+    assert [dimension.key for dimension in search_space(mine, spec.base, spec.search)] == [
+        "method.weight",
+        "train.learning_rate",
+    ]
+    run = Spec.of({"method": mine.table({"method": {"weight": 0.5}})})
+    assert run.method == {"name": "mine", "python": f"{tmp_path}/own.py:Mine", "weight": 0.5}

@@ -218,7 +218,7 @@ def test_own_modules_serve_as_encoders(tmp_path):
 
     run = fit(tiny(), "erm", out=tmp_path / "r", train=FAST, encoders={"text": Mean()}, progress=False)
     with pytest.raises(RunError, match="pass encoders="):
-        run.method()
+        Run.open(run.path).method()
     batch = tiny().batch("test")
     first, second = (run.method({"text": Mean()})(batch) for _ in range(2))
     assert torch.equal(first, second)

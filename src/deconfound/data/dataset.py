@@ -19,6 +19,7 @@ from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.splits import DEVELOPMENT, check_ranges, check_split_names
+from deconfound.data.summary import summary_html, summary_lines
 from deconfound.data.task import Modality, Task
 from deconfound.data.validation import check_rows
 from deconfound.errors import DataError, did_you_mean
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MISSING = folded(MISSING)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """N rows of all modalities; each split is one contiguous range of rows, "train" first, "valid" second, then the tests.
 
@@ -123,23 +124,19 @@ class Dataset:
             signals = {m: signal.select(rows) for m, signal in signals.items()}
             target, latents = target[rows], {k: v[rows] for k, v in (latents or {}).items()}
         columns = Columns(metadata).select(rows)
-        dataset = cls(
-            name,
-            task,
-            dict(signals),
-            target,
-            columns,
-            splits,
-            tuple(environment),
-            tuple(group),
-            provenance or {},
-            latents or {},
-        )
+        names_and_notes = (tuple(environment), tuple(group), provenance or {}, latents or {})
+        dataset = cls(name, task, dict(signals), target, columns, splits, *names_and_notes)
         check_rows(dataset)
         return dataset
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def __repr__(self) -> str:
+        return "\n".join(summary_lines(self))
+
+    def _repr_html_(self) -> str:
+        return summary_html(self)
 
     @property
     def modalities(self) -> dict[str, Modality]:

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from deconfound.data.columns import Columns
 from deconfound.data.signal import Signal
-from deconfound.data.task import Task
+from deconfound.data.task import Modality, Task
 
 
 class DatasetParts(Protocol):
-    """The attributes of a `Dataset` that its schema and its validation read; see there for their meaning.
+    """The attributes of a `Dataset` that its schema, validation and summary read; see there for their meaning.
 
     Functions that `Dataset` itself calls take this type, so that no module imports its own caller.
     """
@@ -36,6 +36,11 @@ class DatasetParts(Protocol):
     def group(self) -> tuple[str, ...]: ...
     @property
     def latents(self) -> Mapping[str, Tensor]: ...
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+    @property
+    def modalities(self) -> Mapping[str, Modality]: ...
+    def __len__(self) -> int: ...
 
 
 def dataset_schema(dataset: DatasetParts) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deconfound.data.splits import in_distribution
 from deconfound.errors import SpecError, did_you_mean
+from deconfound.io.python_file import load_class, placed
 from deconfound.io.toml_reader import read_toml
-from deconfound.registry import explain, names, validate_arguments
+from deconfound.registry import construct, explain, names, validate_arguments, validate_for
 
 if TYPE_CHECKING:
     from deconfound.corruption import Corruption
@@ -164,13 +165,14 @@ class _Table(BaseModel):
     split: str
     where: dict[str, str | int | float | list[str | int | float]] = {}
     corruption: str | None = None
+    python: str | None = None
     arguments: dict[str, Any] = {}
     severities: list[float] = [0.0]
     repeats: int = 1
     present: list[str] = []
 
 
-def scenario_from(table: Mapping[str, Any]) -> Scenario:
+def scenario_from(table: Mapping[str, Any], folder: Path = Path()) -> Scenario:
     """A scenario from one table of a TOML list:
 
         [[scenario]]
@@ -182,6 +184,11 @@ def scenario_from(table: Mapping[str, Any]) -> Scenario:
         severities = [0.5, 1.0]
         repeats = 3
 
+    In the place of the name of a corruption stands `python = "file.py:Class"` for one in a file, which is then run.
+
+    Args:
+        folder: that a relative path of such a file starts at.
+
     Raises:
         SpecError: a misspelt key, a value of the wrong type or range, an unknown corruption, or a wrong argument of it.
     """
@@ -190,13 +197,24 @@ def scenario_from(table: Mapping[str, Any]) -> Scenario:
         parsed = _Table(**table)
     except ValidationError as error:
         raise SpecError(f"{what}: {explain(error, _Table)}") from error
+    if parsed.corruption is not None and parsed.python is not None:
+        raise SpecError(f"{what}: corruption and python exclude each other; keep one")
     if parsed.corruption is not None:
         if parsed.corruption not in names("corruptions"):
             hint = did_you_mean(parsed.corruption, names("corruptions"))
             raise SpecError(f"{what}: there is no corruption {parsed.corruption!r}{hint}")
         validate_arguments("corruptions", parsed.corruption, parsed.arguments)
-    values = parsed.model_dump()
+    values = parsed.model_dump(exclude={"python"})
+    if parsed.python is not None:
+        values |= {"corruption": _own_corruption(placed(parsed.python, folder), parsed.arguments), "arguments": {}}
     return Scenario(**values | {"severities": tuple(parsed.severities), "present": tuple(parsed.present)})
+
+
+def _own_corruption(reference: str, arguments: Mapping[str, Any]) -> Corruption:
+    from deconfound.corruption import Corruption
+
+    component = load_class(reference, Corruption)
+    return construct(component, validate_for(component, component.__name__, arguments))
 
 
 def read_scenarios(path: str | Path) -> list[Scenario]:
@@ -212,6 +230,6 @@ def read_scenarios(path: str | Path) -> list[Scenario]:
         content = f"the key {other[0]!r}" if other else "no such table"
         raise SpecError(f"{path} holds {content}; a file of scenarios is made of [[scenario]] tables alone")
     try:
-        return [scenario_from(table) for table in rows]
+        return [scenario_from(table, Path(path).parent) for table in rows]
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error

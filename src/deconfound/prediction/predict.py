@@ -17,6 +17,7 @@ from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
 from deconfound.io.csv_text import csv_row_writer
 from deconfound.io.files import atomic_write
 from deconfound.io.plain_text import json_line, unfiltered
+from deconfound.nn.inference import apply_to_batches
 from deconfound.prediction.rows import Rows, conform, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
 
@@ -52,16 +53,28 @@ def predict_rows(
         DataError: `deconfound.prediction.rows.conform` refuses the signals.
         RunError: an output is not finite or has another shape than the task's.
     """
-
-    def batches() -> Iterator[Batch]:
-        for start in range(0, len(ids), CHUNK):
-            part = slice(start, start + CHUNK)
-            cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
-            yield _unlabelled(conform(cut, modalities, ids[part]), task)
-
-    output = collect_outputs(method, batches(), task, device=device)
+    output = collect_outputs(method, _conformed(modalities, task, signals, ids), task, device=device)
     check_finite(np.asarray(~np.isfinite(output).all(axis=1)), ids, type(method).__name__)
     return output
+
+
+def embed_rows(
+    method: Method,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    signals: Mapping[str, Signal],
+    ids: Sequence[str],
+    *,
+    device: str | torch.device = "cpu",
+) -> dict[str, np.ndarray]:
+    """Modality → (N, D) float32 representations that predict; arguments and errors as for `predict_rows`."""
+
+    def features(batch: Batch) -> dict[str, np.ndarray]:
+        parts = method.representations(batch).predictive
+        return {name: values.float().cpu().numpy() for name, values in parts.items()}
+
+    parts = apply_to_batches(method, _conformed(modalities, task, signals, ids), features, device)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def predict_file(
@@ -126,6 +139,16 @@ def predict_file(
         return write_predictions(unfiltered(sys.stdout) if raw and not sys.stdout.isatty() else sys.stdout)
     with atomic_write(out) as file:
         return write_predictions(file)
+
+
+def _conformed(
+    modalities: Mapping[str, Modality], task: Task, signals: Mapping[str, Signal], ids: Sequence[str]
+) -> Iterator[Batch]:
+    """The rows in batches of at most `CHUNK`, in the shapes of the run."""
+    for start in range(0, len(ids), CHUNK):
+        part = slice(start, start + CHUNK)
+        cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
+        yield _unlabelled(conform(cut, modalities, ids[part]), task)
 
 
 def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:

@@ -48,7 +48,8 @@ def expectation(modalities: Mapping[str, Modality]) -> str:
     return f"this run expects {', '.join(map(str, modalities.values()))}"
 
 
-def _unknown(name: str, modalities: Mapping[str, Modality]) -> str:
+def unknown_modality(name: str, modalities: Mapping[str, Modality]) -> str:
+    """The error that a run knows no modality of a name."""
     hint = did_you_mean(name[:80], modalities)
     close = hint.rstrip("?") if "did you mean" in hint else ""
     return f"there is no modality {name[:80]!r}{close}; {expectation(modalities)}"
@@ -67,7 +68,7 @@ def conform(signals: Mapping[str, Signal], modalities: Mapping[str, Modality], i
     """
     unknown = [name for name in signals if name not in modalities]
     if unknown and not modalities.keys() <= signals.keys():
-        raise DataError(_unknown(unknown[0], modalities))
+        raise DataError(unknown_modality(unknown[0], modalities))
     rows = {
         name: _conform(signals[name], modality, ids) if name in signals else _absent(modality, len(ids))
         for name, modality in modalities.items()
@@ -213,7 +214,7 @@ def _row(line: bytes, place: str, number: int, form: _Form) -> tuple[str, dict[s
         if name in ("id", "target") and name not in modalities:
             continue
         if name not in modalities:
-            raise DataError(f"{place}: {_unknown(name, modalities)}")
+            raise DataError(f"{place}: {unknown_modality(name, modalities)}")
         if name in form.preparations:
             if value is not None and value != "":
                 arrays[name] = _sample(value, name, form, place)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.io.folders import check_folder
+from deconfound.runs.own_code import check_code, code_files
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 
@@ -39,9 +42,30 @@ def find_run(out: Path, spec: Spec, whole: Dataset) -> Run | None:
             raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
         if run.environment["data"]["checksum"] != whole.checksum:
             raise RunError(f"{out} was begun on other data (the checksums differ); choose another folder")
+        check_code(spec, run.environment.get("code", {}), out)
         return run
     check_folder(out, "run", "spec.json", ignored=("environment.json",))
     return None
+
+
+def free_folder(spec: Spec, whole: Dataset, *, fresh: bool, parent: Path = Path("runs")) -> Path:
+    """A folder that a run may have: a new one, or that of an earlier call with the same specification and data.
+
+    Args:
+        fresh: take no folder that holds anything.
+        parent: the folder of all runs.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", f"{whole.name} {spec.title} {spec.seed}".lower()).strip("-")
+    for number in count(1):
+        folder = parent / (words if number == 1 else f"{words}-{number}")
+        if fresh and folder.exists():
+            continue
+        try:
+            find_run(folder, spec, whole)
+        except RunError:
+            continue
+        return folder
+    raise AssertionError("count has no end")
 
 
 def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Run:
@@ -64,6 +88,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
         "git": _git_state(),
+        "code": code_files(spec),
         "data": {
             "name": whole.name,
             "checksum": whole.checksum,
@@ -74,6 +99,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
                 name: development.provenance.get("masks", {}).get(name, {}).get("repair")
                 for name in development.signals
             },
+            "columns": dict(development.provenance.get("columns", {})),
             "preparations": {
                 name: notes["preparation"]
                 for name, notes in development.provenance.get("masks", {}).items()

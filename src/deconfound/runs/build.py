@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,15 +10,16 @@ from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
-from deconfound.errors import DataError, RunError, SpecError, did_you_mean
+from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.own_encoders import OwnEncoder, fresh_modules
 from deconfound.nn.standardise import training_scale
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
-from deconfound.runs.spec import BackboneSpec, DataSpec, Spec
+from deconfound.runs.code import NO_CODE, OwnCode
+from deconfound.runs.own_code import make_method, own_encoders
+from deconfound.runs.spec import DataSpec, Spec
 from deconfound.target_scaled import TargetScaled, target_scale
 
 
@@ -76,29 +76,29 @@ def build_method(
     spec: Spec,
     modalities: Mapping[str, Modality],
     task: Task,
-    encoders: Mapping[str, OwnEncoder] | None = None,
+    code: OwnCode = NO_CODE,
     environments: int = 1,
 ) -> Method:
     """A fresh method of a specification, with its penalties and augmentations.
 
     Args:
+        code: what the specification can only name.
         environments: E of the training and validation rows.
 
     Raises:
-        RunError: such a module is missing.
+        RunError: such a class or module is missing.
         SpecError: an encoder, fusion or argument does not exist.
     """
     backbone = Backbone.build(
         modalities,
         task,
-        encoders=_chosen_encoders(spec.backbone, encoders or {}),
+        encoders={**spec.backbone.encoders, **own_encoders(spec.backbone, modalities, code.encoders)},
         fusion=spec.backbone.fusion,
         hidden=spec.backbone.hidden,
         depth=spec.backbone.depth,
         dropout=spec.backbone.dropout,
     )
-    arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-    method: Method = build("methods", spec.method["name"], backbone, **arguments)
+    method = _plain_method(spec, modalities, backbone, code)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
     if penalties or augmentations:
         method = RegularizedMethod(
@@ -116,13 +116,9 @@ def set_scales(method: Method, development: Dataset) -> None:
         method.set_scale(*target_scale(development))
 
 
-def _chosen_encoders(backbone: BackboneSpec, encoders: Mapping[str, OwnEncoder]) -> dict[str, Any]:
-    """Modality → what the specification says, or a fresh module of the encoder that it calls Python code."""
-    chosen: dict[str, Any] = dict(backbone.encoders)
-    python = {name: choice for name, choice in chosen.items() if isinstance(choice, dict) and "python" in choice}
-    for name, choice in python.items():
-        if name not in encoders:
-            raise RunError(
-                f"the encoder of {name!r} is Python code ({choice['python']}); pass encoders={{{name!r}: module}}"
-            )
-    return chosen | fresh_modules({name: encoders[name] for name in python})
+def _plain_method(spec: Spec, modalities: Mapping[str, Modality], backbone: Backbone, code: OwnCode) -> Method:
+    """The method without penalties and augmentations."""
+    if "python" in spec.method:
+        return make_method(spec, modalities, backbone, code.method)
+    arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
+    return build("methods", spec.method["name"], backbone, **arguments)

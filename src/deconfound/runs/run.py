@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from deconfound.datasets.repair import Repair
 from deconfound.errors import DeconfoundError, RunError, SpecError
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.reading import read_json, reading
+from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.run_files import RUN, read_done, read_environment
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from deconfound.evaluation.scenario import Scenario
     from deconfound.method import Method
     from deconfound.nn.own_encoders import OwnEncoder
+    from deconfound.prediction.in_memory import MemoryPredictor
     from deconfound.runs.other_corpus import Corpus
+    from deconfound.runs.own_code import OwnMethod
 
 
 def check_run(path: Path, *, finished: bool = False) -> None:
@@ -59,15 +62,26 @@ class Run:
         path: the directory.
         spec: the specification, with every default filled in.
         environment: versions, git state and the modalities, splits and task of the data, captured when training began.
+        code: classes and modules of the user's own that the specification can only name.
     """
 
     path: Path
     spec: Spec
     environment: Mapping[str, Any]
+    code: OwnCode = field(default=NO_CODE, repr=False)
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Open a run directory, finished or not.
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        method: OwnMethod | None = None,
+        encoders: Mapping[str, OwnEncoder] | None = None,
+    ) -> Run:
+        """Open a run directory, finished or not. No code that it names is run.
+
+        Args:
+            method, encoders: those that `fit` was given as Python code.
 
         Raises:
             RunError: not a run directory, or a damaged one.
@@ -75,8 +89,8 @@ class Run:
         path = Path(path)
         check_run(path)
         with reading(path, RUN):
-            spec = Spec.of(read_json(path / "spec.json", RUN))
-            run = cls(path, spec, read_environment(path))
+            spec = Spec.of(read_json(path / "spec.json", RUN), run_code=False)
+            run = cls(path, spec, read_environment(path), OwnCode(method, encoders or {}))
             _ = run.task, run.repairs
             return run
 
@@ -198,13 +212,20 @@ class Run:
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
+        Args:
+            encoders: as for `fit`; by default those that the run was trained or opened with.
+
         Raises:
-            RunError: training is not finished, or the checkpoint is damaged or belongs to other modalities.
+            RunError: training is not finished, the checkpoint is damaged or belongs to other modalities, or Python code of
+                the run is not there, has changed or lies in the run itself.
         """
         from deconfound.runs.build import build_method
+        from deconfound.runs.own_code import check_code
 
         check_run(self.path, finished=True)
-        return self.load_weights(build_method(self.spec, self.modalities, self.task, encoders, self.environments))
+        check_code(self.spec, self.environment.get("code", {}), self.path)
+        code = self.code if encoders is None else replace(self.code, encoders=encoders)
+        return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))
 
     def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
@@ -246,6 +267,51 @@ class Run:
             f"{self.spec.method['name']}; {difference}); it belongs to another run, or to a version that did not scale the "
             "targets of a regression; delete the run and train again"
         )
+
+    def predict(
+        self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
+    ) -> pd.DataFrame:
+        """Predict rows in memory; labels are not needed.
+
+        Args:
+            data: a dataset; a frame whose columns have the names of training, or those of the modalities; or a dict of
+                modalities to arrays. A modality that is left out is absent in all rows.
+            ids: column of ids, or N of them; by default the column "id", the index of pandas, or the row number.
+            lengths: modality → column or (N,) numbers of steps.
+            device: where to compute, such as "cuda".
+
+        Returns:
+            N rows in the order given, by id: "prediction", a number in target units or a class; of a classification also
+            "p_CLASS" for every class.
+
+        Raises:
+            DataError: rows that do not fit what the run was trained on.
+            RunError: as `Run.method`.
+        """
+        return self._predictor(device).predict(data, ids, lengths)
+
+    def predict_proba(
+        self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
+    ) -> pd.DataFrame:
+        """The probability of every class, one column per class; arguments, rows and errors as for `predict`.
+
+        Raises:
+            DataError: the task is a regression.
+        """
+        return self._predictor(device).probabilities(data, ids, lengths)
+
+    def embed(
+        self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
+    ) -> pd.DataFrame:
+        """The features that predict, as columns "MODALITY.NUMBER", 0 where a modality is absent; else as `predict`."""
+        return self._predictor(device).features(data, ids, lengths)
+
+    def _predictor(self, device: str) -> MemoryPredictor:
+        from deconfound.prediction.in_memory import MemoryPredictor
+
+        columns = self.environment["data"].get("columns", {})
+        known = (self.modalities, self.task, columns, self.repairs, self.preparations)
+        return MemoryPredictor(self.method(), *known, device)
 
     def evaluate(
         self,

@@ -11,10 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_THREADS, WIDEST
+from deconfound.io.python_file import load_class, names_file, with_placed_code
 from deconfound.io.reading import FileKind, resolved
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
-from deconfound.registry import check_name, explain, validate_arguments
+from deconfound.registry import check_name, explain, validate_arguments, validate_for
 
 _STORE = FileKind("store", SpecError, "give the path of a folder")
 
@@ -129,14 +130,20 @@ class Spec(_Table):
     method: Annotated[
         dict[str, Any],
         BeforeValidator(_named),
-        Field(description="name and arguments of the method, and tables 'penalties' and 'augmentations'"),
+        Field(
+            description="name and arguments of the method, or python = 'file.py:Class', and tables 'penalties' and "
+            "'augmentations'"
+        ),
     ]
     backbone: BackboneSpec = BackboneSpec()
     train: TrainSpec = TrainSpec()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Spec:
+    def of(cls, values: Mapping[str, Any], *, run_code: bool = True) -> Spec:
         """Check a mapping.
+
+        Args:
+            run_code: load a method that is a Python file, which checks its arguments and fills in their defaults.
 
         Raises:
             SpecError: one line that names the argument, its value and what was expected.
@@ -147,20 +154,19 @@ class Spec(_Table):
             raise SpecError(explain(error, cls)) from error
         if spec.data.store is not None and spec.data.synthetic is not None:
             raise SpecError("data.store and data.synthetic exclude each other; keep one")
-        if not isinstance(spec.method.get("name"), str):
+        if not isinstance(spec.method.get("name"), str) and not names_file(spec.method.get("python")):
             raise SpecError("method.name is missing; see 'deconfound list' for the names")
         _check_names(spec)
         for encoder in spec.backbone.encoders.values():
             _check_component("encoders", encoder)
         _check_component("fusions", spec.backbone.fusion)
-        arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
-        method = {"name": spec.method["name"], **validate_arguments("methods", spec.method["name"], arguments)}
+        method = _checked_method(spec.method, run_code=run_code)
         method |= {kind: _added(kind, spec.method[kind]) for kind in ADDED if spec.method.get(kind)}
         return spec.model_copy(update={"method": method})
 
     @classmethod
     def read(cls, path: str | Path) -> Spec:
-        """Read a TOML file; a relative `data.store` is resolved against the file's folder.
+        """Read a TOML file; a relative `data.store` and `python` are resolved against the file's folder.
 
         Raises:
             SpecError: the file does not exist or is not TOML, or `Spec.of` refuses it.
@@ -168,7 +174,7 @@ class Spec(_Table):
         path = Path(path)
         values = read_toml(path, "specification")
         try:
-            spec = cls.of(values)
+            spec = cls.of(with_placed_code(values, path.parent))
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
         return spec.model_copy(update={"data": spec.data.placed(path.parent)})
@@ -193,6 +199,20 @@ class Spec(_Table):
         return None
 
 
+def _checked_method(table: Mapping[str, Any], *, run_code: bool) -> dict[str, Any]:
+    """Name and all arguments of a method, and its Python code if it has no other name."""
+    values = {name: value for name, value in table.items() if name not in ("name", "python", *ADDED)}
+    if "python" not in table:
+        return {"name": table["name"], **validate_arguments("methods", table["name"], values)}
+    reference = table["python"]
+    name = table.get("name") or str(reference).rpartition(":")[2]
+    if run_code and names_file(reference):
+        from deconfound.method import Method
+
+        values = validate_for(load_class(reference, Method), name, values)
+    return {"name": name, "python": reference, **values}
+
+
 def _added(kind: str, tables: Any) -> dict[str, dict[str, Any]]:
     """Name → all arguments of the components that join a method."""
     if not isinstance(tables, Mapping) or not all(isinstance(arguments, Mapping) for arguments in tables.values()):
@@ -204,7 +224,8 @@ def _added(kind: str, tables: Any) -> dict[str, dict[str, Any]]:
 
 def _check_names(spec: Spec) -> None:
     """Refuse unknown names before the first component, and PyTorch with it, is imported for its arguments."""
-    check_name("methods", spec.method["name"])
+    if "python" not in spec.method:
+        check_name("methods", spec.method["name"])
     choices = [("fusions", spec.backbone.fusion), *(("encoders", one) for one in spec.backbone.encoders.values())]
     for kind, choice in choices:
         if isinstance(choice, str) or "python" not in choice:

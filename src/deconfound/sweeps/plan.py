@@ -15,6 +15,7 @@ from deconfound.errors import DataError, DeconfoundError, RunError, SpecError, d
 from deconfound.evaluation.scenario import Scenario, needed_modalities, scenario_from
 from deconfound.io.files import write_json
 from deconfound.io.plain_text import text_of_lines
+from deconfound.io.python_file import names_file
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec
 from deconfound.sweeps.draws import draw_values
@@ -120,7 +121,7 @@ def read_plan(out: Path) -> Plan:
     """
     values = read_sweep_json(out)
     try:
-        return Plan(SweepSpec.of(values["spec"]), tuple(Job(**job) for job in values["jobs"]))
+        return Plan(SweepSpec.of(values["spec"], run_code=False), tuple(Job(**job) for job in values["jobs"]))
     except (KeyError, TypeError, SpecError) as error:
         raise RunError(
             f"the sweep {out} is damaged ({error}); call 'deconfound sweep SPEC --out {out}' again"
@@ -218,9 +219,12 @@ def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: 
         shared["encoders"] = {name: encoder for name, encoder in encoders.items() if name in method.modalities}
     backbone = {**shared, **method.backbone}
     encoders = backbone["encoders"]
-    python = [name for name, encoder in encoders.items() if isinstance(encoder, dict) and "python" in encoder]
-    if python:
-        raise SpecError(f"the encoder of {python[0]!r} is Python code, which a sweep cannot pass; register it by name")
+    tables = {name: encoder for name, encoder in encoders.items() if isinstance(encoder, dict) and "python" in encoder}
+    in_memory = [name for name, table in tables.items() if not names_file(table["python"])]
+    if in_memory:
+        raise SpecError(
+            f"the encoder of {in_memory[0]!r} is Python code, which a sweep cannot pass; name its file, as 'file.py:Class'"
+        )
     drawn = draw_values(spec, method, draw)
     return Spec.of(
         {

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from deconfound.errors import SpecError, did_you_mean
+from deconfound.io.python_file import load_class
 from deconfound.registry import arguments, get_class
 from deconfound.runs.spec import BackboneSpec, TrainSpec
 from deconfound.search import Search
@@ -63,10 +64,17 @@ def search_space(entry: MethodEntry, base: Base, search: SearchSpec) -> list[Dim
 
 def _annotated(entry: MethodEntry) -> Iterator[Dimension]:
     for table, (kind, component, fixed) in entry.parts.items():
-        for name, field in arguments(get_class(kind, component)).model_fields.items():
+        searched = _own_method(entry.python) if table == "method" and entry.python else get_class(kind, component)
+        for name, field in arguments(searched).model_fields.items():
             ranges = [item for item in field.metadata if isinstance(item, Search)]
             if ranges and name not in fixed:
                 yield _dimension(table, name, field, ranges[0].low, ranges[0].high, ranges[0].log, field.default)
+
+
+def _own_method(reference: str) -> type[Any]:
+    from deconfound.method import Method  # loads PyTorch, which names do not need
+
+    return load_class(reference, Method)
 
 
 def _configured(entry: MethodEntry, base: Base, search: SearchSpec) -> Iterator[Dimension]:

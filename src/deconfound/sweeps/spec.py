@@ -12,6 +12,7 @@ from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
+from deconfound.io.python_file import with_placed_code
 from deconfound.io.reading import shown
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
@@ -43,6 +44,9 @@ class MethodEntry(_Table):
     """A [[method]] table."""
 
     name: str = Field(description="name of the method; see 'deconfound list'")
+    python: str | None = Field(
+        default=None, description="'file.py:Class' of a method of yours, which 'name' then labels"
+    )
     label: str | None = Field(default=None, min_length=1, description="label in reports; 'erm + vrex' if left out")
     arguments: dict[str, Any] = Field(default={}, description="arguments of the method, the same in every draw")
     penalties: Added = Field(
@@ -84,7 +88,8 @@ class MethodEntry(_Table):
         Args:
             drawn: key of `parts` → argument → value.
         """
-        table: dict[str, Any] = {"name": self.name, **self.arguments, **drawn.get("method", {})}
+        own = {} if self.python is None else {"python": self.python}
+        table: dict[str, Any] = {"name": self.name, **own, **self.arguments, **drawn.get("method", {})}
         for key, (kind, name, arguments) in self.parts.items():
             if key != "method":
                 table.setdefault(kind, {})[name] = {**arguments, **drawn.get(key, {})}
@@ -220,8 +225,11 @@ class SweepSpec(_Table):
         return self.seeds[: self.selection.seeds or default]
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> SweepSpec:
+    def of(cls, values: Mapping[str, Any], *, run_code: bool = True) -> SweepSpec:
         """Check a mapping.
+
+        Args:
+            run_code: check scenarios whose corruption is a Python file too, which runs it.
 
         Raises:
             SpecError: one line that names the argument, its value and the expected values.
@@ -231,7 +239,8 @@ class SweepSpec(_Table):
         except ValidationError as error:
             raise SpecError(explain_entry(error, cls)) from error
         for table in spec.evaluation.tables or ():
-            scenario_from(table)
+            if run_code or "python" not in table:
+                scenario_from(table)
         return spec
 
     @classmethod
@@ -243,7 +252,7 @@ class SweepSpec(_Table):
         """
         path = Path(path)
         try:
-            spec = cls.of(read_toml(path, "sweep"))
+            spec = cls.of(with_placed_code(read_toml(path, "sweep"), path.parent))
             spec = spec.model_copy(update={"evaluation": _with_tables(spec.evaluation, path.parent)})
         except SpecError as error:
             text = str(error)
@@ -258,7 +267,8 @@ def _with_tables(evaluation: EvaluationSpec, folder: Path) -> EvaluationSpec:
         return evaluation
     file = folder / evaluation.scenarios
     read_scenarios(file)
-    return EvaluationSpec(tables=tuple(read_toml(file, "scenarios")["scenario"]))
+    tables = read_toml(file, "scenarios")["scenario"]
+    return EvaluationSpec(tables=tuple(with_placed_code(table, file.parent) for table in tables))
 
 
 def explain_entry(error: ValidationError, model: type[BaseModel]) -> str:

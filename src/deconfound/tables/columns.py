@@ -62,7 +62,7 @@ def choose_columns(
     chosen = list(dict.fromkeys(_canonical(split_of, name) for name in scenarios)) or [
         split for split in section.splits if split in split_of
     ]
-    measures = section.protocol.measurable
+    measures = section.protocol.measures(metrics)
     columns = [
         column
         for metric in (metrics or [section.protocol.primary])
@@ -79,7 +79,7 @@ def check_names(sections: Sequence[Section], metrics: Sequence[str], scenarios: 
     Raises:
         SpecError: no section has a metric, scenario, severity or group.
     """
-    known = {name for section in sections for name in section.protocol.measurable}
+    known = {name for section in sections for name in section.protocol.measures(metrics)}
     for metric in metrics:
         if metric not in known:
             raise SpecError(f"no protocol of these runs has a metric {metric!r}{did_you_mean(metric, known)}")

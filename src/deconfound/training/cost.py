@@ -84,7 +84,8 @@ def measure_cost(
     Raises:
         RunError: the data have other modalities or another task than the run's, or the process fails.
     """
-    from_files = dataset is None and not encoders
+    in_memory = encoders or run.code.encoders or run.code.method is not None
+    from_files = dataset is None and not in_memory
     cost = _in_a_process(run.path, steps) if from_files else _measure(run, dataset, encoders, steps)
     write_json(run.path / FILE, asdict(cost))
     return cost
@@ -184,7 +185,8 @@ def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, OwnEncode
         raise RunError(f"{data.name} has other modalities or another task than the data that {run.path} was trained on")
     with cpu_threads(train.threads), torch.random.fork_rng():
         torch.manual_seed(0)
-        method = build_method(run.spec, data.modalities, data.task, encoders)
+        code = run.code if encoders is None else replace(run.code, encoders=encoders)
+        method = build_method(run.spec, data.modalities, data.task, code)
         return _cost(method, data, train, steps)
 
 

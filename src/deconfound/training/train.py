@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,6 +33,8 @@ from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
 from deconfound.runs.checkpoint import read_checkpoint, stored_weights
+from deconfound.runs.code import OwnCode
+from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
@@ -58,6 +61,7 @@ def train_run(
     out: str | Path,
     *,
     dataset: Dataset | None = None,
+    method: OwnMethod | None = None,
     encoders: Mapping[str, OwnEncoder] | None = None,
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
@@ -68,6 +72,7 @@ def train_run(
     Args:
         out: the run directory; made if it does not exist.
         dataset: replaces what the specification names under [data].
+        method: as for `fit`, where the method is {"python": CLASS} of a class in memory.
         encoders: as for `fit`, for the modalities whose encoder is {"python": CLASS}.
         loggers: further Lightning loggers.
         callbacks: further Lightning callbacks, such as one that stops a run by raising.
@@ -85,22 +90,23 @@ def train_run(
     Warns `training.best_epoch.EpochWarning` where the best epoch is the first or the last one; the notes of the run keep it.
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
+    code = OwnCode(method, encoders or {})
     whole = load_data(spec.data) if dataset is None else verified(dataset)
     development = apply_data_spec(whole, spec.data).development()
     first = _wait_for_first_process(out, spec.train) == 0
     show_progress = sys.stdout.isatty() if progress is None else progress
     begun = find_run(out, spec, whole)
     if begun is not None and begun.done is not None:
-        return begun
+        return replace(begun, code=code)
     with quiet_lightning(), cpu_threads(spec.train.threads), torch.random.fork_rng():
-        method = _build_checked(spec, development, encoders)
+        built = _build_checked(spec, development, code)
         make_folder(out)
         with exclusive_lock(out) if first else nullcontext():
             run = begin_run(out, spec, whole, development)
             if run.done is None:
-                set_scales(method, development)
-                _fit(run, method, development, loggers, callbacks, show_progress)
-    return run
+                set_scales(built, development)
+                _fit(run, built, development, loggers, callbacks, show_progress)
+    return replace(run, code=code)
 
 
 def _wait_for_first_process(out: Path, train: TrainSpec) -> int:
@@ -124,12 +130,12 @@ def _wait_for_first_process(out: Path, train: TrainSpec) -> int:
     return process_rank()
 
 
-def _build_checked(spec: Spec, development: Dataset, encoders: Mapping[str, OwnEncoder] | None) -> Method:
+def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     """The method that will be trained, with its first weights, checked before a folder is bound to a mistake."""
     protocol_of(development.task.protocol, development.task.kind)
     environments = len(development.groups(*development.environment)[1])
     torch.manual_seed(derive_seed(spec.seed, -1))
-    method = build_method(spec, development.modalities, development.task, encoders, environments)
+    method = build_method(spec, development.modalities, development.task, code, environments)
     method.hooks.check(development)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_DRAWS
+from deconfound.io.python_file import with_placed_code
 from deconfound.io.toml_reader import read_toml
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.sweeps.search_space import Dimension, search_space
@@ -89,7 +90,7 @@ class TuneSpec(_Table):
             SpecError: the file cannot be read, is not TOML, or describes something that `TuneSpec.of` refuses.
         """
         path = Path(path)
-        values = read_toml(path, "tuning")
+        values = with_placed_code(read_toml(path, "tuning"), path.parent)
         try:
             spec = cls.of(values)
         except SpecError as error:

@@ -1,0 +1,189 @@
+"""Rows to predict that are in memory, and predictions as tables: what a run in a notebook takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Signal
+from deconfound.data.task import Kind, Modality, Task
+from deconfound.datasets.frames import is_split, numbers_of
+from deconfound.datasets.in_memory_raw import holds_images, is_raw, prepared_again
+from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
+from deconfound.datasets.in_memory_signal import repaired, steps_of
+from deconfound.datasets.repair import Repair
+from deconfound.errors import DataError
+from deconfound.prediction.predict import embed_rows, predict_rows
+from deconfound.prediction.rows import Rows, expectation, unknown_modality
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deconfound.method import Method
+    from deconfound.prediction.raw_rows import Preparations
+
+
+@dataclass(frozen=True)
+class MemoryPredictor:
+    """A trained method and what it takes; every function takes rows in memory, see `memory_inputs`.
+
+    Args:
+        method: in eval mode.
+        modalities, columns, repairs, preparations: as for `memory_inputs`.
+        task: what is predicted.
+        device: where to compute, such as "cuda".
+    """
+
+    method: Method
+    modalities: Mapping[str, Modality]
+    task: Task
+    columns: Mapping[str, Any]
+    repairs: Mapping[str, Repair]
+    preparations: Preparations
+    device: str
+
+    def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
+        names, signals = self._inputs(data, ids, lengths)
+        return prediction_table(self._outputs(names, signals), self.task, names)
+
+    def probabilities(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
+        if self.task.kind == "regression":
+            raise DataError("a regression has no probabilities; use predict")
+        names, signals = self._inputs(data, ids, lengths)
+        return probability_table(self._outputs(names, signals), self.task, names)
+
+    def features(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
+        names, signals = self._inputs(data, ids, lengths)
+        features = embed_rows(self.method, self.modalities, self.task, signals, names, device=self.device)
+        return feature_table(features, names)
+
+    def _inputs(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> Rows:
+        return memory_inputs(
+            data,
+            self.modalities,
+            columns=self.columns,
+            repairs=self.repairs,
+            preparations=self.preparations,
+            ids=ids,
+            lengths=lengths or {},
+        )
+
+    def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal]) -> np.ndarray:
+        return predict_rows(self.method, self.modalities, self.task, signals, ids, device=self.device)
+
+
+def memory_inputs(
+    data: object,
+    modalities: Mapping[str, Modality],
+    *,
+    columns: Mapping[str, Any],
+    repairs: Mapping[str, Repair],
+    preparations: Preparations,
+    ids: object,
+    lengths: Mapping[str, object],
+) -> Rows:
+    """The ids and signals of N rows.
+
+    Args:
+        data: a dataset; or a frame whose columns have the names of training, or those of the modalities; or a mapping of
+            modalities to arrays. What it lacks is absent in all rows.
+        modalities: those that the run was trained on.
+        columns: modality → column or columns of the frame of training.
+        repairs: modality → what training did with values that are not finite.
+        preparations: modality → how the raw samples of training were read.
+        ids, lengths: as for `deconfound.dataset`.
+
+    Raises:
+        DataError: data of another form, a name or column that the run does not know, or no modality at all.
+    """
+    if isinstance(data, Dataset):
+        names = [str(name) for name in data.columns["id"].values]
+        return names, {name: data.signals[name] for name in modalities if name in data.signals}
+    rows = _inputs(data, modalities, columns, ids)
+    signals: dict[str, Signal] = {}
+    for name, choice in rows.modalities.items():
+        what = f"the modality {name!r}"
+        if isinstance(choice, Signal):
+            signals[name] = choice
+            continue
+        values = rows.column(choice, what)
+        images = name in preparations and preparations[name]["kind"] == "image" and holds_images(values)
+        if is_raw(values) or images:
+            if name not in preparations:
+                raise DataError(f"{what} holds texts or paths; {expectation({name: modalities[name]})}")
+            signals[name] = prepared_again(values, what, preparations[name], rows.ids)
+            continue
+        counts = numbers_of(rows.column(lengths[name], "lengths"), "lengths") if name in lengths else None
+        steps = steps_of(values, what, kind=_kind(modalities[name]), lengths=counts)
+        signals[name] = repaired(steps, what, repairs.get(name) or Repair("frame", 0))[0]
+    return rows.ids, signals
+
+
+def prediction_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.DataFrame:
+    """Predictions of N rows, in their order, with the ids as the index.
+
+    Args:
+        output: (N, outputs) predictions or logits.
+
+    Returns:
+        the column "prediction", a number in target units or the name of the most probable class; of a classification also
+        "p_CLASS" for every class, in [0, 1].
+    """
+    import pandas as pd
+
+    index = pd.Index(ids, name="id")
+    if task.kind == "regression":
+        return pd.DataFrame({"prediction": output[:, 0]}, index=index)
+    classes = np.array(task.classes, dtype=object)[output.argmax(axis=1)]
+    shares = probability_table(output, task, ids).add_prefix("p_")
+    shares.insert(0, "prediction", classes)
+    return shares
+
+
+def probability_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.DataFrame:
+    """The probability of every class in [0, 1], one column per class, with the ids as the index."""
+    import pandas as pd
+
+    softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
+    return pd.DataFrame(softmax, index=pd.Index(ids, name="id"), columns=list(task.classes))
+
+
+def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.DataFrame:
+    """Features of N rows, modality → (N, D), as the columns "MODALITY.NUMBER", with the ids as the index."""
+    import pandas as pd
+
+    names = [f"{name}.{number}" for name, values in features.items() for number in range(values.shape[1])]
+    return pd.DataFrame(np.concatenate(list(features.values()), axis=1), index=pd.Index(ids, name="id"), columns=names)
+
+
+def _inputs(data: object, modalities: Mapping[str, Modality], columns: Mapping[str, Any], ids: object) -> MemoryRows:
+    """The rows, with the columns that stand for modalities."""
+    if isinstance(data, Mapping) and not is_split(data):
+        unknown = [name for name in data if name not in modalities and name != "id"]
+        named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
+        if unknown and not modalities.keys() <= data.keys() and not named & data.keys():
+            raise DataError(unknown_modality(str(unknown[0]), modalities))
+        signals = {name: values for name, values in data.items() if isinstance(values, Signal)}
+        if signals:
+            others = {name: values for name, values in data.items() if name in modalities}
+            return memory_rows(None, others, data.get("id", ids))
+    frame = memory_rows(data, dict.fromkeys(modalities), ids)
+    chosen: dict[str, object] = {}
+    for name in modalities:
+        if name in columns and frame.is_named(columns[name]):
+            chosen[name] = columns[name]
+        elif name in frame.columns:
+            chosen[name] = name
+    if not chosen:
+        raise DataError(f"the rows have no modality (columns {', '.join(frame.columns)}); {expectation(modalities)}")
+    return MemoryRows(frame.columns, frame.ids, chosen, frame.id_column)
+
+
+def _kind(modality: Modality) -> Kind:
+    """How new rows of a modality are read, whatever their number of steps."""
+    return "sequence" if modality.kind == "image" and modality.steps > 1 else modality.kind
