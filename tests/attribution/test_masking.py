@@ -13,8 +13,8 @@ from deconfound.cli import app as cli
 from deconfound.errors import RunError
 from deconfound.report import build_report
 from deconfound.report.modalities import masked_figures
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import build_sections
 from support.small import small_run
 from support.toy import Toy, rows
 

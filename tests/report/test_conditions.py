@@ -9,9 +9,10 @@ import pytest
 
 from deconfound.report import conditions as module
 from deconfound.report.conditions import all_runs, choices, choosable_groups, conditions, first_choice, run_values
+from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import collect_runs
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 

@@ -12,8 +12,8 @@ import pytest
 from deconfound.errors import RunError
 from deconfound.report import build_report
 from deconfound.report.diagnostics import diagnosis_panels, read_diagnoses
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import build_sections
 from support.fabricate import fabricate
 
 ATTACK = "</script><b>evil"

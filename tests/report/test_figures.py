@@ -11,8 +11,9 @@ from scipy.stats import ttest_1samp, ttest_rel
 from deconfound.report.chart import Figure
 from deconfound.report.figures import curve_figures, group_figure, missing_figures, shift_figure
 from deconfound.report.learning import learning_figures
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deconfound.report.lattice import edges, initials, lattice_figures, positions, shades
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid
 
 names = st.lists(st.text("abm12", min_size=1, max_size=4), min_size=1, max_size=6, unique=True)

@@ -12,8 +12,9 @@ from deconfound.evaluation.predictions import Predictions, save_predictions
 from deconfound.report import build_report
 from deconfound.report.modalities import contribution_figures, disagreement_figures
 from deconfound.report.pairs import pair_figures
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate
 
 SAID = {"text": [0, 1, 1, 0, 1, 0], "audio": [0, 0, 1, 1, 0, 1], "vision": [0, 1, 1, 0, 1, 0]}

@@ -8,8 +8,9 @@ from pathlib import Path
 from deconfound.references import Reference, published
 from deconfound.report import build_report
 from deconfound.report.published import check_references, not_comparable, published_table
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from deconfound.results.spread import spread
 from support.fabricate import fabricate, fabricate_grid
 

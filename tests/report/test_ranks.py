@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from deconfound.report.ranks import INSIDE, OUTSIDE, critical_figures, dataset_ranks, rank_figure
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate_grid
 
 METHODS = ("erm", "cmir", "imml")

@@ -11,8 +11,9 @@ from scipy.special import softmax
 from deconfound.errors import RunError
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.report.reliability import calibration
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from deconfound.errors import RunError
 from deconfound.report.reproduce import Recipe, recipe
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import build_sections
 from support.fabricate import fabricate, fabricate_grid
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from deconfound.report.result_tables import decimals, groups_table, number, paired_table, results_table
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid
 
 

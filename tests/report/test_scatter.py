@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 
 from deconfound.report.scatter import FittedLine, least_squares, scatter_figure
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid
 
 points = st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=12)

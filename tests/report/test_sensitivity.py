@@ -7,9 +7,10 @@ from pathlib import Path
 
 from deconfound.report.conditions import all_runs
 from deconfound.report.sensitivity import sensitivity_figures, varied_hyperparameters
+from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import collect_runs
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from support.fabricate import fabricate, fabricate_grid, fabricate_sweep
 
 

@@ -14,9 +14,9 @@ import deconfound as dc
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import read_records, write_records
+from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import RunFilter, collect_runs
 from deconfound.results.run_result import RunResult
-from deconfound.results.sections import build_sections
 from deconfound.tables import TableSettings, build_tables, to_csv, to_markdown
 from support.small import FAST, tiny
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
 from deconfound.errors import RunError
+from deconfound.results.build_sections import build_sections
 from deconfound.results.run_result import read_run
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from deconfound.results.spread import spread
 from deconfound.statistics.student import paired_interval
 from support.fabricate import fabricate, fabricate_grid

@@ -16,8 +16,8 @@ from deconfound.report.learning import learning_figures
 from deconfound.report.reproduce import recipe
 from deconfound.report.section_page import section_page
 from deconfound.report.sensitivity import varied_hyperparameters
+from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import collect_runs
-from deconfound.results.sections import build_sections
 from deconfound.tables import build_tables
 from deconfound.tables.compare_methods import TableSettings
 from support.fabricate import fabricate

@@ -30,7 +30,7 @@ def diagnose(
         deconfound diagnose demo/cmir-0 --split test-zero    # causes and shortcuts are independent there
     """
     from deconfound.data.store import open_verified
-    from deconfound.runs.run import check_run
+    from deconfound.runs.run_files import check_run
 
     check_run(run, finished=True)
     data = None if store is None else open_verified(store)

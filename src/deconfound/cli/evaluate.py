@@ -11,7 +11,8 @@ import typer
 
 from deconfound.errors import RunError
 from deconfound.io.plain_text import text_of_lines
-from deconfound.runs.run import Run, check_run
+from deconfound.runs.run import Run
+from deconfound.runs.run_files import check_run
 
 if TYPE_CHECKING:
     import pandas as pd

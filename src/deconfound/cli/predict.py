@@ -29,7 +29,8 @@ def predict(
         deconfound predict demo/erm-0 rows.jsonl
     """
     from deconfound.prediction.source import check_source
-    from deconfound.runs.run import Run, check_run
+    from deconfound.runs.run import Run
+    from deconfound.runs.run_files import check_run
 
     check_run(run, finished=True)
     check_source(source)

@@ -51,7 +51,8 @@ def predominance(
 
 def _measure(source: Path, group: str, store: Path | None) -> Contributions:
     from deconfound.data.store import open_verified
-    from deconfound.runs.run import Run, check_run
+    from deconfound.runs.run import Run
+    from deconfound.runs.run_files import check_run
 
     if not (source / "spec.json").is_file():
         dataset = open_verified(source)

@@ -13,8 +13,9 @@ from deconfound.io.files import atomic_write
 from deconfound.io.html import page_environment, page_text, template_text
 from deconfound.io.reading import resolved
 from deconfound.report.section_page import section_page
+from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import RunFilter, collect_runs
-from deconfound.results.sections import Section, build_sections
+from deconfound.results.sections import Section
 from deconfound.runs.run_files import RUN
 
 if TYPE_CHECKING:

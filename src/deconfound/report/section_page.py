@@ -21,9 +21,10 @@ from deconfound.report.published import check_references, not_comparable, publis
 from deconfound.report.reliability import kept_predictions
 from deconfound.report.reproduce import Recipe, recipe
 from deconfound.report.result_tables import ResultTable, duration, groups_table, paired_table, results_table
+from deconfound.results.build_sections import flat_settings
 from deconfound.results.collect_runs import ORACLE
 from deconfound.results.run_result import RunResult
-from deconfound.results.sections import Row, Section, flat_settings
+from deconfound.results.sections import Row, Section
 
 if TYPE_CHECKING:
     from deconfound.references import Reference

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from deconfound.report.chart import SHAPES, Figure, declare
 from deconfound.report.conditions import all_runs
-from deconfound.results.sections import Section, flat_settings
+from deconfound.results.build_sections import flat_settings
+from deconfound.results.sections import Section
 
 MOST = 9
 """Most hyper-parameters of one section that a page shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
-from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
@@ -39,6 +40,21 @@ def load_data(data: DataSpec) -> Dataset:
 
         return synthetic(**data.synthetic)
     raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
+
+
+def load_named_data(data: DataSpec, run: Path) -> Dataset:
+    """The data that the specification of a run names.
+
+    Raises:
+        RunError: it names none.
+        StoreError, SpecError: as `load_data`.
+    """
+    if data.store is None and data.synthetic is None:
+        raise RunError(
+            f"the run {run} was trained on a dataset in memory and names no store; give the dataset: dataset= in Python, "
+            "--store on the command line"
+        )
+    return load_data(data)
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from deconfound.data.findings.equal_rows import row_digests
 from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
-from deconfound.errors import DataError, did_you_mean
+from deconfound.errors import DataError, DeconfoundError, did_you_mean
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
 from deconfound.io.files import file_stem, write_json
@@ -44,13 +44,20 @@ class Corpus:
     own: bool
 
 
-def other_corpus(run: Path, dataset: Dataset, modalities: Mapping[str, Modality], task: Task) -> Corpus:
+def other_corpus(
+    run: Path,
+    dataset: Dataset,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    environment: Sequence[str] | None = None,
+) -> Corpus:
     """Another corpus in the form of a run.
 
     Args:
         run: the run's directory.
         dataset: any rows with the run's modalities, classes, task and protocol; further modalities are left out.
         modalities, task: those that the run was trained on.
+        environment: columns that the run takes as the environment; where the corpus lacks one, its own stay.
 
     Raises:
         DataError: one line that names the first difference of form.
@@ -58,6 +65,8 @@ def other_corpus(run: Path, dataset: Dataset, modalities: Mapping[str, Modality]
     _check_task(dataset, task)
     signals = {name: _conform(dataset, modality) for name, modality in modalities.items()}
     folder = run / CORPORA / f"{file_stem(dataset.name)}-{dataset.checksum[:12]}"
+    if environment is not None and set(environment) <= set(dataset.columns):
+        dataset = dataset.with_environment(*environment)
     return Corpus(replace(dataset, signals=signals), dataset.checksum, folder, tuple(dataset.signals), own=False)
 
 
@@ -71,12 +80,16 @@ def describe_corpus(corpus: Corpus) -> None:
     write_json(corpus.folder / CORPUS, {"name": corpus.data.name, "checksum": corpus.checksum, "splits": splits})
 
 
-def warn_of_overlap(run: Path, own: Dataset | None, corpus: Corpus) -> None:
+def warn_of_overlap(run: Path, load: Callable[[], Dataset], corpus: Corpus) -> None:
     """Warn where rows that a run was trained or validated on would be tested.
 
     Args:
-        own: the data of the run; without them, the kept predictions of its validation rows tell by id and label.
+        load: gives the data of the run; where it raises, the kept predictions of its validation rows tell by id and label.
     """
+    try:
+        own = load()
+    except DeconfoundError:  # a dataset in memory, or a store that moved
+        own = None
     if own is not None:
         shared = shared_rows(own, corpus.data)
         rows = ", ".join(f"{count} of {len(corpus.data.splits[split])} in {split}" for split, count in shared.items())

@@ -5,25 +5,21 @@ The module loads no PyTorch, so that what is not a run, or not finished, is refu
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deconfound.data.splits import DEVELOPMENT
 from deconfound.datasets.repair import Repair
-from deconfound.errors import DeconfoundError, RunError, SpecError
+from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.reading import read_json, reading
 from deconfound.runs.code import NO_CODE, OwnCode
-from deconfound.runs.run_files import RUN, read_done, read_environment
+from deconfound.runs.run_files import RUN, check_run, read_done, read_environment
 from deconfound.runs.spec import Spec
-from deconfound.runs.test_access import log_test_access
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor
 
     from deconfound.data.dataset import Dataset
     from deconfound.data.task import Modality, Task
@@ -34,24 +30,6 @@ if TYPE_CHECKING:
     from deconfound.prediction.in_memory import MemoryPredictor
     from deconfound.runs.other_corpus import Corpus
     from deconfound.runs.own_code import OwnMethod
-
-
-def check_run(path: Path, *, finished: bool = False) -> None:
-    """Refuse a path that is no run directory, before anything is read or loaded.
-
-    Args:
-        finished: refuse a run whose training did not end, too.
-
-    Raises:
-        RunError: it is not one.
-    """
-    with reading(path / "spec.json", RUN):
-        is_run = (path / "spec.json").is_file()
-    if not is_run:
-        state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
-        raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
-    if finished and not (path / "done.json").is_file():
-        raise RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")
 
 
 @dataclass(frozen=True)
@@ -153,9 +131,9 @@ class Run:
             RunError: the data are not those of the training, or the specification does not name them.
         """
         from deconfound.data.store import verified
-        from deconfound.runs.build import apply_data_spec
+        from deconfound.runs.build import apply_data_spec, load_named_data
 
-        dataset = self._load() if replacement is None else verified(replacement)
+        dataset = load_named_data(self.spec.data, self.path) if replacement is None else verified(replacement)
         if dataset.checksum != self.checksum:
             raise RunError(
                 f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); give the "
@@ -174,40 +152,22 @@ class Run:
             DataError: the corpus differs from the run's data in a modality, width, class, task or protocol.
         """
         from deconfound.data.store import verified
+        from deconfound.runs.build import load_named_data
         from deconfound.runs.other_corpus import Corpus, other_corpus
 
-        if dataset is None or dataset.checksum == self.checksum:
-            whole = self._load() if dataset is None else dataset
+        whole = load_named_data(self.spec.data, self.path) if dataset is None else verified(dataset)
+        if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
-        corpus = other_corpus(self.path, verified(dataset), self.modalities, self.task)
-        named = self.spec.data.environment
-        if named is None or not set(named) <= set(dataset.columns):
-            return corpus
-        return replace(corpus, data=corpus.data.with_environment(*named))
-
-    def _own_rows(self) -> Dataset | None:
-        try:
-            return self.dataset()
-        except DeconfoundError:  # a dataset in memory, or a store that moved
-            return None
-
-    def _load(self) -> Dataset:
-        from deconfound.runs.build import load_data
-
-        if self.spec.data.store is None and self.spec.data.synthetic is None:
-            raise RunError(
-                f"the run {self.path} was trained on a dataset in memory ({self.environment['data'].get('name')!r}) and "
-                "names no store; give the dataset: dataset= in Python, --store on the command line"
-            )
-        return load_data(self.spec.data)
+        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment)
 
     def validate(self, method: Method, development: Dataset) -> None:
         """Predict and measure the validation rows at the end of training; no test row is touched."""
         from deconfound.evaluation.scenario import Scenario
         from deconfound.runs.other_corpus import Corpus
+        from deconfound.runs.run_evaluation import evaluate_run
 
         own = Corpus(development, self.checksum, self.path, tuple(development.signals), own=True)
-        self._evaluate(method, own, [Scenario("valid", "valid")])
+        evaluate_run(self.path, self.spec, method, own, [Scenario("valid", "valid")])
 
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
@@ -230,43 +190,11 @@ class Run:
     def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
         from deconfound.runs.checkpoint import read_weights
+        from deconfound.runs.misfit import put_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
-        self.put_weights(weights, method)
+        put_weights(method, weights, self.path, self.spec)
         return method.eval()
-
-    def put_weights(self, weights: Mapping[str, Tensor], method: Method) -> None:
-        """Load weights of a checkpoint of this run into a method.
-
-        Raises:
-            RunError: a name or shape differs; the error names it and, where it is in an encoder of the user, that encoder.
-        """
-        from deconfound.runs.misfit import first_difference
-
-        try:
-            method.load_state_dict(weights)
-        except RuntimeError as error:
-            raise self._misfit(first_difference(weights, method.state_dict()) or str(error)) from error
-
-    def _misfit(self, difference: str) -> RunError:
-        from deconfound.nn.layers import module_key
-
-        own = [
-            name
-            for name, choice in self.spec.backbone.encoders.items()
-            if isinstance(choice, dict) and "python" in choice
-        ]
-        owner = next((name for name in own if f"encoders.{module_key(name)}." in difference), None)
-        if owner is not None:
-            return RunError(
-                f"the encoder of {owner!r} is not the one that {self.path} was trained with ({difference}); pass the module, "
-                "or its class, with the sizes it had then"
-            )
-        return RunError(
-            f"the checkpoint of {self.path} does not fit its specification (modalities {', '.join(self.modalities)}, method "
-            f"{self.spec.method['name']}; {difference}); it belongs to another run, or to a version that did not scale the "
-            "targets of a regression; delete the run and train again"
-        )
 
     def predict(
         self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"
@@ -325,9 +253,9 @@ class Run:
     ) -> list[Record]:
         """Predict the rows of every scenario, keep the predictions and write `records.jsonl`.
 
-        A scenario is predicted once; a later call computes its metrics from what was kept. Each time test rows are
-        predicted, a line in `test_access.jsonl` says when, by which command, for which scenarios and of which data. What
-        belongs to another corpus is kept in a folder of its own, `corpora/NAME-CHECKSUM`, and all splits there are tests.
+        A scenario is predicted once; a later call measures what was kept. Each time test rows are predicted, a line in
+        `test_access.jsonl` says when, by which command, for which scenarios and of which data. Another corpus has a folder
+        of its own, `corpora/NAME-CHECKSUM`, and all of its splits are tests.
 
         Args:
             scenarios: `default_scenarios` of the dataset if left out; those that need a modality which the run does not
@@ -346,66 +274,18 @@ class Run:
             RunError, DataError: as `corpus` and `evaluate_method`.
         """
         from deconfound.runs.other_corpus import describe_corpus, warn_of_overlap
+        from deconfound.runs.run_evaluation import evaluate_run, log_new_accesses, requested_scenarios
 
         corpus = self.corpus(dataset)
         method = self.method(encoders)
-        requested = self._requested(corpus, scenarios, splits)
+        requested = requested_scenarios(self.path, self.modalities, corpus, scenarios, splits)
         if not corpus.own:
-            warn_of_overlap(self.path, self._own_rows(), corpus)
+            warn_of_overlap(self.path, self.dataset, corpus)
         with exclusive_lock(self.path):
             if not corpus.own:
                 describe_corpus(corpus)
-            self._log_test_access(corpus, requested)
-            return self._evaluate(method, corpus, requested, device, progress)
-
-    def _requested(
-        self, corpus: Corpus, scenarios: Sequence[Scenario] | None, splits: Sequence[str] | None
-    ) -> Sequence[Scenario]:
-        from deconfound.evaluation.scenario import SkippedScenarioWarning, default_scenarios, without_unused
-
-        if scenarios is None:
-            return default_scenarios(corpus.data, splits or (None if corpus.own else tuple(corpus.data.splits)))
-        if splits:
-            raise SpecError("scenarios name their own splits; leave out the scenarios or the splits")
-        requested, skipped = without_unused(scenarios, self.modalities, corpus.modalities)
-        if skipped:
-            names = ", ".join(scenario.name for scenario in skipped)
-            warnings.warn(
-                f"{self.path} uses only {', '.join(self.modalities)}; skipped the scenarios that need more: {names}",
-                SkippedScenarioWarning,
-                stacklevel=4,
-            )
-        return requested
-
-    def _evaluate(
-        self,
-        method: Method,
-        corpus: Corpus,
-        scenarios: Sequence[Scenario],
-        device: str = "cpu",
-        progress: bool = False,
-    ) -> list[Record]:
-        from deconfound.evaluation.evaluate import evaluate_method
-
-        return evaluate_method(
-            method,
-            corpus.data,
-            scenarios,
-            out=corpus.folder,
-            run=self.path.name,
-            method_name=self.spec.title,
-            seed=self.spec.seed,
-            device=device,
-            progress=progress,
-            checksum=corpus.checksum,
-        )
-
-    def _log_test_access(self, corpus: Corpus, scenarios: Sequence[Scenario]) -> None:
-        from deconfound.evaluation.evaluate import kept_predictions
-
-        tests = [scenario for scenario in scenarios if not corpus.own or scenario.split not in DEVELOPMENT]
-        names = [scenario.name for scenario in tests if kept_predictions(corpus.folder, scenario) is None]
-        log_test_access(self.path, names, corpus.data.name, corpus.checksum)
+            log_new_accesses(self.path, corpus, requested)
+            return evaluate_run(self.path, self.spec, method, corpus, requested, device, progress)
 
     def records(self) -> pd.DataFrame:
         """Everything in `records.jsonl` as a table.

@@ -83,3 +83,21 @@ def read_done(folder: Path) -> dict[str, Any] | None:
         if not path.exists():
             return None
     return read_model(path, RUN, _Done, infinite=True)
+
+
+def check_run(path: Path, *, finished: bool = False) -> None:
+    """Refuse a path that is no run directory, before anything is read or loaded.
+
+    Args:
+        finished: refuse a run whose training did not end, too.
+
+    Raises:
+        RunError: it is not one.
+    """
+    with reading(path / "spec.json", RUN):
+        is_run = (path / "spec.json").is_file()
+    if not is_run:
+        state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
+        raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
+    if finished and not (path / "done.json").is_file():
+        raise RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deconfound.errors import RunError, SpecError, did_you_mean
+from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import ORACLE, collect_runs
-from deconfound.results.sections import GroupCount, Row, Section, build_sections
+from deconfound.results.sections import GroupCount, Row, Section
 from deconfound.tables.column_values import Clustering, measure_column
 from deconfound.tables.columns import MetricColumn, check_names, choose_columns
 from deconfound.tables.compare_methods import ComparisonCell, TableSettings, compare_methods

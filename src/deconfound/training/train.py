@@ -34,6 +34,7 @@ from deconfound.runs.begin import begin_run, find_run
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
 from deconfound.runs.checkpoint import read_checkpoint, stored_weights
 from deconfound.runs.code import OwnCode
+from deconfound.runs.misfit import put_weights
 from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
@@ -159,7 +160,7 @@ def _fit(
     resume = last if last.is_file() else None
     checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
     if resume:
-        run.put_weights(stored_weights(checkpoint, "method."), method)
+        put_weights(method, stored_weights(checkpoint, "method."), run.path, run.spec)
     if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""What `deconfound data import` says of the store that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deconfound.data.dataset import Dataset
+
+_FEATURE_COUNTS = (
+    ("dropped_features", "left out", "the steps of train"),
+    ("imputed_features", "imputed", "all steps"),
+)
+_MOST_FEATURES = 10
+_MASK_COUNTS = ("dropped_steps", "nan_steps", "infinite_steps", "absent_rows")
+
+
+def import_summary(dataset: Dataset, store: Path) -> list[str]:
+    """Rows, modalities and masked steps, as lines for a terminal."""
+    rows = ", ".join(f"{split} {len(numbers)}" for split, numbers in dataset.splits.items())
+    lines = [f"wrote {store}: {rows} rows", *(f"  {modality}" for modality in dataset.modalities.values())]
+    for modality, notes in dataset.provenance.get("masks", {}).items():
+        counts = [f"{notes[key]} {key.replace('_', ' ')}" for key in _MASK_COUNTS if notes.get(key)]
+        if counts:
+            lines.append(f"  {modality}: masked {', '.join(counts)}")
+        lines += [
+            f"  {modality}: {done} feature {feature}, which is not finite in {share:.1%} of {steps}"
+            for key, done, steps in _FEATURE_COUNTS
+            for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
+        ]
+        lines += _preparation_lines(modality, notes)
+    if dataset.provenance.get("unlabelled_rows_dropped"):
+        lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
+    return lines
+
+
+def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
+    """How raw samples were read, and which could not be."""
+    if "preparation" not in notes:
+        return []
+    note, broken = notes["preparation"], notes["broken"]
+    choice = " ".join(f"{key} {value}" for key, value in note["extractor"].items() if key != "name")
+    lines = [
+        f"  {modality}: {note['kind']} of the column {note['column']!r}, read by {note['extractor']['name']} ({choice})"
+    ]
+    if broken:
+        listed = "; ".join(f"{name!r} {reason}" for name, reason in list(broken.items())[:3])
+        lines.append(f"  {modality}: {notes['broken_rows']} samples cannot be read and are absent: {listed}")
+    return lines
