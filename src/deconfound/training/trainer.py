@@ -28,6 +28,11 @@ class SafeCheckpoint(ModelCheckpoint):
 
     FILE_EXTENSION = ".safetensors"
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Also what Lightning leaves out, so that the files of a resumed run equal those of an uninterrupted one."""
+        super().load_state_dict(state_dict)
+        self.current_score = state_dict["current_score"]
+
 
 class Double(DoublePrecision):
     """Lightning's double precision for our frozen batches: the model itself converts what it standardises."""
