@@ -1,6 +1,6 @@
 import pytest
 
-from deconfound.data.splits import in_distribution
+from deconfound.data.splits import in_distribution, known_names
 from deconfound.errors import DataError
 from deconfound.evaluation.scenario import default_scenarios
 from deconfound.registry import names
@@ -39,3 +39,18 @@ def test_every_default_scenario_has_a_name_of_its_own():
     assert len(set(scenarios)) == len(scenarios)
     for name in scenarios:
         assert name in tiny().splits or name in corruptions or name.startswith("present=")
+
+
+@pytest.mark.parametrize(
+    ("splits", "renamed"),
+    [
+        (["train", "val", "test"], {"val": "valid"}),
+        (["Train", "DEV", "test"], {"Train": "train", "DEV": "valid"}),
+        (["training", "validation"], {"training": "train", "validation": "valid"}),
+        (["train", "valid", "val"], {}),
+        (["train", "val", "dev"], {}),
+        (["train", "test"], {}),
+    ],
+)
+def test_common_names_of_train_and_valid_are_known(splits, renamed):
+    assert known_names([*splits, *splits]) == renamed

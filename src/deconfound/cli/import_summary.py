@@ -31,6 +31,8 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
             for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
         ]
         lines += _preparation_lines(modality, notes)
+    for other, split in dataset.provenance.get("renamed_splits", {}).items():
+        lines.append(f"  the split {other!r} is taken as {split!r}")
     if dataset.provenance.get("unlabelled_rows_dropped"):
         lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
     return lines

@@ -9,6 +9,8 @@ from deconfound.errors import DataError
 DEVELOPMENT = ("train", "valid")
 """The splits that training and selection may use; all others are test splits."""
 
+_OTHER_NAMES = {"train": ("training",), "valid": ("val", "dev", "validation", "development")}
+
 LEFT_OUT = ("leave-one-environment-out", "worst-left-out-environment")
 """Selection rules that score runs on left-out environments."""
 
@@ -23,6 +25,19 @@ def in_distribution(splits: Collection[str]) -> str | None:
     """
     plain = (name for name in splits if not name.startswith("test-"))
     return next((name for name in ("test-iid", "test", *plain) if name in splits), None)
+
+
+def known_names(splits: Collection[str]) -> dict[str, str]:
+    """Other names of the splits "train" and "valid" that occur, whatever their case → these.
+
+    A name is taken only where the split has no name of its own and one other name, so "val" beside "valid" stays a test.
+    """
+    renamed: dict[str, str] = {}
+    for split, others in _OTHER_NAMES.items():
+        candidates = [name for name in dict.fromkeys(splits) if name.casefold() in (split, *others)]
+        if split not in splits and len(candidates) == 1:
+            renamed[candidates[0]] = split
+    return renamed
 
 
 def check_ranges(splits: Mapping[str, range], rows: int) -> None:

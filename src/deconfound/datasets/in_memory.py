@@ -11,6 +11,7 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
+from deconfound.data.splits import known_names
 from deconfound.data.task import Kind, Task
 from deconfound.datasets.frames import numbers_of
 from deconfound.datasets.in_memory_raw import ExtractorChoice, holds_images, is_raw, prepared_signal
@@ -91,15 +92,19 @@ def dataset(
     environments, groups = rows.named(environment, "environment"), rows.named(group, "group")
     given = split if split is not None else "split" if "split" in rows.columns else None
     shares = shares_of(given)
+    renamed: dict[str, str] = {}
     if shares is None:
         by_row = split_names(rows.column(given, "split"), rows.ids)
+        renamed = known_names(by_row)
+        by_row = [renamed.get(name, name) for name in by_row]
     else:
         whole = ["\x1f".join(values) for values in zip(*groups.values(), strict=True)] if groups else rows.ids
         by_row = random_split(whole, labels, kept, shares, seed, stratify=stratify)
     train = np.zeros(len(rows), dtype=bool)
     train[kept] = [by_row[row] == "train" for row in kept]
     signals, notes = _signals(rows, kinds, lengths, extractors, Fitting(train, invalid))
-    for remark in () if quiet else notes["notes"]:
+    taken = [f"the split {other!r} is taken as {split!r}" for other, split in renamed.items()]
+    for remark in () if quiet else [*taken, *notes["notes"]]:
         print(f"{name}: {remark}")
     about = rows.metadata(metadata, {**environments, **groups}, (target, given))
     selected = torch.from_numpy(kept)
@@ -112,7 +117,12 @@ def dataset(
         [by_row[row] for row in kept],
         environment=tuple(environments),
         group=tuple(groups),
-        provenance={"format": "memory", "unlabelled_rows_dropped": len(rows) - len(kept), **notes},
+        provenance={
+            "format": "memory",
+            "renamed_splits": renamed,
+            "unlabelled_rows_dropped": len(rows) - len(kept),
+            **notes,
+        },
     )
 
 

@@ -20,7 +20,7 @@ classes = ["sad", "happy"]       # optional; default: the labels that occur, sor
 # unlabelled = "drop"            # rows without a label: "refuse" (default), or "drop" to leave them out
 
 [split]                          # either a column of split names ...
-column = "split"                 # "train", "valid"; all other names are test splits
+column = "split"                 # "train", "valid" (or "val", "dev", "validation"); all other names are test splits
 # group = ["speaker"]            # ... or whole groups at random: every group falls into one split
 # seed = 0
 # shares = { train = 0.7, valid = 0.15, test = 0.15 }
@@ -68,6 +68,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
 from deconfound.datasets.grouped import grouped_split
@@ -110,7 +111,7 @@ def read_table(path: str | Path) -> Dataset:
             f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs both"
         )
     labels = table.labels(spec.target)
-    split = _split(table, spec.split, labels)
+    split, renamed = _split(table, spec.split, labels)
     kept = _labelled(labels)
     task, target = _target(table, spec.target, labels, kept)
     signals, masks = table.signals(np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train"))
@@ -129,6 +130,7 @@ def read_table(path: str | Path) -> Dataset:
             "file": table.path.name,
             "manifest": spec.manifest,
             "sha256": sha256(table.manifest),
+            "renamed_splits": renamed,
             "split": spec.split.model_dump(mode="json", exclude_none=True),
             "masks": masks,
             "unlabelled_rows_dropped": dropped,
@@ -156,9 +158,12 @@ def _labelled(labels: list[str] | np.ndarray) -> np.ndarray:
     return np.flatnonzero(there)
 
 
-def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> list[str]:
+def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> tuple[list[str], dict[str, str]]:
+    """(N) names of splits, and the names in the table that stand for others, see `known_names`."""
+    renamed: dict[str, str] = {}
     if spec.column is not None:
-        split = table.texts(spec.column)
+        renamed = known_names(table.texts(spec.column))
+        split = [renamed.get(name, name) for name in table.texts(spec.column)]
     else:
         assert spec.group is not None
         assert spec.shares is not None
@@ -170,7 +175,7 @@ def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) 
             split = grouped_split(groups, spec.shares, spec.seed)
     if "train" not in split:
         raise DataError(f"{table.path}: the split 'train' is empty{did_you_mean('train', set(split))}")
-    return split
+    return split, renamed
 
 
 def _target(
