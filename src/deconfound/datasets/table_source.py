@@ -156,7 +156,7 @@ class TableSource:
                 raw = _validate(RawSpec, array, what)
                 signals[name], masks[name] = raw_signal(raw, self.column(raw.column), self.ids, self.path.parent, what)
                 continue
-            if "file" not in array and array.keys() <= ArraySpec.model_fields.keys():
+            if "file" not in array and array.keys() <= ArraySpec.model_fields.keys() | RawSpec.model_fields.keys():
                 raise DataError(
                     f"{what}: name an array with file, or a column of texts or of paths to images, recordings or videos "
                     "with column"
