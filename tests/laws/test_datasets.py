@@ -54,10 +54,6 @@ def broken() -> dict[str, tuple[Dataset, str]]:
     nan[5, 0, 0] = torch.nan
     swapped = {"train": range(8, 12), "valid": range(4, 8), "test": range(4)}
     return {
-        "overlap": (
-            replace(dataset, splits={"train": range(7), "valid": range(6, n)}),
-            "splits are not disjoint: row 6",
-        ),
         "gap": (replace(dataset, splits={"train": range(6), "valid": range(7, n)}), "splits: row 6 is in none"),
         "empty": (replace(dataset, splits={"train": range(n), "valid": range(n, n)}), "splits: 'valid' is empty"),
         "order": (replace(dataset, splits=swapped), "training rows come first"),

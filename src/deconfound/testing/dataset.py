@@ -38,8 +38,7 @@ def _check_splits(dataset: Dataset) -> None:
         assert rows.step == 1, f"splits: {name!r} is not contiguous"
         assert rows.start >= 0, f"splits: {name!r} starts before the first row"
         assert rows.stop <= len(dataset), f"splits: {name!r} ends at {rows.stop} of {len(dataset)} rows"
-        seen[rows.start : rows.stop] += 1
-    assert int(seen.max()) == 1, f"splits are not disjoint: row {int(seen.argmax())} is in {int(seen.max())} of them"
+        seen[rows.start : rows.stop] += 1  # `Dataset` refuses splits that share rows
     assert int(seen.min()) == 1, f"splits: row {int(seen.argmin())} is in none"
     order = sorted(dataset.splits, key=lambda name: dataset.splits[name].start)
     expected = [name for name in DEVELOPMENT if name in dataset.splits]
