@@ -113,7 +113,7 @@ def import_data(
         print(json.dumps(result | guessed | {"provenance": dict(dataset.provenance), "warnings": warnings}))
         return
     guessed_line = "" if guess is None else f"read with --format {guess.reader}, because this looks like {guess.looks}"
-    lines = [*filter(None, [guessed_line]), import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]
+    lines = [*filter(None, [guessed_line]), *import_summary(dataset, out), *(f"warning: {line}" for line in warnings)]
     print(text_of_lines(lines))
 
 

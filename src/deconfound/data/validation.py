@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
@@ -18,15 +19,17 @@ def check_rows(dataset: DatasetParts) -> None:
     """Read every value once.
 
     Raises:
-        DataError: a name that is too long or not UTF-8, an empty or missing train split, a repeated id, a NaN or infinite
-            target, a class number out of range, a value that is not finite where the mask is True or not 0 where it is
-            False, a negative token, a modality absent in all rows, a group with rows in two splits, or a column with one text
-            under two codes.
+        DataError: a name that is too long or not UTF-8, an empty or missing train split, a repeated id, a target of
+            another shape than (N,), NaN or infinite, a class number out of range, a value that is not finite where the mask
+            is True or not 0 where it is False, a negative token, a modality absent in all rows, a group with rows in two
+            splits, or a column with one text under two codes.
     """
     name, target = dataset.name, dataset.target
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
     if empty or len(dataset.target) == 0:
         raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
+    if target.ndim != 1:
+        raise DataError(f"{name}: the target has the shape {tuple(target.shape)}; expected (N,); {ONE_LABEL}")
     _check_names(dataset)
     for column, values in dataset.columns.items():
         if "codes" in values.parts and len(set(values.distinct.tolist())) < len(values.distinct):

@@ -112,7 +112,12 @@ def dataset(
         [by_row[row] for row in kept],
         environment=tuple(environments),
         group=tuple(groups),
-        provenance={"format": "memory", "unlabelled_rows_dropped": len(rows) - len(kept), **notes},
+        provenance={
+            "format": "memory",
+            "target": target if isinstance(target, str) else None,
+            "unlabelled_rows_dropped": len(rows) - len(kept),
+            **notes,
+        },
     )
 
 

@@ -188,6 +188,7 @@ def _checked(lengths: np.ndarray, most: int, rows: int, what: str) -> np.ndarray
     wrong = np.flatnonzero(~((wide >= 0) & (wide <= most) & (wide == np.floor(wide))))
     if len(wrong):
         raise DataError(
-            f"{what}: the length of row {wrong[0] + 1} is {wide[wrong[0]]:g}; expected a whole number up to {most}"
+            f"{what}: the length of row {wrong[0] + 1} is {wide[wrong[0]]:g}; expected a whole number from 0 to {most}, and 0 "
+            "where the row lacks the modality"
         )
     return wide.astype(np.int64)

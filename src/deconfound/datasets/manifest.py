@@ -51,8 +51,8 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
         bad = next((value for value in values if type(value) not in _SCALARS), None)
         if bad is not None:
             raise DataError(
-                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers, and "
-                "--format hugging-face reads Parquet files with lists"
+                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds one text or number a row: give "
+                "features an array file and several labels a 0/1 column each; --format hugging-face reads lists of Parquet"
             )
         broken = next(
             (row for row, value in enumerate(values) if isinstance(value, str) and not is_encodable(value)), None

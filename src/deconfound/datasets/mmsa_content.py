@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.datasets.corpus_rows import split_name
 from deconfound.datasets.unpickle import Unpickled
 from deconfound.errors import DataError
@@ -118,9 +119,15 @@ def _array(split: str, modality: str, rows: Mapping[str, object], count: int) ->
     array = rows[modality]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
         actual = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
-        raise DataError(f"{modality!r} of {split!r} is {actual}; expected an array of numbers, (N, T, D) or (N, D)")
+        raise DataError(
+            f"{modality!r} of {split!r} is {actual}; expected an array of numbers, (N, T, D) or (N, D): pad rows of unequal "
+            f"length with zeros, and give their steps as {modality + '_lengths'!r}"
+        )
     if len(array) != count or 0 in array.shape:
-        raise DataError(f"{modality!r} of {split!r} has the shape {array.shape}; regression_labels has {count} rows")
+        raise DataError(
+            f"{modality!r} of {split!r} has the shape {array.shape}; regression_labels has {count} rows: give each row one, "
+            "of zeros where it lacks the modality"
+        )
     return array[:, None] if array.ndim == 2 else array
 
 
@@ -179,7 +186,8 @@ def _numbers(split: str, key: str, rows: Mapping[str, object], count: int | None
         actual = "missing" if values is None else f"a {type(values).__name__} of something other than numbers"
         raise DataError(f"{key!r} of {split!r} is {actual}; expected one number for each row")
     if values.ndim == 0 or values.size != len(values):
-        raise DataError(f"{key!r} of {split!r} has the shape {values.shape}; expected one number for each row")
+        remedy = "" if key.endswith("_lengths") else f"; {ONE_LABEL}"
+        raise DataError(f"{key!r} of {split!r} has the shape {values.shape}; expected one number for each row{remedy}")
     if count is not None and len(values) != count:
         raise DataError(f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}")
     return values.reshape(-1).astype(np.float64)
@@ -190,7 +198,11 @@ def _texts(split: str, key: str, rows: Mapping[str, object], count: int) -> list
     if isinstance(values, np.ndarray) and values.dtype.kind in "USiu" and values.size == len(values):
         values = values.reshape(-1).tolist()
     if not isinstance(values, list) or any(type(value) not in (str, bytes, int, float) for value in values):
-        raise DataError(f"{key!r} of {split!r} is not a list of texts")
+        held = f"the shape {values.shape}" if isinstance(values, np.ndarray) else f"the type {type(values).__name__}"
+        raise DataError(
+            f"{key!r} of {split!r} is not a list of texts; it has {held}: give one text a row, such as "
+            f"'video{SEPARATOR}segment' for an id of several parts"
+        )
     if len(values) != count:
         raise DataError(f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}")
     return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values]

@@ -37,7 +37,10 @@ BAD = {
     "a split that is a list": (lambda c: {**c, "valid": [1]}, "'valid' is a list"),
     "no labels": (change(valid__regression_labels=None), "'regression_labels' of 'valid' is missing"),
     "labels of text": (change(valid__regression_labels=["a", "b", "c"]), "something other than numbers"),
-    "labels in two columns": (change(train__regression_labels=np.zeros((5, 2))), r"shape \(5, 2\)"),
+    "labels in two columns": (
+        change(train__regression_labels=np.zeros((5, 2))),
+        r"shape \(5, 2\); .* one dataset for each",
+    ),
     "a label that is NaN": (change(train__regression_labels=[0.0, float("nan"), 0, 0, 0]), r"'train0\$_\$1' is nan"),
     "no rows": (lambda c: {**c, "valid": {"regression_labels": [], "text": np.zeros((0, 4, 2))}}, "'valid' is empty"),
     "no modality": (lambda c: {"train": {"regression_labels": [1.0]}}, "no split has any of text, audio, vision"),

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.datasets.corpus_rows import CorpusRows, affect_labels, dataset_of, split_name
 from deconfound.datasets.pickled_rows import as_text, dict_of_splits, held, provenance
 from deconfound.datasets.ragged import SequenceOptions
@@ -103,7 +104,9 @@ def _labels(content: Mapping[str, Any], split: str) -> np.ndarray:
             f"'labels' of {split[:40]!r} is {held(content.get('labels'))}; expected one number for each row"
         )
     if labels.size != len(labels):
-        raise DataError(f"'labels' of {split[:40]!r} has the shape {labels.shape}; expected one number for each row")
+        raise DataError(
+            f"'labels' of {split[:40]!r} has the shape {labels.shape}; expected one number for each row; {ONE_LABEL}"
+        )
     return labels.reshape(-1).astype(np.float64)
 
 
@@ -131,7 +134,10 @@ def _rows(content: Mapping[str, Any], split: str, count: int) -> dict[str, list[
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 3 or 0 in array.shape:
             raise DataError(f"{name!r} of {split[:40]!r} is {held(array)}; expected an array of numbers, (N, T, D)")
         if len(array) != count:
-            raise DataError(f"{name!r} of {split[:40]!r} has {len(array)} rows; labels has {count}")
+            raise DataError(
+                f"{name!r} of {split[:40]!r} has {len(array)} rows; labels has {count}: give each row one, of zeros where it "
+                "lacks the modality"
+            )
     first = _first_words(arrays)
     return {
         name: [row[begin:] if row.any() else row[:0] for row, begin in zip(array, first[name], strict=True)]
