@@ -51,8 +51,9 @@ def load_named_data(data: DataSpec, run: Path) -> Dataset:
         StoreError, SpecError: as `load_data`.
     """
     if data.store is None and data.synthetic is None:
+        name = read_environment(run)["data"]["name"]
         raise RunError(
-            f"the run {run} was trained on a dataset in memory ({read_environment(run)['data']['name']!r}) and names no store; "
+            f"the run {run} was trained on a dataset in memory ({name!r}) and names no store; "
             "give the dataset: dataset= in Python, --store on the command line"
         )
     return load_data(data)
