@@ -114,7 +114,9 @@ def array_signal(
     array = read_array(path, key)
     kind = kind or ("vector" if array.ndim == 2 else "sequence")
     if array.ndim not in _AXES[kind] or 0 in array.shape:
-        raise DataError(f"{what}: {path} has the shape {array.shape}; a {kind} is {_SHAPES[kind]}")
+        raise DataError(
+            f"{what}: {path} has the shape {array.shape}; a {kind} is {_SHAPES[kind]}; save it so, or name another kind"
+        )
     if array.dtype.kind not in ("iu" if kind == "tokens" else "fiub"):
         raise DataError(
             f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}"

@@ -134,7 +134,10 @@ def _one(value: object, what: str) -> np.ndarray:
         array = np.asarray(value)
         array = array.astype(np.float64) if array.dtype == object else array
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} holds a {type(value).__name__} that is not a regular array of numbers") from error
+        raise DataError(
+            f"{what} holds a {type(value).__name__} that is not a regular array of numbers; give each row "
+            "an array of steps, (T, D), as long as it is"
+        ) from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise DataError(f"{what} holds {value!r:.60}; expected a number, a list of numbers or an array in every row")
     return array

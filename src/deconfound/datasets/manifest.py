@@ -41,10 +41,10 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
         ".parquet": lambda file: read_parquet(file, _FILE),
     }
     if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
+        raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file; save it as one of them")
     columns = readers[path.suffix.lower()](path)
     if not columns or not next(iter(columns.values())):
-        raise DataError(f"{path} has no rows")
+        raise DataError(f"{path} has no rows; write one for each sample")
     for name, values in columns.items():
         if not is_name(name):
             raise DataError(f"{path}: the column name {name[:40]!r} is too long or not UTF-8; {NAME_RULE}")
@@ -129,7 +129,9 @@ def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:
         rows = []
         for row in chain([first] if headless else [], reader):
             if row and len(row) != len(names):
-                raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
+                raise DataError(
+                    f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}; correct the line"
+                )
             if row:
                 rows.append([value or None for value in row])
     except csv.Error as error:

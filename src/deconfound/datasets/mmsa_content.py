@@ -110,7 +110,7 @@ def _modalities(splits: Splits) -> list[str]:
             raise DataError(f"{modality!r} is in {where[0]!r} but not in {without!r}; give it to all splits or to none")
     modalities = [modality for modality, where in splits_with.items() if where]
     if not modalities:
-        raise DataError(f"no split has any of {', '.join(MODALITIES)}")
+        raise DataError(f"no split has any of {', '.join(MODALITIES)}; name the arrays so")
     return modalities
 
 
@@ -151,7 +151,9 @@ def _tokens(splits: Splits, counts: Mapping[str, int]) -> np.ndarray:
             )
         arrays.append(array)
     if len({array.shape[2] for array in arrays}) > 1:
-        raise DataError(f"{TOKENS!r} has different lengths in the splits: {sorted({a.shape[2] for a in arrays})}")
+        raise DataError(
+            f"{TOKENS!r} has different lengths in the splits: {sorted({a.shape[2] for a in arrays})}; pad them alike"
+        )
     return np.concatenate(arrays).astype(np.int64)
 
 
@@ -173,7 +175,10 @@ def _lengths(splits: Splits, modality: str, arrays: list[np.ndarray], ids: list[
     steps = arrays[0].shape[1]
     wrong = np.flatnonzero(~((lengths >= 0) & (lengths <= steps) & (lengths == np.floor(lengths))))
     if len(wrong):
-        raise DataError(f"{key!r} of {ids[wrong[0]]!r} is {lengths[wrong[0]]:g}; the array has {steps} steps")
+        raise DataError(
+            f"{key!r} of {ids[wrong[0]]!r} is {lengths[wrong[0]]:g}; the array has {steps} steps: give each "
+            "row their number, 0 where it lacks the modality"
+        )
     return lengths.astype(np.int64)
 
 
@@ -189,7 +194,9 @@ def _numbers(split: str, key: str, rows: Mapping[str, object], count: int | None
         remedy = "" if key.endswith("_lengths") else f"; {ONE_LABEL}"
         raise DataError(f"{key!r} of {split!r} has the shape {values.shape}; expected one number for each row{remedy}")
     if count is not None and len(values) != count:
-        raise DataError(f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}")
+        raise DataError(
+            f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}: give each row one"
+        )
     return values.reshape(-1).astype(np.float64)
 
 
@@ -204,7 +211,9 @@ def _texts(split: str, key: str, rows: Mapping[str, object], count: int) -> list
             f"'video{SEPARATOR}segment' for an id of several parts"
         )
     if len(values) != count:
-        raise DataError(f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}")
+        raise DataError(
+            f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}: give each row one"
+        )
     return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values]
 
 

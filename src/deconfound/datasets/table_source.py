@@ -108,7 +108,10 @@ class TableSource:
         self.ids = self.texts(self.spec.id)
         repeated, count = Counter(self.ids).most_common(1)[0]
         if count > 1:
-            raise DataError(f"{self.manifest}: id {repeated!r} occurs {count} times; ids must be unique")
+            raise DataError(
+                f"{self.manifest}: id {repeated!r} occurs {count} times; ids must be unique: number "
+                "repeated ones, or keep one of them"
+            )
 
     def column(self, name: str) -> Values:
         return column(self.columns, name, self.manifest)
@@ -117,7 +120,10 @@ class TableSource:
         """A column as text, which no row may leave empty."""
         values = self.column(name)
         if None in values:
-            raise DataError(f"{self.manifest}: {self._gap(name)}; every row needs one, and missing lists such words")
+            raise DataError(
+                f"{self.manifest}: {self._gap(name)}; every row needs one: fill it, leave the row out, or "
+                "list other words for no value with missing"
+            )
         return texts(values)
 
     def labels(self, target: TargetSpec) -> list[str] | np.ndarray:

@@ -125,7 +125,7 @@ def predict_file(
     chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target)
     first = next(chunks, None)
     if first is None:
-        raise DataError(f"{source} holds no row to predict")
+        raise DataError(f"{source} holds no row to predict; give one or more")
 
     def write_predictions(file: IO[str]) -> int:
         write, count = _writer(file, format, task, raw=raw), 0

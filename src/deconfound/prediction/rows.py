@@ -144,7 +144,7 @@ def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
     try:
         return file.readline(limit + 1)
     except OSError as error:
-        raise DataError(f"cannot read {name}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {name}: {error.strerror or error}; give rows that you may read") from error
 
 
 def _object(line: bytes, place: str, modalities: Mapping[str, Modality]) -> dict[str, Any]:

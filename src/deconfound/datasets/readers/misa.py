@@ -76,7 +76,7 @@ class MisaReader(Reader):
 def _files(path: Path) -> dict[str, Path]:
     """Name of a split → its file."""
     if not path.exists():
-        raise DataError(f"cannot read {path}: No such file or directory")
+        raise DataError(f"cannot read {path}: No such file or directory; check its name")
     if not path.is_dir():
         raise DataError(f"{path} is a file; name the folder that holds train.pkl, dev.pkl and test.pkl")
     files = {split: path / f"{split}.pkl" for split in FILES if (path / f"{split}.pkl").is_file()}

@@ -117,7 +117,7 @@ def _ids(content: Mapping[str, Any], split: str, count: int) -> list[list[str]]:
         return [[f"{split}-{row}"] for row in range(count)]
     values = ids.tolist() if isinstance(ids, np.ndarray) else ids
     if not isinstance(values, list) or len(values) != count:
-        raise DataError(f"'id' of {split[:40]!r} is {held(ids)}; labels has {count} rows")
+        raise DataError(f"'id' of {split[:40]!r} is {held(ids)}; labels has {count} rows: give each one")
     place = f"an id of {split[:40]!r}"
     rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in values]
     return [
@@ -129,7 +129,7 @@ def _rows(content: Mapping[str, Any], split: str, count: int) -> dict[str, list[
     """Modality → the existing steps of each row, as views."""
     arrays = {name: content[name] for name in MODALITIES if content.get(name) is not None}
     if not arrays:
-        raise DataError(f"the split {split[:40]!r} has none of {', '.join(MODALITIES)}")
+        raise DataError(f"the split {split[:40]!r} has none of {', '.join(MODALITIES)}; name the arrays so")
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 3 or 0 in array.shape:
             raise DataError(f"{name!r} of {split[:40]!r} is {held(array)}; expected an array of numbers, (N, T, D)")

@@ -111,7 +111,8 @@ def read_table(path: str | Path) -> Dataset:
     spec = table.spec
     if spec.target is None or spec.split is None:
         raise DataError(
-            f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs both"
+            f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs "
+            "both: 'deconfound data import --help' shows them"
         )
     labels = table.labels(spec.target)
     split = _split(table, spec.split, labels)
@@ -174,7 +175,9 @@ def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) 
         else:
             split = grouped_split(groups, spec.shares, spec.seed)
     if "train" not in split:
-        raise DataError(f"{table.path}: the split 'train' is empty{did_you_mean('train', set(split))}")
+        raise DataError(
+            f"{table.path}: the split 'train' is empty, and a model learns from it{did_you_mean('train', set(split))}"
+        )
     return split
 
 
