@@ -185,7 +185,7 @@ def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
             known = inner if inspect.isclass(inner) and issubclass(inner, BaseModel) else known
         return f"there is no argument {place!r}{did_you_mean(str(detail['loc'][-1])[:80], known.model_fields)}"
     if detail["type"] == "missing":
-        return f"the argument {place!r} is missing"
+        return f"the argument {place!r} is missing; give it a value"
     message = detail["msg"].removeprefix("Value error, ")
     if not place:
         return _brief(message)

@@ -30,6 +30,14 @@ def alias(content):
 
 
 SHARED: list[object] = ["x"]
+
+
+def ragged():
+    rows = np.empty(5, dtype=object)
+    rows[:] = [np.ones((1 + i, 3)) for i in range(5)]
+    return rows
+
+
 BAD = {
     "a list": (lambda c: [c], "holds a list; expected a dict with train, valid, test"),
     "other splits": (lambda c: {"a": c["train"]}, r"a dict with \['a'\]"),
@@ -55,6 +63,18 @@ BAD = {
     "a modality of text": (change(train__text=np.array([["a"]] * 5)), "expected an array of numbers"),
     "a modality that is a list": (change(train__text=[[1.0]] * 5), "'text' of 'train' is a list"),
     "one axis": (change(train__text=np.ones(5)), r"\(N, T, D\) or \(N, D\)"),
+    "rows of unequal length": (
+        change(train__audio=[np.ones((1 + i, 3)) for i in range(5)]),
+        "is a list; .* pad rows of unequal length with zeros, and give their steps as 'audio_lengths'",
+    ),
+    "an object array of rows of unequal length": (
+        change(train__audio=ragged()),
+        "pad arrays of unequal length to one array of numbers",
+    ),
+    "rows that lack a modality": (
+        change(train__text=np.ones((3, 4, 2))),
+        r"shape \(3, 4, 2\); regression_labels has 5 rows: give each row one, of zeros where it lacks the modality",
+    ),
     "no features": (change(train__text=np.ones((5, 4, 0))), r"shape \(5, 4, 0\)"),
     "a length beyond the array": (
         change(valid__text_lengths=[1, 9, 1]),

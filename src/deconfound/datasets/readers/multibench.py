@@ -132,7 +132,10 @@ def _rows(content: Mapping[str, Any], split: str, count: int) -> dict[str, list[
         raise DataError(f"the split {split[:40]!r} has none of {', '.join(MODALITIES)}; name the arrays so")
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 3 or 0 in array.shape:
-            raise DataError(f"{name!r} of {split[:40]!r} is {held(array)}; expected an array of numbers, (N, T, D)")
+            raise DataError(
+                f"{name!r} of {split[:40]!r} is {held(array)}; expected an array of numbers, (N, T, D): pad rows of unequal "
+                "length with zeros in front"
+            )
         if len(array) != count:
             raise DataError(
                 f"{name!r} of {split[:40]!r} has {len(array)} rows; labels has {count}: give each row one, of zeros where it "
