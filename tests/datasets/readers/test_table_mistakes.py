@@ -35,6 +35,8 @@ from support.data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, wri
         ('lengths = "frames"', 'row = "score"', "row of '001' is 0.5"),
         ('column = "label"', 'column = "lable"', "no column 'lable'; did you mean 'label'"),
         ('kind = "classification"', 'kind = "ranking"', "'ranking'"),
+        ('column = "label"', 'column = "label"\nprotocl = "regression"', "'target.protocl'; did you mean 'protocol'"),
+        ('column = "label"', 'column = "label"\nweight = "score"', "'target.weight'; .* penalty group-dro"),
         ('kind = "classification"', 'kind = "regression"', "'label' of row 1 is 'sad'; expected a number"),
         ('kind = "classification"', 'kind = "classification"\nloss = "l1"', "no loss to choose"),
         (
