@@ -82,7 +82,9 @@ class Protocol(ABC):
             component: type[Any] = load_class(reference, Metric)
             metric: Metric = component()
             if metric.inputs not in _INPUTS[self.kind]:
-                raise SpecError(f"{reference} takes {metric.inputs}, which a {self.kind} does not have")
+                raise SpecError(
+                    f"{reference} takes {metric.inputs}, which a {self.kind} does not have; name another metric"
+                )
             own[reference] = Measure(metric, type(self).transform, type(self).rows)
         return {**self.measurable, **own}
 

@@ -31,6 +31,11 @@ KINDS: dict[str, tuple[str, str]] = {
 """Kind → module and name of its abstract base."""
 
 _SHOWN = 200
+_WORDS_FOR_WEIGHTS = ("class_weight", "class_weights", "sample_weight", "sample_weights", "target.weight")
+_WEIGHTS = (
+    "; classes and rows have no weights: copy the class into a column, name that as the environment, and add the penalty "
+    "group-dro, or give sample_weight to fit of deconfound.sklearn"
+)
 _PARENTS = {
     "encoders": "deconfound.nn",
     "fusions": "deconfound.nn",
@@ -181,15 +186,23 @@ def explain_detail(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
         known: type[BaseModel] = model
         for part in detail["loc"][:-1]:
-            inner = known.model_fields[str(part)].annotation if str(part) in known.model_fields else None
-            known = inner if inspect.isclass(inner) and issubclass(inner, BaseModel) else known
-        return f"there is no argument {place!r}{did_you_mean(str(detail['loc'][-1])[:80], known.model_fields)}"
+            field = known.model_fields.get(str(part))
+            known = known if field is None else _model_in(field.annotation) or known
+        word = str(detail["loc"][-1])[:80]
+        hint = _WEIGHTS if place.endswith(_WORDS_FOR_WEIGHTS) else did_you_mean(word, known.model_fields)
+        return f"there is no argument {place!r}{hint}"
     if detail["type"] == "missing":
-        return f"the argument {place!r} is missing"
+        return f"the argument {place!r} is missing; give it a value"
     message = detail["msg"].removeprefix("Value error, ")
     if not place:
         return _brief(message)
     return f"{place} = {_brief(repr(detail['input']))}: {message[0].lower()}{message[1:]}"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation holds, such as X in `X | None` and `tuple[X, ...]`."""
+    options = (annotation, *get_args(annotation))
+    return next((option for option in options if inspect.isclass(option) and issubclass(option, BaseModel)), None)
 
 
 def _brief(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deconfound.causal import EXAMPLES, Graph
+from deconfound.causal import EXAMPLES, Graph, assess
 from deconfound.causal.graph import MAX_NODES
 from deconfound.errors import DeconfoundError, SpecError
 from deconfound.io.toml_writer import toml_text
@@ -70,6 +70,14 @@ ROLES = G3["roles"]
         ({"roles": {"treatment": "x", "mediator": "z"}}, "the argument 'roles.outcome' is missing"),
         ({"roles": {**ROLES, "colour": "red"}}, "there is no argument 'roles.colour'"),
         ({"roles": "x"}, "roles = 'x'"),
+        (
+            {"roles": {**ROLES, "mediator": ["z", "a"]}},
+            r"roles.mediator = \['z', 'a'\]: expected the name of one node: auxiliary = \[...\] takes the other mediators",
+        ),
+        (
+            {"roles": {**ROLES, "outcome": ["y", "a"]}},
+            "roles.outcome = .*: expected the name of one node: check one graph",
+        ),
         ({"observed": "x"}, "observed = 'x'"),
         ({"edges": [["x", "z"]]}, r"edges.0 = "),
         ({"nodes": ["x"]}, "there is no argument 'nodes'"),
@@ -111,3 +119,12 @@ def test_any_content_is_a_graph_or_one_line(tmp_path_factory, observed, latent, 
     except DeconfoundError as error:
         told = str(error)
     assert (told and "\n" not in told) or {graph.treatment, graph.mediator, graph.outcome} <= set(graph.observed)
+
+
+def test_several_mediators_say_where_they_go():
+    with pytest.raises(
+        SpecError, match=r"the mediator is \('z', 'w'\); expected .* auxiliary = \[...\] takes the other"
+    ):
+        Graph.of("x -> z -> y", "x -> w -> y", mediator=("z", "w"))
+    graph = Graph.of("x -> z -> y", "x -> w -> y", mediator="z", auxiliary=["w"])
+    assert assess(graph).joint_mediators.holds

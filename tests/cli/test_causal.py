@@ -103,7 +103,10 @@ def test_positivity_is_warned_of_in_what_is_printed(capsys, graph, table):
     ("words", "message"),
     [
         (["check", "none.toml"], "cannot read the graph none.toml"),
-        (["estimate", "GRAPH", "none.csv"], "cannot read none.csv"),
+        (
+            ["estimate", "GRAPH", "none.csv"],
+            "cannot read the manifest none.csv: No such file or directory; check its name, or",
+        ),
         (["estimate", "GRAPH", "TABLE", "--clusters", "speaker"], "has no column 'speaker'"),
         (["estimate", "GRAPH", "TABLE", "--resamples", "1"], "--resamples"),
         (["check"], "Missing argument"),

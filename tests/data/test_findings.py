@@ -166,3 +166,20 @@ def test_another_task_and_protocol():
         retask(made(), "regression", None)
     with pytest.raises(DataError, match="are no classes"):
         retask(made(task=Task.regression(), labels=labels / 7), "classification", None)
+
+
+def test_classes_that_join_several_labels():
+    task = Task.classification(("happy", "sad", "happy|sad", "angry|sad", "angry"))
+    (line,) = [line for line in find_all(made(task=task, labels=torch.arange(N) % 5)) if "join" in line]
+    assert re.match(r"2 of 5 classes join several names by '\|', such as 'happy\|sad', .* one dataset for each", line)
+    apart = Task.classification(("rock & roll", "folk", "drum & bass", "pop"))
+    assert not any("join" in line for line in find_all(made(task=apart, labels=torch.arange(N) % 4)))
+
+
+def test_a_target_of_several_columns_is_refused():
+    signals, metadata = (
+        {"x": Signal(torch.ones(N, 1, 1), torch.ones(N, 1, dtype=torch.bool))},
+        {"id": [str(i) for i in range(N)]},
+    )
+    with pytest.raises(DataError, match=r"shape \(300, 2\); expected \(N,\); .* one dataset for each"):
+        Dataset.build("made", Task.regression(), signals, torch.rand(N, 2), metadata, SPLIT)

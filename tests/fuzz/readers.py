@@ -360,7 +360,8 @@ def _read_journal(folder: Path) -> None:
 def _read_rows(folder: Path) -> None:
     from deconfound.data.task import Modality
     from deconfound.datasets.repair import Repair
-    from deconfound.prediction.rows import conform, read_jsonl
+    from deconfound.prediction.conform import conform
+    from deconfound.prediction.rows import read_jsonl
 
     modalities = {"text": Modality("text", 3, (2,)), "audio": Modality("audio", 1, (4,))}
     for ids, signals in read_jsonl(

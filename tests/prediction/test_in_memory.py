@@ -123,3 +123,10 @@ def test_texts_are_read_by_the_extractor_of_training(tmp_path: Path) -> None:
     assert "word-pieces" in repr(data)
     with pytest.raises(DataError, match="holds texts or paths, no vector"):
         dc.dataset(frame, target=labels, text="words", kinds={"text": "vector"})
+
+
+def test_the_labels_of_training_are_ignored(run: dc.Run) -> None:
+    labels = FRAME["label"].tolist()
+    assert run.predict({"picture": PIXELS, "label": labels}).equals(run.predict({"picture": PIXELS}))
+    with pytest.raises(DataError, match="there is no modality 'lable'"):
+        run.predict({"picture": PIXELS, "lable": labels})

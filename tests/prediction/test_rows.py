@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from deconfound.data.signal import Signal
 from deconfound.data.task import Modality
 from deconfound.errors import DataError
-from deconfound.prediction.rows import conform, read_jsonl
+from deconfound.prediction.conform import conform
+from deconfound.prediction.rows import TargetNote, read_jsonl
 
 FORM = {
     modality.name: modality
@@ -199,3 +200,24 @@ def test_numbers_beyond_float32_are_refused() -> None:
     ((ids, signals),) = read({"id": "big", "audio": [1e300, 0, 0, 0]})
     with pytest.raises(DataError, match="'audio' of row 'big' holds NaN or numbers beyond float32"):
         conform(signals, FORM, ids)
+
+
+def test_the_column_of_the_labels_is_ignored_with_one_note() -> None:
+    lines = [{"id": f"r{i}", "audio": [1, 2, 3, 4], "mood": "calm"} for i in range(3)]
+    source = io.BytesIO("\n".join(map(json.dumps, lines)).encode())
+    with pytest.warns(
+        TargetNote, match="standard input line 1: 'mood' is the target of the run; it is ignored"
+    ) as notes:
+        ((ids, signals),) = read_jsonl(source, FORM, target="mood")
+    assert len(notes) == 1
+    assert ids == ["r0", "r1", "r2"]
+    assert signals["audio"].values[:, 0].tolist() == [[1.0, 2.0, 3.0, 4.0]] * 3
+    with pytest.raises(DataError, match="there is no modality 'mood'"):
+        read(*lines)
+    with pytest.raises(DataError, match="there is no modality 'moood'"):
+        list(read_jsonl(io.BytesIO(json.dumps({"audio": [1, 2, 3, 4], "moood": 1}).encode()), FORM, target="mood"))
+
+
+def test_a_modality_of_the_name_of_the_target_is_a_modality() -> None:
+    ((_, signals),) = read_jsonl(io.BytesIO(b'{"audio": [1, 2, 3, 4]}'), FORM, target="audio")
+    assert bool(signals["audio"].present[0])

@@ -27,6 +27,10 @@ def test_defaults_are_filled_in_and_survive_json():
         ({**GOOD, "train": {"learning_rate": math.inf}}, "train.learning_rate = inf: input should be a finite"),
         ({**GOOD, "method": {"name": "cmir", "invariance": math.inf}}, "invariance = inf: input should be a finite"),
         ({**GOOD, "seed": -1}, "seed = -1"),
+        (
+            {**GOOD, "train": {"class_weights": "balanced"}},
+            "'train.class_weights'; classes and rows have no weights",
+        ),
         ({**GOOD, "backbone": {"fusion": "concatt"}}, "there is no fusion 'concatt'; did you mean 'concat'"),
         ({**GOOD, "backbone": {"encoders": {"m1": "gur"}}}, "there is no encoder 'gur'; did you mean 'gru'"),
         ({**GOOD, "data": {"synthetic": {}, "store": "x"}}, "exclude each other"),

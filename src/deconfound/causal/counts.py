@@ -76,7 +76,10 @@ def count_rows(
     levels = {letter: coded[node][0] for letter, node in roles.items()}
     for letter, node in roles.items():
         if len(levels[letter]) < 2:
-            raise DataError(f"the column {node!r} has the single value {levels[letter][0]!r}; a role needs two or more")
+            raise DataError(
+                f"the column {node!r} has the single value {levels[letter][0]!r}; a role needs two or more: "
+                "choose another column"
+            )
     levels["a"], strata = _combinations(graph.auxiliary, coded, len(coded[graph.treatment][1]))
     shape = [len(levels[letter]) for letter in "xzya"]
     if math.prod(shape) > MAX_CELLS:
@@ -139,7 +142,7 @@ def _levels(
     integers = isinstance(column, np.ndarray) and column.dtype.kind in "iu"
     values = np.asarray(column) if integers else as_metadata(_values(columns, name, missing))
     if not len(values):
-        raise DataError("the table has no rows")
+        raise DataError("the table has no rows; give one line for each case")
     levels, codes = np.unique(values, return_inverse=True)
     if len(levels) > MAX_LEVELS:
         advice = "bin it, for example into its quartiles" if values.dtype != object else "merge them into fewer"

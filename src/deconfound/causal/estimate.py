@@ -98,7 +98,7 @@ def estimate_effects(
     if resamples < 2 or not 0 < level < 1:
         raise DataError(f"intervals need 2 or more resamples and a level between 0 and 1; got {resamples} and {level}")
     if _units(counts) < 2:
-        raise DataError("intervals need two or more rows or clusters; got 1")
+        raise DataError("intervals need two or more rows or clusters; got 1: add rows, or leave clusters out")
     assessment = assess(graph)
     warranted = {**assessment.exact, "beta-front-door-given": assessment.beta_front_door.holds}
     names = [*TREATMENT_FORMULAS, "beta-front-door-given"] if graph.auxiliary else ["naive", "front-door"]

@@ -26,7 +26,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.io.toml_reader import read_toml
@@ -69,6 +70,7 @@ class Graph:
     name: str = "graph"
 
     def __post_init__(self) -> None:
+        _check_single(self.treatment, self.mediator, self.outcome)
         _check_names(self.nodes)
         for edge in self.edges:
             for node in edge:
@@ -150,6 +152,7 @@ class Graph:
         Raises:
             SpecError: a chain without an arrow, or an invalid graph.
         """
+        _check_single(treatment, mediator, outcome)
         edges = parse_chains(chains)
         roles = (treatment, mediator, outcome, *auxiliary)
         observed = dict.fromkeys([*roles, *(node for edge in edges for node in edge)])
@@ -195,6 +198,13 @@ class _Roles(_StrictModel):
     outcome: str
     auxiliary: list[str] = []
 
+    @field_validator("treatment", "mediator", "outcome", mode="before")
+    @classmethod
+    def _one_node(cls, node: object, info: ValidationInfo) -> object:
+        if isinstance(node, list):
+            raise PydanticCustomError("several_nodes", "{what}", {"what": _one_node(info.field_name or "role")})
+        return node
+
 
 class _GraphFile(_StrictModel):
     observed: list[str]
@@ -217,6 +227,18 @@ def parse_chains(chains: Iterable[str]) -> tuple[tuple[str, str], ...]:
             raise SpecError(f"{_short(chain)!r} is not an edge; write 'cause -> effect', or a chain 'a -> b -> c'")
         edges += pairwise(nodes)
     return tuple(edges)
+
+
+def _check_single(treatment: object, mediator: object, outcome: object) -> None:
+    for role, node in {"treatment": treatment, "mediator": mediator, "outcome": outcome}.items():
+        if not isinstance(node, str):
+            raise SpecError(f"the {role} is {node!r:.80}; {_one_node(role)}")
+
+
+def _one_node(role: str) -> str:
+    """What a role of several nodes may do instead."""
+    others = "auxiliary = [...] takes the other mediators" if role == "mediator" else "check one graph for each"
+    return f"expected the name of one node: {others}"
 
 
 def _check_names(nodes: Sequence[str]) -> None:

@@ -155,7 +155,7 @@ def parse_options(words: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name or name in options:
-            raise SpecError(f"--option {word}: expected NAME=VALUE, each name once")
+            raise SpecError(f"--option {word}: expected NAME=VALUE, each name once; correct it")
         try:
             options[name] = tomllib.loads(f"value = {text}")["value"] if text.startswith(("[", "{", '"')) else text
         except (ValueError, RecursionError) as error:

@@ -46,6 +46,7 @@ def predict(
         "jsonl" if as_json else "csv",
         repairs=opened.repairs,
         preparations=opened.preparations,
+        target=opened.environment["data"].get("target"),
         raw=raw,
     )
     if out is not None:

@@ -71,9 +71,11 @@ class Dataset:
         sizes |= {name: len(values) for name, values in self.latents.items()}
         wrong = {name: size for name, size in sizes.items() if size != len(self.target)}
         if wrong:
-            raise DataError(f"{self.name}: the target has {len(self.target)} rows; these differ: {wrong}")
+            raise DataError(
+                f"{self.name}: the target has {len(self.target)} rows; these differ: {wrong}; give all the same rows"
+            )
         if not self.signals or "id" not in self.columns:
-            raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'")
+            raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'; give both")
         for column in (*self.environment, *self.group):
             self._column(column)
         check_ranges(self.splits, len(self.target))
@@ -105,7 +107,7 @@ class Dataset:
         """
         labels = np.array([str(name) for name in split], dtype=object)
         if len(labels) != len(target):
-            raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names")
+            raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names; give each row one")
         unnamed = [row for row, value in enumerate(labels.tolist()) if is_missing(value, _MISSING)]
         if unnamed:
             raise DataError(
@@ -259,7 +261,7 @@ class Dataset:
         """The same rows under other splits (a sorted copy); `split` names the split of each row; "" drops the row."""
         labels = np.array([str(name) for name in split], dtype=object)
         if len(labels) != len(self):
-            raise DataError(f"{self.name}: {len(self)} rows but {len(labels)} split names")
+            raise DataError(f"{self.name}: {len(self)} rows but {len(labels)} split names; give each row one")
         rows = torch.from_numpy(np.flatnonzero(labels != ""))
         sorted_rows = Dataset.build(
             self.name,

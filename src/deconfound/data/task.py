@@ -66,9 +66,12 @@ class Task:
         if classification and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
             raise DataError(f"a classification needs two or more distinct class names; got {list(self.classes)}")
         if not classification and self.classes:
-            raise DataError(f"a regression has no classes; got {list(self.classes)}")
+            raise DataError(f"a regression has no classes; got {list(self.classes)}: leave them out")
         if self.loss not in (("cross-entropy",) if classification else ("mse", "l1")):
-            raise DataError(f"the loss {self.loss!r} does not fit a {self.kind}")
+            raise DataError(
+                f"the loss {self.loss!r} does not fit a {self.kind}; choose "
+                f"{'cross-entropy' if classification else 'mse or l1'}"
+            )
 
     @classmethod
     def regression(cls, *, loss: Literal["mse", "l1"] = "mse", protocol: str = "regression") -> Task:

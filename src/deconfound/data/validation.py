@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
@@ -18,15 +19,17 @@ def check_rows(dataset: DatasetParts) -> None:
     """Read every value once.
 
     Raises:
-        DataError: a name that is too long or not UTF-8, an empty or missing train split, a repeated id, a NaN or infinite
-            target, a class number out of range, a value that is not finite where the mask is True or not 0 where it is
-            False, a negative token, a modality absent in all rows, a group with rows in two splits, or a column with one text
-            under two codes.
+        DataError: a name that is too long or not UTF-8, an empty or missing train split, a repeated id, a target of
+            another shape than (N,), NaN or infinite, a class number out of range, a value that is not finite where the mask
+            is True or not 0 where it is False, a negative token, a modality absent in all rows, a group with rows in two
+            splits, or a column with one text under two codes.
     """
     name, target = dataset.name, dataset.target
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
     if empty or len(dataset.target) == 0:
         raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
+    if target.ndim != 1:
+        raise DataError(f"{name}: the target has the shape {tuple(target.shape)}; expected (N,); {ONE_LABEL}")
     _check_names(dataset)
     for column, values in dataset.columns.items():
         if "codes" in values.parts and len(set(values.distinct.tolist())) < len(values.distinct):
@@ -39,13 +42,16 @@ def check_rows(dataset: DatasetParts) -> None:
         where = sorted({split for split, numbers in dataset.splits.items() for row in rows if row in numbers})
         raise DataError(
             f"{name}: id {ids.distinct[repeated]!r} occurs {len(rows)} times (in {', '.join(where)}); "
-            "ids must be unique"
+            "ids must be unique: number repeated ones, or keep one of them"
         )
     if dataset.task.kind == "classification":
         check_class_numbers(name, target, dataset.task.outputs)
     elif not bool(torch.isfinite(target).all()):
         row = int(torch.nonzero(~torch.isfinite(target))[0])
-        raise DataError(f"{name}: the target of {ids.values[row]!r} is {float(target[row])}; targets must be finite")
+        raise DataError(
+            f"{name}: the target of {ids.values[row]!r} is {float(target[row])}; targets must be finite: "
+            "leave such rows out, and predict them later"
+        )
     for column in dataset.group:
         _check_group(dataset, column)
     for modality, signal in dataset.signals.items():
@@ -80,7 +86,10 @@ def check_class_numbers(what: str, target: Tensor, classes: int) -> None:
         DataError: another type than int64, or a number outside [0, C).
     """
     if target.dtype != torch.int64 or int(target.min()) < 0 or int(target.max()) >= classes:
-        raise DataError(f"{what}: class numbers must be integers in [0, {classes})")
+        raise DataError(
+            f"{what}: class numbers must be integers in [0, {classes}); got {target.dtype} from {target.min()} to "
+            f"{target.max()}: number the classes from 0"
+        )
 
 
 def check_resolution(name: str, target: Tensor) -> None:
@@ -122,10 +131,13 @@ def _check_signal(what: str, signal: Signal) -> None:
     if not bool(signal.mask.any()):
         raise DataError(f"{what} is absent in every row; leave it out")
     if int(signal.mask.view(torch.uint8).max()) > 1:
-        raise DataError(f"{what} has a mask of other values than 0 and 1")
+        raise DataError(f"{what} has a mask of other values than 0 and 1; give booleans")
     if not signal.values.is_floating_point():
         if int(signal.values.min()) < 0 or bool((signal.values != 0)[~signal.mask].any()):
-            raise DataError(f"{what} has tokens below 0, or other than 0 where its mask is False")
+            raise DataError(
+                f"{what} has tokens below 0, or other than 0 where its mask is False; number them from 0, "
+                "with 0 as padding"
+            )
         return
     size = max(1, (1 << 24) // max(1, signal.values[0].nbytes))  # rows of 16 MB: bounded memory on a mapped store
     for start in range(0, len(signal), size):
@@ -134,4 +146,4 @@ def _check_signal(what: str, signal: Signal) -> None:
         if not bool(torch.isfinite(steps).all()):
             raise DataError(f"{what} holds NaN or infinite values; mask those steps")
         if bool((steps != 0).any(dim=2)[~mask].any()):
-            raise DataError(f"{what} has values other than 0 where its mask is False")
+            raise DataError(f"{what} has values other than 0 where its mask is False; set them to 0 with Signal.keep")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from deconfound.io.archives import member_names, open_archive
 from deconfound.io.reading import FileKind, check_regular, reading, resolved, shown
 
 _FILE = FileKind("array", DataError, "write it with numpy.save from an array of numbers", math.inf)
+_RAGGED = (
+    "holds Python objects, such as arrays of unequal length; pad all to (N, T, D) with zeros at the end, and give the "
+    "number of steps of each as a column that lengths names, or as the array 'lengths' of an .npz"
+)
 _AXES: dict[Kind, tuple[int, ...]] = {"vector": (2,), "sequence": (3, 4, 5), "image": (3, 4), "tokens": (2,)}
 _SHAPES: dict[Kind, str] = {
     "vector": "(N, D)",
@@ -53,15 +58,27 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
         DataError: another format, a damaged file, objects instead of numbers, or no array of that name.
     """
     if path.suffix.lower() not in (".npy", ".npz"):
-        raise DataError(f"{path}: a modality is a .npy or .npz file")
+        raise DataError(f"{path}: a modality is a .npy or .npz file; write one with numpy.save or numpy.savez")
     if path.suffix.lower() == ".npy" and key is not None:
         raise DataError(f"{path} holds one array without a name; remove key = {key!r}")
     check_regular(path, _FILE)
     if path.suffix.lower() == ".npy":
-        with reading(path, _FILE):
+        with reading(path, _FILE), _numbers_only(path):
             return np.lib.format.open_memmap(path, mode="r")
     with open_archive(path, _FILE) as archive:
-        return archive[_key(path, archive.files, key)]
+        name = _key(path, archive.files, key)
+        with _numbers_only(path):
+            return archive[name]
+
+
+@contextmanager
+def _numbers_only(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        if "object" in str(error).lower():  # NumPy has no type of its own for this error
+            raise DataError(f"{path} {_RAGGED}") from error
+        raise
 
 
 def array_signal(
@@ -80,8 +97,10 @@ def array_signal(
     Args:
         key: as in `read_array`.
         kind: how to read the axes; by default two axes are a vector, more a sequence.
-        rows: (N,) row in the array of each sample; None if the array has exactly these N rows in this order.
-        lengths: (N,) steps of each sample; None to use `mask` or `lengths` of a `.npz`, or all steps.
+        rows: (N,) row in the array of each sample, NaN where a sample lacks the modality; None if the array has exactly
+            these N rows in this order.
+        lengths: (N,) steps of each sample, 0 where it lacks the modality; None to use `mask` or `lengths` of a `.npz`, or
+            all steps. What they say of a sample without a row does not count.
         ids: (N) ids for error messages.
         what: name of the modality in error messages.
         repair: what to do with values that are not finite, or how to learn it from the rows.
@@ -95,19 +114,30 @@ def array_signal(
     array = read_array(path, key)
     kind = kind or ("vector" if array.ndim == 2 else "sequence")
     if array.ndim not in _AXES[kind] or 0 in array.shape:
-        raise DataError(f"{what}: {path} has the shape {array.shape}; a {kind} is {_SHAPES[kind]}")
+        raise DataError(
+            f"{what}: {path} has the shape {array.shape}; a {kind} is {_SHAPES[kind]}; save it so, or name another kind"
+        )
     if array.dtype.kind not in ("iu" if kind == "tokens" else "fiub"):
         raise DataError(
             f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}"
         )
     if kind in ("vector", "image"):
         array = array[:, None]
-    source = None if rows is None else _whole_numbers(rows, len(array) - 1, f"{what}: row", ids)
-    if source is None and len(array) != len(ids):
+    if rows is None and len(array) != len(ids):
         raise DataError(
-            f"{what}: {path} has {len(array)} rows, the manifest {len(ids)}; give each sample one, or name 'row'"
+            f"{what}: {path} has {len(array)} rows, the manifest {len(ids)}; give each sample one, or name with row a "
+            "column of row numbers, blank where a sample lacks the modality"
         )
-    steps = _existing_steps(path, array, source, lengths, ids, what)
+    there = np.ones(len(ids), dtype=bool) if rows is None else ~np.isnan(rows)
+    if not there.any():
+        raise DataError(f"{what}: no sample has a row of {path}; give row numbers from 0, or leave the modality out")
+    source = (
+        None
+        if rows is None
+        else _whole_numbers(np.where(there, rows, 0), len(array) - 1, f"{what}: row", ids, "a blank")
+    )
+    known = None if lengths is None else np.where(there, lengths, 0)
+    steps = _existing_steps(path, array, source, known, ids, what) & there[:, None]
     if kind == "tokens":
         return _tokens(array if source is None else array[source], steps, what)
     mapped = getattr(array, "_mmap", None)
@@ -116,7 +146,8 @@ def array_signal(
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
 
-    return copy_steps([array if source is None else array[source]], release).repaired(steps, repair)
+    signal, notes = copy_steps([array if source is None else array[source]], release).repaired(steps, repair)
+    return signal, {**notes, "absent_rows": int((~signal.present).sum())}
 
 
 def _existing_steps(
@@ -146,7 +177,7 @@ def _existing_steps(
         lengths = lengths if source is None else lengths[source]
     if lengths is None:
         return np.ones((len(ids), steps), dtype=bool)
-    return np.arange(steps) < _whole_numbers(lengths, steps, f"{what}: length", ids)[:, None]
+    return np.arange(steps) < _whole_numbers(lengths, steps, f"{what}: length", ids, "0")[:, None]
 
 
 def _tokens(values: np.ndarray, steps: np.ndarray, what: str) -> tuple[Signal, dict[str, Any]]:
@@ -156,12 +187,16 @@ def _tokens(values: np.ndarray, steps: np.ndarray, what: str) -> tuple[Signal, d
     return Signal(torch.from_numpy(kept), torch.from_numpy(steps)), {"nan_steps": 0, "infinite_steps": 0}
 
 
-def _whole_numbers(values: np.ndarray, most: int, what: str, ids: Sequence[str]) -> np.ndarray:
-    """(N,) int64 in [0, most]."""
+def _whole_numbers(values: np.ndarray, most: int, what: str, ids: Sequence[str], absent: str) -> np.ndarray:
+    """(N,) int64 in [0, most]; `absent` says how absence is written."""
     wide = values.astype(np.float64)
     wrong = np.flatnonzero(~((wide >= 0) & (wide <= most) & (wide == np.floor(wide))))
     if len(wrong):
-        raise DataError(f"{what} of {ids[wrong[0]]!r} is {wide[wrong[0]]:g}; expected a whole number from 0 to {most}")
+        shown_value = "blank" if np.isnan(wide[wrong[0]]) else f"{wide[wrong[0]]:g}"
+        raise DataError(
+            f"{what} of {ids[wrong[0]]!r} is {shown_value}; expected a whole number from 0 to {most}, and where a sample "
+            f"lacks the modality, {absent}"
+        )
     return wide.astype(np.int64)
 
 

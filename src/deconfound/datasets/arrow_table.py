@@ -28,7 +28,7 @@ def split_tables(path: Path) -> dict[str, Any]:
         DataError: pyarrow is not installed, or the files are damaged or of another layout.
     """
     if not path.exists():
-        raise DataError(f"cannot read {path}: No such file or directory")
+        raise DataError(f"cannot read {path}: No such file or directory; check its name")
     try:
         import pyarrow as pa
     except ImportError as error:

@@ -57,7 +57,9 @@ def read_sequence(path: Path) -> dict[str, Timed]:
     except DataError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"cannot read {path}: it is no HDF5 file of a computational sequence, or damaged") from error
+        raise DataError(
+            f"cannot read {path}: it is no HDF5 file of a computational sequence, or damaged; download it again"
+        ) from error
 
 
 def _timed(group: Any, where: str, budget: int, h5py: Any) -> Timed:
@@ -79,7 +81,9 @@ def _array(group: Any, name: str, where: str, budget: int, h5py: Any) -> np.ndar
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise DataError(f"{where}: {name!r} is no array in this file; nothing outside of it is read")
     if dataset.nbytes > budget:
-        raise DataError(f"{where}: {name!r} announces {dataset.nbytes} bytes, far more than the file holds")
+        raise DataError(
+            f"{where}: {name!r} announces {dataset.nbytes} bytes, far more than the file holds; download it again"
+        )
     return np.asarray(dataset[()])
 
 

@@ -120,6 +120,7 @@ def dataset(
         provenance={
             "format": "memory",
             "renamed_splits": renamed,
+            "target": target if isinstance(target, str) else None,
             "unlabelled_rows_dropped": len(rows) - len(kept),
             **notes,
         },

@@ -71,7 +71,10 @@ class MemoryRows:
         for name, values in chosen.items():
             row = next((row for row, value in enumerate(values) if is_absent(value)), None)
             if row is not None:
-                raise DataError(f"{what}: the row {self.ids[row]!r} has no {name!r}; every row needs one")
+                raise DataError(
+                    f"{what}: the row {self.ids[row]!r} has no {name!r}; every row needs one: fill it, or "
+                    "leave the row out"
+                )
         return {name: [label_name(value) for value in values] for name, values in chosen.items()}
 
     def metadata(

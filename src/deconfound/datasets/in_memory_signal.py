@@ -134,7 +134,10 @@ def _one(value: object, what: str) -> np.ndarray:
         array = np.asarray(value)
         array = array.astype(np.float64) if array.dtype == object else array
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} holds a {type(value).__name__} that is not a regular array of numbers") from error
+        raise DataError(
+            f"{what} holds a {type(value).__name__} that is not a regular array of numbers; give each row "
+            "an array of steps, (T, D), as long as it is"
+        ) from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise DataError(f"{what} holds {value!r:.60}; expected a number, a list of numbers or an array in every row")
     return array
@@ -188,6 +191,7 @@ def _checked(lengths: np.ndarray, most: int, rows: int, what: str) -> np.ndarray
     wrong = np.flatnonzero(~((wide >= 0) & (wide <= most) & (wide == np.floor(wide))))
     if len(wrong):
         raise DataError(
-            f"{what}: the length of row {wrong[0] + 1} is {wide[wrong[0]]:g}; expected a whole number up to {most}"
+            f"{what}: the length of row {wrong[0] + 1} is {wide[wrong[0]]:g}; expected a whole number from 0 to {most}, and 0 "
+            "where the row lacks the modality"
         )
     return wide.astype(np.int64)

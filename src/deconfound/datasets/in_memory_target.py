@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deconfound.data.missing_words import MISSING, folded, is_missing
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
 from deconfound.datasets.frames import Column, is_absent, is_number, numbers_of
@@ -69,7 +70,8 @@ def read_labels(
         raise DataError("no row has a label; name the column of the labels as target")
     wrong = next((label for label in present if not isinstance(label, str) and not is_number(label)), None)
     if wrong is not None:
-        raise DataError(f"the target holds {wrong!r:.60}; a label is one text, boolean or number per row")
+        several = f"; {ONE_LABEL}" if isinstance(wrong, Collection) else ""
+        raise DataError(f"the target holds {wrong!r:.60}; a label is one text, boolean or number per row{several}")
     kind = task.kind if isinstance(task, Task) else task or _kind_of(present, classes)
     if kind == "classification":
         known = tuple(map(label_name, classes)) if classes is not None else _sorted_classes(present)

@@ -80,7 +80,7 @@ def _array(machine: Machine, shape: tuple[Any, ...], dtype: np.dtype, order: str
     if aligned:
         machine.take(machine.number(1))
     if not all(type(length) is int and length >= 0 for length in shape):
-        raise DataError(f"it holds an array of an impossible shape with {len(shape)} axes")
+        raise DataError(f"it holds an array of an impossible shape with {len(shape)} axes; save it again")
     data = machine.take(math.prod(shape) * dtype.itemsize)
     return call_admitted(AdmittedName("_frombuffer"), (data, dtype, shape, order))
 
@@ -89,7 +89,10 @@ def _stop(machine: Machine) -> None:
     """The end of an array of objects, which is a pickle within the pickle."""
     content = machine.pop()
     if not isinstance(content, list) or machine.stack or machine.marks:
-        raise DataError("it holds an object array that is not one axis of text and numbers")
+        raise DataError(
+            "it holds an object array that is not one axis of text and numbers; pad arrays of unequal "
+            "length to one array of numbers"
+        )
     machine.stack, machine.marks, machine.memo = machine.outer.pop()
     unfinished = machine.stack[-1]
     assert isinstance(unfinished, Unfinished)

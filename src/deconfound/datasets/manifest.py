@@ -41,18 +41,18 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
         ".parquet": lambda file: read_parquet(file, _FILE),
     }
     if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file")
+        raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file; save it as one of them")
     columns = readers[path.suffix.lower()](path)
     if not columns or not next(iter(columns.values())):
-        raise DataError(f"{path} has no rows")
+        raise DataError(f"{path} has no rows; write one for each sample")
     for name, values in columns.items():
         if not is_name(name):
             raise DataError(f"{path}: the column name {name[:40]!r} is too long or not UTF-8; {NAME_RULE}")
         bad = next((value for value in values if type(value) not in _SCALARS), None)
         if bad is not None:
             raise DataError(
-                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds text and numbers, and "
-                "--format hugging-face reads Parquet files with lists"
+                f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds one text or number a row: give "
+                "features an array file and several labels a 0/1 column each; --format hugging-face reads lists of Parquet"
             )
         broken = next(
             (row for row, value in enumerate(values) if isinstance(value, str) and not is_encodable(value)), None
@@ -129,7 +129,9 @@ def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:
         rows = []
         for row in chain([first] if headless else [], reader):
             if row and len(row) != len(names):
-                raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}")
+                raise DataError(
+                    f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}; correct the line"
+                )
             if row:
                 rows.append([value or None for value in row])
     except csv.Error as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.datasets.corpus_rows import split_name
 from deconfound.datasets.unpickle import Unpickled
 from deconfound.errors import DataError
@@ -109,7 +110,7 @@ def _modalities(splits: Splits) -> list[str]:
             raise DataError(f"{modality!r} is in {where[0]!r} but not in {without!r}; give it to all splits or to none")
     modalities = [modality for modality, where in splits_with.items() if where]
     if not modalities:
-        raise DataError(f"no split has any of {', '.join(MODALITIES)}")
+        raise DataError(f"no split has any of {', '.join(MODALITIES)}; name the arrays so")
     return modalities
 
 
@@ -118,9 +119,15 @@ def _array(split: str, modality: str, rows: Mapping[str, object], count: int) ->
     array = rows[modality]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
         actual = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
-        raise DataError(f"{modality!r} of {split!r} is {actual}; expected an array of numbers, (N, T, D) or (N, D)")
+        raise DataError(
+            f"{modality!r} of {split!r} is {actual}; expected an array of numbers, (N, T, D) or (N, D): pad rows of unequal "
+            f"length with zeros, and give their steps as {modality + '_lengths'!r}"
+        )
     if len(array) != count or 0 in array.shape:
-        raise DataError(f"{modality!r} of {split!r} has the shape {array.shape}; regression_labels has {count} rows")
+        raise DataError(
+            f"{modality!r} of {split!r} has the shape {array.shape}; regression_labels has {count} rows: give each row one, "
+            "of zeros where it lacks the modality"
+        )
     return array[:, None] if array.ndim == 2 else array
 
 
@@ -144,7 +151,9 @@ def _tokens(splits: Splits, counts: Mapping[str, int]) -> np.ndarray:
             )
         arrays.append(array)
     if len({array.shape[2] for array in arrays}) > 1:
-        raise DataError(f"{TOKENS!r} has different lengths in the splits: {sorted({a.shape[2] for a in arrays})}")
+        raise DataError(
+            f"{TOKENS!r} has different lengths in the splits: {sorted({a.shape[2] for a in arrays})}; pad them alike"
+        )
     return np.concatenate(arrays).astype(np.int64)
 
 
@@ -166,7 +175,10 @@ def _lengths(splits: Splits, modality: str, arrays: list[np.ndarray], ids: list[
     steps = arrays[0].shape[1]
     wrong = np.flatnonzero(~((lengths >= 0) & (lengths <= steps) & (lengths == np.floor(lengths))))
     if len(wrong):
-        raise DataError(f"{key!r} of {ids[wrong[0]]!r} is {lengths[wrong[0]]:g}; the array has {steps} steps")
+        raise DataError(
+            f"{key!r} of {ids[wrong[0]]!r} is {lengths[wrong[0]]:g}; the array has {steps} steps: give each "
+            "row their number, 0 where it lacks the modality"
+        )
     return lengths.astype(np.int64)
 
 
@@ -179,9 +191,12 @@ def _numbers(split: str, key: str, rows: Mapping[str, object], count: int | None
         actual = "missing" if values is None else f"a {type(values).__name__} of something other than numbers"
         raise DataError(f"{key!r} of {split!r} is {actual}; expected one number for each row")
     if values.ndim == 0 or values.size != len(values):
-        raise DataError(f"{key!r} of {split!r} has the shape {values.shape}; expected one number for each row")
+        remedy = "" if key.endswith("_lengths") else f"; {ONE_LABEL}"
+        raise DataError(f"{key!r} of {split!r} has the shape {values.shape}; expected one number for each row{remedy}")
     if count is not None and len(values) != count:
-        raise DataError(f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}")
+        raise DataError(
+            f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}: give each row one"
+        )
     return values.reshape(-1).astype(np.float64)
 
 
@@ -190,9 +205,15 @@ def _texts(split: str, key: str, rows: Mapping[str, object], count: int) -> list
     if isinstance(values, np.ndarray) and values.dtype.kind in "USiu" and values.size == len(values):
         values = values.reshape(-1).tolist()
     if not isinstance(values, list) or any(type(value) not in (str, bytes, int, float) for value in values):
-        raise DataError(f"{key!r} of {split!r} is not a list of texts")
+        held = f"the shape {values.shape}" if isinstance(values, np.ndarray) else f"the type {type(values).__name__}"
+        raise DataError(
+            f"{key!r} of {split!r} is not a list of texts; it has {held}: give one text a row, such as "
+            f"'video{SEPARATOR}segment' for an id of several parts"
+        )
     if len(values) != count:
-        raise DataError(f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}")
+        raise DataError(
+            f"{key!r} of {split!r} has {len(values)} rows; regression_labels has {count}: give each row one"
+        )
     return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values]
 
 

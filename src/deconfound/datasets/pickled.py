@@ -172,7 +172,10 @@ def text_pairs(items: list[object]) -> dict[str, object]:
     plain(items)
     keys = [str(key, "utf-8") if isinstance(key, bytes) else key for key in items[::2]]
     if any(type(key) is not str for key in keys):
-        raise DataError("it holds a dict whose keys are not text")
+        raise DataError(
+            "it holds a dict whose keys are not text; save such parts as arrays, numbers, text, lists and "
+            "dicts with keys of text"
+        )
     return dict(zip(keys, items[1::2], strict=True))  # type: ignore[arg-type]
 
 
@@ -186,22 +189,29 @@ def _array(shape: tuple[object, ...], dtype: np.dtype, order: Any, data: object)
     """An array over `data`; a one-axis object array becomes the list of its plain values."""
     if dtype.kind == "O" and isinstance(data, list):
         if shape != (len(data),) or any(type(value) not in _PLAIN for value in data):
-            raise DataError("it holds an object array that is not one axis of text and numbers")
+            raise DataError(
+                "it holds an object array that is not one axis of text and numbers; pad arrays of unequal "
+                "length to one array of numbers"
+            )
         return data
     if not isinstance(data, bytes | memoryview):
-        raise DataError("it holds an array without its bytes")
+        raise DataError("it holds an array without its bytes; save it again")
     return _from_bytes(data, dtype, shape, order)
 
 
 def _from_bytes(data: Buffer, dtype: np.dtype, shape: tuple[Any, ...], order: Any = "C") -> np.ndarray:
     """A read-only view of `data`, whose length must be exactly that of the array."""
     if dtype.kind == "O":
-        raise DataError("it holds an object array given as bytes, which would be addresses of memory")
+        raise DataError(
+            "it holds an object array given as bytes, which would be addresses of memory; save it again as "
+            "numbers or text"
+        )
     if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n <= _LONGEST_AXIS for n in shape):
-        raise DataError(f"it holds an array of an impossible shape with {len(shape)} axes")
+        raise DataError(f"it holds an array of an impossible shape with {len(shape)} axes; save it again")
     if math.prod(shape) * dtype.itemsize != len(data):
         raise DataError(
-            f"it holds an array of shape {shape} and dtype {dtype} with {len(data)} bytes, which do not fit"
+            f"it holds an array of shape {shape} and dtype {dtype} with {len(data)} bytes, which do not "
+            "fit; save it again"
         )
     if not len(data):
         return np.empty(shape, dtype)

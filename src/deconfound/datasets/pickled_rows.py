@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.unpickle import Unpickled
 from deconfound.errors import DataError
+
+_SENTIMENT_AND_EMOTIONS = 7
 
 
 def dict_of_splits(content: object) -> dict[str, Any]:
@@ -90,11 +93,13 @@ def steps(value: object, place: str) -> np.ndarray:
 
 
 def label(value: object, place: str) -> float:
-    """The first number of a label, which is a number or an array such as (1, k).
+    """A label: a number, an array of one, or the sentiment, the first of the seven numbers of CMU-MOSEI.
 
     Raises:
         DataError: anything else, or NaN.
     """
+    if isinstance(value, np.ndarray) and value.size not in (0, 1, _SENTIMENT_AND_EMOTIONS):
+        raise DataError(f"the label of {place} has the shape {value.shape}; expected one number; {ONE_LABEL}")
     first: object = value.reshape(-1)[0].item() if isinstance(value, np.ndarray) and value.size else value
     if isinstance(first, bool | int | float) and first == first:
         return float(first)

@@ -20,12 +20,12 @@ def read_json(path: Path) -> Any:
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise DataError(f"{path} has more than {_MOST_BYTES} bytes")
+            raise DataError(f"{path} has more than {_MOST_BYTES} bytes; keep only the fields that are read")
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}; name a file that you may read") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON, or not UTF-8") from error
+        raise DataError(f"{path} is not JSON, or not UTF-8; save it again") from error
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def split_files(path: Path, endings: tuple[str, ...]) -> dict[str, Path]:
         DataError: no folder, or none whose training file is there.
     """
     if not path.exists():
-        raise DataError(f"cannot read {path}: No such file or directory")
+        raise DataError(f"cannot read {path}: No such file or directory; check its name")
     if not path.is_dir():
         raise DataError(f"{path} is a file; name the folder that holds it and the files of the other splits")
     files: dict[str, Path] = {}

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from deconfound.data.missing_words import MISSING, with_none
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.signal import Signal
 from deconfound.datasets.arrays import array_signal, resolve_inside
 from deconfound.datasets.manifest import Values, column, numbers, read_manifest, texts
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.datasets.repair import Fitting, Invalid, Repair
 from deconfound.datasets.toml_file import read_data_toml
-from deconfound.errors import DataError
+from deconfound.errors import DataError, did_you_mean
 from deconfound.registry import explain
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -36,6 +38,15 @@ class TargetSpec(_Part):
     loss: Literal["mse", "l1"] | None = None
     protocol: str | None = None
     unlabelled: Literal["refuse", "drop"] = "refuse"
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _one_column(cls, column: object) -> object:
+        if isinstance(column, list):
+            raise PydanticCustomError(
+                "several_columns", "{what}", {"what": f"expected the name of one column; {ONE_LABEL}"}
+            )
+        return column
 
 
 class SplitSpec(_Part):
@@ -97,7 +108,10 @@ class TableSource:
         self.ids = self.texts(self.spec.id)
         repeated, count = Counter(self.ids).most_common(1)[0]
         if count > 1:
-            raise DataError(f"{self.manifest}: id {repeated!r} occurs {count} times; ids must be unique")
+            raise DataError(
+                f"{self.manifest}: id {repeated!r} occurs {count} times; ids must be unique: number "
+                "repeated ones, or keep one of them"
+            )
 
     def column(self, name: str) -> Values:
         return column(self.columns, name, self.manifest)
@@ -106,7 +120,10 @@ class TableSource:
         """A column as text, which no row may leave empty."""
         values = self.column(name)
         if None in values:
-            raise DataError(f"{self.manifest}: {self._gap(name)}; every row needs one, and missing lists such words")
+            raise DataError(
+                f"{self.manifest}: {self._gap(name)}; every row needs one: fill it, leave the row out, or "
+                "list other words for no value with missing"
+            )
         return texts(values)
 
     def labels(self, target: TargetSpec) -> list[str] | np.ndarray:
@@ -156,7 +173,11 @@ class TableSource:
                 raw = _validate(RawSpec, array, what)
                 signals[name], masks[name] = raw_signal(raw, self.column(raw.column), self.ids, self.path.parent, what)
                 continue
-            if "file" not in array and array.keys() <= ArraySpec.model_fields.keys() | RawSpec.model_fields.keys():
+            if "file" not in array:
+                known = {*ArraySpec.model_fields, *RawSpec.model_fields}
+                odd = next((key for key in array if key not in known), None)
+                if odd is not None:
+                    raise DataError(f"{what}: there is no argument {odd[:80]!r}{did_you_mean(odd[:80], known)}")
                 raise DataError(
                     f"{what}: name an array with file, or a column of texts or of paths to images, recordings or videos "
                     "with column"

@@ -74,19 +74,20 @@ def read_pickle(path: str | Path, extra: Actions = MappingProxyType({})) -> Unpi
     """
     path = Path(path)
     if check_regular(path, _FILE) == 0:  # mmap cannot map an empty file
-        raise DataError(f"{path} is empty; a pickle was expected")
+        raise DataError(f"{path} is empty; a pickle was expected: copy or save it again")
     with reading(path, _FILE), open(path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for magic, what in OTHER_FILES.items():
         if mapped[: len(magic)] == magic:
-            raise DataError(f"{path} is not a pickle but {what}")
+            raise DataError(f"{path} is not a pickle but {what}; name its own format with --format")
     machine = Machine(mapped, extra)
     try:
         content = machine.run()
     except DataError as error:
         raise DataError(f"{path} is refused: {error}") from None
     except Exception as error:  # NumPy raises errors of any type on damaged arrays
-        raise DataError(f"{path} is not a pickle, or a damaged one (at byte {machine.at} of {len(mapped)})") from error
+        place = f"at byte {machine.at} of {len(mapped)}"
+        raise DataError(f"{path} is not a pickle, or a damaged one ({place}); save it again") from error
     return Unpickled(content, len(mapped), machine.release)
 
 
@@ -175,13 +176,13 @@ class Machine:
 
     def integer(self, digits: bytes) -> int:
         if len(digits) > 3 * _LONGEST_INTEGER:
-            raise DataError(f"it holds an integer of {len(digits)} digits")
+            raise DataError(f"it holds an integer of {len(digits)} digits; save numbers of 64 bits")
         return int(digits)
 
     def long(self) -> int:
         width = self.number(1)
         if width > _LONGEST_INTEGER:
-            raise DataError(f"it holds an integer of {width} bytes")
+            raise DataError(f"it holds an integer of {width} bytes; save numbers of 64 bits")
         return self.number(width, signed=True)
 
     def pop(self) -> object:

@@ -255,7 +255,9 @@ def _rows(dataset: Dataset, scenario: Scenario) -> torch.Tensor:
     rows = dataset.where(scenario.where)
     rows = rows[(rows >= split.start) & (rows < split.stop)]
     if len(rows) == 0:
-        raise DataError(f"scenario {scenario.name!r}: no row of {scenario.split!r} has {dict(scenario.where)}")
+        raise DataError(
+            f"scenario {scenario.name!r}: no row of {scenario.split!r} has {dict(scenario.where)}; change where"
+        )
     return rows
 
 

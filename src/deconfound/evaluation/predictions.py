@@ -52,12 +52,18 @@ class Predictions:
     def __post_init__(self) -> None:
         count, shape = len(self.rows), self.output.shape
         if len(shape) != 4 or (shape[0], shape[2]) != (len(self.severities), count):
-            raise RunError(f"outputs (V, R, N, outputs) do not fit {len(self.severities)} severities and {count} rows")
+            raise RunError(
+                f"outputs (V, R, N, outputs) do not fit {len(self.severities)} severities and {count} rows; "
+                "evaluate again"
+            )
         if not len(self.ids) == len(self.target) == count:
-            raise RunError(f"{count} rows have {len(self.ids)} ids and {len(self.target)} labels")
+            raise RunError(f"{count} rows have {len(self.ids)} ids and {len(self.target)} labels; evaluate again")
         wrong = [name for name, output in self.variants.items() if output.shape != shape]
         if wrong:
-            raise RunError(f"the outputs of the variant {wrong[0]!r} are {self.variants[wrong[0]].shape}, not {shape}")
+            raise RunError(
+                f"the outputs of the variant {wrong[0]!r} are {self.variants[wrong[0]].shape}, not {shape}; "
+                "evaluate again"
+            )
 
     def of(self, variant: str) -> Predictions:
         """The predictions of a variant for the same rows; "" for the method's own.

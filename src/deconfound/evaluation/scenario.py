@@ -61,7 +61,10 @@ class Scenario:
         if self.corruption is None and (self.arguments or tuple(levels) != (0.0,) or self.repeats != 1):
             raise SpecError(f"scenario {self.name!r}: arguments, severities and repeats need a corruption; name one")
         if self.arguments and not isinstance(self.corruption, str):
-            raise SpecError(f"scenario {self.name!r}: arguments go with the name of a corruption, not with an object")
+            raise SpecError(
+                f"scenario {self.name!r}: arguments go with the name of a corruption, not with an object; "
+                "give them to the object"
+            )
 
     @property
     def clean(self) -> bool:

@@ -177,7 +177,7 @@ def _assemble(keys: Sequence[bytes | None], arrays: ArrayCache, what: str) -> Si
     """(N, T, *F) of all rows, T that of the longest, 0 where the mask is False."""
     shapes = {key: arrays.shape(key) for key in keys if key is not None}
     if not shapes:
-        raise DataError(f"{what}: no row has a sample that can be read")
+        raise DataError(f"{what}: no row has a sample that can be read; check the files, or leave the modality out")
     steps = max(shape[0] for shape in shapes.values())
     example = arrays.get(next(iter(shapes)))
     values = np.zeros((len(keys), steps, *example.shape[1:]), dtype=example.dtype)

@@ -95,7 +95,7 @@ def _module(path: Path, digest: str) -> ModuleType:
 def _parts(reference: str) -> tuple[str, str]:
     file, _, name = reference.rpartition(":")
     if not file.endswith(".py") or not name.isidentifier():
-        raise SpecError(f"python = {reference!r}: name a file and a class in it, as 'file.py:Class'")
+        raise SpecError(f"python = {reference!r}: expected a file and a class in it; write 'file.py:Class'")
     return file, name
 
 
@@ -103,4 +103,6 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SpecError(f"cannot read the code {path}: {error.strerror or error}") from error
+        raise SpecError(
+            f"cannot read the code {path}: {error.strerror or error}; name a file that you may read"
+        ) from error

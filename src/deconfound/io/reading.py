@@ -47,7 +47,8 @@ def reading(path: str | Path, kind: FileKind) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise kind.error(f"cannot read the {kind.what} {shown(path)}: {_reason(error)}; {kind.remedy}") from error
+        remedy = f"check its name, or {kind.remedy}" if isinstance(error, FileNotFoundError) else kind.remedy
+        raise kind.error(f"cannot read the {kind.what} {shown(path)}: {_reason(error)}; {remedy}") from error
     except Exception as error:  # libraries raise errors of any type on a damaged file
         if isinstance(error, kind.error):
             raise

@@ -163,7 +163,10 @@ def invariant_backbone(
         SpecError: the backbone has splitters already.
     """
     if backbone.after is not None:
-        raise SpecError("cmir splits features of encoders and cannot split again the parts of a method around it")
+        raise SpecError(
+            "cmir splits features of encoders and cannot split again the parts of a method around it; name "
+            "another inner method"
+        )
     invariant = backbone.resized(dict.fromkeys(backbone.widths, dim))
     site: dict[str, Any] = {
         "noise_at": noise.noise_at,

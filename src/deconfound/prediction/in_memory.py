@@ -18,8 +18,9 @@ from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError
+from deconfound.prediction.conform import expectation, unknown_modality
 from deconfound.prediction.predict import embed_rows, predict_rows
-from deconfound.prediction.rows import Rows, expectation, unknown_modality
+from deconfound.prediction.rows import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class MemoryPredictor:
         modalities, columns, repairs, preparations: as for `memory_inputs`.
         task: what is predicted.
         device: where to compute, such as "cuda".
+        target: column of the labels of training, which is ignored.
     """
 
     method: Method
@@ -46,6 +48,7 @@ class MemoryPredictor:
     repairs: Mapping[str, Repair]
     preparations: Preparations
     device: str
+    target: str | None = None
 
     def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
         names, signals = self._inputs(data, ids, lengths)
@@ -69,6 +72,7 @@ class MemoryPredictor:
             columns=self.columns,
             repairs=self.repairs,
             preparations=self.preparations,
+            target=self.target,
             ids=ids,
             lengths=lengths or {},
         )
@@ -84,6 +88,7 @@ def memory_inputs(
     columns: Mapping[str, Any],
     repairs: Mapping[str, Repair],
     preparations: Preparations,
+    target: str | None = None,
     ids: object,
     lengths: Mapping[str, object],
 ) -> Rows:
@@ -96,6 +101,7 @@ def memory_inputs(
         columns: modality → column or columns of the frame of training.
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
+        target: column of the labels of training, which is ignored.
         ids, lengths: as for `deconfound.dataset`.
 
     Raises:
@@ -104,7 +110,7 @@ def memory_inputs(
     if isinstance(data, Dataset):
         names = [str(name) for name in data.columns["id"].values]
         return names, {name: data.signals[name] for name in modalities if name in data.signals}
-    rows = _inputs(data, modalities, columns, ids)
+    rows = _inputs(data, modalities, columns, target, ids)
     signals: dict[str, Signal] = {}
     for name, choice in rows.modalities.items():
         what = f"the modality {name!r}"
@@ -161,10 +167,12 @@ def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.
     return pd.DataFrame(np.concatenate(list(features.values()), axis=1), index=pd.Index(ids, name="id"), columns=names)
 
 
-def _inputs(data: object, modalities: Mapping[str, Modality], columns: Mapping[str, Any], ids: object) -> MemoryRows:
+def _inputs(
+    data: object, modalities: Mapping[str, Modality], columns: Mapping[str, Any], target: str | None, ids: object
+) -> MemoryRows:
     """The rows, with the columns that stand for modalities."""
     if isinstance(data, Mapping) and not is_split(data):
-        unknown = [name for name in data if name not in modalities and name != "id"]
+        unknown = [name for name in data if name not in modalities and name not in ("id", target)]
         named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
         if unknown and not modalities.keys() <= data.keys() and not named & data.keys():
             raise DataError(unknown_modality(str(unknown[0]), modalities))

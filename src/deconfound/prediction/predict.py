@@ -18,7 +18,8 @@ from deconfound.io.csv_text import csv_row_writer
 from deconfound.io.files import atomic_write
 from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.nn.inference import apply_to_batches
-from deconfound.prediction.rows import Rows, conform, read_jsonl
+from deconfound.prediction.conform import conform
+from deconfound.prediction.rows import Rows, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def predict_rows(
         (N, outputs) float32 predictions, or logits of the classes.
 
     Raises:
-        DataError: `deconfound.prediction.rows.conform` refuses the signals.
+        DataError: `deconfound.prediction.conform.conform` refuses the signals.
         RunError: an output is not finite or has another shape than the task's.
     """
     output = collect_outputs(method, _conformed(modalities, task, signals, ids), task, device=device)
@@ -88,6 +89,7 @@ def predict_file(
     device: str | torch.device = "cpu",
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
+    target: str | None = None,
     raw: bool = False,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
@@ -104,6 +106,7 @@ def predict_file(
         format: "csv" or "jsonl".
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read, and those of the source will be.
+        target: column of the labels of training, which a JSON line may hold too.
         raw: write the texts of CSV as they are, for programs; else a spreadsheet computes none of them, see
             `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
 
@@ -119,10 +122,10 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities, repairs or {}, preparations or {})
+    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target)
     first = next(chunks, None)
     if first is None:
-        raise DataError(f"{source} holds no row to predict")
+        raise DataError(f"{source} holds no row to predict; give one or more")
 
     def write_predictions(file: IO[str]) -> int:
         write, count = _writer(file, format, task, raw=raw), 0
@@ -158,15 +161,19 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
 
 
 def _chunks(
-    source: Path, modalities: Mapping[str, Modality], repairs: Mapping[str, Repair], preparations: Preparations
+    source: Path,
+    modalities: Mapping[str, Modality],
+    repairs: Mapping[str, Repair],
+    preparations: Preparations,
+    target: str | None,
 ) -> Iterator[Rows]:
     check_source(source)
     if str(source) == "-":
-        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations)
+        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target)
     elif source.is_dir():
         yield from _stored(source)
     elif source.suffix.lower() in JSON_LINES:
-        yield from read_jsonl(source, modalities, CHUNK, repairs, preparations)
+        yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target)
     elif source.suffix.lower() in RAW_TABLES:
         from deconfound.prediction.raw_rows import read_raw_table
 

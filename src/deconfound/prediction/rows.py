@@ -2,7 +2,8 @@
 
 A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], "audio": [1.0, 2.0, 3.0]}`.
 
-- "id" is text or an integer; without it the row's id is its line number. A "target" is ignored.
+- "id" is text or an integer; without it the row's id is its line number. A "target" is ignored, and so
+  is the column of the labels of training, with a note.
 - Every other key is a modality of the run. A modality that is left out, null or an empty list is absent in that row.
 - A sequence is a list of 1 to T steps. A shorter one is padded; a longer one is refused, because the run was trained on
   none longer. A modality of one step may be written without the list around it.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,15 +26,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from deconfound.data.signal import Signal
 from deconfound.data.task import Modality
 from deconfound.datasets.repair import Repair
-from deconfound.errors import DataError, did_you_mean
+from deconfound.errors import DataError
 from deconfound.io.limits import NAME_LENGTH, is_name
 from deconfound.io.reading import FileKind, check_regular, reading
+from deconfound.prediction.conform import absent, expectation, unknown_modality
 
 if TYPE_CHECKING:
     from deconfound.prediction.raw_rows import Preparations
@@ -40,69 +41,12 @@ if TYPE_CHECKING:
 Rows = tuple[list[str], dict[str, Signal]]
 """B ids, and modality name → `Signal` of B rows."""
 
+
+class TargetNote(UserWarning):
+    """A row to predict holds a label, which is ignored."""
+
+
 _BYTES_PER_NUMBER, _BYTES_BESIDE = 64, 1 << 20
-
-
-def expectation(modalities: Mapping[str, Modality]) -> str:
-    """`"this run expects text sequence 30×64, audio vector 1×73"`."""
-    return f"this run expects {', '.join(map(str, modalities.values()))}"
-
-
-def unknown_modality(name: str, modalities: Mapping[str, Modality]) -> str:
-    """The error that a run knows no modality of a name."""
-    hint = did_you_mean(name[:80], modalities)
-    close = hint.rstrip("?") if "did you mean" in hint else ""
-    return f"there is no modality {name[:80]!r}{close}; {expectation(modalities)}"
-
-
-def conform(signals: Mapping[str, Signal], modalities: Mapping[str, Modality], ids: Sequence[str]) -> dict[str, Signal]:
-    """All modalities of a run for B rows: padded to T steps, absent where `signals` lacks them, 0 where masked.
-
-    Args:
-        signals: some or all of the run's modalities. Others are ignored if `signals` holds all of the run's, and refused
-            if not, because one of them is then probably misspelt.
-        ids: B names for error messages.
-
-    Raises:
-        DataError: a name is unknown, a shape differs, a row has too many steps, a value that is not finite or no modality.
-    """
-    unknown = [name for name in signals if name not in modalities]
-    if unknown and not modalities.keys() <= signals.keys():
-        raise DataError(unknown_modality(unknown[0], modalities))
-    rows = {
-        name: _conform(signals[name], modality, ids) if name in signals else _absent(modality, len(ids))
-        for name, modality in modalities.items()
-    }
-    empty = ~torch.stack([signal.present for signal in rows.values()]).any(dim=0)
-    if bool(empty.any()):
-        raise DataError(f"row {ids[int(empty.int().argmax())]!r} has no modality at all; {expectation(modalities)}")
-    return rows
-
-
-def _conform(signal: Signal, modality: Modality, ids: Sequence[str]) -> Signal:
-    values, mask, steps = signal.values, signal.mask, modality.steps
-    if tuple(values.shape[2:]) != modality.shape or bool(mask[:, steps:].any()):
-        shape = "×".join(map(str, values.shape[1:]))
-        raise DataError(f"{modality.name!r} has shape {shape}; {expectation({modality.name: modality})}")
-    if modality.kind == "tokens" and values.is_floating_point():
-        raise DataError(f"{modality.name!r} holds real numbers; {expectation({modality.name: modality})}: integers")
-    values = values[:, :steps] if modality.kind == "tokens" else values[:, :steps].float()
-    cleaned = Signal(values, mask[:, :steps]).keep(torch.ones((), dtype=torch.bool))
-    wrong = ~torch.isfinite(cleaned.values).flatten(1).all(dim=1)
-    if bool(wrong.any()):
-        name = ids[int(wrong.int().argmax())]
-        raise DataError(
-            f"{modality.name!r} of row {name!r} holds NaN or numbers beyond float32; leave it out or correct it"
-        )
-    missing_steps = steps - cleaned.mask.shape[1]
-    padding = [0, 0] * len(modality.shape) + [0, missing_steps]
-    return Signal(F.pad(cleaned.values, padding), F.pad(cleaned.mask, [0, missing_steps])) if missing_steps else cleaned
-
-
-def _absent(modality: Modality, count: int) -> Signal:
-    dtype = torch.int64 if modality.kind == "tokens" else torch.float32
-    mask = torch.zeros(count, modality.steps, dtype=torch.bool)
-    return Signal(torch.zeros(*mask.shape, *modality.shape, dtype=dtype), mask)
 
 
 def read_jsonl(
@@ -111,18 +55,20 @@ def read_jsonl(
     chunk: int = 256,
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
+    target: str | None = None,
 ) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
     Args:
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
+        target: column of the labels of training.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
     if not isinstance(source, str | Path):
-        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd())
+        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), target)
         yield from _chunks(source, "standard input", form, chunk)
         return
     kind = FileKind("rows", DataError, "name a file of JSON lines that you may read", math.inf)
@@ -130,7 +76,7 @@ def read_jsonl(
     with reading(source, kind):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     with file:
-        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, target)
         yield from _chunks(file, str(source), form, chunk)
 
 
@@ -142,6 +88,7 @@ class _Form:
     repairs: Mapping[str, Repair]
     preparations: Preparations
     folder: Path
+    target: str | None
 
     def name_of(self, key: str) -> str:
         """The modality that a key names: its own name, or the column that its samples had in training."""
@@ -167,7 +114,7 @@ def _column(name: str, values: Sequence[np.ndarray | str | None], form: _Form, i
 
     texts = [value if isinstance(value, str) else None for value in values]
     signal = prepared(name, texts, form.preparations[name], form.folder, ids)
-    return _absent(modality, len(values)) if signal is None else signal
+    return absent(modality, len(values)) if signal is None else signal
 
 
 def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, dict[str, np.ndarray | str]]]:
@@ -177,25 +124,30 @@ def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, dict[
     }
     numbers = sum(modality.steps * widths[name] for name, modality in form.modalities.items())
     limit = _BYTES_BESIDE + _BYTES_PER_NUMBER * numbers
-    number = 0
+    number, noted = 0, False
     while line := _next_line(file, limit, name):
         number += 1
         place = f"{name} line {number}"
         if len(line) > limit:
             raise DataError(f"{place} has more than {limit} bytes; {expectation(form.modalities)}, one row a line")
         if line.strip():
-            yield _row(line, place, number, form)
+            values = _object(line, place, form.modalities)
+            if not noted and form.target in values and form.target not in form.modalities:
+                warnings.warn(
+                    f"{place}: {form.target!r} is the target of the run; it is ignored", TargetNote, stacklevel=2
+                )
+                noted = True
+            yield _row(values, place, number, form)
 
 
 def _next_line(file: IO[bytes], limit: int, name: str) -> bytes:
     try:
         return file.readline(limit + 1)
     except OSError as error:
-        raise DataError(f"cannot read {name}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {name}: {error.strerror or error}; give rows that you may read") from error
 
 
-def _row(line: bytes, place: str, number: int, form: _Form) -> tuple[str, dict[str, np.ndarray | str]]:
-    modalities = form.modalities
+def _object(line: bytes, place: str, modalities: Mapping[str, Modality]) -> dict[str, Any]:
     try:
         values: Any = json.loads(line.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -203,6 +155,11 @@ def _row(line: bytes, place: str, number: int, form: _Form) -> tuple[str, dict[s
         raise DataError(f"{place} is not JSON ({reason}); write one object a line") from error
     if not isinstance(values, dict):
         raise DataError(f'{place} is not a JSON object; write {{"id": …, "{next(iter(modalities))}": …}}')
+    return values
+
+
+def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tuple[str, dict[str, np.ndarray | str]]:
+    modalities = form.modalities
     row_id = values.get("id", number)
     if not isinstance(row_id, str | int) or isinstance(row_id, bool) or not is_name(str(row_id)):
         raise DataError(
@@ -211,7 +168,7 @@ def _row(line: bytes, place: str, number: int, form: _Form) -> tuple[str, dict[s
     arrays: dict[str, np.ndarray | str] = {}
     for key, value in values.items():
         name = form.name_of(key)
-        if name in ("id", "target") and name not in modalities:
+        if name in ("id", "target", form.target) and name not in modalities:
             continue
         if name not in modalities:
             raise DataError(f"{place}: {unknown_modality(name, modalities)}")
@@ -278,7 +235,7 @@ def _repaired(array: np.ndarray, modality: Modality, place: str, repair: Repair)
 
 
 def _stack(arrays: Sequence[np.ndarray | None], modality: Modality) -> Signal:
-    signal = _absent(modality, len(arrays))
+    signal = absent(modality, len(arrays))
     values, mask = signal.values.numpy(), signal.mask.numpy()  # views: filling them fills the new signal
     for row, array in enumerate(arrays):
         if array is not None:

@@ -100,6 +100,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
                 for name in development.signals
             },
             "columns": dict(development.provenance.get("columns", {})),
+            "target": whole.provenance.get("target"),
             "preparations": {
                 name: notes["preparation"]
                 for name, notes in development.provenance.get("masks", {}).items()

@@ -20,6 +20,7 @@ from deconfound.penalty import make_penalties
 from deconfound.registry import build
 from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.own_code import make_method, own_encoders
+from deconfound.runs.run_files import read_environment
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.target_scaled import TargetScaled, target_scale
 
@@ -50,9 +51,10 @@ def load_named_data(data: DataSpec, run: Path) -> Dataset:
         StoreError, SpecError: as `load_data`.
     """
     if data.store is None and data.synthetic is None:
+        name = read_environment(run)["data"]["name"]
         raise RunError(
-            f"the run {run} was trained on a dataset in memory and names no store; give the dataset: dataset= in Python, "
-            "--store on the command line"
+            f"the run {run} was trained on a dataset in memory ({name!r}) and names no store; "
+            "give the dataset: dataset= in Python, --store on the command line"
         )
     return load_data(data)
 

@@ -237,9 +237,9 @@ class Run:
     def _predictor(self, device: str) -> MemoryPredictor:
         from deconfound.prediction.in_memory import MemoryPredictor
 
-        columns = self.environment["data"].get("columns", {})
-        known = (self.modalities, self.task, columns, self.repairs, self.preparations)
-        return MemoryPredictor(self.method(), *known, device)
+        data = self.environment["data"]
+        known = (self.modalities, self.task, data.get("columns", {}), self.repairs, self.preparations)
+        return MemoryPredictor(self.method(), *known, device, data.get("target"))
 
     def evaluate(
         self,

@@ -48,6 +48,7 @@ class _Data(_Part):
     environments: _Size = 1
     modalities: dict[str, _Modality] = Field(min_length=1)
     repairs: dict[str, _Repair | None] = {}
+    target: str | None = None
     task: _Task
 
 

@@ -35,4 +35,6 @@ def log_test_access(run: Path, scenarios: Sequence[str], dataset: str, checksum:
         with open(run / "test_access.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(access) + "\n")
     except OSError as error:
-        raise RunError(f"cannot log the access to test rows in {run}: {error.strerror}") from error
+        raise RunError(
+            f"cannot log the access to test rows in {run}: {error.strerror}; make the folder one you may write to"
+        ) from error

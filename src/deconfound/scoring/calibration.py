@@ -52,7 +52,10 @@ def checked_probabilities(logits: Array, target: Array) -> Array:
     """
     share, classes = probabilities(logits), np.asarray(target)
     if classes.shape != (len(share),) or (len(classes) and not (0 <= classes.min() <= classes.max() < share.shape[1])):
-        raise DataError(f"{share.shape} probabilities need ({len(share)},) class numbers below {share.shape[1]}")
+        raise DataError(
+            f"{share.shape} probabilities need ({len(share)},) class numbers below {share.shape[1]}, from 0; got "
+            f"{classes.shape}, from {classes.min(initial=0)} to {classes.max(initial=0)}"
+        )
     return share
 
 

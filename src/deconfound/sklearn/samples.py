@@ -44,7 +44,10 @@ class Samples(Mapping[str, Any]):
             return self._columns[key]
         rows = np.arange(len(self))[key]
         if rows.ndim != 1:
-            raise DataError(f"samples are indexed by several rows, such as [[{rows}]], or by the name of a modality")
+            raise DataError(
+                f"samples are indexed by several rows, such as [[{rows}]], or by the name of a modality; "
+                "use one of these"
+            )
         return Samples(
             {
                 name: values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows.tolist()]

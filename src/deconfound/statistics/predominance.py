@@ -126,7 +126,7 @@ def verdict(
         DataError: no modality, or no row.
     """
     if not scores or min(map(len, scores.values())) == 0:
-        raise DataError("a comparison of modalities needs one or more modalities and rows")
+        raise DataError("a comparison of modalities needs one or more modalities and rows; got none")
     means = {name: float(values.mean()) for name, values in scores.items()}
     order = sorted(means, key=lambda name: -means[name])
     best = order[0]

@@ -204,7 +204,10 @@ def _left_out_runs(spec: SweepSpec, development: Dataset) -> list[tuple[int, str
         return []
     names = development.groups(*development.environment)[1]
     if len(names) < 2:
-        raise DataError(f"the rule {rule!r} needs two environments or more among the training and validation rows")
+        raise DataError(
+            f"the rule {rule!r} needs two environments or more among the training and validation rows; "
+            "choose another rule, or name other columns"
+        )
     return [(seed, name) for name in names for seed in spec.judging_seeds]
 
 

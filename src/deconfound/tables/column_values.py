@@ -219,7 +219,7 @@ def _grouping(run: RunResult, section: Section, clustering: Clustering) -> tuple
         data = None if clustering.store is None else open_verified(clustering.store)
         if data is None or data.checksum != section.checksum:
             if not section.trained_here:
-                raise DataError(f"no store with the checksum {section.checksum[:12]} is at hand")
+                raise DataError(f"no store with the checksum {section.checksum[:12]} is at hand; name it with --store")
             data = Run.open(run.home).dataset()
     except (StoreError, DataError, SpecError) as error:
         raise RunError(

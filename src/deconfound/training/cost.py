@@ -182,7 +182,10 @@ def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, OwnEncode
     # no checksum of all rows: reading them would count as memory, and only their shapes matter here
     data = apply_data_spec(load_data(run.spec.data) if dataset is None else dataset, run.spec.data).development()
     if data.modalities != run.modalities or data.task != run.task:
-        raise RunError(f"{data.name} has other modalities or another task than the data that {run.path} was trained on")
+        raise RunError(
+            f"{data.name} has other modalities or another task than the data that {run.path} was trained "
+            "on; name a store of the same form"
+        )
     with cpu_threads(train.threads), torch.random.fork_rng():
         torch.manual_seed(0)
         code = run.code if encoders is None else replace(run.code, encoders=encoders)

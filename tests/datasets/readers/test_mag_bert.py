@@ -96,6 +96,7 @@ BAD = {
     "text as features": (first_row(visual=np.array([["a"]])), "visual of row 0 of 'train' is an array <U1"),
     "another width": (first_row(visual=np.ones((1, 46))), r"vision: rows have \[46, 47\] features"),
     "no label": (first_row(label=None), "the label of row 0 of 'train' is missing; expected a number"),
+    "four labels a row": (first_row(label=np.zeros((4, 2))), r"has the shape \(4, 2\); .* one dataset for each"),
     "a label of NaN": (first_row(label=np.array([[np.nan]])), "the label of row 0 of 'train' is nan"),
     "a segment that is a list": (first_row(segment=["a"]), "the segment of row 0 of 'train' is a list of 1"),
     "an id twice": (first_row(segment="b[0]"), r"'b\[0\]' occurs 2 times"),

@@ -30,6 +30,14 @@ def alias(content):
 
 
 SHARED: list[object] = ["x"]
+
+
+def ragged():
+    rows = np.empty(5, dtype=object)
+    rows[:] = [np.ones((1 + i, 3)) for i in range(5)]
+    return rows
+
+
 BAD = {
     "a list": (lambda c: [c], "holds a list; expected a dict with train, valid, test"),
     "other splits": (lambda c: {"a": c["train"]}, r"a dict with \['a'\]"),
@@ -37,7 +45,10 @@ BAD = {
     "a split that is a list": (lambda c: {**c, "valid": [1]}, "'valid' is a list"),
     "no labels": (change(valid__regression_labels=None), "'regression_labels' of 'valid' is missing"),
     "labels of text": (change(valid__regression_labels=["a", "b", "c"]), "something other than numbers"),
-    "labels in two columns": (change(train__regression_labels=np.zeros((5, 2))), r"shape \(5, 2\)"),
+    "labels in two columns": (
+        change(train__regression_labels=np.zeros((5, 2))),
+        r"shape \(5, 2\); .* one dataset for each",
+    ),
     "a label that is NaN": (change(train__regression_labels=[0.0, float("nan"), 0, 0, 0]), r"'train0\$_\$1' is nan"),
     "no rows": (lambda c: {**c, "valid": {"regression_labels": [], "text": np.zeros((0, 4, 2))}}, "'valid' is empty"),
     "no modality": (lambda c: {"train": {"regression_labels": [1.0]}}, "no split has any of text, audio, vision"),
@@ -52,6 +63,18 @@ BAD = {
     "a modality of text": (change(train__text=np.array([["a"]] * 5)), "expected an array of numbers"),
     "a modality that is a list": (change(train__text=[[1.0]] * 5), "'text' of 'train' is a list"),
     "one axis": (change(train__text=np.ones(5)), r"\(N, T, D\) or \(N, D\)"),
+    "rows of unequal length": (
+        change(train__audio=[np.ones((1 + i, 3)) for i in range(5)]),
+        "is a list; .* pad rows of unequal length with zeros, and give their steps as 'audio_lengths'",
+    ),
+    "an object array of rows of unequal length": (
+        change(train__audio=ragged()),
+        "pad arrays of unequal length to one array of numbers",
+    ),
+    "rows that lack a modality": (
+        change(train__text=np.ones((3, 4, 2))),
+        r"shape \(3, 4, 2\); regression_labels has 5 rows: give each row one, of zeros where it lacks the modality",
+    ),
     "no features": (change(train__text=np.ones((5, 4, 0))), r"shape \(5, 4, 0\)"),
     "a length beyond the array": (
         change(valid__text_lengths=[1, 9, 1]),

@@ -70,7 +70,10 @@ BAD = {
     "a split that is a list": (lambda c: {**c, "valid": [1]}, "'valid' is a list of 1; expected a dict with labels"),
     "no labels": (change("valid", labels=None), "'labels' of 'valid' is missing; expected one number"),
     "labels of text": (change("valid", labels=["a"] * 3), "'labels' of 'valid' is a list of 3; expected one number"),
-    "labels in two columns": (change("valid", labels=np.zeros((3, 2))), r"has the shape \(3, 2\)"),
+    "labels in two columns": (
+        change("valid", labels=np.zeros((3, 2))),
+        r"has the shape \(3, 2\); .* one dataset for each",
+    ),
     "ids of dicts": (change("valid", id=[{}, {}, {}]), "an id of 'valid' is a dict"),
     "too few ids": (change("valid", id=["a"]), "labels has 3 rows"),
     "no modality": (change("valid", text=None, audio=None, vision=None), "'valid' has none of text, audio, vision"),

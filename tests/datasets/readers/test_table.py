@@ -151,3 +151,30 @@ def test_a_stratified_split_holds_each_class_in_every_split(folder):
     dataset = read_table(folder / "corpus.toml")
     for split in ("train", "valid", "test"):
         assert len(dataset.batch(split).target.unique()) == 2 or len(dataset.rows(split)) == 2
+
+
+def test_a_blank_row_number_and_a_length_of_0_are_an_absent_modality(folder):
+    there = [i for i in range(N) if i % 3]
+    np.save(folder / "audio.npy", AUDIO[there])
+    write_rows(folder, [row | {"place": there.index(i) if i % 3 else None} for i, row in enumerate(ROWS)])
+    blank = read_table(edit(folder, 'lengths = "frames"', 'lengths = "frames"\nrow = "place"'))
+    np.save(folder / "audio.npy", AUDIO)
+    write_rows(folder, [row | {"frames": row["frames"] if i % 3 else 0} for i, row in enumerate(ROWS)])
+    zero = read_table(edit(folder, '\nrow = "place"', ""))
+    for dataset in (blank, zero):
+        audio, ids = dataset.signals["audio"], dataset.metadata["id"].astype(int).tolist()
+        assert audio.present.tolist() == [bool(i % 3) for i in ids]
+        for row, i in enumerate(ids):
+            steps = ROWS[i]["frames"] if i % 3 else 0
+            assert audio.mask[row].tolist() == [step < steps for step in range(4)]
+            assert np.array_equal(audio.values[row, :steps].numpy(), AUDIO[i, :steps])
+        assert dataset.provenance["masks"]["audio"]["absent_rows"] == N // 3
+
+
+def test_a_row_without_any_row_number_of_tokens_is_absent_too(folder):
+    np.save(folder / "audio.npy", np.full((N - 1, 4), 7))
+    write_rows(folder, [row | {"place": i - 1 if i else None} for i, row in enumerate(ROWS)])
+    dataset = read_table(edit(folder, 'lengths = "frames"', 'kind = "tokens"\nrow = "place"'))
+    tokens, ids = dataset.signals["audio"], dataset.metadata["id"].astype(int).tolist()
+    assert tokens.values.tolist() == [[7 if i else 0] * 4 for i in ids]
+    assert tokens.present.tolist() == [i > 0 for i in ids]

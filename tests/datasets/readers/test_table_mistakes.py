@@ -25,7 +25,7 @@ from support.data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, wri
         ("audio.npy", "none.npy", "No such file"),
         ("audio.npy", "rows.csv", "a modality is a .npy or .npz"),
         ('file = "audio.npy"', 'file = "audio.npy"\nkey = "a"', "one array without a name"),
-        ('file = "audio.npy"', 'fiel = "audio.npy"', "missing|there is no argument 'fiel'"),
+        ('file = "audio.npy"', 'fiel = "audio.npy"', "there is no argument 'fiel'; did you mean 'file'"),
         ('file = "text.npz"', 'file = "text.npz"\nkey = "valeus"', "no array 'valeus'; did you mean 'values'"),
         ('lengths = "frames"', 'lengths = "frame"', "no column 'frame'; did you mean 'frames'"),
         ('lengths = "frames"', 'lengths = "label"', "'label' of row 1 is 'sad'; expected a number"),
@@ -35,6 +35,8 @@ from support.data_making import AUDIO, GROUPED, ROWS, N, edit, refuse_table, wri
         ('lengths = "frames"', 'row = "score"', "row of '001' is 0.5"),
         ('column = "label"', 'column = "lable"', "no column 'lable'; did you mean 'label'"),
         ('kind = "classification"', 'kind = "ranking"', "'ranking'"),
+        ('column = "label"', 'column = "label"\nprotocl = "regression"', "'target.protocl'; did you mean 'protocol'"),
+        ('column = "label"', 'column = "label"\nweight = "score"', "'target.weight'; .* penalty group-dro"),
         ('kind = "classification"', 'kind = "regression"', "'label' of row 1 is 'sad'; expected a number"),
         ('kind = "classification"', 'kind = "classification"\nloss = "l1"', "no loss to choose"),
         (
@@ -70,7 +72,7 @@ def changed(row: int, **values):
         (changed(3, split=None), "row 4 has no 'split'"),
         (changed(3, speaker=None), "row 4 has no 'speaker'"),
         (changed(3, frames=9), "length of '003' is 9"),
-        (changed(3, frames=None), "length of '003' is nan"),
+        (changed(3, frames=None), "length of '003' is blank; .* 0$"),
         (ROWS[:5], r"audio.npy has 12 rows, the manifest 5"),
     ],
 )
@@ -154,3 +156,40 @@ def test_links_may_not_lead_out(folder, tmp_path_factory):
 def test_missing_toml(tmp_path):
     refuse_table(tmp_path / "none.toml", "No such file")
     refuse_table(tmp_path, "is a folder, not a file")
+
+
+@pytest.mark.parametrize(
+    ("places", "match"),
+    [
+        ([-1] + [0] * (N - 1), "row of '000' is -1; expected a whole number from 0 to 11, and .* lacks .*, a blank"),
+        ([None] * N, "no sample has a row of .*audio.npy; give row numbers from 0, or leave the modality out"),
+    ],
+)
+def test_a_row_number_says_how_absence_is_written(folder, places, match):
+    write_rows(folder, [row | {"place": place} for row, place in zip(ROWS, places, strict=True)])
+    refuse_table(edit(folder, 'lengths = "frames"', 'row = "place"'), match)
+
+
+def test_an_array_with_fewer_rows_names_the_column_of_row_numbers(folder):
+    np.save(folder / "audio.npy", AUDIO[1:])
+    refuse_table(folder / "corpus.toml", "has 11 rows, the manifest 12; .* row numbers, blank where a sample lacks")
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_arrays_of_unequal_length_say_how_to_pad_them(folder, ending):
+    ragged = np.empty(N, dtype=object)
+    ragged[:] = [values[: 1 + row % 4] for row, values in enumerate(AUDIO)]
+    if ending == "npz":
+        np.savez(folder / "audio.npz", values=ragged)
+    else:
+        np.save(folder / "audio.npy", ragged, allow_pickle=True)
+    path = edit(folder, "audio.npy", f"audio.{ending}")
+    refuse_table(path, r"unequal length; pad all to \(N, T, D\) .* the number of steps .* lengths")
+
+
+def test_several_labels_a_row_say_what_can_be_done(folder):
+    path = edit(folder, 'column = "label"', 'column = ["label", "code"]')
+    refuse_table(path, r"\['label', 'code'\]: expected the name of one column; .* one dataset for each")
+    write_rows(folder, [row | {"label": ["sad", "angry"]} for row in ROWS], "jsonl")
+    edit(folder, '["label", "code"]', '"label"')
+    refuse_table(edit(folder, "rows.csv", "rows.jsonl"), "'label' holds a list; .* several labels a 0/1 column each")

@@ -17,13 +17,14 @@ from deconfound.data.findings import (
     far_values,
     group_sizes,
     imbalance,
+    joined_classes,
     label_range,
     negative_class,
 )
 
 Find = Callable[[Dataset], list[str]]
 
-LABEL_FINDINGS: tuple[Find, ...] = (label_range.find, negative_class.find, absent_classes.find)
+LABEL_FINDINGS: tuple[Find, ...] = (label_range.find, negative_class.find, absent_classes.find, joined_classes.find)
 """Those that read only labels, so that every import can show them."""
 
 FINDINGS: tuple[Find, ...] = (

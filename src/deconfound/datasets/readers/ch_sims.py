@@ -79,7 +79,9 @@ class ChSimsReader(Reader):
         mixed = np.array([mode == _MIXED for mode in modes])
         kept = np.flatnonzero(~mixed & ~np.isnan(labels))
         if not len(kept):
-            raise DataError(f"{path}: no row has a label in the splits train, valid and test")
+            raise DataError(
+                f"{path}: no row has a label in the splits train, valid and test; fill the columns label and mode"
+            )
         chosen: dict[str, Values] = {name: [values[row] for row in kept] for name, values in columns.items()}
         dropped = {"mixed_rows_dropped": int(mixed.sum())}
         dropped["unlabelled_rows_dropped"] = len(labels) - len(kept) - dropped["mixed_rows_dropped"]
@@ -116,7 +118,7 @@ def _table(path: Path) -> dict[str, Values]:
     if path.is_file() and path.suffix.lower() != ".csv":
         raise DataError(f"{path} is not a .csv file; expected a table with video_id, clip_id, text, label and mode")
     if not path.exists():
-        raise DataError(f"cannot read {path}: No such file or directory")
+        raise DataError(f"cannot read {path}: No such file or directory; check its name")
     return read_manifest(path, HEADER)
 
 

@@ -93,7 +93,7 @@ class CsdReader(Reader):
 def _files(path: Path) -> dict[str, Path]:
     """Modality, or "labels" → its file."""
     if not path.exists():
-        raise DataError(f"cannot read {path}: No such file or directory")
+        raise DataError(f"cannot read {path}: No such file or directory; check its name")
     if not path.is_dir():
         raise DataError(f"{path} is a file; name the folder of all .csd files, one of them with labels")
     files: dict[str, Path] = {}
@@ -120,7 +120,7 @@ def _segments(labels: Mapping[str, Timed]) -> list[tuple[str, np.ndarray, tuple[
         for number, (row, (begin, end)) in enumerate(zip(timed.features, timed.intervals.tolist(), strict=True)):
             segments.append((key if key.endswith("]") else f"{key}[{number}]", row, (begin, end)))
     if not segments:
-        raise DataError("the labels have no segment")
+        raise DataError("the labels have no segment; download the file of the labels again")
     return segments
 
 
@@ -136,7 +136,7 @@ def _splits(path: Path, segments: list[tuple[str, np.ndarray, tuple[float, float
     for name, members in written.items():
         for video in map(str, members):
             if split_of.setdefault(video, split_name(name)) != split_name(name):
-                raise DataError(f"{path.name}: the video {video[:40]!r} is in two splits")
+                raise DataError(f"{path.name}: the video {video[:40]!r} is in two splits; keep it in one")
     return [split_of.get(video, "") for video in videos]
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.task import Task
 from deconfound.datasets.arrow_table import class_names, split_tables, step_rows
 from deconfound.datasets.corpus_rows import (
@@ -100,7 +101,7 @@ class HuggingFaceReader(Reader):
         sequences, columns, ignored = _columns(table, {self.target, "id", "split"}, {*self.environment, *self.group})
         raw = raw_sources("text", self.text, {name: [_text(v) for v in table[name].to_pylist()] for name in said})
         rows = CorpusRows(ids, split, labels, sequences, raw, columns, self.environment, self.group)
-        provenance = {"format": "hugging-face", "file": path.name, "ignored": ignored}
+        provenance = {"format": "hugging-face", "file": path.name, "target": self.target, "ignored": ignored}
         return dataset_of(path.stem, task, rows, provenance, self.options)
 
 
@@ -130,7 +131,10 @@ def _target(column: Any, names: tuple[str, ...], what: str) -> tuple[Task, np.nd
     values = column.to_pylist()
     odd = next((value for value in values if not isinstance(value, str | int | float) or value != value), 0)
     if not isinstance(odd, int):
-        raise DataError(f"the column {what!r} holds {odd!r}; every row needs a label that is a text or a number")
+        several = f"; {ONE_LABEL}" if isinstance(odd, list | dict) else ""
+        raise DataError(
+            f"the column {what!r} holds {odd!r:.60}; every row needs a label that is a text or a number{several}"
+        )
     if any(isinstance(value, float) for value in values):
         return Task.regression(), np.array(values, dtype=np.float32)
     if names and all(type(value) is int and 0 <= value < len(names) for value in values):

@@ -52,7 +52,7 @@ class ImagefolderReader(Reader):
 
     def read(self, path: Path) -> Dataset:
         if not path.exists():
-            raise DataError(f"cannot read {path}: No such file or directory")
+            raise DataError(f"cannot read {path}: No such file or directory; check its name")
         if not path.is_dir():
             raise DataError(f"{path} is a file; name the folder that holds train, val and test")
         splits = {folder.name: folder for folder in _folders(path)}

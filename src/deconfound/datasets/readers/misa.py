@@ -8,7 +8,7 @@ and "test-ood". Each is a list of `((word_ids, visual, acoustic, words), label, 
 | `word_ids` | T numbers of words in a vocabulary that only `embedding_and_mapping.pt` tells | nothing |
 | `visual`, `acoustic` | (T, D) numbers; T differs between rows | the modalities `vision` and `audio` |
 | `words` | T words | the modality `text` by an extractor, and metadata `raw_text` |
-| `label` | (1, k) numbers | the first is the target; of seven, the others are the metadata of the emotions |
+| `label` | (1, 1) or (1, 7) numbers | the first is the target; of seven, the others are the metadata of the emotions |
 | `segment` | such as `video[4]` | `id`; metadata `video` and `segment`; the videos are the environments |
 
 `dev` becomes "valid". Rows are padded at the end. Other files of the folder are not opened.
@@ -76,7 +76,7 @@ class MisaReader(Reader):
 def _files(path: Path) -> dict[str, Path]:
     """Name of a split → its file."""
     if not path.exists():
-        raise DataError(f"cannot read {path}: No such file or directory")
+        raise DataError(f"cannot read {path}: No such file or directory; check its name")
     if not path.is_dir():
         raise DataError(f"{path} is a file; name the folder that holds train.pkl, dev.pkl and test.pkl")
     files = {split: path / f"{split}.pkl" for split in FILES if (path / f"{split}.pkl").is_file()}

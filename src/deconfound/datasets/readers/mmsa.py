@@ -197,6 +197,7 @@ def _dataset(
             "format": format_name,
             "file": path.name,
             "bytes": content.size,
+            "target": "regression_labels",
             "sha256": sha256(path),
             "id": f"video{SEPARATOR}segment" if with_video else "as it is",
             "masks": masks,

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.one_label import ONE_LABEL
 from deconfound.datasets.corpus_rows import CorpusRows, affect_labels, dataset_of, split_name
 from deconfound.datasets.pickled_rows import as_text, dict_of_splits, held, provenance
 from deconfound.datasets.ragged import SequenceOptions
@@ -103,7 +104,9 @@ def _labels(content: Mapping[str, Any], split: str) -> np.ndarray:
             f"'labels' of {split[:40]!r} is {held(content.get('labels'))}; expected one number for each row"
         )
     if labels.size != len(labels):
-        raise DataError(f"'labels' of {split[:40]!r} has the shape {labels.shape}; expected one number for each row")
+        raise DataError(
+            f"'labels' of {split[:40]!r} has the shape {labels.shape}; expected one number for each row; {ONE_LABEL}"
+        )
     return labels.reshape(-1).astype(np.float64)
 
 
@@ -114,7 +117,7 @@ def _ids(content: Mapping[str, Any], split: str, count: int) -> list[list[str]]:
         return [[f"{split}-{row}"] for row in range(count)]
     values = ids.tolist() if isinstance(ids, np.ndarray) else ids
     if not isinstance(values, list) or len(values) != count:
-        raise DataError(f"'id' of {split[:40]!r} is {held(ids)}; labels has {count} rows")
+        raise DataError(f"'id' of {split[:40]!r} is {held(ids)}; labels has {count} rows: give each one")
     place = f"an id of {split[:40]!r}"
     rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in values]
     return [
@@ -126,12 +129,18 @@ def _rows(content: Mapping[str, Any], split: str, count: int) -> dict[str, list[
     """Modality → the existing steps of each row, as views."""
     arrays = {name: content[name] for name in MODALITIES if content.get(name) is not None}
     if not arrays:
-        raise DataError(f"the split {split[:40]!r} has none of {', '.join(MODALITIES)}")
+        raise DataError(f"the split {split[:40]!r} has none of {', '.join(MODALITIES)}; name the arrays so")
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim != 3 or 0 in array.shape:
-            raise DataError(f"{name!r} of {split[:40]!r} is {held(array)}; expected an array of numbers, (N, T, D)")
+            raise DataError(
+                f"{name!r} of {split[:40]!r} is {held(array)}; expected an array of numbers, (N, T, D): pad rows of unequal "
+                "length with zeros in front"
+            )
         if len(array) != count:
-            raise DataError(f"{name!r} of {split[:40]!r} has {len(array)} rows; labels has {count}")
+            raise DataError(
+                f"{name!r} of {split[:40]!r} has {len(array)} rows; labels has {count}: give each row one, of zeros where it "
+                "lacks the modality"
+            )
     first = _first_words(arrays)
     return {
         name: [row[begin:] if row.any() else row[:0] for row, begin in zip(array, first[name], strict=True)]

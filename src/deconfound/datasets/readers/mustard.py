@@ -115,7 +115,10 @@ class MustardReader(Reader):
         names = list(rows)
         train = [row for row in range(len(names)) if row not in test]
         if not train or not test:
-            raise DataError(f"the split {self.split!r} leaves {len(train)} training rows and {len(test)} test rows")
+            raise DataError(
+                f"the split {self.split!r} leaves {len(train)} training rows and {len(test)} test rows; "
+                "choose another split, or add the missing utterances"
+            )
         kept = [rows[names[row]] for row in train]
         groups = [row["speaker"] for row in kept] if by_speaker else [names[row] for row in train]
         shares = {"train": 1 - self.valid, "valid": self.valid}
@@ -137,9 +140,9 @@ def _utterances(source: Path) -> dict[str, dict[str, str]]:
         where = f"{source}: {key[:40]!r}"
         context = row.get("context", [])
         if type(row.get("sarcasm")) not in (bool, int) or row["sarcasm"] not in (0, 1):
-            raise DataError(f"{where} has no 'sarcasm' that is true or false")
+            raise DataError(f"{where} has no 'sarcasm' that is true or false; give each utterance one")
         if not isinstance(context, list) or not all(isinstance(sentence, str) for sentence in context):
-            raise DataError(f"{where}: 'context' is no list of sentences")
+            raise DataError(f"{where}: 'context' is no list of sentences; write [] for none")
         rows[key] = {name: field(row, (name,), where) for name in ("utterance", "speaker", "show")}
         rows[key] |= {"context": " ".join(context), "sarcasm": "yes" if row["sarcasm"] else "no"}
     return rows

@@ -29,7 +29,8 @@ column = "split"                 # "train", "valid" (or "val", "dev", "validatio
 [modalities.audio]
 file = "audio.npy"               # or .npz; row i belongs to row i of the manifest
 # key = "values"                 # array in an .npz; default: "values", or the only one
-# row = "audio_row"              # a column with the array's row of each sample, from 0, where it is not row i
+# row = "audio_row"              # a column with the array's row of each sample, from 0, where it is not row i;
+                                 # blank where the sample lacks the modality
 # kind = "sequence"              # see below
 lengths = "frames"               # optional: a column with the number of steps of each row
 # invalid = "frame"              # what a NaN or infinite value takes with it: its "feature" (default), "frame" or "row"
@@ -46,6 +47,9 @@ column = "text"                  # raw samples: texts, or paths of images, recor
 The kind says how to read the axes of the array: "vector" (N, D), "sequence" (N, T, D), "image" (N, H, W) or
 (N, channels, H, W), "tokens" (N, T) integers from 0. By default two axes are a vector and three or more a sequence of T
 steps. Numbers are kept as float32, tokens as int64.
+
+A sample lacks a modality where its `row` is blank or its `lengths` 0. Arrays of unequal length are padded with zeros at
+the end to (N, T, D).
 
 The steps that exist are the first `lengths` of each row, or those in the array `mask` (N, T) or `lengths` (N,) of an
 `.npz`, or else all. A NaN or infinite value is set to the training mean of its feature; a step of which more than half
@@ -108,7 +112,8 @@ def read_table(path: str | Path) -> Dataset:
     spec = table.spec
     if spec.target is None or spec.split is None:
         raise DataError(
-            f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs both"
+            f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs "
+            "both: 'deconfound data import --help' shows them"
         )
     labels = table.labels(spec.target)
     split, renamed = _split(table, spec.split, labels)
@@ -129,6 +134,7 @@ def read_table(path: str | Path) -> Dataset:
             "format": "table",
             "file": table.path.name,
             "manifest": spec.manifest,
+            "target": spec.target.column,
             "sha256": sha256(table.manifest),
             "renamed_splits": renamed,
             "split": spec.split.model_dump(mode="json", exclude_none=True),
@@ -174,7 +180,9 @@ def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) 
         else:
             split = grouped_split(groups, spec.shares, spec.seed)
     if "train" not in split:
-        raise DataError(f"{table.path}: the split 'train' is empty{did_you_mean('train', set(split))}")
+        raise DataError(
+            f"{table.path}: the split 'train' is empty, and a model learns from it{did_you_mean('train', set(split))}"
+        )
     return split, renamed
 
 

@@ -29,7 +29,7 @@ class Conv1dTransformer(Encoder):
         *,
         kernel: Annotated[int, Field(ge=1, le=31, description="steps that the convolution sees; odd")] = 3,
         layers: Annotated[int, Field(ge=1, le=24, description="number of attention layers")] = 2,
-        heads: Annotated[int, Field(ge=1, description="attention heads; must divide the hidden width")] = 4,
+        heads: Annotated[int, Field(ge=1, le=65_536, description="attention heads; must divide the hidden width")] = 4,
         dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
     ) -> None:
         super().__init__(modality, width)
