@@ -36,6 +36,7 @@ from deconfound.registry import names
 from deconfound.runs.build import build_method
 from deconfound.runs.spec import Spec
 from deconfound.training.loaders import train_loader
+from deconfound.training.optimiser import adamw
 from deconfound.training.train import train_run
 
 BATCH, ROUNDS = 64, 5
@@ -93,7 +94,7 @@ class Stepper:
         self.batch = data.batch(torch.arange(BATCH)).to(device)
         self.method: Method = made.to(device).train()
         self.method.hooks.on_epoch_start(0, data.development(), torch.Generator().manual_seed(0))
-        self.optimiser = torch.optim.AdamW(self.method.parameters())
+        self.optimiser = adamw([{"params": list(self.method.parameters())}], rate=1e-3, decay=1e-2)
         self.generator = torch.Generator(device).manual_seed(0)
         self.loss = torch.compile(self.method.loss) if compiled else self.method.loss
 

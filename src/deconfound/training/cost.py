@@ -139,7 +139,9 @@ def step_times(method: Method, batch: Batch, steps: int, *, rate: float, decay: 
     """
     import torch
 
-    optimiser = torch.optim.AdamW(method.parameters(), lr=rate, weight_decay=decay)
+    from deconfound.training.optimiser import adamw
+
+    optimiser = adamw([{"params": list(method.parameters())}], rate=rate, decay=decay)
     device = batch.target.device
     generator = torch.Generator(device).manual_seed(0)
     method.train()
