@@ -44,6 +44,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 SHAPES: dict[str, dict[str, Any]] = {
     "mlp": {"features": 64, "steps": 1},
     "gru": {"features": 64, "steps": 30},
+    "lstm": {"features": 64, "steps": 30},
     "transformer": {"features": 64, "steps": 30},
 }
 

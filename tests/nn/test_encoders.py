@@ -10,6 +10,7 @@ from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoders.cnn import CNN
 from deconfound.nn.encoders.gru import GRU
+from deconfound.nn.encoders.lstm import LSTM
 from deconfound.nn.encoders.mlp import MLP
 from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoders.transformer import Transformer, positions
@@ -22,9 +23,12 @@ def compacted(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return values[mask].unsqueeze(0)
 
 
+@pytest.mark.parametrize("kind", [GRU, LSTM])
 @pytest.mark.parametrize("readout", ["last", "mean"])
-def test_gru_is_the_gru_of_the_steps_that_exist(readout: str) -> None:
-    encoder = GRU(TEXT, 5, readout=readout, dropout=0.0).eval()  # type: ignore[arg-type]
+def test_a_recurrent_encoder_is_that_of_torch_over_the_steps_that_exist(
+    kind: type[GRU] | type[LSTM], readout: str
+) -> None:
+    encoder = kind(TEXT, 5, readout=readout, dropout=0.0).eval()  # type: ignore[arg-type]
     values = torch.randn(4, 6, 3)
     mask = torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]).bool()
     found = encoder(values, mask)
