@@ -122,7 +122,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| encoder | floor, ms a step | fused floor | steps | epoch | steps / floor | steps / fused floor | epoch / floor |")
+    print(
+        "| encoder | floor, ms a step | fused floor | steps | epoch | steps / floor | steps / fused floor | epoch / floor |"
+    )
     print("|" + "---|" * 8)
     for name in options.encoders:
         data = synthetic(rows=ROWS, features=FEATURES, steps=STEPS[name])

@@ -123,9 +123,13 @@ def forward_flops(method: Method, batch: Batch) -> int:
     modes = {part: part.training for part in method.modules()}
     method.eval()
     counter = FlopCounterMode(display=False)
-    # with gradients and plain attention, since the fused kernels of inference are not counted
-    with sdpa_kernel(SDPBackend.MATH), counter:
-        method(replace(batch, signals=full))
+    # with gradients, plain attention and no oneDNN, since fused kernels are not counted
+    library = torch.backends.mkldnn.set_flags(False, None, None, None)[0]  # `flags` warns on machines without a GPU
+    try:
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            method(replace(batch, signals=full))
+    finally:
+        torch.backends.mkldnn.set_flags(library, None, None, None)
     for part, mode in modes.items():
         part.training = mode
     return int(counter.get_total_flops())
