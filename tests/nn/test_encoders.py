@@ -89,6 +89,13 @@ def test_mlp_of_a_sequence_is_the_mean_over_its_steps() -> None:
     torch.testing.assert_close(encoder(values, mask), (alone[0] + alone[1]) / 2)
 
 
+def test_mlp_of_a_vector_is_its_layers_on_the_flat_values() -> None:
+    encoder = MLP(Modality("grid", 1, (3, 2)), 5, dropout=0.0)
+    values = torch.randn(4, 1, 3, 2)
+    expected = nn.functional.gelu(encoder.layers(values.reshape(4, 6)))
+    torch.testing.assert_close(encoder(values, torch.ones(4, 1, dtype=torch.bool)), expected)
+
+
 def test_cnn_of_several_images_is_the_mean_over_them() -> None:
     encoder = CNN(Modality("face", 3, (2, 9, 7)), 5, dropout=0.0)
     values, mask = torch.randn(1, 3, 2, 9, 7), torch.tensor([[True, False, True]])
