@@ -97,7 +97,9 @@ class Stopwatch(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.starts.append(time.process_time())
 
-    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
         if trainer.is_last_batch:
             self.steps.append(time.process_time() - self.starts[-1])
 
