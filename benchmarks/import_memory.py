@@ -5,8 +5,8 @@
 Writes a pickle of that size to a scratch folder, imports it in a process of its own, and prints one JSON line: `peak`
 is the greatest resident memory of that process, `base` the part that is there before the file is opened (Python,
 torch), both in MB, and `multiple` is (peak - base) / file. `times` is the processor time of reading over that of
-`pickle.load`, which checks nothing: the least of three each, in turn, on one thread, in a second process. Linux only: `ru_maxrss` of a child would count its parent's
-memory too.
+`pickle.load`, which checks nothing: the least of three each, in turn, on one thread, in a second process. Linux only:
+`ru_maxrss` of a child would count its parent's memory too.
 """
 
 from __future__ import annotations

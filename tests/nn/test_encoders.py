@@ -36,6 +36,8 @@ def test_a_recurrent_encoder_is_that_of_torch_over_the_steps_that_exist(
         states, _ = encoder.recurrent(compacted(values[row], mask[row]))
         expected = states[0, -1] if readout == "last" else states[0].mean(0)
         torch.testing.assert_close(found[row], expected)
+    padded = mask[[0, 2]]  # only steps at the end are missing
+    torch.testing.assert_close(encoder(values[[0, 2]], padded), found[[0, 2]])
 
 
 def test_transformer_ignores_what_lies_under_the_mask_and_survives_empty_rows() -> None:

@@ -49,13 +49,26 @@ class Recurrent(Encoder):
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         lengths = mask.sum(1)
-        order = torch.argsort(mask, dim=1, descending=True, stable=True)  # steps that exist first, in their order
-        if values.device.type == "cpu" and not torch.compiler.is_compiling():
-            order = order[:, : max(1, int(lengths.max()))]  # on an accelerator this would wait for the device
-        steps = values.flatten(2)
-        steps = steps.gather(1, order.unsqueeze(2).expand(-1, -1, steps.shape[2]))
+        steps, mask = _existing_first(values.flatten(2), mask, lengths)
         states, _ = self.recurrent(steps)
         if self.readout == "mean":
-            return self.drop(masked_mean(states, mask.gather(1, order)))
+            return self.drop(masked_mean(states, mask))
         last = (lengths - 1).clamp(min=0).reshape(-1, 1, 1).expand(-1, 1, states.shape[2])
         return self.drop(states.gather(1, last).squeeze(1))
+
+
+def _existing_first(steps: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T, D) steps and (B, T) bool with the steps that exist first, in order; on a CPU as short as the longest row."""
+    if _values_can_be_read(mask):
+        longest = max(1, int(lengths.max()))
+        if bool((mask[:, 1:] <= mask[:, :-1]).all()):
+            return steps[:, :longest], mask[:, :longest]
+    else:
+        longest = mask.shape[1]
+    order = torch.argsort(mask, dim=1, descending=True, stable=True)[:, :longest]
+    return steps.gather(1, order.unsqueeze(2).expand(-1, -1, steps.shape[2])), mask.gather(1, order)
+
+
+def _values_can_be_read(tensor: Tensor) -> bool:
+    """Whether the program may depend on values: on an accelerator it would wait for the device, and a graph would break."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -124,12 +124,13 @@ def forward_flops(method: Method, batch: Batch) -> int:
     method.eval()
     counter = FlopCounterMode(display=False)
     # with gradients, plain attention and no oneDNN, since fused kernels are not counted
-    library = torch.backends.mkldnn.set_flags(False, None, None, None)[0]  # type: ignore[arg-type] # `flags` warns
+    enabled = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False  # its context manager `flags` warns on machines without a GPU
     try:
         with sdpa_kernel(SDPBackend.MATH), counter:
             method(replace(batch, signals=full))
     finally:
-        torch.backends.mkldnn.set_flags(library, None, None, None)  # type: ignore[arg-type]
+        torch.backends.mkldnn.enabled = enabled
     for part, mode in modes.items():
         part.training = mode
     return int(counter.get_total_flops())
