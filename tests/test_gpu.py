@@ -25,7 +25,7 @@ def test_a_run_trains_there_and_is_evaluated_here(tmp_path, method, precision):
 
 
 @pytest.mark.parametrize("method", ["erm", "cmir"])
-@pytest.mark.parametrize("encoder", ["mlp", "gru", "transformer"])
+@pytest.mark.parametrize("encoder", ["mlp", "gru", "lstm", "transformer"])
 def test_outputs_and_gradients_agree_with_the_cpu(method, encoder):
     data = synthetic(rows=64, steps=5)
     spec = small_spec(

@@ -53,3 +53,13 @@ def test_a_bad_value_elsewhere_is_imputed_too():
     new = np.ones((1, 5, 4), dtype=np.float32)
     new[0, 0, 0] = np.inf
     assert repair.filled(new, repair.masked(new, inside[:1]))[0, 0, 0] == pytest.approx(repair.means[0])
+
+
+def test_finite_values_whose_sum_is_infinite_are_kept():
+    values = np.full((4, 3, 2), 3e38, dtype=np.float32)
+    repair, notes = fit_repair(values, np.ones((4, 3), dtype=bool), Fitting(np.ones(4, dtype=bool)))
+    assert notes == {}
+    assert repair.means == pytest.approx((3e38, 3e38), rel=1e-6)
+    values[1, 2, 0] = np.inf
+    _, notes = fit_repair(values, np.ones((4, 3), dtype=bool), Fitting(np.ones(4, dtype=bool)))
+    assert notes["imputed_features"] == {"0": pytest.approx(1 / 12, rel=1e-3)}

@@ -55,7 +55,7 @@ def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
 @pytest.mark.parametrize("encoder", names("encoders"))
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_every_encoder(method: str, encoder: str) -> None:
-    fitting = {"cnn": ["image"], "gru": ["text"]}.get(encoder, ["text", "audio"])
+    fitting = {"cnn": ["image"], "gru": ["text"], "lstm": ["text"]}.get(encoder, ["text", "audio"])
     modalities = {name: MODALITIES[name] for name in dict.fromkeys([*fitting, "audio"])}  # some methods need two
     check_method(
         get_class("methods", method),

@@ -10,6 +10,7 @@ from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoders.cnn import CNN
 from deconfound.nn.encoders.gru import GRU
+from deconfound.nn.encoders.lstm import LSTM
 from deconfound.nn.encoders.mlp import MLP
 from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoders.transformer import Transformer, positions
@@ -22,9 +23,12 @@ def compacted(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return values[mask].unsqueeze(0)
 
 
+@pytest.mark.parametrize("kind", [GRU, LSTM])
 @pytest.mark.parametrize("readout", ["last", "mean"])
-def test_gru_is_the_gru_of_the_steps_that_exist(readout: str) -> None:
-    encoder = GRU(TEXT, 5, readout=readout, dropout=0.0).eval()  # type: ignore[arg-type]
+def test_a_recurrent_encoder_is_that_of_torch_over_the_steps_that_exist(
+    kind: type[GRU] | type[LSTM], readout: str
+) -> None:
+    encoder = kind(TEXT, 5, readout=readout, dropout=0.0).eval()  # type: ignore[arg-type]
     values = torch.randn(4, 6, 3)
     mask = torch.tensor([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]).bool()
     found = encoder(values, mask)
@@ -32,6 +36,8 @@ def test_gru_is_the_gru_of_the_steps_that_exist(readout: str) -> None:
         states, _ = encoder.recurrent(compacted(values[row], mask[row]))
         expected = states[0, -1] if readout == "last" else states[0].mean(0)
         torch.testing.assert_close(found[row], expected)
+    padded = mask[[0, 2]]  # only steps at the end are missing
+    torch.testing.assert_close(encoder(values[[0, 2]], padded), found[[0, 2]])
 
 
 def test_transformer_ignores_what_lies_under_the_mask_and_survives_empty_rows() -> None:
@@ -83,6 +89,13 @@ def test_mlp_of_a_sequence_is_the_mean_over_its_steps() -> None:
     values, mask = torch.randn(1, 6, 3), torch.tensor([[True, False, True, False, False, False]])
     alone = [encoder(values[:, t : t + 1], mask[:, t : t + 1]) for t in (0, 2)]
     torch.testing.assert_close(encoder(values, mask), (alone[0] + alone[1]) / 2)
+
+
+def test_mlp_of_a_vector_is_its_layers_on_the_flat_values() -> None:
+    encoder = MLP(Modality("grid", 1, (3, 2)), 5, dropout=0.0)
+    values = torch.randn(4, 1, 3, 2)
+    expected = nn.functional.gelu(encoder.layers(values.reshape(4, 6)))
+    torch.testing.assert_close(encoder(values, torch.ones(4, 1, dtype=torch.bool)), expected)
 
 
 def test_cnn_of_several_images_is_the_mean_over_them() -> None:

@@ -33,14 +33,15 @@ def test_operations_of_perceptrons_are_two_per_weight() -> None:
     assert forward_flops(method, data.batch(range(3))) == 3 * linear_products(method)
 
 
-def test_operations_of_recurrence_grow_with_the_steps() -> None:
+@pytest.mark.parametrize(("encoder", "kind"), [("gru", nn.GRU), ("lstm", nn.LSTM)])
+def test_operations_of_recurrence_grow_with_the_steps(encoder: str, kind: type[nn.Module]) -> None:
     counts = []
     for steps in (4, 8):
         data = synthetic(rows=16, steps=steps, features=5)
-        spec = small_spec(backbone={"hidden": 8, "encoders": dict.fromkeys(data.signals, "gru")})
+        spec = small_spec(backbone={"hidden": 8, "encoders": dict.fromkeys(data.signals, encoder)})
         method = build_method(spec, data.modalities, data.task)
-        grus = [part for part in method.modules() if isinstance(part, nn.GRU)]
-        weights = sum(p.numel() for gru in grus for p in gru.parameters() if p.ndim == 2)
+        recurrent = [part for part in method.modules() if isinstance(part, kind)]
+        weights = sum(p.numel() for part in recurrent for p in part.parameters() if p.ndim == 2)
         counts.append(forward_flops(method, data.batch(range(1))))
         assert counts[-1] == 2 * steps * weights + linear_products(method)
     assert counts[1] > counts[0]

@@ -158,6 +158,10 @@ def _means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     total, count = np.zeros(values.shape[2]), np.zeros(values.shape[2], dtype=np.int64)
     for rows in _chunks(values):
         steps = values[rows][mask[rows]]
+        if is_finite(steps):
+            total += steps.sum(axis=0, dtype=np.float64)
+            count += len(steps)
+            continue
         finite = np.isfinite(steps)
         total += np.where(finite, steps, 0).sum(axis=0, dtype=np.float64)
         count += finite.sum(axis=0)
@@ -167,9 +171,17 @@ def _means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _suspicious(values: np.ndarray, mask: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Slices of rows with a value that is not finite in an existing step, and (n, T, W) bool, True for such values."""
     for rows in _chunks(values):
+        if is_finite(values[rows]):
+            continue
         bad = ~np.isfinite(values[rows])
         if (bad.any(axis=2) & mask[rows]).any():
             yield rows, bad
+
+
+def is_finite(values: np.ndarray) -> bool:
+    """True if the sum is finite, and so is every value; False tells nothing, since a sum of finite values can overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
 
 
 def _chunks(values: np.ndarray) -> Iterator[slice]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from deconfound.data.signal import Signal
-from deconfound.datasets.repair import Fitting, Repair, fit_repair
+from deconfound.datasets.repair import Fitting, Repair, fit_repair, is_finite
 from deconfound.errors import DataError
 from deconfound.io.reading import FileKind, reading
 
@@ -94,9 +94,10 @@ def copy_steps(sources: Sequence[np.ndarray], release: Callable[[], None] = lamb
             row += len(chunk)
             values[to] = chunk
             flat = chunk.reshape(len(chunk), shape[0], -1)
-            content[to] = (flat != 0).any(axis=2)
-            nan[to] = np.isnan(flat).any(axis=2)
-            infinite[to] = np.isinf(flat).any(axis=2) & ~nan[to]
+            content[to] = (torch.from_numpy(flat) != 0).any(dim=2).numpy()  # NumPy is slow along short axes
+            if not is_finite(flat):
+                nan[to] = np.isnan(flat).any(axis=2)
+                infinite[to] = np.isinf(flat).any(axis=2) & ~nan[to]
             release()
     return CopiedSteps(values, content, nan, infinite)
 

@@ -123,9 +123,14 @@ def forward_flops(method: Method, batch: Batch) -> int:
     modes = {part: part.training for part in method.modules()}
     method.eval()
     counter = FlopCounterMode(display=False)
-    # with gradients and plain attention, since the fused kernels of inference are not counted
-    with sdpa_kernel(SDPBackend.MATH), counter:
-        method(replace(batch, signals=full))
+    # with gradients, plain attention and no oneDNN, since fused kernels are not counted
+    enabled = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False  # its context manager `flags` warns on machines without a GPU
+    try:
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            method(replace(batch, signals=full))
+    finally:
+        torch.backends.mkldnn.enabled = enabled
     for part, mode in modes.items():
         part.training = mode
     return int(counter.get_total_flops())
@@ -139,7 +144,9 @@ def step_times(method: Method, batch: Batch, steps: int, *, rate: float, decay: 
     """
     import torch
 
-    optimiser = torch.optim.AdamW(method.parameters(), lr=rate, weight_decay=decay)
+    from deconfound.training.optimiser import adamw
+
+    optimiser = adamw([{"params": list(method.parameters())}], rate=rate, decay=decay)
     device = batch.target.device
     generator = torch.Generator(device).manual_seed(0)
     method.train()

@@ -23,6 +23,8 @@ from deconfound.training.loaders import (
     ordered_loader,
     train_loader,
 )
+from deconfound.training.optimiser import adamw
+from deconfound.training.seeding import seed_default_generators
 
 SELECTION = "valid/risk"
 """The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows."""
@@ -63,7 +65,7 @@ class Learner(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         numbers = (self.seed, self.current_epoch, -3)
-        torch.manual_seed(derive_seed(*numbers, 0))
+        seed_default_generators(derive_seed(*numbers, 0), self.device)
         generator = torch.Generator().manual_seed(derive_seed(*numbers, 1))
         self.method.hooks.on_epoch_start(self.current_epoch, self.dataset, generator)
 
@@ -73,7 +75,7 @@ class Learner(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         numbers = (self.seed, self.global_step, self.global_rank)
-        torch.manual_seed(derive_seed(*numbers, 0))  # dropout knows only the global generator
+        seed_default_generators(derive_seed(*numbers, 0), self.device)  # dropout knows no other generator
         if self._random is None or self._random.device != self.device:
             self._random = torch.Generator(self.device)
         self._random.manual_seed(
@@ -124,7 +126,8 @@ class Learner(LightningModule):
     def configure_optimizers(self) -> Any:
         train = self.train_spec
         groups, held = parameter_groups(self.method, train)
-        optimiser = torch.optim.AdamW(groups, lr=train.learning_rate, weight_decay=train.weight_decay)
+        plain = "mixed" in train.precision or train.strategy == "fsdp"
+        optimiser = adamw(groups, rate=train.learning_rate, decay=train.weight_decay, fused=not plain)
         warmup = max(1, round(train.warmup * self.steps))
         probe = round(train.probe * self.steps) if train.schedule == "probe-then-tune" else 0
 

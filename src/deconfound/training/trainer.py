@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class SafeCheckpoint(ModelCheckpoint):
     """Lightning's checkpoint callback for the files of `SafeCheckpointIO`."""
 
     FILE_EXTENSION = ".safetensors"
+
+    @cached_property
+    def state_key(self) -> str:  # type: ignore[override]
+        """Lightning's, built once: it is asked for in every hook of every step."""
+        return super().state_key
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Also what Lightning leaves out, so that the files of a resumed run equal those of an uninterrupted one."""
@@ -102,6 +108,11 @@ def _check_processes(train: TrainSpec, started: int) -> None:
 
 class ResumableEarlyStopping(EarlyStopping):
     """Early stopping that survives a resume: a run that was killed after its last epoch does not train another."""
+
+    @cached_property
+    def state_key(self) -> str:  # type: ignore[override]
+        """Lightning's, built once: it is asked for in every hook of every step."""
+        return super().state_key
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["callbacks"].get(self.state_key, {})
