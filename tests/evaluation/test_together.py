@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def method_on(dataset: Dataset, method: str, encoders: dict[str, str] = PAIR) -> Method:
     spec = Spec.of({"method": method, "backbone": {"hidden": 8, "encoders": encoders}})
-    return build_method(spec, dataset.modalities, dataset.task, None, 2).eval()
+    return build_method(spec, dataset.modalities, dataset.task, environments=2).eval()
 
 
 def batches(dataset: Dataset, scenario: Scenario, severity: float, repeat: int) -> Iterator[Batch]:
@@ -195,5 +194,4 @@ def test_each_file_of_records_is_written_once(tmp_path: Path, monkeypatch: pytes
     records = evaluated(tmp_path, default_scenarios(rows()))
     assert written == ["records.jsonl"]
     assert not (tmp_path / VARIANTS).exists()
-    lines = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
-    assert lines == [vars(record) for record in records]
+    assert read_records(tmp_path / "records.jsonl") == records

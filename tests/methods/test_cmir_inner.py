@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deconfound.data.signal import Batch
+from deconfound.data.signal import Batch, View
 from deconfound.data.task import Task
 from deconfound.datasets.synthetic import synthetic
 from deconfound.errors import DataError, SpecError
@@ -60,7 +61,8 @@ def test_without_noise_it_is_the_inner_method_on_the_invariant_parts_and_the_con
     again, _ = make(task=CLASSES, strength=0.0, predict_on="both", environments=2, ramp=0.4, inner=inner)
     draw = generator()
     torch.randn(3 * 2 * 8 * 8, generator=draw)  # the noise of three modalities, two views, 8 rows, 8 features
-    alone = [again.inner.loss(batch, 0.1, _copy(draw)) for _ in range(3)]  # one for each view: some methods count steps
+    views = (View(0.0, 0.5), View(0.5, 0.25), View(0.75, 0.25))  # some methods keep what they saw, by its weight
+    alone = [again.inner.loss(replace(batch, view=view), 0.1, _copy(draw)) for view in views]
     terms = loss.terms
     total = alone[0].total / 2 + (alone[1].total + alone[2].total) / 4
     total = total + 0.3 * warm_up(0.1, 0.4) * terms["invariance"] + 0.05 * terms["decorrelation"]

@@ -90,9 +90,7 @@ def test_what_cannot_be_built_is_refused_in_one_line(given: dict, message: str) 
     assert "\n" not in str(caught.value)
 
 
-def test_tokens_and_no_modality_are_refused() -> None:
-    with pytest.raises(SpecError, match="words holds tokens, which no encoder here reads; pass your own module"):
-        Backbone.build({"words": Modality("words", 5, ())}, REGRESSION)
+def test_no_modality_is_refused() -> None:
     with pytest.raises(SpecError, match="needs a modality"):
         Backbone.build({}, REGRESSION)
 

@@ -237,8 +237,11 @@ def test_a_diverging_trial_is_recorded_and_the_tuning_goes_on(tmp_path):
     wanted = spec(
         method=[{"name": "erm"}],
         seeds=1,
-        base={"backbone": {"hidden": 8}, "train": {**FAST, "learning_rate": 1e25, "warmup": 0.0, "clip": 1e25}},
-        search={"train": {"learning_rate": {"low": 1e-4, "high": 1e25, "log": True}}},
+        base={
+            "backbone": {"hidden": 8, "depth": 12},
+            "train": {**FAST, "learning_rate": 1e3, "warmup": 0.0, "clip": 1e25},
+        },
+        search={"train": {"learning_rate": {"low": 1e-4, "high": 1e3, "log": True}}},
     )
     first, second = tune(wanted, tmp_path)["methods"]["erm"]["trials"]
     assert first["state"] == "failed"

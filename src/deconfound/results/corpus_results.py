@@ -38,7 +38,7 @@ def _on_corpus(run: RunResult, folder: Path) -> RunResult:
             raise ValueError("its records are of another corpus")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
-            f"{folder} is damaged ({' '.join(str(error).split())[:160]}); remove it and evaluate again"
+            f"{folder} is damaged ({' '.join(str(error).split())[:400]}); remove it and evaluate again"
         ) from error
     return replace(
         run,

@@ -182,7 +182,8 @@ class Run:
         from deconfound.runs.build import build_method
         from deconfound.runs.own_code import check_code
 
-        check_run(self.path, finished=True)
+        if self.done is None:
+            check_run(self.path, finished=True)
         check_code(self.spec, self.environment.get("code", {}), self.path)
         code = self.code if encoders is None else replace(self.code, encoders=encoders)
         return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))
