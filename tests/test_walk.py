@@ -23,8 +23,9 @@ train = { epochs = 1, batch_size = 16, accelerator = "cpu", threads = 1 }
 class Walk:
     """A profiler that keeps the files in the order of their first call, and which package called which.
 
-    Functions defined inside of functions do not count as entered: they are handed down and belong to whoever made them. A
-    call by the registry counts for whoever asked it to build something.
+    Functions defined inside of functions do not count as entered: they are handed down and belong to whoever made them. So
+    does a private method that another package calls, which only a hook can do. A call by the registry counts for whoever
+    asked it to build something.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,9 @@ class Walk:
         caller = frame.f_back
         while caller is not None and source(caller) in (None, "registry.py"):
             caller = caller.f_back
-        if caller is not None and package(source(caller)) != package(file):
+        name = frame.f_code.co_name
+        handed_down = name.startswith("_") and not name.startswith("__")
+        if caller is not None and package(source(caller)) != package(file) and not handed_down:
             example = f"{source(caller)} calls {frame.f_code.co_qualname} of {file}"
             self.calls.setdefault((package(source(caller)), package(file)), example)
 

@@ -40,7 +40,7 @@ class TargetScaled(MethodWrapper):
             check=self._check,
             on_epoch_start=self._start_epoch,
             on_validation_start=self._start_validation,
-            variants=lambda batch: self._variants(batch),
+            variants=self._variants,
             in_target_units=self._in_target_units,
         )
         super().__init__(inner, hooks=hooks)

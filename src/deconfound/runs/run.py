@@ -182,8 +182,7 @@ class Run:
         from deconfound.runs.build import build_method
         from deconfound.runs.own_code import check_code
 
-        if self.done is None:
-            check_run(self.path, finished=True)
+        check_run(self.path, finished=self.done is None)
         check_code(self.spec, self.environment.get("code", {}), self.path)
         code = self.code if encoders is None else replace(self.code, encoders=encoders)
         return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))

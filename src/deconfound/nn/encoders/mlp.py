@@ -39,6 +39,5 @@ class MLP(Encoder):
         self.layers = mlp(prod(modality.shape), width, width, depth=depth, dropout=dropout)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        if values.shape[1] == 1:
-            return F.gelu(self.layers(values.flatten(1)))  # linear layers are faster without an axis for steps
-        return masked_mean(F.gelu(self.layers(values.flatten(2))), mask)
+        steps = F.gelu(self.layers(values.flatten(2)))
+        return steps.squeeze(1) if steps.shape[1] == 1 else masked_mean(steps, mask)
