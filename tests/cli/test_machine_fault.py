@@ -8,7 +8,10 @@ from deconfound.cli.machine_fault import machine_fault
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError(13, "Permission denied", "/root/a"), "cannot use /root/a: Permission denied; name a path"),
+        (
+            PermissionError(13, "Permission denied", "/no/rights"),
+            "cannot use /no/rights: Permission denied; name a path",
+        ),
         (OSError(36, "File name too long", b"a" * 999), "cannot use aaa"),
         (MemoryError(), "not enough memory; use fewer rows"),
         (

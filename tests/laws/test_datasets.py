@@ -10,6 +10,7 @@ from deconfound.data.columns import Columns
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.datasets.synthetic import synthetic
+from deconfound.errors import DataError
 from deconfound.registry import build
 from deconfound.testing import check_dataset
 from support.corpora import write_pickled
@@ -39,6 +40,11 @@ def test_what_a_reader_of_raw_corpora_reads_keeps_the_laws(
 def test_data_with_absent_rows_keep_the_laws() -> None:
     check_dataset(tiny())
     check_dataset(tiny(splits=("train", "test", "test")))
+
+
+def test_splits_that_share_a_row_cannot_be_made() -> None:
+    with pytest.raises(DataError, match="the splits 'train' and 'valid' share rows"):
+        replace(tiny(), splits={"train": range(7), "valid": range(6, len(tiny()))})
 
 
 def with_text(values: torch.Tensor, mask: torch.Tensor) -> Dataset:

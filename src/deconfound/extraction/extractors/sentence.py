@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from deconfound.extraction.extractor import Extractor
 from deconfound.extraction.hidden_states import text_hidden_states
-from deconfound.extraction.text_model import PACKAGED, text_model_checksum
+from deconfound.extraction.text_model import PACKAGED, MostPieces, TextModel, text_model_checksum
 
 
 class Sentence(Extractor):
@@ -21,10 +20,8 @@ class Sentence(Extractor):
     def __init__(
         self,
         *,
-        model: Annotated[
-            str, Field(description="packaged model, local folder, or name of the Hugging Face hub")
-        ] = PACKAGED,
-        most: Annotated[int, Field(ge=4, le=8192, description="word pieces that are read; the rest is cut off")] = 256,
+        model: TextModel = PACKAGED,
+        most: MostPieces = 256,
     ) -> None:
         self.name, self.most = model, most
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from deconfound.extraction.extractor import Extractor
-from deconfound.extraction.text_model import PACKAGED, tokenizer_checksum, word_pieces
+from deconfound.extraction.text_model import PACKAGED, MostPieces, TextModel, tokenizer_checksum, word_pieces
 
 
 class WordPieces(Extractor):
@@ -20,10 +19,8 @@ class WordPieces(Extractor):
     def __init__(
         self,
         *,
-        model: Annotated[
-            str, Field(description="packaged model, local folder, or name of the Hugging Face hub")
-        ] = PACKAGED,
-        most: Annotated[int, Field(ge=4, le=8192, description="word pieces that are read; the rest is cut off")] = 128,
+        model: TextModel = PACKAGED,
+        most: MostPieces = 128,
     ) -> None:
         self.name, self.most = model, most
 
