@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deconfound.data.signal import Batch, Signal
     from deconfound.data.store import open_store, save
     from deconfound.data.task import Modality, Task
+    from deconfound.datasets.folds import folds
     from deconfound.datasets.in_memory import dataset
     from deconfound.datasets.readers.mmsa import read_mmsa
     from deconfound.datasets.readers.table import read_table
@@ -69,6 +70,7 @@ _HOME = {
     "diagnose": "deconfound.diagnostics.diagnose",
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
+    "folds": "deconfound.datasets.folds",
     "open_store": "deconfound.data.store",
     "read_mmsa": "deconfound.datasets.readers.mmsa",
     "read_table": "deconfound.datasets.readers.table",
@@ -104,6 +106,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "fit",
+    "folds",
     "open_store",
     "read_mmsa",
     "read_table",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
+from deconfound.datasets.fold_spec import FoldSpec
+from deconfound.datasets.folds import fold_of, take_fold
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
@@ -25,13 +28,24 @@ from deconfound.runs.spec import DataSpec, Spec
 from deconfound.target_scaled import TargetScaled, target_scale
 
 
-def load_data(data: DataSpec) -> Dataset:
-    """The dataset that a specification names, with all splits and modalities.
+def load_data(data: DataSpec, replacement: Dataset | None = None) -> Dataset:
+    """The dataset that a specification names, or the fold of it, with all splits and modalities.
+
+    Args:
+        replacement: in place of what is named; a fold stays as it is.
 
     Raises:
         SpecError: the specification names neither a store nor a synthetic model.
         StoreError: the store does not open, or a byte of it differs from what was written.
+        DataError: there is no such fold.
     """
+    from deconfound.data.store import verified
+
+    whole = _load_whole(data) if replacement is None else verified(replacement)
+    return whole if data.fold is None or fold_of(whole) else take_fold(whole, data.fold)
+
+
+def _load_whole(data: DataSpec) -> Dataset:
     if data.store is not None:
         from deconfound.data.store import open_verified
 
@@ -57,6 +71,21 @@ def load_named_data(data: DataSpec, run: Path) -> Dataset:
             "give the dataset: dataset= in Python, --store on the command line"
         )
     return load_data(data)
+
+
+def verified_data(dataset: Dataset, fold: Mapping[str, Any] | None) -> Dataset:
+    """A dataset after its store was checked; where it is the whole that a run was trained on a fold of, that fold.
+
+    Args:
+        fold: what the run noted of its fold, see `deconfound.datasets.folds.fold_of`.
+
+    Raises:
+        StoreError: a byte of its store differs from what was written.
+    """
+    from deconfound.data.store import verified
+
+    whole = verified(dataset)
+    return whole if fold is None or whole.checksum != fold["checksum"] else take_fold(whole, FoldSpec(**fold["spec"]))
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:

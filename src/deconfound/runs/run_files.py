@@ -42,6 +42,14 @@ class _Task(_Part):
     protocol: str
 
 
+class _Fold(_Part):
+    of: str
+    checksum: str
+    number: _Size
+    count: _Size
+    spec: dict[str, Any]
+
+
 class _Data(_Part):
     name: str
     checksum: str
@@ -49,6 +57,7 @@ class _Data(_Part):
     modalities: dict[str, _Modality] = Field(min_length=1)
     repairs: dict[str, _Repair | None] = {}
     target: str | None = None
+    fold: _Fold | None = None
     task: _Task
 
 
