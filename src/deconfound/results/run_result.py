@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shlex
@@ -31,6 +32,25 @@ class CorpusResult:
 
 
 @dataclass(frozen=True)
+class FoldResult:
+    """The fold that a run was trained on.
+
+    Args:
+        of: name of the folded data; checksum: of these.
+        name: of the part that was left out.
+        number: of the fold, from 1.
+        declared: kind and group of the folds, in words; declaration: all of it, as JSON.
+    """
+
+    of: str
+    checksum: str
+    name: str
+    number: int
+    declared: str
+    declaration: str
+
+
+@dataclass(frozen=True)
 class RunResult:
     """One trained run on one corpus that it was evaluated on.
 
@@ -51,6 +71,7 @@ class RunResult:
         budget: the candidates of that choice, such as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
         corpus: the evaluated corpus; None for the training data.
+        fold: the fold that the training data are; None where they are none.
     """
 
     folder: str
@@ -77,6 +98,7 @@ class RunResult:
     inputs: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
     corpus: CorpusResult | None = None
+    fold: FoldResult | None = None
 
     @property
     def evaluated_on(self) -> str:
@@ -134,6 +156,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
             rule=rule,
             budget=budget,
             inputs={name: math.prod(map(integer_of, form["shape"])) for name, form in data["modalities"].items()},
+            fold=_fold(data.get("fold")),
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
@@ -234,6 +257,16 @@ def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
         }
         for curve, epochs in logged.items()
     }
+
+
+def _fold(note: Any) -> FoldResult | None:
+    if note is None:
+        return None
+    spec = dict(note["spec"])
+    name, by = text_of(spec.pop("left_out")), [text_of(column) for column in spec["group"]]
+    declared = text_of(spec["kind"]) + (f" by {', '.join(by)}" if by else "")
+    whole = text_of(note["of"]), text_of(note["checksum"])
+    return FoldResult(*whole, name, integer_of(note["number"]), declared, json.dumps(spec, sort_keys=True))
 
 
 def _modality(name: str, form: Mapping[str, Any]) -> str:
