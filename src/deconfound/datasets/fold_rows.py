@@ -36,9 +36,7 @@ def joined_groups(columns: Sequence[np.ndarray], rows: int) -> np.ndarray:
     return np.argsort(np.argsort(first))[inverse]
 
 
-def drawn_parts(
-    units: np.ndarray, strata: Sequence[str] | None, shares: Mapping[str, float], seed: int
-) -> list[str]:
+def drawn_parts(units: np.ndarray, strata: Sequence[str] | None, shares: Mapping[str, float], seed: int) -> list[str]:
     """(N) part of each row, by `stratified_split` or, without strata, `grouped_split`.
 
     Args:

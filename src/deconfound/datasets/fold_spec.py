@@ -21,9 +21,7 @@ class FoldsSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: Kind = Field(
-        default="k-fold", description="'k-fold', or 'leave-one-group-out' for a fold per group"
-    )
+    kind: Kind = Field(default="k-fold", description="'k-fold', or 'leave-one-group-out' for a fold per group")
     group: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         default=(), description="columns whose groups stay whole; default: the 'group' of the data"
     )

@@ -17,7 +17,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.datasets.fold_rows import drawn_parts, joined_groups, k_fold
-from deconfound.datasets.fold_spec import FoldsSpec, FoldSpec, Kind
+from deconfound.datasets.fold_spec import FoldSpec, FoldsSpec, Kind
 from deconfound.datasets.stratified import strata_of
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.io.limits import NAME_LENGTH
@@ -186,9 +186,9 @@ def _parts(dataset: Dataset, spec: FoldsSpec) -> np.ndarray:
     units = _units(dataset, (*group, *dataset.group))[rows]
     count = len(np.unique(units))
     if count < spec.count:
+        what = f"groups of {', '.join(group)}" if group else "rows"
         raise DataError(
-            f"{dataset.name}: {count} groups of {', '.join(group) or 'rows'} cannot fill {spec.count} folds; "
-            "lower 'folds', or group by another column"
+            f"{dataset.name}: {count} {what} cannot fill {spec.count} folds; lower 'folds', or group by another column"
         )
     part[rows] = k_fold(units, _strata(dataset, spec, rows), spec.count, spec.seed)
     return part

@@ -133,7 +133,9 @@ class Run:
         from deconfound.runs.build import apply_data_spec, load_named_data, verified_data
 
         fold = self.environment["data"].get("fold")
-        dataset = load_named_data(self.spec.data, self.path) if replacement is None else verified_data(replacement, fold)
+        dataset = (
+            load_named_data(self.spec.data, self.path) if replacement is None else verified_data(replacement, fold)
+        )
         if dataset.checksum != self.checksum:
             raise RunError(
                 f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); give the "

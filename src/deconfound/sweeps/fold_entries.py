@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deconfound.data.dataset import Dataset
-from deconfound.datasets.fold_spec import FoldsSpec, FoldSpec
+from deconfound.datasets.fold_spec import FoldSpec, FoldsSpec
 from deconfound.datasets.folds import fold_names
 from deconfound.errors import DeconfoundError, SpecError
 from deconfound.io.limits import MOST_JOBS

@@ -92,7 +92,7 @@ class Plan:
         lines = [
             *folds_text(self.spec, tuple({job.dataset: None for job in self.jobs})),
             f"budget: {budget['draws']} configurations × {judging} for each method on each dataset{final}; "
-            f"{budget['runs']} runs; selection by {budget['rule']!r}"
+            f"{budget['runs']} runs; selection by {budget['rule']!r}",
         ]
         for pair, count in budget["configurations"].items():
             if count < budget["draws"]:

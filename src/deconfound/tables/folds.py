@@ -77,9 +77,7 @@ def fold_cells(
             continue
         measured = [_values(section, column) for section in folds]
         values = ColumnValues({label: _over_folds(measured, label) for label in labels}, {}, 0, 0, "folds")
-        compared = compare_methods(
-            values, labels, baseline, settings, higher_is_better=column.measure.higher_is_better
-        )
+        compared = compare_methods(values, labels, baseline, settings, higher_is_better=column.measure.higher_is_better)
         cells.append({label: replace(cell, over="folds") for label, cell in compared.items()})
     return cells
 
