@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,13 +56,23 @@ def _load_whole(data: DataSpec) -> Dataset:
     raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
 
 
-def load_named_data(data: DataSpec, run: Path) -> Dataset:
-    """The data that the specification of a run names.
+def load_run_data(data: DataSpec, run: Path, replacement: Dataset | None = None) -> Dataset:
+    """The data that the specification of a run names, or what is given in their place, after its store was checked.
+
+    Args:
+        replacement: where it is the whole that the run was trained on a fold of, that fold is taken.
 
     Raises:
         RunError: it names none.
         StoreError, SpecError: as `load_data`.
     """
+    if replacement is not None:
+        from deconfound.data.store import verified
+
+        whole, fold = verified(replacement), read_environment(run)["data"].get("fold")
+        return (
+            whole if fold is None or whole.checksum != fold["checksum"] else take_fold(whole, FoldSpec(**fold["spec"]))
+        )
     if data.store is None and data.synthetic is None:
         name = read_environment(run)["data"]["name"]
         raise RunError(
@@ -71,21 +80,6 @@ def load_named_data(data: DataSpec, run: Path) -> Dataset:
             "give the dataset: dataset= in Python, --store on the command line"
         )
     return load_data(data)
-
-
-def verified_data(dataset: Dataset, fold: Mapping[str, Any] | None) -> Dataset:
-    """A dataset after its store was checked; where it is the whole that a run was trained on a fold of, that fold.
-
-    Args:
-        fold: what the run noted of its fold, see `deconfound.datasets.folds.fold_of`.
-
-    Raises:
-        StoreError: a byte of its store differs from what was written.
-    """
-    from deconfound.data.store import verified
-
-    whole = verified(dataset)
-    return whole if fold is None or whole.checksum != fold["checksum"] else take_fold(whole, FoldSpec(**fold["spec"]))
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
