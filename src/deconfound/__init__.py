@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from deconfound.datasets.readers.mmsa import read_mmsa
     from deconfound.datasets.readers.table import read_table
     from deconfound.datasets.synthetic import synthetic
+    from deconfound.datasets.validation_share import take_validation
     from deconfound.diagnostics.diagnose import diagnose
     from deconfound.evaluation.scenario import Scenario, default_scenarios
     from deconfound.method import Loss, Method, MethodHooks
@@ -76,6 +77,7 @@ _HOME = {
     "read_table": "deconfound.datasets.readers.table",
     "save": "deconfound.data.store",
     "synthetic": "deconfound.datasets.synthetic",
+    "take_validation": "deconfound.datasets.validation_share",
     "train_run": "deconfound.training.train",
 }
 
@@ -112,6 +114,7 @@ __all__ = [
     "read_table",
     "save",
     "synthetic",
+    "take_validation",
     "train_run",
 ]
 

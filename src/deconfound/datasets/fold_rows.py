@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deconfound.datasets.grouped import grouped_split
-from deconfound.datasets.stratified import stratified_split
+from deconfound.datasets.stratified import shares_split
 
 
 def joined_groups(columns: Sequence[np.ndarray], rows: int) -> np.ndarray:
@@ -37,7 +36,7 @@ def joined_groups(columns: Sequence[np.ndarray], rows: int) -> np.ndarray:
 
 
 def drawn_parts(units: np.ndarray, strata: Sequence[str] | None, shares: Mapping[str, float], seed: int) -> list[str]:
-    """(N) part of each row, by `stratified_split` or, without strata, `grouped_split`.
+    """(N) part of each row, by `shares_split`.
 
     Args:
         units: (N,) rows of one number stay together.
@@ -47,9 +46,7 @@ def drawn_parts(units: np.ndarray, strata: Sequence[str] | None, shares: Mapping
         DataError: fewer units than parts.
     """
     names = [f"{number:012d}" for number in units.tolist()]  # sorted as numbers are, whatever the rows before
-    if strata is None:
-        return grouped_split(names, shares, seed)
-    return stratified_split(names, strata, shares, seed)
+    return shares_split(names, strata, shares, seed)
 
 
 def k_fold(units: np.ndarray, strata: Sequence[str] | None, folds: int, seed: int) -> list[str]:

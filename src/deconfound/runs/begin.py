@@ -93,7 +93,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
         "data": {
             "name": whole.name,
             "checksum": whole.checksum,
-            "splits": {name: len(rows) for name, rows in whole.splits.items()},
+            "splits": {name: len(rows) for name, rows in {**whole.splits, **development.splits}.items()},
             "environments": len(development.groups(*development.environment)[1]),
             "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
             "repairs": {

@@ -13,6 +13,7 @@ from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
 from deconfound.datasets.fold_spec import FoldSpec
 from deconfound.datasets.folds import fold_of, take_fold
+from deconfound.datasets.validation_share import take_validation
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
@@ -83,15 +84,18 @@ def load_run_data(data: DataSpec, run: Path, replacement: Dataset | None = None)
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The dataset with the modalities, environments and left-out environment that a specification asks for.
+    """The dataset with the modalities, environments and validation rows that a specification asks for.
 
     Raises:
-        DataError: a modality, column or environment that does not exist among the training and validation rows.
+        DataError: a modality, column or environment that does not exist among the training and validation rows; or
+            `take_validation` refuses.
     """
     if data.modalities is not None:
         dataset = dataset.only(*data.modalities)
     if data.environment is not None:
         dataset = dataset.with_environment(*data.environment)
+    if data.valid is not None:
+        dataset = take_validation(dataset, data.valid)
     return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deconfound.datasets.fold_spec import FoldSpec
 from deconfound.errors import RunError
 from deconfound.io.model_reader import read_model
 from deconfound.io.reading import FileKind, reading
@@ -47,7 +48,7 @@ class _Fold(_Part):
     checksum: str
     number: _Size
     count: _Size
-    spec: dict[str, Any]
+    spec: FoldSpec
 
 
 class _Data(_Part):

@@ -41,6 +41,9 @@ class DataSpec(_Table):
     leave_out: str | None = Field(
         default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
     )
+    valid: float | None = Field(
+        default=None, gt=0, lt=1, description="share of train to take as 'valid', for data without validation rows"
+    )
     fold: FoldSpec | None = Field(
         default=None, description="fold of the store's rows in place of its splits, as 'sweep' makes of [folds]"
     )
