@@ -101,7 +101,7 @@ def import_data(
     refuse_existing(out)
     if reader != "auto":
         check_name("readers", reader)
-    from deconfound.data.findings import LABEL_FINDINGS, find_all
+    from deconfound.data.findings import IMPORT_FINDINGS, find_all
     from deconfound.data.retask import retask
     from deconfound.datasets.recognise import read_corpus
     from deconfound.datasets.validation_share import take_validation
@@ -110,7 +110,7 @@ def import_data(
     dataset = retask(dataset, None if task is None else task.value, protocol)
     dataset = replace(dataset, name=name) if name else dataset
     dataset = dataset if valid is None else take_validation(dataset, valid)
-    warnings = find_all(dataset, LABEL_FINDINGS)
+    warnings = find_all(dataset, IMPORT_FINDINGS)
     save(dataset, out)
     if as_json:
         rows = {split: len(numbers) for split, numbers in dataset.splits.items()}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.findings.row_order import split_blocks
 from deconfound.data.signal import Signal
 from deconfound.data.splits import known_names
 from deconfound.data.task import Kind, Task
@@ -100,18 +101,19 @@ def dataset(
     whole = ["\x1f".join(values) for values in zip(*groups.values(), strict=True)] if groups else rows.ids
     if shares is None:
         by_row = split_names(rows.column(given, "split"), rows.ids)
+        drawn["split_blocks"] = split_blocks(by_row)
         renamed = known_names(by_row)
         by_row = [renamed.get(name, name) for name in by_row]
         if valid is not None:
             by_row = validation_split(by_row, whole, labels, kept, valid, seed, stratify=stratify)
-            drawn = validation_note(by_row, valid, [*groups], stratify=stratify, seed=seed)
+            drawn["validation_taken"] = validation_note(by_row, valid, [*groups], stratify=stratify, seed=seed)
     else:
         _refuse_share(valid)
         by_row = random_split(whole, labels, kept, shares, seed, stratify=stratify)
     train = np.zeros(len(rows), dtype=bool)
     train[kept] = [by_row[row] == "train" for row in kept]
     signals, notes = _signals(rows, kinds, lengths, extractors, Fitting(train, invalid))
-    taken = [validation_text(drawn)] if drawn else []
+    taken = [validation_text(drawn["validation_taken"])] if "validation_taken" in drawn else []
     taken += [f"the split {other!r} is taken as {split!r}" for other, split in renamed.items()]
     for remark in () if quiet else [*taken, *notes["notes"]]:
         print(f"{name}: {remark}")
@@ -129,7 +131,7 @@ def dataset(
         provenance={
             "format": "memory",
             "renamed_splits": renamed,
-            **({"validation_taken": drawn} if drawn else {}),
+            **drawn,
             "target": target if isinstance(target, str) else None,
             "unlabelled_rows_dropped": len(rows) - len(kept),
             **notes,

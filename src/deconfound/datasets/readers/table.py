@@ -75,6 +75,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.findings.row_order import split_blocks
 from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
@@ -173,17 +174,16 @@ def _labelled(labels: list[str] | np.ndarray) -> np.ndarray:
     return np.flatnonzero(there)
 
 
-def _split(
-    table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray
-) -> tuple[list[str], dict[str, dict[str, Any]]]:
+def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> tuple[list[str], dict[str, Any]]:
     """(N) names of splits, and what the provenance says of them."""
     groups = ["\x1f".join(row) for row in zip(*map(table.texts, spec.group or (table.spec.id,)), strict=True)]
     strata = strata_of(labels) if spec.drawn_by_class else None
     renamed: dict[str, str] = {}
-    notes: dict[str, dict[str, Any]] = {"renamed_splits": renamed}
+    notes: dict[str, Any] = {"renamed_splits": renamed}
     if spec.column is not None:
         renamed |= known_names(table.texts(spec.column))
         split = [renamed.get(name, name) for name in table.texts(spec.column)]
+        notes["split_blocks"] = split_blocks(split)
         if spec.valid is not None:
             labelled = set(_labelled(labels).tolist())
             split = [name if row in labelled else "" for row, name in enumerate(split)]
