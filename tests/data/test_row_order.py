@@ -11,10 +11,10 @@ import deconfound as dc
 from deconfound.data.findings import find_all, row_order
 
 
-@pytest.mark.parametrize("codes", [[0, 0, 1], [0, 1, 2, 2], [0, 0, 0, 1, 1]])
-def test_expected_runs_are_the_mean_over_all_orders(codes):
+@pytest.mark.parametrize("codes", [[0], [0, 0], [0, 0, 1], [0, 1, 2, 2], [0, 0, 0, 1, 1], [0, 0, 1, 1, 2, 2, 2]])
+def test_expected_runs_are_those_over_all_orders(codes):
     counted = [row_order.runs(np.array(order)) for order in permutations(codes)]
-    assert row_order.expected_runs(np.array(codes)) == pytest.approx(np.mean(counted))
+    assert row_order.expected_runs(np.array(codes)) == pytest.approx((np.mean(counted), np.std(counted)), abs=1e-9)
 
 
 def table(labels: list[object], **changes: object) -> dc.Dataset:
@@ -49,3 +49,4 @@ def test_a_random_order_is_no_finding():
     assert row_order.find(table(draw.choice(["a", "b", "c"], 100).tolist())) == []
     assert row_order.find(table(draw.normal(size=100), task="regression")) == []
     assert row_order.find(table(["a", "b"] * 50)) == []
+    assert row_order.find(table(["rare"] + ["often"] * 59 + ["rare"] + ["often"] * 39)) == []

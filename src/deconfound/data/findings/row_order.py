@@ -7,8 +7,8 @@ import numpy as np
 from deconfound.data.dataset import Dataset
 from deconfound.data.quantile_edges import quantile_edges
 
-_FEWEST = 20
 _SHARE = 0.5  # of the runs that a random order has
+_LEAST_Z = 4.0  # standard deviations of these, so that chance alone gives no line
 _BINS = 4
 
 
@@ -17,9 +17,8 @@ def find(dataset: Dataset) -> list[str]:
     named = []
     for split, rows in dataset.splits.items():
         codes = _codes(dataset, rows)
-        count, expected = runs(codes), expected_runs(codes)
-        distinct = len(np.unique(codes))
-        if len(codes) >= _FEWEST and distinct > 1 and (count == distinct or count < _SHARE * expected):
+        count, (expected, sd) = runs(codes), expected_runs(codes)
+        if count < min(_SHARE * expected, expected - _LEAST_Z * sd):
             named.append(
                 f"{split} ({count} runs of equal labels in {len(codes)} rows, a random order has {expected:.0f})"
             )
@@ -47,10 +46,21 @@ def runs(codes: np.ndarray) -> int:
     return 1 + int((codes[1:] != codes[:-1]).sum())
 
 
-def expected_runs(codes: np.ndarray) -> float:
-    """Mean number of runs over all orders: 1 + N − Σ n² / N, with n the rows of a code (Wald and Wolfowitz, 1940)."""
+def expected_runs(codes: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the number of runs over all orders of (N,) codes.
+
+    With n the rows of a code: mean 1 + N − Σ n² / N and variance
+    (Σ n² (Σ n² + N (N + 1)) − 2 N Σ n³ − N³) / (N² (N − 1)).
+
+    Source: Mood, The distribution theory of runs, 1940.
+    """
+    rows = float(len(codes))
+    if rows < 2:
+        return rows, 0.0
     counts = np.unique(codes, return_counts=True)[1].astype(np.float64)
-    return 1 + len(codes) - float((counts**2).sum()) / len(codes)
+    squares, cubes = float((counts**2).sum()), float((counts**3).sum())
+    variance = squares * (squares + rows * (rows + 1)) - 2 * rows * cubes - rows**3
+    return 1 + rows - squares / rows, max(0.0, variance / (rows**2 * (rows - 1))) ** 0.5
 
 
 def _codes(dataset: Dataset, rows: range) -> np.ndarray:
