@@ -40,6 +40,8 @@ def find(dataset: Dataset) -> list[str]:
         if texts is not None:
             lines += near_lines(dataset, near_texts(texts), f"the text {name!r}")
     for name, notes in dataset.provenance.get("masks", {}).items():
+        if f"raw_{name}" in dataset.columns:
+            continue
         lines += near_lines(dataset, _pairs_of(dataset, notes.get(SIMILAR, ())), f"the text {name!r}")
     return lines
 

@@ -27,7 +27,7 @@ def find(dataset: Dataset) -> list[str]:
     what = "quarters of the label" if dataset.task.kind == "regression" else "classes"
     blocks = " The splits are consecutive blocks of the table." if dataset.provenance.get("split_blocks") else ""
     return [
-        f"the rows are in the order of their {what}: {', '.join(named)}.{blocks} A split by position then holds other "
+        f"the rows are in the order of their {what}: {', '.join(named)}.{blocks} A split by position would hold other "
         "labels than train; split at random (shares and a seed), or by a group that explains the order"
     ]
 
