@@ -85,7 +85,7 @@ def validation_split(
     """
     units = np.unique(np.array([groups[row] for row in kept.tolist()], dtype=object), return_inverse=True)[1]
     strata = _strata(labels, kept) if stratify else None
-    taken = validation_rows([split[row] for row in kept.tolist()], units, strata, share, seed)
+    taken = validation_rows([split[int(row)] for row in kept.tolist()], units, strata, share, seed)
     by_row = [""] * len(split)
     for row, name in zip(kept.tolist(), taken, strict=True):
         by_row[row] = name

@@ -58,9 +58,11 @@ def folds_text(spec: SweepSpec, names: tuple[str, ...]) -> list[str]:
         count = sum(name.startswith(f"{entry.name}, ") for name in names)
         by = f" by {', '.join(declaration.group)}" if declaration.group else ""
         iid = f", {declaration.test_iid:.0%} test-iid" if declaration.test_iid else ""
-        own = "stay tests" if declaration.keep_tests else "are not used"
+        own = (
+            "test splits stay tests" if declaration.keep_tests else "splits are not used: its test rows are folded too"
+        )
         lines.append(
             f"{entry.name}: {count} folds, {declaration.kind}{by}; in each the part left out is the test, and of the other "
-            f"rows {declaration.valid:.0%} are valid, by {declaration.valid_by}{iid}; the test splits of the data {own}"
+            f"rows {declaration.valid:.0%} are valid, by {declaration.valid_by}{iid}; the data's own {own}"
         )
     return lines
