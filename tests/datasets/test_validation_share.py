@@ -76,6 +76,7 @@ def test_a_frame_takes_whole_groups():
         ),
         (lambda: dc.take_validation(posts(), 1.0), "give a share of the rows of train between 0 and 1"),
         (lambda: dc.take_validation(posts(), 0.2, group="speeker"), "did you mean 'speaker'"),
+        (lambda: posts(valid="speaker"), "valid = 'speaker': give a share of the rows of train between 0 and 1"),
         (lambda: posts(split={"train": 0.5, "test": 0.5}, valid=0.2), "name 'valid' among them"),
         (lambda: posts(split=["valid"] * 100 + ["train"] * 100, valid=0.2), "there is a split 'valid' already"),
     ],

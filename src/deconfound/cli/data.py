@@ -230,8 +230,9 @@ def environments(
 def check(store: Store, as_json: AsJson = False) -> None:
     """Read all of a store and check it: checksum, masks, finite values, unique ids, non-empty splits.
 
-    Prints a warning for each fault that is a relation: absence that tells the label, equal rows in two splits or with
-    contradicting labels, classes that a split lacks, features that only vary later, far-out values, and the like.
+    Prints a warning for each fault that is a relation: absence that tells the label, equal or nearly equal rows, equal
+    rows with contradicting labels, rows sorted by label, classes that a split lacks, features that only vary later,
+    far-out values, and the like.
 
     Example: deconfound data check stores/mosi
     """

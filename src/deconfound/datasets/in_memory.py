@@ -142,7 +142,7 @@ def dataset(
 def _refuse_share(valid: float | None) -> None:
     if valid is not None:
         raise DataError(
-            f"valid = {valid:g} takes a share of train where a column names the splits; here the splits are shares: name "
+            f"valid = {valid!r:.40} takes a share of train where a column names the splits; here the splits are shares: name "
             "'valid' among them"
         )
 

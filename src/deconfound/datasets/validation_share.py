@@ -65,8 +65,8 @@ def validation_rows(
     Raises:
         DataError: there is a "valid" already or no "train", another share, or a single unit.
     """
-    if not 0 < share < 1:
-        raise DataError(f"valid = {share}: give a share of the rows of train between 0 and 1, such as 0.15")
+    if not isinstance(share, int | float) or not 0 < share < 1:
+        raise DataError(f"valid = {share!r:.40}: give a share of the rows of train between 0 and 1, such as 0.15")
     if "valid" in split:
         count = sum(name == "valid" for name in split)
         raise DataError(f"there is a split 'valid' already, of {count} rows; leave out valid = {share:g}")

@@ -10,11 +10,12 @@ from pathlib import Path
 from deconfound.errors import RunError, SpecError, did_you_mean
 from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import ORACLE, collect_runs
+from deconfound.results.folds import fold_labels, fold_of, group_folds
 from deconfound.results.sections import GroupCount, Row, Section
 from deconfound.tables.column_values import Clustering, measure_column
 from deconfound.tables.columns import MetricColumn, check_names, choose_columns
 from deconfound.tables.compare_methods import ComparisonCell, TableSettings, compare_methods
-from deconfound.tables.folds import fold_cells, fold_columns, fold_labels, fold_of, fold_rows, group_folds
+from deconfound.tables.folds import fold_cells, fold_columns, fold_rows
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from deconfound.results.run_result import FoldResult
-from deconfound.results.sections import Row, Section
+from deconfound.results.sections import Section
 from deconfound.results.spread import mean_or_none, spread
 from deconfound.tables.column_values import Clustering, ColumnValues, measure_column
 from deconfound.tables.columns import MetricColumn, choose_columns
@@ -16,24 +15,6 @@ WORST_FOLD = "worst fold"
 
 FoldValues = Mapping[str, Mapping[int, float | None]]
 """Label → seed → value in one fold."""
-
-
-def fold_of(section: Section) -> FoldResult | None:
-    """The fold that its rows were trained and evaluated on; None for other data."""
-    return section.rows[0].runs[0].fold if section.trained_here else None
-
-
-def group_folds(sections: Sequence[Section]) -> list[tuple[Section, ...]]:
-    """Sections that share a table: the folds of one dataset by one declaration and protocol, in their order.
-
-    A section that is no fold is by itself, and so is a fold without others.
-    """
-    joined: dict[tuple[str | int, ...], list[Section]] = {}
-    for number, section in enumerate(sections):
-        fold = fold_of(section)
-        key = (number,) if fold is None else (fold.checksum, fold.declaration, section.protocol.name)
-        joined.setdefault(key, []).append(section)
-    return [tuple(sorted(parts, key=_number)) for parts in joined.values()]
 
 
 def fold_columns(folds: Sequence[Section], settings: TableSettings) -> tuple[MetricColumn, ...]:
@@ -86,20 +67,6 @@ def fold_rows(folds: Sequence[Section], column: MetricColumn) -> int:
     """Test rows of all folds together."""
     split = column.split
     return sum(max(run.splits.get(split, 0) for row in fold.rows for run in row.runs) for fold in folds)
-
-
-def fold_labels(folds: Sequence[Section]) -> dict[str, tuple[Row, ...]]:
-    """Label → its rows in the folds, in order of first appearance."""
-    rows: dict[str, list[Row]] = {}
-    for section in folds:
-        for row in section.rows:
-            rows.setdefault(row.label, []).append(row)
-    return {label: tuple(its) for label, its in rows.items()}
-
-
-def _number(section: Section) -> int:
-    fold = fold_of(section)
-    return 0 if fold is None else fold.number
 
 
 def _worst(column: MetricColumn) -> str:
