@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_a_table_sorted_by_its_classes():
         "the rows are in the order of their classes: train (2 runs of equal labels in 60 rows, a random order has 31)"
         in line
     )
-    assert "split at random (shares and a seed)" in line
+    assert "the splits are consecutive blocks of the table, so that they hold other labels: split at random" in line
 
 
 def test_a_table_sorted_by_its_numbers():
@@ -37,11 +38,14 @@ def test_a_table_sorted_by_its_numbers():
     assert "in the order of their quarters of the label: train (4 runs" in line
 
 
-def test_blocks_of_the_table_are_said():
-    data = table(["a"] * 30 + ["b"] * 50 + ["c"] * 20)
-    assert data.provenance["split_blocks"]
-    assert "The splits are consecutive blocks of the table." in row_order.find(data)[0]
-    assert not table(["a", "b"] * 50, split=["train", "valid", "test", "train"] * 25).provenance["split_blocks"]
+def test_splits_that_are_no_blocks_are_said_to_be_harmless():
+    names = ["train", "train", "train", "valid", "test"] * 20
+    labels = ["a"] * 50 + ["b"] * 50
+    for split in (names, {"train": 0.6, "valid": 0.2, "test": 0.2}):
+        (line,) = row_order.find(table(labels, split=split))
+        assert "the splits are no blocks of the table" in line
+    unknown = replace(table(labels, split=names), provenance={})
+    assert "a split by position would hold other labels" in row_order.find(unknown)[0]
 
 
 def test_a_random_order_is_no_finding():

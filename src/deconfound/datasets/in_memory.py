@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.findings.row_order import split_blocks
+from deconfound.data.findings.row_order import BLOCKS, split_blocks
 from deconfound.data.signal import Signal
 from deconfound.data.splits import known_names
 from deconfound.data.task import Kind, Task
@@ -97,11 +97,11 @@ def dataset(
     given = split if split is not None else "split" if "split" in rows.columns else None
     shares = shares_of(given)
     renamed: dict[str, str] = {}
-    drawn: dict[str, Any] = {}
+    drawn: dict[str, Any] = {BLOCKS: False}
     whole = ["\x1f".join(values) for values in zip(*groups.values(), strict=True)] if groups else rows.ids
     if shares is None:
         by_row = split_names(rows.column(given, "split"), rows.ids)
-        drawn["split_blocks"] = split_blocks(by_row)
+        drawn[BLOCKS] = split_blocks(by_row)
         renamed = known_names(by_row)
         by_row = [renamed.get(name, name) for name in by_row]
         if valid is not None:

@@ -11,6 +11,17 @@ _SHARE = 0.5  # of the runs that a random order has
 _LEAST_Z = 4.0  # standard deviations of these, so that chance alone gives no line
 _BINS = 4
 
+BLOCKS = "split_blocks"
+"""Key of the provenance: whether the splits are consecutive blocks of the table, where that is known."""
+
+_REMEDY = {
+    True: "the splits are consecutive blocks of the table, so that they hold other labels: split at random (shares and a "
+    "seed), or by a group that explains the order",
+    False: "the splits are no blocks of the table, so that this one does no harm: do not split it by position",
+    None: "a split by position would hold other labels than train: split at random (shares and a seed), or by a group that "
+    "explains the order",
+}
+
 
 def find(dataset: Dataset) -> list[str]:
     """One line where rows of train or of other splits are sorted by their labels, or come in blocks of equal ones."""
@@ -25,11 +36,7 @@ def find(dataset: Dataset) -> list[str]:
     if not named:
         return []
     what = "quarters of the label" if dataset.task.kind == "regression" else "classes"
-    blocks = " The splits are consecutive blocks of the table." if dataset.provenance.get("split_blocks") else ""
-    return [
-        f"the rows are in the order of their {what}: {', '.join(named)}.{blocks} A split by position would hold other "
-        "labels than train; split at random (shares and a seed), or by a group that explains the order"
-    ]
+    return [f"the rows are in the order of their {what}: {', '.join(named)}; {_REMEDY[dataset.provenance.get(BLOCKS)]}"]
 
 
 def split_blocks(split: list[str]) -> bool:

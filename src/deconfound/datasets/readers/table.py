@@ -75,7 +75,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.findings.row_order import split_blocks
+from deconfound.data.findings.row_order import BLOCKS, split_blocks
 from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
@@ -179,11 +179,11 @@ def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) 
     groups = ["\x1f".join(row) for row in zip(*map(table.texts, spec.group or (table.spec.id,)), strict=True)]
     strata = strata_of(labels) if spec.drawn_by_class else None
     renamed: dict[str, str] = {}
-    notes: dict[str, Any] = {"renamed_splits": renamed}
+    notes: dict[str, Any] = {"renamed_splits": renamed, BLOCKS: False}
     if spec.column is not None:
         renamed |= known_names(table.texts(spec.column))
         split = [renamed.get(name, name) for name in table.texts(spec.column)]
-        notes["split_blocks"] = split_blocks(split)
+        notes[BLOCKS] = split_blocks(split)
         if spec.valid is not None:
             labelled = set(_labelled(labels).tolist())
             split = [name if row in labelled else "" for row, name in enumerate(split)]
