@@ -108,6 +108,9 @@ def test_the_same_fold_is_made_of_its_note():
     assert (note["of"], note["checksum"], note["number"], note["count"]) == ("rooms", data.checksum, 3, 3)
     assert take_fold(data, FoldSpec(**note["spec"])).checksum == fold.checksum
     assert fold_of(data) is None
+    by_video = fold_of(dc.folds(speakers(group=("video",)), folds=3)[0])
+    assert by_video is not None
+    assert by_video["spec"]["group"] == ["video"]
 
 
 def test_a_fold_can_be_kept_as_a_store(tmp_path):

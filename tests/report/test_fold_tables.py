@@ -50,3 +50,14 @@ def test_the_page_shows_the_folds_and_other_pages_have_no_such_part(tmp_path):
     sections = build_sections(collect_runs(folds(tmp_path)).runs)
     assert "Folds of made" in render(sections)
     assert "Folds of" not in render(sections[:1])
+
+
+def test_groups_that_were_left_out_are_not_in_distribution(tmp_path):
+    alone = build_sections(collect_runs(folds(tmp_path / "a", splits=("test",))).runs)
+    assert {(section.in_split, section.out_splits) for section in alone} == {(None, ("test",))}
+    beside = build_sections(collect_runs(folds(tmp_path / "b")).runs)
+    assert {(section.in_split, section.out_splits) for section in beside} == {("test-iid", ("test",))}
+    rows = {"kind": "k-fold", "group": [], "folds": 5}
+    single = build_sections(collect_runs(folds(tmp_path / "c", splits=("test",), spec=rows)).runs)
+    assert {section.in_split for section in single} == {"test"}
+    assert "Folds of made" in render(alone)

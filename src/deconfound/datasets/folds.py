@@ -124,7 +124,8 @@ def take_fold(dataset: Dataset, spec: FoldSpec) -> Dataset:
     rest = np.flatnonzero(~left_out & (part != ""))
     split[rest] = _rest_splits(dataset, spec, rest)
     note = {"of": dataset.name, "checksum": dataset.checksum, "number": names.index(spec.left_out) + 1}
-    note |= {"count": len(names), "spec": spec.model_dump(mode="json")}
+    resolved = spec.model_copy(update={"group": _group(dataset, spec)})
+    note |= {"count": len(names), "spec": resolved.model_dump(mode="json")}
     named = replace(
         dataset,
         name=f"{dataset.name}, {spec.left_out}"[:NAME_LENGTH],

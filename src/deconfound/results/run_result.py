@@ -40,6 +40,7 @@ class FoldResult:
         name: of the part that was left out.
         number: of the fold, from 1.
         declared: kind and group of the folds, in words; declaration: all of it, as JSON.
+        grouped: whether the part left out are groups that are not in train.
     """
 
     of: str
@@ -48,6 +49,7 @@ class FoldResult:
     number: int
     declared: str
     declaration: str
+    grouped: bool
 
 
 @dataclass(frozen=True)
@@ -265,8 +267,8 @@ def _fold(note: Any) -> FoldResult | None:
     spec = dict(note["spec"])
     name, by = text_of(spec.pop("left_out")), [text_of(column) for column in spec["group"]]
     declared = text_of(spec["kind"]) + (f" by {', '.join(by)}" if by else "")
-    whole = text_of(note["of"]), text_of(note["checksum"])
-    return FoldResult(*whole, name, integer_of(note["number"]), declared, json.dumps(spec, sort_keys=True))
+    whole, number = (text_of(note["of"]), text_of(note["checksum"])), integer_of(note["number"])
+    return FoldResult(*whole, name, number, declared, json.dumps(spec, sort_keys=True), bool(by))
 
 
 def _modality(name: str, form: Mapping[str, Any]) -> str:
