@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deconfound.results.run_result import FoldResult
+from deconfound.results.fold_result import FoldResult
 from deconfound.results.sections import Row, Section
 
 

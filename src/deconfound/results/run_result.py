@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
@@ -16,6 +15,7 @@ from deconfound.evaluation.records import VARIANTS, Record, read_records
 from deconfound.io.limits import LARGEST
 from deconfound.io.reading import object_of, parse_json, read_text, reading
 from deconfound.method_names import ADDED, method_title
+from deconfound.results.fold_result import FoldResult, read_fold
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run_files import RUN
 
@@ -29,27 +29,6 @@ class CorpusResult:
 
     name: str
     checksum: str
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """The fold that a run was trained on.
-
-    Args:
-        of: name of the folded data; checksum: of these.
-        name: of the part that was left out.
-        number: of the fold, from 1.
-        declared: kind and group of the folds, in words; declaration: all of it, as JSON.
-        grouped: whether the part left out are groups that are not in train.
-    """
-
-    of: str
-    checksum: str
-    name: str
-    number: int
-    declared: str
-    declaration: str
-    grouped: bool
 
 
 @dataclass(frozen=True)
@@ -158,7 +137,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
             rule=rule,
             budget=budget,
             inputs={name: math.prod(map(integer_of, form["shape"])) for name, form in data["modalities"].items()},
-            fold=_fold(data.get("fold")),
+            fold=read_fold(data.get("fold")),
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error
@@ -259,16 +238,6 @@ def _curves(path: Path) -> dict[tuple[str, str], dict[int, float]]:
         }
         for curve, epochs in logged.items()
     }
-
-
-def _fold(note: Any) -> FoldResult | None:
-    if note is None:
-        return None
-    spec = dict(note["spec"])
-    name, by = text_of(spec.pop("left_out")), [text_of(column) for column in spec["group"]]
-    declared = text_of(spec["kind"]) + (f" by {', '.join(by)}" if by else "")
-    whole, number = (text_of(note["of"]), text_of(note["checksum"])), integer_of(note["number"])
-    return FoldResult(*whole, name, number, declared, json.dumps(spec, sort_keys=True), bool(by))
 
 
 def _modality(name: str, form: Mapping[str, Any]) -> str:
