@@ -93,5 +93,5 @@ def validation_note(
 def validation_text(note: dict[str, Any]) -> str:
     """The note as a line."""
     whole = f"whole groups of {', '.join(note['group'])}" if note["group"] else "single rows"
-    classes = ", labels in equal shares" if note["stratify"] else ""
+    classes = ", labels in about equal shares" if note["stratify"] else ""
     return f"took {note['rows']} of {note['of']} rows of train as 'valid' ({whole}{classes}, seed {note['seed']})"
