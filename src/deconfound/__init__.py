@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from deconfound.data.signal import Batch, Signal
     from deconfound.data.store import open_store, save
     from deconfound.data.task import Modality, Task
+    from deconfound.datasets.folds import folds
     from deconfound.datasets.in_memory import dataset
     from deconfound.datasets.readers.mmsa import read_mmsa
     from deconfound.datasets.readers.table import read_table
     from deconfound.datasets.synthetic import synthetic
+    from deconfound.datasets.validation_share import take_validation
     from deconfound.diagnostics.diagnose import diagnose
     from deconfound.evaluation.scenario import Scenario, default_scenarios
     from deconfound.method import Loss, Method, MethodHooks
@@ -69,11 +71,13 @@ _HOME = {
     "diagnose": "deconfound.diagnostics.diagnose",
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
+    "folds": "deconfound.datasets.folds",
     "open_store": "deconfound.data.store",
     "read_mmsa": "deconfound.datasets.readers.mmsa",
     "read_table": "deconfound.datasets.readers.table",
     "save": "deconfound.data.store",
     "synthetic": "deconfound.datasets.synthetic",
+    "take_validation": "deconfound.datasets.validation_share",
     "train_run": "deconfound.training.train",
 }
 
@@ -104,11 +108,13 @@ __all__ = [
     "diagnose",
     "evaluate",
     "fit",
+    "folds",
     "open_store",
     "read_mmsa",
     "read_table",
     "save",
     "synthetic",
+    "take_validation",
     "train_run",
 ]
 

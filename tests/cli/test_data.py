@@ -248,3 +248,26 @@ def test_the_cache_of_extracted_features_is_shown_and_emptied(tmp_path, monkeypa
     assert sum(shown["files"].values()) > 2_000_000
     assert "deleted from" in CliRunner().invoke(app, ["cache", "--clear"]).stdout
     assert list(tmp_path.glob("*.sqlite*")) == []
+
+
+def test_an_import_takes_validation_rows_where_it_is_told_to_and_offers_it_else(tmp_path):
+    content = corpus()
+    del content["valid"]
+    content["test"]["text"][3] = content["train"]["text"][7]
+    content["test"]["audio"][3] = content["train"]["audio"][7]
+    source = tmp_path / "made.pkl"
+    source.write_bytes(pickle.dumps(content))
+    printed = call("import", source, "--format", "mmsa", "--out", tmp_path / "without").output
+    assert "warning: there is no split 'valid'; training needs it: take a share of train: valid = 0.15" in printed
+    assert "warning: 1 of 30 rows of test equal rows of train in all modalities" in printed
+    printed = call("import", source, "--format", "mmsa", "--out", tmp_path / "with", "--valid", "0.2").output
+    assert "train 20, valid 10, test 30 rows" in printed
+    assert (
+        "took 10 of 30 rows of train as 'valid' (whole groups of video, labels in about equal shares, seed 0)"
+        in printed
+    )
+    assert "no split 'valid'" not in printed
+    assert open_store(tmp_path / "with").group == ("video",)
+    with pytest.raises(DataError, match=r"valid = 1.5: give a share"):
+        call("import", source, "--format", "mmsa", "--out", tmp_path / "never", "--valid", "1.5")
+    assert not (tmp_path / "never").exists()

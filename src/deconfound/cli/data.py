@@ -57,6 +57,10 @@ def import_data(
         TaskKind | None,
         typer.Option(help="Task in place of the reader's: classification of the column 'class' or of whole numbers."),
     ] = None,
+    valid: Annotated[
+        float | None,
+        typer.Option(help="Take this share of train as valid where the corpus has none: whole groups, if it has any."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a corpus, check every row, and write a store.
@@ -82,8 +86,8 @@ def import_data(
         [target]
         column = "label"
         kind = "classification"
-        [split]                         # or: group = ["speaker"], seed, shares
-        column = "split"
+        [split]                         # or: shares = { train = .7, valid = .15, test = .15 }
+        column = "split"                # also valid = 0.15, group = ["speaker"], stratify, seed
         [modalities.audio]
         file = "audio.npy"              # (rows, steps, features)
         lengths = "frames"
@@ -97,14 +101,16 @@ def import_data(
     refuse_existing(out)
     if reader != "auto":
         check_name("readers", reader)
-    from deconfound.data.findings import LABEL_FINDINGS, find_all
+    from deconfound.data.findings import IMPORT_FINDINGS, find_all
     from deconfound.data.retask import retask
     from deconfound.datasets.recognise import read_corpus
+    from deconfound.datasets.validation_share import take_validation
 
     dataset, guess = read_corpus(source, reader, parse_options(option or []))
     dataset = retask(dataset, None if task is None else task.value, protocol)
     dataset = replace(dataset, name=name) if name else dataset
-    warnings = find_all(dataset, LABEL_FINDINGS)
+    dataset = dataset if valid is None else take_validation(dataset, valid)
+    warnings = find_all(dataset, IMPORT_FINDINGS)
     save(dataset, out)
     if as_json:
         rows = {split: len(numbers) for split, numbers in dataset.splits.items()}
@@ -224,8 +230,9 @@ def environments(
 def check(store: Store, as_json: AsJson = False) -> None:
     """Read all of a store and check it: checksum, masks, finite values, unique ids, non-empty splits.
 
-    Prints a warning for each fault that is a relation: absence that tells the label, equal rows in two splits or with
-    contradicting labels, classes that a split lacks, features that only vary later, far-out values, and the like.
+    Prints a warning for each fault that is a relation: absence that tells the label, equal or nearly equal rows, equal
+    rows with contradicting labels, rows sorted by label, classes that a split lacks, features that only vary later,
+    far-out values, and the like.
 
     Example: deconfound data check stores/mosi
     """

@@ -19,6 +19,8 @@ _MASK_COUNTS = ("dropped_steps", "nan_steps", "infinite_steps", "absent_rows")
 
 def import_summary(dataset: Dataset, store: Path) -> list[str]:
     """Rows, modalities and masked steps, as lines for a terminal."""
+    from deconfound.datasets.validation_share import validation_text
+
     rows = ", ".join(f"{split} {len(numbers)}" for split, numbers in dataset.splits.items())
     lines = [f"wrote {store}: {rows} rows", *(f"  {modality}" for modality in dataset.modalities.values())]
     for modality, notes in dataset.provenance.get("masks", {}).items():
@@ -33,6 +35,8 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
         lines += _preparation_lines(modality, notes)
     for other, split in dataset.provenance.get("renamed_splits", {}).items():
         lines.append(f"  the split {other!r} is taken as {split!r}")
+    if "validation_taken" in dataset.provenance:
+        lines.append(f"  {validation_text(dataset.provenance['validation_taken'])}")
     if dataset.provenance.get("unlabelled_rows_dropped"):
         lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
     return lines

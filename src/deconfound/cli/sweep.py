@@ -75,6 +75,9 @@ def run(
         [[dataset]]
         name = "mosi"
         store = "stores/mosi"         # or: synthetic = {}
+        [folds]                       # optional: each dataset once per fold, whose test is the part left out
+        kind = "leave-one-group-out"  # or "k-fold", folds = 5
+        group = "video"
         [[method]]
         name = "erm"
         [[method]]

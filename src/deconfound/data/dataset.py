@@ -18,7 +18,7 @@ from deconfound.data.columns import Columns, MetadataColumn
 from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
-from deconfound.data.splits import DEVELOPMENT, check_ranges, check_split_names
+from deconfound.data.splits import DEVELOPMENT, TAKE_VALID, check_ranges, check_split_names
 from deconfound.data.summary import summary_html, summary_lines
 from deconfound.data.task import Modality, Task
 from deconfound.data.validation import check_rows
@@ -233,6 +233,7 @@ class Dataset:
         if missing:
             raise DataError(
                 f"{self.name} has no split {missing[0]!r} (it has {', '.join(self.splits)}); training needs both"
+                + (f"; {TAKE_VALID}" if "train" in self.splits else "")
             )
         train, valid = (self.splits[name] for name in DEVELOPMENT)
         stop = len(train) + len(valid)

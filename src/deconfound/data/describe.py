@@ -128,12 +128,7 @@ def _groups(dataset: Dataset) -> dict[str, Any]:
 
 
 def _warnings(dataset: Dataset) -> list[str]:
-    lines = [
-        f"there is no split {name!r}; training needs it" for name in ("train", "valid") if name not in dataset.splits
-    ]
-    if not dataset.test_splits:
-        lines.append("there is no test split; the final model cannot be evaluated")
-    lines += _overlaps(dataset) if dataset.environment else []
+    lines = _overlaps(dataset) if dataset.environment else []
     for name, signal in dataset.signals.items():
         for split, rows in dataset.splits.items():
             if not bool(signal.mask[rows.start : rows.stop].any()):

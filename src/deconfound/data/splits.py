@@ -9,6 +9,12 @@ from deconfound.errors import DataError
 DEVELOPMENT = ("train", "valid")
 """The splits that training and selection may use; all others are test splits."""
 
+TAKE_VALID = (
+    "take a share of train: valid = 0.15 under [data], or under [split] of a table, --valid 0.15 at import, or "
+    "deconfound.take_validation(data, 0.15) in Python"
+)
+"""What to do about data without a split "valid"."""
+
 _OTHER_NAMES = {"train": ("training",), "valid": ("val", "dev", "validation", "development")}
 
 LEFT_OUT = ("leave-one-environment-out", "worst-left-out-environment")

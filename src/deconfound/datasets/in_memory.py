@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.findings.row_order import BLOCKS, split_blocks
 from deconfound.data.signal import Signal
 from deconfound.data.splits import known_names
 from deconfound.data.task import Kind, Task
@@ -17,9 +18,10 @@ from deconfound.datasets.frames import numbers_of
 from deconfound.datasets.in_memory_raw import ExtractorChoice, holds_images, is_raw, prepared_signal
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
-from deconfound.datasets.in_memory_split import random_split, shares_of, split_names
+from deconfound.datasets.in_memory_split import random_split, shares_of, split_names, validation_split
 from deconfound.datasets.in_memory_target import TaskKind, read_labels
 from deconfound.datasets.repair import Fitting, Invalid
+from deconfound.datasets.validation_share import validation_note, validation_text
 from deconfound.errors import DataError, did_you_mean
 from deconfound.extraction.raw import RawKind
 
@@ -30,6 +32,7 @@ def dataset(
     *,
     target: object,
     split: object = None,
+    valid: float | None = None,
     environment: object = (),
     group: object = (),
     id: object = None,  # noqa: A002 (the word of tables)
@@ -60,6 +63,7 @@ def dataset(
         target: the labels: a column of the frame, or N texts, booleans or numbers; see `read_labels`.
         split: a column of split names, N of them, or shares such as {"train": 0.6, "valid": 0.2, "test": 0.2}; by default
             the column "split" if the frame has one, else these shares.
+        valid: share of the rows of "train" to take as "valid", where a column of splits names none; whole groups of them.
         environment: columns whose combinations are the environments, or N values.
         group: columns, such as the speaker, whose values may not be in two splits; shares are then of whole groups.
         id: column of unique texts, or N of them; by default the column "id", the index of pandas, or the row number.
@@ -72,7 +76,7 @@ def dataset(
         metadata: columns to keep; by default those that hold one value per row and serve no other purpose.
         invalid: what a value that is not finite takes with it: its "feature", "frame" or "row".
         unlabelled: what becomes of rows without a label: "refuse" or "drop".
-        stratify: give the classes, or the quarters of a number, equal shares in all splits.
+        stratify: give the classes, or the quarters of a number, equal shares in all splits that are drawn.
         seed: of random splits.
         name: of the dataset.
         quiet: do not print how raw samples and bytes of images were read.
@@ -93,17 +97,24 @@ def dataset(
     given = split if split is not None else "split" if "split" in rows.columns else None
     shares = shares_of(given)
     renamed: dict[str, str] = {}
+    drawn: dict[str, Any] = {BLOCKS: False}
+    whole = ["\x1f".join(values) for values in zip(*groups.values(), strict=True)] if groups else rows.ids
     if shares is None:
         by_row = split_names(rows.column(given, "split"), rows.ids)
+        drawn[BLOCKS] = split_blocks(by_row)
         renamed = known_names(by_row)
         by_row = [renamed.get(name, name) for name in by_row]
+        if valid is not None:
+            by_row = validation_split(by_row, whole, labels, kept, valid, seed, stratify=stratify)
+            drawn["validation_taken"] = validation_note(by_row, valid, [*groups], stratify=stratify, seed=seed)
     else:
-        whole = ["\x1f".join(values) for values in zip(*groups.values(), strict=True)] if groups else rows.ids
+        _refuse_share(valid)
         by_row = random_split(whole, labels, kept, shares, seed, stratify=stratify)
     train = np.zeros(len(rows), dtype=bool)
     train[kept] = [by_row[row] == "train" for row in kept]
     signals, notes = _signals(rows, kinds, lengths, extractors, Fitting(train, invalid))
-    taken = [f"the split {other!r} is taken as {split!r}" for other, split in renamed.items()]
+    taken = [validation_text(drawn["validation_taken"])] if "validation_taken" in drawn else []
+    taken += [f"the split {other!r} is taken as {split!r}" for other, split in renamed.items()]
     for remark in () if quiet else [*taken, *notes["notes"]]:
         print(f"{name}: {remark}")
     about = rows.metadata(metadata, {**environments, **groups}, (target, given))
@@ -120,11 +131,20 @@ def dataset(
         provenance={
             "format": "memory",
             "renamed_splits": renamed,
+            **drawn,
             "target": target if isinstance(target, str) else None,
             "unlabelled_rows_dropped": len(rows) - len(kept),
             **notes,
         },
     )
+
+
+def _refuse_share(valid: float | None) -> None:
+    if valid is not None:
+        raise DataError(
+            f"valid = {valid!r:.40} takes a share of train where a column names the splits; here the splits are shares: name "
+            "'valid' among them"
+        )
 
 
 def _check_known(argument: str, values: Mapping[str, object], modalities: Mapping[str, object]) -> None:

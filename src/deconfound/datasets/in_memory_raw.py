@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deconfound.data.findings.near_texts import similar_note
 from deconfound.data.signal import Signal
 from deconfound.datasets.frames import Column, is_absent
 from deconfound.errors import DataError
@@ -64,7 +65,7 @@ def prepared_signal(
     raw = RawColumn(kind, samples, None, choice)
     signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty())
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
-    return signal, {**broken, "preparation": {"column": column, **note}}
+    return signal, {**broken, "preparation": {"column": column, **note}, **similar_note(kind, samples, ids)}
 
 
 def prepared_again(values: Column, what: str, note: Mapping[str, Any], ids: Sequence[str]) -> Signal:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deconfound.datasets.frames import Column, is_absent
-from deconfound.datasets.grouped import grouped_split
 from deconfound.datasets.in_memory_target import Labels
-from deconfound.datasets.stratified import strata_of, stratified_split
+from deconfound.datasets.stratified import shares_split, strata_of
+from deconfound.datasets.validation_share import validation_rows
 from deconfound.errors import DataError
 
 SHARES: Mapping[str, float] = {"train": 0.6, "valid": 0.2, "test": 0.2}
@@ -57,13 +57,41 @@ def random_split(
         DataError: as `grouped_split`.
     """
     whole = [groups[int(row)] for row in kept.tolist()]
-    if stratify:
-        target = labels.target.numpy()[kept]
-        strata = strata_of(target if labels.task.kind == "regression" else [str(code) for code in target.tolist()])
-        drawn = stratified_split(whole, strata, shares, seed)
-    else:
-        drawn = grouped_split(whole, shares, seed)
+    drawn = shares_split(whole, _strata(labels, kept) if stratify else None, shares, seed)
     by_row = [""] * len(groups)
     for row, name in zip(kept.tolist(), drawn, strict=True):
         by_row[row] = name
     return by_row
+
+
+def validation_split(
+    split: Sequence[str],
+    groups: Sequence[str],
+    labels: Labels,
+    kept: np.ndarray,
+    share: float,
+    seed: int,
+    *,
+    stratify: bool,
+) -> list[str]:
+    """(N) names of splits with a share of "train" as "valid"; "" for rows that are not kept.
+
+    Args:
+        split: (N) names of a column.
+        groups, labels, kept, stratify: as for `random_split`.
+
+    Raises:
+        DataError: as `validation_rows`.
+    """
+    units = np.unique(np.array([groups[row] for row in kept.tolist()], dtype=object), return_inverse=True)[1]
+    strata = _strata(labels, kept) if stratify else None
+    taken = validation_rows([split[int(row)] for row in kept.tolist()], units, strata, share, seed)
+    by_row = [""] * len(split)
+    for row, name in zip(kept.tolist(), taken, strict=True):
+        by_row[row] = name
+    return by_row
+
+
+def _strata(labels: Labels, kept: np.ndarray) -> list[str]:
+    target = labels.target.numpy()[kept]
+    return strata_of(target if labels.task.kind == "regression" else [str(code) for code in target.tolist()])

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deconfound.data.findings.near_texts import similar_note
 from deconfound.data.signal import Signal
 from deconfound.errors import DataError
 from deconfound.extraction.cache import default_folder
@@ -62,4 +63,4 @@ def raw_signal(
         most_broken=spec.most_broken,
     )
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
-    return signal, {**broken, "preparation": {"column": spec.column, **note}}
+    return signal, {**broken, "preparation": {"column": spec.column, **note}, **similar_note(kind, texts, ids)}

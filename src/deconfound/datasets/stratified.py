@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from deconfound.datasets.grouped import check_shares
+from deconfound.datasets.grouped import check_shares, grouped_split
 
 _BINS = 4  # of a number, so that a stratum is a quarter of the rows
 
@@ -51,6 +51,15 @@ def stratified_split(groups: Sequence[str], strata: Sequence[str], shares: Mappi
             for held_stratum, rows in held[name].items():
                 lacking[split][held_stratum] -= rows
     return [split_of[group] for group in groups]
+
+
+def shares_split(
+    groups: Sequence[str], strata: Sequence[str] | None, shares: Mapping[str, float], seed: int
+) -> list[str]:
+    """(N) split of each row, by `stratified_split` or, without strata, by `grouped_split`; arguments as there."""
+    if strata is None:
+        return grouped_split(groups, shares, seed)
+    return stratified_split(groups, strata, shares, seed)
 
 
 def strata_of(labels: Sequence[str] | np.ndarray) -> list[str]:

@@ -50,24 +50,34 @@ class TargetSpec(_Part):
 
 
 class SplitSpec(_Part):
-    """[split]: a column, or groups with a seed and shares; with a column, no two splits may share a `group`."""
+    """[split]: a column, or shares of rows or of whole groups; with a column, no two splits may share a `group`."""
 
     column: str | None = None
+    valid: float | None = Field(None, gt=0, lt=1)
     group: tuple[str, ...] | None = None
     seed: int | None = Field(None, ge=0)
     shares: dict[str, float] | None = None
-    stratify: bool = False
+    stratify: bool | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> SplitSpec:
-        random = (self.seed, self.shares)
-        if self.column is None and self.group and None in random:
-            raise ValueError("a random split needs group, seed and shares, all three")
-        if (self.column is None and not self.group) or (self.column is not None and random != (None, None)):
-            raise ValueError("a split is either a column, or group, seed and shares")
-        if self.stratify and self.column is not None:
-            raise ValueError("stratify is for a random split; a column says itself which rows belong together")
+        if (self.column is None) == (self.shares is None):
+            raise ValueError(
+                "a split is either a column, or shares such as { train = 0.7, valid = 0.15, test = 0.15 }, of whole "
+                "groups where group names their columns"
+            )
+        if self.shares is not None and self.valid is not None:
+            raise ValueError("valid takes a share of train where a column names the splits; name it among the shares")
+        drawn = {"seed": self.seed, "stratify": self.stratify}
+        set_ = next((name for name, value in drawn.items() if value is not None), None)
+        if self.column is not None and self.valid is None and set_ is not None:
+            raise ValueError(f"{set_} is for rows that are drawn; a column says itself which rows belong together")
         return self
+
+    @property
+    def drawn_by_class(self) -> bool:
+        """Whether classes get equal shares: as `stratify` says, else where single rows are drawn."""
+        return not self.group if self.stratify is None else self.stratify
 
 
 class ArraySpec(_Part):

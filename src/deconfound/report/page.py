@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deconfound.io.files import atomic_write
 from deconfound.io.html import page_environment, page_text, template_text
 from deconfound.io.reading import resolved
+from deconfound.report.fold_tables import folds_parts
 from deconfound.report.section_page import section_page
 from deconfound.results.build_sections import build_sections
 from deconfound.results.collect_runs import RunFilter, collect_runs
@@ -86,6 +87,7 @@ def render(
         .render(
             pages=pages,
             across=critical_figures(sections),
+            folded=folds_parts(sections),
             title=title,
             lede=_lede(sections),
             program=version("deconfound"),

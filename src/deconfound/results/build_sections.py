@@ -132,10 +132,16 @@ def _section(key: _SectionKey, alike: Sequence[tuple[RunResult, ...]], trials: t
         rows=rows,
         metrics=tuple(dict.fromkeys(m for m in (protocol.primary, *protocol.metrics) if m in measured)),
         splits=splits,
-        in_split=in_distribution(splits) if trained_here else None,
+        in_split=_in_split(rows, splits) if trained_here else None,
         index=index,
         trials=trials,
     )
+
+
+def _in_split(rows: Sequence[Row], splits: Sequence[str]) -> str | None:
+    """The split distributed like the training rows; of a fold by groups not the groups that it leaves out."""
+    fold = rows[0].runs[0].fold
+    return in_distribution([split for split in splits if fold is None or not fold.grouped or split != "test"])
 
 
 def _index(key: _SectionKey, rows: Sequence[Row], protocol: Protocol) -> dict[Key, Values]:

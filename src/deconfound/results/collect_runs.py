@@ -24,7 +24,8 @@ class RunFilter:
 
     Args:
         methods: labels to keep; a model's other predictions have labels of their own, such as "imml [do]". All if empty.
-        datasets: names of the corpora to keep that runs were evaluated on. All if empty.
+        datasets: names of the corpora to keep that runs were evaluated on; that of folded data stands for all of its
+            folds. All if empty.
     """
 
     methods: tuple[str, ...] = ()
@@ -42,7 +43,7 @@ class RunFilter:
             run
             for run in runs
             if (not self.methods or run.label in self.methods)
-            and (not self.datasets or run.evaluated_on in self.datasets)
+            and (not self.datasets or not _datasets(run).isdisjoint(self.datasets))
         )
 
     def check(self, runs: Sequence[RunResult]) -> None:
@@ -53,11 +54,16 @@ class RunFilter:
         """
         for names, known in (
             (self.methods, {run.label for run in runs}),
-            (self.datasets, {run.evaluated_on for run in runs}),
+            (self.datasets, {name for run in runs for name in _datasets(run)}),
         ):
             for name in names:
                 if name not in known:
                     raise SpecError(f"no run is called or evaluated on {name!r}{did_you_mean(name, known)}")
+
+
+def _datasets(run: RunResult) -> set[str]:
+    """Names of the evaluated corpus: its own, and that of the data it is a fold of."""
+    return {run.evaluated_on, *([run.fold.of] if run.fold is not None and run.corpus is None else [])}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from deconfound.evaluation.records import VARIANTS, Record, read_records
 from deconfound.io.limits import LARGEST
 from deconfound.io.reading import object_of, parse_json, read_text, reading
 from deconfound.method_names import ADDED, method_title
+from deconfound.results.fold_result import FoldResult, read_fold
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run_files import RUN
 
@@ -51,6 +52,7 @@ class RunResult:
         budget: the candidates of that choice, such as "3 draws judged by 1 of 5 seeds"; "" where it is unknown.
         variant: name of the other prediction of the same model that this is about; "" for the method's own.
         corpus: the evaluated corpus; None for the training data.
+        fold: the fold that the training data are; None where they are none.
     """
 
     folder: str
@@ -77,6 +79,7 @@ class RunResult:
     inputs: Mapping[str, int] = field(default_factory=dict)
     variant: str = ""
     corpus: CorpusResult | None = None
+    fold: FoldResult | None = None
 
     @property
     def evaluated_on(self) -> str:
@@ -134,6 +137,7 @@ def read_run(path: Path, rule: str = "", budget: str = "") -> RunResult:
             rule=rule,
             budget=budget,
             inputs={name: math.prod(map(integer_of, form["shape"])) for name, form in data["modalities"].items()},
+            fold=read_fold(data.get("fold")),
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: its JSON files have no {error}; train again") from error

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.datasets.folds import fold_of
 from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.io.folders import check_folder
@@ -92,7 +93,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
         "data": {
             "name": whole.name,
             "checksum": whole.checksum,
-            "splits": {name: len(rows) for name, rows in whole.splits.items()},
+            "splits": {name: len(rows) for name, rows in {**whole.splits, **development.splits}.items()},
             "environments": len(development.groups(*development.environment)[1]),
             "modalities": {m.name: {"steps": m.steps, "shape": m.shape} for m in development.modalities.values()},
             "repairs": {
@@ -101,6 +102,7 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
             },
             "columns": dict(development.provenance.get("columns", {})),
             "target": whole.provenance.get("target"),
+            "fold": fold_of(whole),
             "preparations": {
                 name: notes["preparation"]
                 for name, notes in development.provenance.get("masks", {}).items()

@@ -11,6 +11,9 @@ from deconfound.compose import RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
+from deconfound.datasets.fold_spec import FoldSpec
+from deconfound.datasets.folds import fold_of, take_fold
+from deconfound.datasets.validation_share import take_validation
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
@@ -25,13 +28,24 @@ from deconfound.runs.spec import DataSpec, Spec
 from deconfound.target_scaled import TargetScaled, target_scale
 
 
-def load_data(data: DataSpec) -> Dataset:
-    """The dataset that a specification names, with all splits and modalities.
+def load_data(data: DataSpec, replacement: Dataset | None = None) -> Dataset:
+    """The dataset that a specification names, or the fold of it, with all splits and modalities.
+
+    Args:
+        replacement: in place of what is named; a fold stays as it is.
 
     Raises:
         SpecError: the specification names neither a store nor a synthetic model.
         StoreError: the store does not open, or a byte of it differs from what was written.
+        DataError: there is no such fold.
     """
+    from deconfound.data.store import verified
+
+    whole = _load_whole(data) if replacement is None else verified(replacement)
+    return whole if data.fold is None or fold_of(whole) else take_fold(whole, data.fold)
+
+
+def _load_whole(data: DataSpec) -> Dataset:
     if data.store is not None:
         from deconfound.data.store import open_verified
 
@@ -43,13 +57,23 @@ def load_data(data: DataSpec) -> Dataset:
     raise SpecError("data is missing; name a store ('store = \"DIR\"') or 'synthetic = {}' in the table [data]")
 
 
-def load_named_data(data: DataSpec, run: Path) -> Dataset:
-    """The data that the specification of a run names.
+def load_run_data(data: DataSpec, run: Path, replacement: Dataset | None = None) -> Dataset:
+    """The data that the specification of a run names, or what is given in their place, after its store was checked.
+
+    Args:
+        replacement: where it is the whole that the run was trained on a fold of, that fold is taken.
 
     Raises:
         RunError: it names none.
         StoreError, SpecError: as `load_data`.
     """
+    if replacement is not None:
+        from deconfound.data.store import verified
+
+        whole, fold = verified(replacement), read_environment(run)["data"].get("fold")
+        return (
+            whole if fold is None or whole.checksum != fold["checksum"] else take_fold(whole, FoldSpec(**fold["spec"]))
+        )
     if data.store is None and data.synthetic is None:
         name = read_environment(run)["data"]["name"]
         raise RunError(
@@ -60,15 +84,18 @@ def load_named_data(data: DataSpec, run: Path) -> Dataset:
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The dataset with the modalities, environments and left-out environment that a specification asks for.
+    """The dataset with the modalities, environments and validation rows that a specification asks for.
 
     Raises:
-        DataError: a modality, column or environment that does not exist among the training and validation rows.
+        DataError: a modality, column or environment that does not exist among the training and validation rows; or
+            `take_validation` refuses.
     """
     if data.modalities is not None:
         dataset = dataset.only(*data.modalities)
     if data.environment is not None:
         dataset = dataset.with_environment(*data.environment)
+    if data.valid is not None:
+        dataset = take_validation(dataset, data.valid)
     return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
 
 

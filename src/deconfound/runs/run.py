@@ -130,10 +130,9 @@ class Run:
             StoreError: a byte of their store differs from what was written.
             RunError: the data are not those of the training, or the specification does not name them.
         """
-        from deconfound.data.store import verified
-        from deconfound.runs.build import apply_data_spec, load_named_data
+        from deconfound.runs.build import apply_data_spec, load_run_data
 
-        dataset = load_named_data(self.spec.data, self.path) if replacement is None else verified(replacement)
+        dataset = load_run_data(self.spec.data, self.path, replacement)
         if dataset.checksum != self.checksum:
             raise RunError(
                 f"{dataset.name} is not the data that {self.path} was trained on (the checksums differ); give the "
@@ -151,11 +150,10 @@ class Run:
             RunError: `dataset` is left out, and the specification names none or one that has changed.
             DataError: the corpus differs from the run's data in a modality, width, class, task or protocol.
         """
-        from deconfound.data.store import verified
-        from deconfound.runs.build import load_named_data
+        from deconfound.runs.build import load_run_data
         from deconfound.runs.other_corpus import Corpus, other_corpus
 
-        whole = load_named_data(self.spec.data, self.path) if dataset is None else verified(dataset)
+        whole = load_run_data(self.spec.data, self.path, dataset)
         if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
         return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deconfound.datasets.fold_spec import FoldSpec
 from deconfound.errors import RunError
 from deconfound.io.model_reader import read_model
 from deconfound.io.reading import FileKind, reading
@@ -42,6 +43,14 @@ class _Task(_Part):
     protocol: str
 
 
+class _Fold(_Part):
+    of: str
+    checksum: str
+    number: _Size
+    count: _Size
+    spec: FoldSpec
+
+
 class _Data(_Part):
     name: str
     checksum: str
@@ -49,6 +58,7 @@ class _Data(_Part):
     modalities: dict[str, _Modality] = Field(min_length=1)
     repairs: dict[str, _Repair | None] = {}
     target: str | None = None
+    fold: _Fold | None = None
     task: _Task
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from deconfound.datasets.fold_spec import FoldSpec
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_THREADS, WIDEST
 from deconfound.io.python_file import load_class, names_file, with_placed_code
@@ -39,6 +40,12 @@ class DataSpec(_Table):
     environment: tuple[str, ...] | None = Field(default=None, description="metadata columns that name the environment")
     leave_out: str | None = Field(
         default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
+    )
+    valid: float | None = Field(
+        default=None, gt=0, lt=1, description="share of train to take as 'valid', for data without validation rows"
+    )
+    fold: FoldSpec | None = Field(
+        default=None, description="fold of the store's rows in place of its splits, as 'sweep' makes of [folds]"
     )
 
     def placed(self, folder: Path) -> Self:

@@ -117,7 +117,7 @@ def _spec(item: WorkItem, folder: Path) -> Spec:
 
 def _dataset(item: WorkItem) -> Dataset:
     data = item.job.spec["data"]
-    dataset = shared_data(json.dumps({"store": data["store"], "synthetic": data["synthetic"]}))
+    dataset = shared_data(json.dumps({name: data.get(name) for name in ("store", "synthetic", "fold")}))
     if dataset.checksum != item.job.checksum:
         raise RunError(f"{item.job.dataset} has changed since the sweep was planned; call 'deconfound sweep' again")
     return dataset
@@ -125,7 +125,7 @@ def _dataset(item: WorkItem) -> Dataset:
 
 @lru_cache(maxsize=2)
 def shared_data(source: str) -> Dataset:
-    """Load the dataset of a JSON {"store", "synthetic"}, and keep it in memory for the next job of this process."""
+    """Load the dataset of a JSON {"store", "synthetic", "fold"}, and keep it in memory for the next job of this process."""
     from deconfound.runs.build import load_data
     from deconfound.runs.spec import DataSpec
 

@@ -19,6 +19,7 @@ from deconfound.io.python_file import names_file
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.spec import Spec
 from deconfound.sweeps.draws import draw_values
+from deconfound.sweeps.fold_entries import fold_entries, folds_text
 from deconfound.sweeps.jobs import Job, digest, job_id, read_sweep_json
 from deconfound.sweeps.spec import DatasetEntry, MethodEntry, SweepSpec
 
@@ -89,8 +90,9 @@ class Plan:
         elif budget["judging_seeds"] == budget["seeds"]:
             final = ""
         lines = [
+            *folds_text(self.spec, tuple({job.dataset: None for job in self.jobs})),
             f"budget: {budget['draws']} configurations × {judging} for each method on each dataset{final}; "
-            f"{budget['runs']} runs; selection by {budget['rule']!r}"
+            f"{budget['runs']} runs; selection by {budget['rule']!r}",
         ]
         for pair, count in budget["configurations"].items():
             if count < budget["draws"]:
@@ -136,7 +138,7 @@ def make_plan(spec: SweepSpec) -> Plan:
             without training or validation rows; a rule that needs environments on a dataset without them.
     """
     jobs: dict[str, Job] = {}
-    for entry in spec.dataset:
+    for entry in fold_entries(spec):
         try:
             for job in _jobs_on(spec, entry):
                 known = jobs.setdefault(job.id, job)
@@ -213,7 +215,7 @@ def _left_out_runs(spec: SweepSpec, development: Dataset) -> list[tuple[int, str
 
 def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: str, draw: int) -> Spec:
     """One run of one draw with seed 0."""
-    shared, data = spec.base.backbone.model_dump(), entry.model_dump(exclude={"name"})
+    shared, data = spec.base.backbone.model_dump(), entry.model_dump(exclude={"name", "folds"})
     if data["store"] is not None:
         data["store"] = str(Path(data["store"]).resolve())
     if method.modalities is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from deconfound.data.splits import LEFT_OUT
+from deconfound.datasets.fold_spec import FoldsSpec
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
@@ -38,6 +39,7 @@ class DatasetEntry(DataSpec):
     """A [[dataset]] table: a name and the fields of [data]."""
 
     name: str = Field(min_length=1, description="name of the dataset in this sweep")
+    folds: FoldsSpec | None = Field(default=None, description="folds of this dataset, in place of [folds]")
 
 
 class MethodEntry(_Table):
@@ -176,6 +178,7 @@ class SweepSpec(_Table):
     )
     base: Base = Base()
     dataset: tuple[DatasetEntry, ...] = Field(min_length=1, description="[[dataset]] tables")
+    folds: FoldsSpec | None = Field(default=None, description="makes every dataset one for each fold of it")
     method: tuple[MethodEntry, ...] = Field(min_length=1, description="[[method]] tables")
     search: SearchSpec = SearchSpec()
     selection: SelectionSpec = SelectionSpec()

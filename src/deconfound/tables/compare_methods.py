@@ -90,6 +90,7 @@ class ComparisonCell:
         baseline_untested: whether the test against the baseline cannot tell. Untested is what has fewer than two common
             seeds, and where the smallest p-value that the test can give, corrected, exceeds its level: too few seeds for
             an exact test, or differences that tie.
+        over: what the mean is over. Where it is "folds", read so what is said here of seeds.
     """
 
     spread: Spread
@@ -103,6 +104,7 @@ class ComparisonCell:
     mark: str = ""
     verdict: str = ""
     baseline_untested: bool = False
+    over: Literal["seeds", "folds"] = "seeds"
 
 
 def compare_methods(

@@ -14,6 +14,7 @@ from deconfound.statistics import smallest_p
 from deconfound.tables.build import ComparisonTable
 from deconfound.tables.compare_methods import ComparisonCell
 from deconfound.tables.escape import escape_latex, escape_markdown
+from deconfound.tables.fold_facts import fold_facts
 
 Show = Literal["sd", "interval", "difference"]
 _TESTS = {"t": "paired t-test", "permutation": "paired permutation test (sign flips)", "wilcoxon": "Wilcoxon's test"}
@@ -64,7 +65,7 @@ def cell_text(cell: ComparisonCell, show: Show = "sd") -> str:
     if show != "sd" and low is not None and high is not None:
         text += f" [{number(low, digits)}, {number(high, digits)}]"
     if measured.defined < measured.total:
-        text += f" ({measured.defined} of {measured.total} seeds)"
+        text += f" ({measured.defined} of {measured.total} {cell.over})"
     if cell.groups is not None and cell.groups.note:
         text += f" [{cell.groups.note}]"
     return text
@@ -78,11 +79,20 @@ def signs(cell: ComparisonCell) -> str:
 def facts(table: ComparisonTable, show: Show = "sd") -> list[str]:
     """What a reader must know, as sentences: protocol, selection, seeds, digits, marks, tests, columns."""
     level = f"{100 * table.settings.level:g} %"
-    seeds = {line.seeds for line in table.lines}
     return [
         f"Dataset {table.dataset}, protocol {table.protocol}; shares and target units.",
         *([f"Trained on other data: {', '.join(table.trained_on)}; all splits are tests."] if table.trained_on else []),
         *_selection(table.rules),
+        *(fold_facts(table, show, level) if table.folds else _seed_facts(table, show, level)),
+        *_tests(table),
+        *dict.fromkeys(f"{column.note}." for column in table.columns if column.note),
+    ]
+
+
+def _seed_facts(table: ComparisonTable, show: Show, level: str) -> list[str]:
+    """Which seeds, and what a cell is over."""
+    seeds = {line.seeds for line in table.lines}
+    return [
         f"Seeds: {', '.join(map(str, next(iter(seeds))))}." if len(seeds) == 1 else "Seeds differ between methods.",
         {
             "sd": f"Mean ± standard deviation over seeds, to the digits that the {level} interval of the mean supports.",
@@ -90,8 +100,6 @@ def facts(table: ComparisonTable, show: Show = "sd") -> list[str]:
             "difference": f"Method − {table.baseline or 'baseline'} over common seeds [{level} interval, not corrected for "
             "the number of methods]; the baseline: mean over seeds.",
         }[show],
-        *_tests(table),
-        *dict.fromkeys(f"{column.note}." for column in table.columns if column.note),
     ]
 
 
@@ -139,6 +147,8 @@ def _tests(table: ComparisonTable) -> list[str]:
 
 
 def _unit(table: ComparisonTable) -> str:
+    if table.folds:
+        return "folds, one value for each"
     if table.settings.test != "t":
         return "seeds, the rows as given"
     units = [unit for unit in dict.fromkeys(table.units) if unit]
@@ -153,13 +163,13 @@ def _powerless(table: ComparisonTable) -> list[str]:
     """A warning where an exact test of so few seeds can find nothing."""
     if table.settings.test == "t":
         return []
-    seeds, methods = max(len(line.seeds) for line in table.lines), len(table.lines)
-    least = smallest_p(seeds)
+    seeds = len(table.folds) or max(len(line.seeds) for line in table.lines)
+    methods, least, what = len(table.lines), smallest_p(seeds), "folds" if table.folds else "seeds"
     if least * (methods - 1) <= 1 - table.settings.level:
         return []
     return [
-        f"With {seeds} seeds this test gives p ≥ {least:.3g} before the correction and can find nothing among {methods} "
-        "methods; take more seeds or the t-test."
+        f"With {seeds} {what} this test gives p ≥ {least:.3g} before the correction and can find nothing among {methods} "
+        f"methods; take more {what} or the t-test."
     ]
 
 
@@ -240,6 +250,7 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
             "selection": "; ".join(rule or "as given" for rule, _ in table.rules),
             "budget": "; ".join(budget for _, budget in table.rules),
             "method": line.label,
+            "folds": len(table.folds) or None,
             "seeds": " ".join(map(str, line.seeds)),
             "metric": column.metric,
             "higher_is_better": column.measure.higher_is_better,
@@ -249,7 +260,7 @@ def _records(table: ComparisonTable, label: str) -> list[dict[str, object]]:
             "rows": table.rows[number_] or None,
             **_numbers(cell),
             "level": table.settings.level,
-            "unit": None if cell.interval is None else cell.interval.unit,
+            "unit": None if cell.interval is None else "folds" if cell.over == "folds" else cell.interval.unit,
             "resampled": table.units[number_] or "nothing",
             "baseline": table.baseline,
             "test": table.settings.test,

@@ -20,7 +20,6 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.store import verified
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.records import VARIANTS
 from deconfound.io.files import write_json
@@ -92,7 +91,7 @@ def train_run(
     """
     out, spec = Path(out), Spec.of(spec.dump())  # a copy with another seed has not been checked
     code = OwnCode(method, encoders or {})
-    whole = load_data(spec.data) if dataset is None else verified(dataset)
+    whole = load_data(spec.data, dataset)
     development = apply_data_spec(whole, spec.data).development()
     first = _wait_for_first_process(out, spec.train) == 0
     show_progress = sys.stdout.isatty() if progress is None else progress

@@ -113,7 +113,7 @@ def test_inputs_need_neither_target_nor_split(folder):
     signals, ids = read_inputs(path)
     assert len(ids) == N
     assert signals["audio"].mask.all()
-    refuse_table(path, r"there is no \[target\]; a dataset needs both")
+    refuse_table(path, r"there is no \[target\], which names the column of the labels")
 
 
 @pytest.mark.parametrize("word", ["NA", "nan", "N/A", "None", "null", " ", "NaN", "#n/a"])
@@ -178,3 +178,39 @@ def test_a_row_without_any_row_number_of_tokens_is_absent_too(folder):
     tokens, ids = dataset.signals["audio"], dataset.metadata["id"].astype(int).tolist()
     assert tokens.values.tolist() == [[7 if i else 0] * 4 for i in ids]
     assert tokens.present.tolist() == [i > 0 for i in ids]
+
+
+def test_shares_without_groups_split_single_rows_with_classes_in_equal_shares(folder):
+    shares = "shares = { train = 0.5, valid = 0.25, test = 0.25 }"
+    data = read_table(edit(folder, 'column = "split"', shares))
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 6, "valid": 3, "test": 3}
+    assert [len(data.batch(name).target.unique()) for name in data.splits] == [3, 3, 3]
+    again = read_table(edit(folder, shares, f"{shares}\nseed = 3"))
+    assert list(again.columns["id"].values) != list(data.columns["id"].values)
+
+
+def test_a_share_of_train_becomes_validation_and_the_provenance_says_so(folder):
+    write_rows(folder, [row | {"split": "test" if row["split"] == "test" else "train"} for row in ROWS])
+    whole = read_table(folder / "corpus.toml")
+    data = read_table(edit(folder, 'column = "split"', 'column = "split"\nvalid = 0.34'))
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 6, "valid": 3, "test": 3}
+    assert sorted(whole.columns["id"].values[9:]) == sorted(data.columns["id"].values[9:])
+    note = {"share": 0.34, "rows": 3, "of": 9, "group": [], "stratify": True, "seed": 0}
+    assert data.provenance["validation_taken"] == note
+
+
+def test_a_share_of_train_is_of_whole_groups(folder):
+    write_rows(folder, [row | {"split": "train"} for row in ROWS])
+    text = 'column = "split"\nvalid = 0.4\ngroup = ["speaker"]\nstratify = true'
+    frame = read_table(edit(folder, 'column = "split"', text)).metadata
+    speakers = frame.groupby("split")["speaker"].agg(set)
+    assert not speakers["train"] & speakers["valid"]
+
+
+def test_a_table_without_any_split_is_offered_one(folder):
+    refuse_table(edit(folder, '[split]\ncolumn = "split"', ""), r"there is no \[split\]; name a column.*or give shares")
+
+
+def test_validation_rows_are_not_taken_twice(folder):
+    path = edit(folder, 'column = "split"', 'column = "split"\nvalid = 0.2')
+    refuse_table(path, "there is a split 'valid' already, of 3 rows; leave out valid = 0.2")

@@ -19,19 +19,32 @@ from deconfound.data.findings import (
     imbalance,
     joined_classes,
     label_range,
+    missing_split,
+    near_texts,
+    near_vectors,
     negative_class,
+    row_order,
 )
 
 Find = Callable[[Dataset], list[str]]
 
 LABEL_FINDINGS: tuple[Find, ...] = (label_range.find, negative_class.find, absent_classes.find, joined_classes.find)
-"""Those that read only labels, so that every import can show them."""
+"""Those that read only labels, so that every evaluation can show them."""
+
+IMPORT_FINDINGS: tuple[Find, ...] = (
+    missing_split.find,
+    *LABEL_FINDINGS,
+    row_order.find,
+    equal_rows.find,
+    near_texts.find,
+    near_vectors.find,
+)
+"""Those about splits, labels and rows that are alike, which every import shows."""
 
 FINDINGS: tuple[Find, ...] = (
-    *LABEL_FINDINGS,
+    *IMPORT_FINDINGS,
     imbalance.find,
     absence.find,
-    equal_rows.find,
     constant_features.find,
     far_values.find,
     group_sizes.find,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from itertools import combinations
 
 from deconfound.data.dataset import Dataset
@@ -10,12 +11,12 @@ from deconfound.data.findings.wording import named_rows
 
 
 def find(dataset: Dataset) -> list[str]:
-    """One line per pair of splits that share rows, and one for contradicting labels."""
+    """One line per pair of splits that share rows, one per split with repeated rows, and one for contradicting labels."""
     rows_of: dict[bytes, list[int]] = {}
     for row, digest in enumerate(row_digests(dataset, range(len(dataset)))):
         rows_of.setdefault(digest, []).append(row)
     repeated = [rows for rows in rows_of.values() if len(rows) > 1]
-    return _across(dataset, repeated) + _contradicting(dataset, repeated)
+    return _across(dataset, repeated) + _within(dataset, repeated) + _contradicting(dataset, repeated)
 
 
 def _across(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
@@ -27,6 +28,18 @@ def _across(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
             lines.append(
                 f"{len(shared)} of {len(late)} rows of {second} equal rows of {first} in all modalities "
                 f"({named_rows(dataset, shared)}): they do not test anything new; keep them in one split"
+            )
+    return lines
+
+
+def _within(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
+    lines = []
+    for split, numbers in dataset.splits.items():
+        again = sorted(row for rows in repeated for row in [row for row in rows if row in numbers][1:])
+        if again:
+            lines.append(
+                f"{len(again)} of {len(numbers)} rows of {split} equal earlier rows of {split} in all modalities "
+                f"({named_rows(dataset, again)}): they count several times; keep one of each"
             )
     return lines
 
@@ -45,7 +58,7 @@ def _contradicting(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
     ]
 
 
-def row_digests(dataset: Dataset, rows: range) -> list[bytes]:
+def row_digests(dataset: Dataset, rows: Iterable[int]) -> list[bytes]:
     """A digest of the inputs of each of some rows; rows in which everything is absent are all different."""
     parts = [(signal.values.numpy(), signal.mask.numpy()) for signal in dataset.signals.values()]
     digests = []

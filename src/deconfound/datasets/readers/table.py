@@ -21,10 +21,12 @@ classes = ["sad", "happy"]       # optional; default: the labels that occur, sor
 
 [split]                          # either a column of split names ...
 column = "split"                 # "train", "valid" (or "val", "dev", "validation"); all other names are test splits
-# group = ["speaker"]            # ... or whole groups at random: every group falls into one split
-# seed = 0
-# shares = { train = 0.7, valid = 0.15, test = 0.15 }
-# stratify = true                # hold the classes, or the quarters of a number, in equal shares in all splits
+# valid = 0.15                   # take this share of train as "valid", where the column has none
+# shares = { train = 0.7, valid = 0.15, test = 0.15 }   # ... or rows at random
+# group = ["speaker"]            # of both: every group falls into one split
+# seed = 0                       # of the draw; default: 0
+# stratify = true                # hold the classes, or the quarters of a number, in equal shares in all splits; default:
+                                 # true, with group false
 
 [modalities.audio]
 file = "audio.npy"               # or .npz; row i belongs to row i of the manifest
@@ -67,20 +69,23 @@ Paths are relative to the TOML and stay in its folder. Nothing is unpickled.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.findings.row_order import BLOCKS, split_blocks
 from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
-from deconfound.datasets.grouped import grouped_split
+from deconfound.datasets.fold_rows import joined_groups
 from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
-from deconfound.datasets.stratified import strata_of, stratified_split
+from deconfound.datasets.stratified import shares_split, strata_of
 from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
+from deconfound.datasets.validation_share import validation_note, validation_rows
 from deconfound.errors import DataError, did_you_mean
 
 
@@ -110,13 +115,18 @@ def read_table(path: str | Path) -> Dataset:
     """
     table = TableSource(path)
     spec = table.spec
-    if spec.target is None or spec.split is None:
+    if spec.target is None:
         raise DataError(
-            f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs "
-            "both: 'deconfound data import --help' shows them"
+            f"{table.path}: there is no [target], which names the column of the labels; 'deconfound data import --help' "
+            "shows one"
+        )
+    if spec.split is None:
+        raise DataError(
+            f"{table.path}: there is no [split]; name a column of split names, or give shares = {{ train = 0.7, "
+            "valid = 0.15, test = 0.15 }, and group = [COLUMN] for splits of whole groups"
         )
     labels = table.labels(spec.target)
-    split, renamed = _split(table, spec.split, labels)
+    split, notes = _split(table, spec.split, labels)
     kept = _labelled(labels)
     task, target = _target(table, spec.target, labels, kept)
     signals, masks = table.signals(np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train"))
@@ -136,7 +146,7 @@ def read_table(path: str | Path) -> Dataset:
             "manifest": spec.manifest,
             "target": spec.target.column,
             "sha256": sha256(table.manifest),
-            "renamed_splits": renamed,
+            **notes,
             "split": spec.split.model_dump(mode="json", exclude_none=True),
             "masks": masks,
             "unlabelled_rows_dropped": dropped,
@@ -164,26 +174,43 @@ def _labelled(labels: list[str] | np.ndarray) -> np.ndarray:
     return np.flatnonzero(there)
 
 
-def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> tuple[list[str], dict[str, str]]:
-    """(N) names of splits, and the names in the table that stand for others, see `known_names`."""
+def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> tuple[list[str], dict[str, Any]]:
+    """(N) names of splits, and what the provenance says of them."""
+    groups = ["\x1f".join(row) for row in zip(*map(table.texts, spec.group or (table.spec.id,)), strict=True)]
+    strata = strata_of(labels) if spec.drawn_by_class else None
     renamed: dict[str, str] = {}
+    notes: dict[str, Any] = {"renamed_splits": renamed, BLOCKS: False}
     if spec.column is not None:
-        renamed = known_names(table.texts(spec.column))
+        renamed |= known_names(table.texts(spec.column))
         split = [renamed.get(name, name) for name in table.texts(spec.column)]
+        notes[BLOCKS] = split_blocks(split)
+        if spec.valid is not None:
+            labelled = set(_labelled(labels).tolist())
+            split = [name if row in labelled else "" for row, name in enumerate(split)]
+            split, notes["validation_taken"] = _with_validation(table, spec, split, strata)
     else:
-        assert spec.group is not None
         assert spec.shares is not None
-        assert spec.seed is not None
-        groups = ["\x1f".join(row) for row in zip(*(table.texts(name) for name in spec.group), strict=True)]
-        if spec.stratify:
-            split = stratified_split(groups, strata_of(labels), spec.shares, spec.seed)
-        else:
-            split = grouped_split(groups, spec.shares, spec.seed)
+        split = shares_split(groups, strata, spec.shares, spec.seed or 0)
     if "train" not in split:
         raise DataError(
             f"{table.path}: the split 'train' is empty, and a model learns from it{did_you_mean('train', set(split))}"
         )
-    return split, renamed
+    return split, notes
+
+
+def _with_validation(
+    table: TableSource, spec: SplitSpec, split: list[str], strata: list[str] | None
+) -> tuple[list[str], dict[str, Any]]:
+    """(N) names of splits with a share of train as "valid", and what was done."""
+    assert spec.valid is not None
+    codes = [np.unique(table.texts(name), return_inverse=True)[1] for name in spec.group or ()]
+    units = joined_groups(codes, len(split))
+    try:
+        taken = validation_rows(split, units, strata, spec.valid, spec.seed or 0)
+    except DataError as error:
+        raise DataError(f"{table.path}: {error}") from None
+    stratify, seed = spec.drawn_by_class, spec.seed or 0
+    return taken, validation_note(taken, spec.valid, spec.group or (), stratify=stratify, seed=seed)
 
 
 def _target(
