@@ -30,6 +30,15 @@ CMIR = [
     {"draws": "one"},
     {"draws": "one", "noise_at": "raw"},
     {"draws": "one", "environments": 1, "predict_on": "both", "reconstruct": "denoise"},
+    {"clean_view": False, "environments": 2},
+    {"same_noise": True},
+    {"same_noise": True, "noise_at": "raw", "draws": "pair"},
+    {"distance": "unimodal"},
+    {"rebuild": "standardised"},
+    {"splitter": "small", "predictor": "backbone"},
+    {"reduce_invariance": "sum", "reduce_decorrelation": "sum", "reduce_reconstruction": "sum"},
+    {"decorrelate": "columns"},
+    {"decorrelate": "orth"},
     {"decorrelate": "xcov"},
     {"decorrelate": "hsic"},
     {"decorrelate": "club"},
@@ -80,8 +89,8 @@ def test_laws_of_every_choice_of_cmir(hyperparameters: dict[str, object]) -> Non
     )
 
 
-@pytest.mark.parametrize("decorrelate", ["orth", "xcov", "hsic", "club"])
-@pytest.mark.parametrize("distance", ["l1", "l2", "cosine", "kl"])
+@pytest.mark.parametrize("decorrelate", ["rows", "columns", "orth", "xcov", "hsic", "club"])
+@pytest.mark.parametrize("distance", ["l1", "l2", "cosine", "kl", "unimodal"])
 def test_laws_of_cmir_in_a_classification(distance: str, decorrelate: str) -> None:
     def make(backbone):
         return build("methods", "cmir", backbone, distance=distance, decorrelate=decorrelate)
