@@ -56,7 +56,7 @@ class CmIRXM(Preset):
             CmIR(
                 backbone,
                 inner=inner,
-                shape=Shape(dim, hidden),
+                shape=Shape(dim or max(backbone.widths.values()), hidden),  # parts of one width can be compared
                 noise=EnvironmentNoise(strength=strength),
                 weights=TermWeights(invariance=invariance, decorrelation=decorrelation, reconstruction=reconstruction),
                 agreement=Agreement(alignment=alignment, temperature=temperature, alignment_needs=alignment_needs),

@@ -33,7 +33,6 @@ PredictOn = Literal["clean", "noisy", "both"]
 Width = Annotated[
     int | None,
     Field(ge=1, le=65_536, description="width of each part, per modality; that of the modality's features if left out"),
-    Search(4, 64, log=True),
 ]
 
 

@@ -66,7 +66,7 @@ class Invariance(nn.Module):
         if self.source == "given":
             return {"invariance": torch.cat([self._moved(group, batch) for group in groups]).sum()}
         if self.distance == "kl":
-            outputs = predict({name: part[self.first :] for name, part in parts.items()})
+            outputs = predict(parts)[self.first :]
             return {"invariance": self._between(outputs, torch.stack([batch.present[n] for n in parts]).any(0))}
         if self.distance == "unimodal":
             return self._unimodal(parts, batch)
