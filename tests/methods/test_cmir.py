@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from deconfound.data.signal import Batch, Signal
 from deconfound.methods.cmir import CmIR
