@@ -100,7 +100,8 @@ class FeatureCorruption(Corruption):
             raise SpecError(f"{kind} needs the training scale of each modality; call fitted(dataset) first")
         if severity == 0:
             return batch
-        generators, changed = streams(generator, names), {}
+        generators = streams(generator, names)
+        changed: dict[str, Signal] = {}
         for name in names:
             signal = batch.signals[name]
             mean, std = (part.to(signal.values) for part in self._scale[name])

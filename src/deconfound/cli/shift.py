@@ -62,10 +62,8 @@ def shift(
     if as_json:
         print(json.dumps(asdict(report)))
         return
-    rows = f"{report.exchanged} of {report.test_rows[1]} rows of {test} are new"
-    print(
-        f"wrote {out}: correlation {report.before:.2f} → {report.after:.2f} over {report.attributes} attributes; {rows}"
-    )
+    print(f"wrote {out}: correlation {report.before:.2f} → {report.after:.2f} over {report.attributes} attributes")
+    print(f"  {report.exchanged} of {report.test_rows[1]} rows of {test} are new")
     if report.test_rows[0] != report.test_rows[1] or report.label_moved:
         print(f"  {test} had {report.test_rows[0]} rows; {report.label_moved:.1%} of its labels' distribution moved")
     print(f"  {'attribute':24}  elsewhere  {test}")

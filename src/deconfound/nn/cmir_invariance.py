@@ -47,7 +47,9 @@ class Invariance(nn.Module):
         reduction: Reduction,
     ) -> None:
         super().__init__()
-        self.task, self.source, self.distance, self.reduction = backbone.task, source, distance, reduction
+        self.task, self.source = backbone.task, source
+        self.distance: Distance = distance
+        self.reduction: Reduction = reduction
         self.first = 0 if environments.with_clean else 1
         quadratic = distance in ("l2", "cosine", "kl") or (distance == "unimodal" and self.task.kind != "regression")
         self.unit = 1.0 if reduction == "sum" else environments.mean_gap(2 if quadratic else 1)

@@ -33,13 +33,13 @@ class Exchange:
         self, held: sparse.csr_array, labels: np.ndarray, bins: np.ndarray, units: np.ndarray, inside: np.ndarray
     ) -> None:
         self.bins, self.inside = bins, inside.copy()
-        classes = int(bins.max()) + 1
+        classes, attributes = int(bins.max()) + 1, len(held.sum(0))
 
         def ties(rows: np.ndarray) -> Ties:
             return Ties.of(held, labels, bins, rows, classes)
 
-        self.inside_part = Association(held.shape[1], ties(np.flatnonzero(inside)))
-        self.outside_part = Association(held.shape[1], ties(np.flatnonzero(~inside)))
+        self.inside_part = Association(attributes, ties(np.flatnonzero(inside)))
+        self.outside_part = Association(attributes, ties(np.flatnonzero(~inside)))
         order = np.argsort(units, kind="stable")
         self.units = np.split(order, np.flatnonzero(np.diff(units[order])) + 1)
         self.single = all(len(rows) == 1 for rows in self.units)

@@ -114,6 +114,6 @@ def _clusters(dataset: Dataset, modality: str, seed: int) -> tuple[list[str], sp
     pooled = (pooled - pooled.mean(0)) / np.maximum(pooled.std(0), 1e-12)
     present = np.flatnonzero(signal.present.numpy())
     count = min(CLUSTERS, max(2, len(present) // (2 * LEAST_ROWS)))
-    labels = KMeans(count, n_init=1, random_state=seed).fit_predict(pooled[present])
+    labels = KMeans(count, random_state=seed).fit_predict(pooled[present])
     held = sparse.csr_array((np.ones(len(present)), (present, labels)), shape=(len(dataset), count))
     return [f"cluster {number}" for number in range(count)], held

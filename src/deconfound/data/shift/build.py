@@ -157,7 +157,9 @@ def _report(
     order = np.argsort(-np.abs(inside - outside), kind="stable")[:SHOWN]
     changed = {attributes.names[i]: (round(float(outside[i]), 3), round(float(inside[i]), 3)) for i in order}
     bins = range(int(exchange.bins.max()) + 1)
-    shares = [[np.mean(exchange.bins[part] == b) for b in bins] for part in (before_inside, exchange.inside)]
+    first, last = (
+        np.array([np.mean(exchange.bins[part] == b) for b in bins]) for part in (before_inside, exchange.inside)
+    )
     return Shift(
         by,
         len(attributes.names),
@@ -165,7 +167,7 @@ def _report(
         after,
         int((exchange.inside & ~before_inside).sum()),
         (int(before_inside.sum()), int(exchange.inside.sum())),
-        float(np.abs(np.subtract(*shares)).sum() / 2),
+        float(np.abs(first - last).sum() / 2),
         changed,
         tried,
     )
