@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self, final
 
 import torch
 from torch import Tensor
 
-from deconfound.data.signal import Batch
+from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -48,6 +49,66 @@ class Corruption(ABC):
     def __repr__(self) -> str:
         parameters = inspect.signature(type(self)).parameters
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in parameters)})"
+
+
+class FeatureCorruption(Corruption):
+    """Base of corruptions that change the features of existing steps in units of their training mean and deviation.
+
+    A subclass takes `modalities` and says how values change; tokens are refused, and left alone where none are named.
+    """
+
+    maximum: ClassVar[float] = math.inf
+    """Largest severity."""
+
+    def __init__(self, modalities: list[str] | None) -> None:
+        self.modalities = modalities
+        self._scale: dict[str, tuple[Tensor, Tensor]] | None = None
+
+    @abstractmethod
+    def _changed(
+        self, values: Tensor, severity: float, mean: Tensor, std: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """(B, T, *F) values → corrupted ones; mean and std broadcast to F, and the severity is above 0."""
+
+    @final
+    def fitted(self, dataset: Dataset) -> Self:
+        """A copy that holds the training mean and standard deviation of every feature.
+
+        Raises:
+            DataError: the dataset has no training rows.
+        """
+        from deconfound.nn.standardise import training_scale
+
+        fitted = copy.copy(self)
+        fitted._scale = dict(training_scale(dataset))
+        return fitted
+
+    @final
+    def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
+        """See `Corruption`.
+
+        Raises:
+            SpecError: a severity out of range, a named modality that is absent or holds tokens, or `fitted` was not called.
+        """
+        check_severity(severity, self.maximum)
+        real = [name for name, s in batch.signals.items() if s.values.is_floating_point() and s.values.ndim > 2]
+        names = chosen(self.modalities, batch, real)
+        tokens, kind = [name for name in names if name not in real], type(self).__name__
+        if tokens:
+            raise SpecError(f"{kind} needs real numbers, {tokens[0]!r} holds tokens; name other modalities")
+        if self._scale is None or not self._scale.keys() >= set(names):
+            raise SpecError(f"{kind} needs the training scale of each modality; call fitted(dataset) first")
+        if severity == 0:
+            return batch
+        generators = streams(generator, names)
+        changed: dict[str, Signal] = {}
+        for name in names:
+            signal = batch.signals[name]
+            mean, std = (part.to(signal.values) for part in self._scale[name])
+            values = self._changed(signal.values, severity, mean, std, generators[name])
+            steps = signal.mask.reshape(*signal.mask.shape, *[1] * (values.ndim - 2))
+            changed[name] = Signal(torch.where(steps, values, signal.values), signal.mask)
+        return batch.with_signals(changed)
 
 
 def check_severity(severity: float, maximum: float = math.inf) -> None:
@@ -86,6 +147,11 @@ def streams(generator: torch.Generator, names: Iterable[str]) -> Mapping[str, to
     """
     base = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     return {name: seeded(base, name) for name in names}
+
+
+def normal(values: Tensor, generator: torch.Generator) -> Tensor:
+    """N(0, 1) of the shape, type and device of `values`, drawn where the generator lives."""
+    return torch.randn(values.shape, generator=generator, dtype=torch.float32).to(values)
 
 
 def bernoulli(share: float, shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:

@@ -46,28 +46,24 @@ def make_inner(choice: str | Mapping[str, Any], backbone: Backbone) -> Method:
     return build("methods", inner_name(choice), backbone, **_arguments(choice))
 
 
-def encoded_views(
-    batch: Batch, names: Sequence[str], signals: Mapping[str, Signal], parts: Tensor, present: Tensor
-) -> list[EncodedBatch]:
+def encoded_views(batch: Batch, signals: Mapping[str, Signal], parts: Mapping[str, Tensor]) -> list[EncodedBatch]:
     """One encoded batch per view of the same rows.
 
     Args:
-        names: the M modalities.
         signals: standardised signals of B rows, or of all V·B rows, one view after the other.
-        parts: (M, V, B, D) features of the views.
-        present: (M, B) bool.
+        parts: {(V, B, D)} features of the views.
     """
-    kept, count = parts.masked_fill(~present[:, None, :, None], 0), len(batch)
-    views = []
-    for view in range(parts.shape[1]):
+    kept = {name: views.masked_fill(~batch.present[name][:, None], 0) for name, views in parts.items()}
+    count, made = len(batch), []
+    for view in range(len(next(iter(kept.values())))):
         standardised = {}
         for name, signal in signals.items():
             start = view * count if len(signal) > count else 0
             standardised[name] = signal.select(torch.arange(start, start + count, device=batch.ids.device))
-        features = dict(zip(names, kept[:, view], strict=True))
+        features = {name: views[view] for name, views in kept.items()}
         about = (batch.target, batch.ids, batch.env, standardised, features)
-        views.append(EncodedBatch(batch.signals, *about, view=batch.view))
-    return views
+        made.append(EncodedBatch(batch.signals, *about, view=batch.view))
+    return made
 
 
 def weighted(views: Sequence[EncodedBatch], predict_on: PredictOn) -> list[tuple[float, Batch]]:

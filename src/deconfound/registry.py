@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from deconfound.errors import SpecError, did_you_mean
@@ -127,8 +127,16 @@ def arguments(component: type[Any]) -> type[BaseModel]:
             continue
         hints, defaults = get_type_hints(group, include_extras=True), parameter.default if optional else group()
         schema |= {field.name: (hints[field.name], getattr(defaults, field.name)) for field in fields(group)}
+    if presets := presets_of(component):
+        note = "numbers of a publication, for every argument that is not given: " + ", ".join(presets)
+        schema["preset"] = (Annotated[Literal[*presets] | None, Field(description=note)], None)
     config = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, protected_namespaces=())
     return create_model(component.__name__, __config__=config, **schema)
+
+
+def presets_of(component: type[Any]) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """Name → part of a specification, tables "method", "train" and "backbone": the class attribute `presets` of a method."""
+    return getattr(component, "presets", {})
 
 
 def _keywords(component: type[Any]) -> dict[str, inspect.Parameter]:
@@ -168,9 +176,9 @@ def validate_for(component: type[Any], name: str, values: Mapping[str, Any]) -> 
     Args:
         name: of the component in error messages.
     """
-    model = arguments(component)
+    model, preset = arguments(component), presets_of(component).get(str(values.get("preset")), {})
     try:
-        return model(**values).model_dump()
+        return model(**{**preset.get("method", {}), **values}).model_dump()
     except ValidationError as error:
         raise SpecError(f"{name}: {explain(error, model)}") from error
 
@@ -221,6 +229,8 @@ def build(kind: str, name: str, /, *positional: Any, **flat: Any) -> Any:
 def construct(component: type[Any], checked: Mapping[str, Any], /, *positional: Any) -> Any:
     """Construct a component from all of its arguments, checked and flat."""
     values = dict(checked)
+    if presets_of(component):
+        values.pop("preset")  # its numbers are among the arguments
     for argument, group in _groups(component).items():
         values[argument] = group(**{field.name: values.pop(field.name) for field in fields(group)})
     return component(*positional, **values)

@@ -97,7 +97,9 @@ def test_where_nothing_moves_the_noise_is_that_of_virtual_environments(noise_at:
     batch = data.batch("train")
     directed = built(data, "cmir-e", noise_at=noise_at, vrex=0.0)
     chosen = {"dim": 64, "environments": 2, "strength": 0.1, "predict_on": "noisy", "noise_at": noise_at}
-    chosen |= {"invariance": 0.3, "decorrelation": 0.05, "reconstruction": 0.3}
+    chosen |= {"hidden": 64, "splitter": "small", "predictor": "backbone", "clean_view": False, "noise_scale": "std"}
+    chosen |= {"rebuild": "standardised", "decorrelate": "orth", "ramp": 0.2}
+    chosen |= {"invariance": 0.67, "decorrelation": 0.08, "reconstruction": 0.3}
     virtual = built(data, "cmir", **chosen)
     inner(directed).load_state_dict(virtual.state_dict(), strict=False)
     assert "the noise is that of plain cmir" in directed.hooks.summary_lines()[0]

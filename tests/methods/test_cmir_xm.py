@@ -51,9 +51,9 @@ def test_shared_causes_are_aligned_and_the_prediction_trains_its_head_alone() ->
 
 def test_training_brings_the_parts_of_a_row_together() -> None:
     found = data()
-    method = built(found)
+    method = built(found, dim=8)
     method.hooks.on_epoch_start(0, found, generator())
-    optimiser = torch.optim.Adam(method.parameters(), lr=0.03)
+    optimiser = torch.optim.Adam(method.parameters(), lr=0.003)
     batch, costs = found.batch("train"), []
     for step in range(60):
         loss = method.loss(batch, step / 60, generator(step))

@@ -12,7 +12,7 @@ def feed(watch: CollapseWatch, scale: float, steps: int, present: torch.Tensor |
     for _ in range(steps):
         values = torch.randn(2, 8, 3, generator=draw)
         values[1] *= scale
-        watch(values, here)
+        watch([(values, here)])
 
 
 def test_warns_once_and_names_the_modality() -> None:
@@ -45,7 +45,7 @@ def test_absence_is_no_collapse_and_eval_mode_keeps_the_state() -> None:
 
 def test_returns_the_standard_deviation_over_present_rows() -> None:
     values, present = torch.randn(2, 8, 3), torch.rand(2, 8) < 0.7
-    found = CollapseWatch(["text", "audio"])(values, present)
+    found = CollapseWatch(["text", "audio"])([(values, present)])
     for m in range(2):
         torch.testing.assert_close(found[m], values[m][present[m]].std(0, correction=0).mean())
 

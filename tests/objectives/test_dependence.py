@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from deconfound.nn.club import Club
-from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
+from deconfound.objectives.decorrelation import cross_correlation, row_products
 from deconfound.objectives.dependence import club, gaussian_kernel, hsic, normalised_hsic, standardised, surprise
 from support.tensor_watch import largest_tensor
 
@@ -132,7 +132,7 @@ def test_orthogonal_rows_share_everything_and_the_published_term_cannot_tell() -
     (u,) = draws(1, 400, 1)
     none = torch.zeros_like(u)
     first, second = torch.cat([u, none], 1).requires_grad_(), torch.cat([none, u], 1).requires_grad_()
-    published = row_orthogonality(first, second, ALL, 0.1)
+    published = row_products(first, second, ALL, "orth", 0.1)
     published.backward()
     assert published.item() == 0
     assert first.grad is not None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from deconfound.objectives.invariance import Distance, invariance, mean_divergence
+from deconfound.objectives.invariance import Distance, divergence, invariance
 from support.tensor_watch import largest_tensor
 
 DISTANCES: list[Distance] = ["l1", "l2", "cosine"]
@@ -111,7 +111,7 @@ def test_the_divergence_equals_the_loop(count: int, rows: int, classes: int, see
     logits = 3 * torch.randn(count, rows, classes, generator=draw, dtype=torch.float64)
     present = torch.rand(rows, generator=draw) < 0.7
     expected = naive_divergence(logits, present)
-    assert mean_divergence(logits, present).item() == pytest.approx(expected, abs=1e-9)
+    assert divergence(logits, present).item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_squared_difference_is_the_divergence_of_the_gaussians_that_the_squared_error_means() -> None:
@@ -123,9 +123,9 @@ def test_the_squared_difference_is_the_divergence_of_the_gaussians_that_the_squa
 
 def test_the_divergence_stays_finite_for_sure_predictions_and_in_half_precision() -> None:
     logits = torch.tensor([[[80.0, -80.0]], [[-80.0, 80.0]]], requires_grad=True)
-    found = mean_divergence(logits, torch.ones(1, dtype=torch.bool))
+    found = divergence(logits, torch.ones(1, dtype=torch.bool))
     found.backward()
     assert found.item() == pytest.approx(160)
     assert bool(torch.isfinite(torch.as_tensor(logits.grad)).all())
     half = logits.detach().half()
-    assert mean_divergence(half, torch.ones(1, dtype=torch.bool)).item() == pytest.approx(160)
+    assert divergence(half, torch.ones(1, dtype=torch.bool)).item() == pytest.approx(160)

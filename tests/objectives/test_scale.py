@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deconfound.nn.environments import Environments
-from deconfound.objectives.decorrelation import cross_correlation, row_orthogonality
+from deconfound.nn.environments import Environments, Visits
+from deconfound.objectives.decorrelation import PRODUCTS, Nor, cross_correlation, row_products
 from deconfound.objectives.dependence import hsic
 from deconfound.objectives.invariance import Distance, invariance
 from deconfound.objectives.matching import coral
@@ -20,11 +20,24 @@ def draws(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("rows", SIZES)
-def test_row_orthogonality_of_independent_parts_grows_with_the_rows(rows: int) -> None:
-    parts = draws(2, 400, rows, 6)
-    value = row_orthogonality(*parts, torch.ones(400, rows, dtype=torch.bool), 0.1)
-    assert float(value.mean()) == pytest.approx((1 + 0.01 * (rows - 1)) / 6, rel=0.03)
+@pytest.mark.parametrize(("nor", "expected"), [("rows", 1 / 11), ("columns", 1 / 12), ("orth", 1 / 12)])
+@pytest.mark.parametrize("off_diagonal", [0.0, 0.1, 1.0])
+def test_the_mean_of_row_products_of_independent_parts_depends_on_the_width_alone(
+    off_diagonal: float, nor: Nor, expected: float
+) -> None:
+    for rows, draws_of_it in ((16, 1000), (1024, 40)):
+        present = torch.ones(draws_of_it, rows, dtype=torch.bool)
+        value = row_products(*draws(2, draws_of_it, rows, 12), present, nor, off_diagonal)
+        assert float(value.mean()) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("nor", PRODUCTS)
+def test_equal_parts_of_any_width_and_number_are_at_the_same_height(nor: Nor) -> None:
+    """Without products of other rows it is 1, the squared correlation of a row with itself; columns: on average more."""
+    for rows, width in ((8, 3), (512, 3), (512, 24)):
+        part = draws(rows, width)
+        value = row_products(part, part, torch.ones(rows, dtype=torch.bool), nor, 0.0).item()
+        assert value == pytest.approx(1) if nor != "columns" else value >= 1 - 1e-9
 
 
 @pytest.mark.parametrize("rows", SIZES)
@@ -50,15 +63,35 @@ def test_invariance_does_not_depend_on_environments_rows_and_columns_like_those_
     torch.testing.assert_close(invariance(views.repeat(1, 1, 3), present, distance), whole)
 
 
-def test_invariance_grows_with_k_where_the_noise_does() -> None:
-    values = []
-    for count in (2, 4, 8):
-        strengths = Environments(count, 0.2, "all").draw(4000, torch.Generator(), torch.device("cpu"))
-        views = draws(len(strengths), 4000, 1) * strengths.unsqueeze(2)
-        values.append(float(invariance(views, torch.ones(4000, dtype=torch.bool), "l2")))
-        noise = 0.04 * np.arange(1, count + 1) ** 2  # E (x_i − x_j)² = α_i² + α_j²
-        assert values[-1] == pytest.approx(2 * noise.mean(), rel=0.1)
-    assert values == sorted(values)
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize(("distance", "power"), [("l1", 1), ("l2", 2)])
+@pytest.mark.parametrize("visits", ["all", "pair", "one"])
+def test_invariance_in_units_of_the_mean_gap_does_not_depend_on_k_and_the_pairs(
+    visits: Visits, distance: Distance, power: int, clean: bool, same: bool
+) -> None:
+    expected = 0.2 * (2 / np.pi) ** 0.5 if distance == "l1" else 0.04  # E |N(0, 0.2²)|, E N(0, 0.2²)²
+    for count in (1, 2, 5, 9):
+        environments = Environments(count, 0.2, visits, clean, same)
+        strengths = environments.draw(20_000, torch.Generator().manual_seed(1), torch.device("cpu"))
+        noise = draws(1 if same else len(strengths), 20_000, 1)
+        views = torch.cat([torch.zeros(1, 20_000, 1), noise * strengths.unsqueeze(2)])
+        compared = views if environments.with_clean else views[1:]
+        if len(compared) < 2:
+            continue
+        value = float(invariance(compared, torch.ones(20_000, dtype=torch.bool), distance))
+        assert value / environments.mean_gap(power) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_mean_gap_by_hand(clean: bool) -> None:
+    pairs = [(i, j) for i in range(0 if clean else 1, 4) for j in range(i + 1, 4)]
+    assert Environments(3, 1.0, "all", clean).mean_gap(2) == pytest.approx(np.mean([i * i + j * j for i, j in pairs]))
+    assert Environments(3, 1.0, "all", clean).mean_gap(1) == pytest.approx(np.mean([np.hypot(i, j) for i, j in pairs]))
+    assert Environments(3, 1.0, "all", clean, same=True).mean_gap(1) == pytest.approx(
+        np.mean([j - i for i, j in pairs])
+    )
+    assert Environments(1, 1.0, "all", clean=True).mean_gap(1) == 1
 
 
 def test_the_mean_of_coral_over_some_of_the_environments_is_that_over_all() -> None:

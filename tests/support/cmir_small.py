@@ -1,6 +1,5 @@
 """A small CmIR, and its parts by the book."""
 
-from itertools import permutations
 from typing import Any
 
 import torch
@@ -11,7 +10,8 @@ from deconfound.data.signal import Batch
 from deconfound.data.task import Modality, Task
 from deconfound.methods.cmir import CmIR
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.disentangle import Disentangler, StackedLinear
+from deconfound.nn.disentangle import Disentangler
+from deconfound.nn.stacked import StackedLayers, StackedLinear
 from deconfound.registry import build
 from deconfound.testing.examples import random_batch
 
@@ -32,33 +32,26 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def apply(layer: StackedLinear, group: int, values: Tensor) -> Tensor:
-    return values @ layer.weight[group] + layer.bias[group]
-
-
 class Plain:
-    """CmIR by the book on one modality: no stacking, no identities, loops over pairs of environments and of rows."""
+    """Splitter and decoder of one modality without stacking."""
 
     def __init__(self, split: Disentangler, group: int) -> None:
         self.split, self.group = split, group
 
+    def _layer(self, layer: StackedLinear, values: Tensor) -> Tensor:
+        return values @ layer.weight[self.group] + layer.bias[self.group]
+
+    def _layers(self, stack: StackedLayers, values: Tensor) -> Tensor:
+        for layer in stack.layers:
+            values = (F.relu if stack.activation == "relu" else F.gelu)(self._layer(layer, values))
+        return values
+
     def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = F.gelu(apply(self.split.trunk.layer, self.group, features))
-        return apply(self.split.invariant, self.group, hidden), apply(self.split.spurious, self.group, hidden)
+        hidden = self._layers(self.split.trunk, features)
+        return self._layer(self.split.invariant, hidden), self._layer(self.split.spurious, hidden)
 
     def rebuilt(self, features: Tensor) -> Tensor:
-        decoder = self.split.decoder
-        hidden = F.gelu(apply(decoder.first, self.group, torch.cat(self.parts(features), 1)))
-        return apply(decoder.second, self.group, hidden)
-
-    def invariance(self, views: list[Tensor]) -> Tensor:
-        parts = [self.parts(view)[0] for view in views]
-        return torch.stack([(a - b).abs().mean() for a, b in permutations(parts, 2)]).mean()
-
-    def decorrelation(self, features: Tensor, alpha: float) -> Tensor:
-        first, second = (F.normalize(part, dim=1) for part in self.parts(features))
-        weight = alpha + (1 - alpha) * torch.eye(len(features))
-        return (weight * (first @ second.T)).square().sum() / len(features)
+        return self._layer(self.split.rebuilt, self._layers(self.split.decoder, torch.cat(self.parts(features), 1)))
 
 
 def calls_of(method: CmIR, kinds: tuple[type[nn.Module], ...]) -> list[str]:

@@ -20,7 +20,7 @@ def test_every_method_gets_the_same_draws_and_seeds_and_the_first_draw_is_the_de
     assert count == {(method, draw): 2 for method in ("erm", "cmir") for draw in range(3)}
     default = [job for job in plan.jobs if job.draw == 0]
     assert {job.spec["train"]["learning_rate"] for job in default} == {1e-3}
-    assert {job.spec["method"].get("strength") for job in default} == {None, 0.2}
+    assert {job.spec["method"].get("strength") for job in default} == {None, 0.1}
     assert len({job.id for job in plan.jobs}) == 12
     assert plan.budget_text() == (
         "budget: 3 configurations × 2 seeds for each method on each dataset; 12 runs; selection by 'valid'"

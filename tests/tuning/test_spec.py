@@ -23,7 +23,7 @@ def test_the_space_is_that_of_the_annotations_without_what_is_fixed():
     assert (erm["train.learning_rate"].default, erm["train.learning_rate"].integer) == (1e-3, False)
     assert "method.dim" not in cmir
     environments = cmir["method.environments"]
-    assert (environments.low, environments.high, environments.integer, environments.default) == (2, 5, True, 3)
+    assert (environments.low, environments.high, environments.integer, environments.default) == (1, 5, True, 4)
     assert Search(0.01, 10, log=True) == Search(
         *(getattr(cmir["method.invariance"], k) for k in ("low", "high", "log"))
     )

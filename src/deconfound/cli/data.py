@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconfound.cli.shift import AsJson, Store, shift
 from deconfound.io.plain_text import text_of_lines
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-Store = Annotated[Path, typer.Argument(help="A store that 'deconfound data import' wrote.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 class TaskKind(StrEnum):
@@ -145,6 +143,9 @@ def cache(
     for path, size in files:
         print(f"{size / 1e6:10.1f} MB  {path.name}")
     print(f"{sum(size for _, size in files) / 1e6:10.1f} MB  {'deleted from' if clear else 'in'} {folder}")
+
+
+app.command("shift")(shift)
 
 
 def parse_options(words: list[str]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""`cmir`: causal modality-invariant representations (Mai & Han, ACL 2026, arXiv 2604.18460).
+"""`cmir`: causal modality-invariant representations (Mai & Han, ACL 2026, acl-long.2119).
 
-Each modality's features h_m are split into an invariant and a spurious part. Virtual environments, noise of growing
+Each modality's pooled features X_m are split into an invariant and a spurious part. Virtual environments, noise of growing
 strength, must not move the invariant part (invariance); the two parts share nothing (decorrelation) and rebuild the
 features together (reconstruction). The invariant parts alone predict:
 
     L = L_pred + Σ_m (λ1 R_inv^m + λ2 R_dec^m + λ3 R_rec^m)
 
-There is no reference code; each choice that the paper leaves open is an argument with our default. What to expect:
+There is no reference code; each choice that the paper leaves open is an argument with both readings. What to expect:
 isotropic noise penalises the encoder's Jacobian. That helps where the spurious part is weaker in the input than the
 causal one; it cannot tell causes from correlates in general. Compare with `erm`, and with plain noise augmentation.
 With environments that the data really have, see `cmir-e`; with causes that modalities share, `cmir-xm`.
@@ -16,15 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from deconfound.compose import MethodWrapper, loss_of_views
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
+from deconfound.errors import SpecError
 from deconfound.method import Loss, Representations
 from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
@@ -35,27 +36,27 @@ from deconfound.nn.cmir_arguments import (
     Agreement,
     Decorrelation,
     EnvironmentNoise,
+    Shape,
     Source,
     TermWeights,
     ViewUse,
     invariant_backbone,
     refuse_contradictions,
 )
+from deconfound.nn.cmir_invariance import Invariance
+from deconfound.nn.cmir_presets import PRESETS
 from deconfound.nn.collapse import CollapseWatch
 from deconfound.nn.collect_features import (
     check_environments,
     collect_features,
     directions_note,
     find_directions,
-    label_bins,
 )
 from deconfound.nn.directions import Directions
-from deconfound.nn.disentangle import Dim, Hidden, Invariant
+from deconfound.nn.disentangle import Invariant, Parts
 from deconfound.nn.environments import RawNoise
 from deconfound.objectives.averaging import risks_of_each
-from deconfound.objectives.conditional import conditional_distance
 from deconfound.objectives.decorrelation import decorrelation
-from deconfound.objectives.invariance import invariance, mean_divergence
 from deconfound.penalty import warm_up
 from deconfound.registry import Flat
 
@@ -63,16 +64,19 @@ from deconfound.registry import Flat
 class CmIR(MethodWrapper):
     """The published objective on any encoder. Rows in which a modality is absent do not enter its constraints.
 
-    Invariance and reconstruction are means (over pairs of environments, dimensions and rows) summed over modalities. Yet
-    invariance grows with K, since environment e has noise of strength e · α1, and decorrelation "orth" with the batch size
-    (`objectives.decorrelation`): choose their weights anew after a change of these.
+    Paper: noise of strength e · α(1), e = 1 … K, on X_m in its own units; L1 distance over the K (K + 1) / 2 pairs of the K
+    noisy views and the clean one; the product of normalised parts; the squared error of the rebuilt X_m; splitter, decoder
+    and predictor of three and four layers; parts as wide as X_m. Presets have its numbers by corpus.
 
-    Fusion and head work on the invariant parts, `dim` wide per modality. With
-    the encoder `pool`, h_m is the standardised input itself, the closest to the paper's noise on original features.
-    With one environment there is no pair and the invariance term is 0.
+    Ours: the means. The paper states neither whether the penalties are sums or means nor over what; "sum" adds up
+    everything, rows too. Of the means none changes with the batch size, with the widths or, for linear maps, with K.
+
+    With the encoder `pool`, X_m is the standardised input itself. Fusion and head work on the invariant parts.
 
     Warns `nn.collapse.CollapseWarning` once if an invariant part shrinks to a constant in training.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = PRESETS
 
     def __init__(
         self,
@@ -86,16 +90,16 @@ class CmIR(MethodWrapper):
                 "move with the data's environments at a fixed label, or the data's environments themselves"
             ),
         ] = "virtual",
-        dim: Dim = 8,
-        hidden: Hidden = 64,
+        shape: Annotated[Shape, Flat()] = Shape(),
         noise: Annotated[EnvironmentNoise, Flat()] = EnvironmentNoise(),
         views: Annotated[ViewUse, Flat()] = ViewUse(),
         independence: Annotated[Decorrelation, Flat()] = Decorrelation(),
         weights: Annotated[TermWeights, Flat()] = TermWeights(),
         agreement: Annotated[Agreement, Flat()] = Agreement(),
     ) -> None:
-        refuse_contradictions(source, noise, views)
-        inner_method = make_inner(inner, invariant_backbone(backbone, dim, hidden, source, noise, views))
+        refuse_contradictions(source, noise, views, independence, weights)
+        split = invariant_backbone(backbone, shape, source, noise, views, weights.reduce_reconstruction)
+        inner_method = make_inner(inner, split)
         hooks = replace(
             inner_method.hooks,
             check=self._check,
@@ -112,11 +116,20 @@ class CmIR(MethodWrapper):
         self.needs_views = pairs or views.predict_on != "clean" or views.denoise
         self.names = self.splitter.names
         raw = noise.noise_at == "raw"
-        self.raw = RawNoise(backbone.modalities, noise.noise_scale, noise.along(source)) if raw else None
-        self.club = Club(len(self.names), dim, hidden) if independence.decorrelate == "club" else None
+        self.raw = (
+            RawNoise(backbone.modalities, noise.noise_scale, noise.along(source), noise.same_noise) if raw else None
+        )
+        widths = [(len(group.names), split.widths[group.names[0]]) for group in self.splitter.members()]
+        club = independence.decorrelate == "club"
+        self.clubs = nn.ModuleList(Club(count, dim, shape.hidden) for count, dim in widths) if club else None
         self.watch = CollapseWatch(self.names)
         self.alignment = agreement.alignment
+        if self.alignment > 0 and len({*split.widths.values()}) > 1:
+            raise SpecError("alignment compares parts of one width; give 'dim'")
         self.cross_modal = agreement.module(self.names)
+        self.invariance = Invariance(
+            split, self.names, source, self.environments, views.distance, weights.reduce_invariance
+        )
 
     @property
     def splitter(self) -> Invariant:
@@ -160,37 +173,38 @@ class CmIR(MethodWrapper):
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction, all but the first summed over
-        the modalities; "surprise" is −log q of CLUB's network, which alone it trains, so it has no weight; "inner/NAME" are
-        terms of the inner method. Monitors: those of the inner method, and `spread/MODALITY`, the standard deviation of its
-        invariant part in this batch.
+        the modalities; "unimodal" is the risk of the unimodal predictors that "unimodal" compares, and "surprise" is −log q
+        of CLUB's network, which alone it trains, both with weight 1; "inner/NAME" are terms of the inner method. Monitors:
+        those of the inner method, and `spread/MODALITY`, the standard deviation of its invariant part in this batch.
         """
-        present = torch.stack([batch.present[name] for name in self.names])  # (M, B)
-        signals, count = self.backbone.standardise(batch), len(batch)
-        strengths = self.environments.draw(count, generator, present.device)[: None if self.needs_views else 0]
+        signals, count, device = self.backbone.standardise(batch), len(batch), batch.ids.device
+        strengths = self.environments.draw(count, generator, device)[: None if self.needs_views else 0]
         if self.raw is not None:
             signals = self.raw(signals, strengths, generator, self.backbone.scales, batch.view.weight)
         features = self.backbone.encode_signals(signals)
-        parts = self.splitter.views(features, present, strengths, generator, batch.view.weight)
-        invariant, clean = parts.invariant, parts.invariant[:, 0]  # (M, 1 + V, B, dim), (M, B, dim)
-        loss = self._prediction(invariant, present, signals, batch, progress, generator)
+        groups = self.splitter.views(features, batch.present, strengths, generator, batch.view.weight)
+        parts = {name: part for group in groups for name, part in zip(group.names, group.invariant, strict=True)}
+        loss = self._prediction(parts, signals, batch, progress, generator)
         terms = {
             **{name if name == "prediction" else f"inner/{name}": value for name, value in loss.terms.items()},
-            "invariance": self._invariance(invariant, present, batch).sum(),
-            **self._decorrelation(clean, parts.spurious, present),
-            "reconstruction": parts.error.sum(),
+            **self.invariance(groups, parts, batch, lambda views: self._predict(views, batch)),
+            **self._decorrelation(groups),
+            "reconstruction": torch.cat([group.error for group in groups]).sum(),
         }
-        total = loss.total
+        total = loss.total + terms.get("unimodal", 0) + terms.get("surprise", 0)
         for name, (weight, ramp) in self.weights.schedules.items():
             total = total + weight * warm_up(progress, ramp) * terms[name]
-        if self.club is not None:
-            total = total + terms["surprise"]
         if self.cross_modal is not None:
-            terms["alignment"] = self.cross_modal(clean, present)
+            present = torch.cat([group.present for group in groups])
+            terms["alignment"] = self.cross_modal(torch.cat([group.invariant[:, 0] for group in groups]), present)
             total = total + self.alignment * terms["alignment"]
-        spread = self.watch(clean.detach(), present, batch.view)
-        monitors = {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
-        predictive = dict(zip(self.names, clean.masked_fill(~present.unsqueeze(2), 0), strict=True))
-        return Loss(total, terms, loss.risks, predictive, loss.output, {**loss.monitors, **monitors})
+        clean = {name: part[0].masked_fill(~batch.present[name][:, None], 0) for name, part in parts.items()}
+        monitors = {**loss.monitors, **self._spread(groups, batch)}
+        return Loss(total, terms, loss.risks, clean, loss.output, monitors)
+
+    def _spread(self, groups: Sequence[Parts], batch: Batch) -> dict[str, Tensor]:
+        spread = self.watch([(group.invariant[:, 0].detach(), group.present) for group in groups], batch.view)
+        return {f"spread/{name}": value for name, value in zip(self.names, spread, strict=True)}
 
     def _directions(self) -> list[tuple[Sequence[str], Directions]]:
         """The directions of structured noise with their modalities."""
@@ -200,53 +214,45 @@ class CmIR(MethodWrapper):
 
     def _prediction(
         self,
-        invariant: Tensor,
-        present: Tensor,
+        parts: Mapping[str, Tensor],
         signals: Mapping[str, Signal],
         batch: Batch,
         progress: float,
         generator: torch.Generator,
     ) -> Loss:
-        """The weighted loss of the inner method on the chosen views of (M, 1 + V, B, dim) parts."""
+        """The weighted loss of the inner method on the chosen views of {(1 + V, B, dim)} parts."""
         if self.cross_modal is not None and self.cross_modal.aligned:
-            invariant = invariant.detach()  # or the prediction would bring back what one modality alone knows
+            # or the prediction would bring back what one modality alone knows
+            parts = {name: part.detach() for name, part in parts.items()}
         predict_on = self.views.predict_on
         if not isinstance(self.inner, ERM):
-            views = encoded_views(batch, self.names, signals, invariant, present)
+            views = encoded_views(batch, signals, parts)
             return loss_of_views(self.inner, weighted(views, predict_on), progress, generator, batch.view)
         chosen = {"clean": slice(0, 1), "noisy": slice(1, None), "both": slice(None)}[predict_on]
-        outputs = self._predict(invariant[:, chosen], present)  # all views at once give the same loss in less time
+        outputs = self._predict({name: part[chosen] for name, part in parts.items()}, batch)
         risks = risks_of_each(self.backbone.task, outputs, batch.target)
         mean = (risks[0] + risks[1:].mean(0)) / 2 if predict_on == "both" else risks.mean(0)
         return Loss(mean.mean(), {"prediction": mean.mean()}, mean, {}, outputs[0])
 
-    def _predict(self, views: Tensor, present: Tensor) -> Tensor:
-        """(M, V, B, dim) parts and (M, B) presence → (V, B, outputs)."""
-        count = views.shape[1]
-        features = dict(zip(self.names, views.flatten(1, 2), strict=True))
-        output = self.backbone.predict(features, dict(zip(self.names, present.repeat(1, count), strict=True)))
+    def _predict(self, views: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """{(V, B, dim)} parts → (V, B, outputs), all views at once: the same in less time."""
+        count = len(next(iter(views.values())))
+        features = {name: part.flatten(0, 1) for name, part in views.items()}
+        output = self.backbone.predict(features, {name: batch.present[name].repeat(count) for name in views})
         return output.unflatten(0, (count, -1))
 
-    def _invariance(self, invariant: Tensor, present: Tensor, batch: Batch) -> Tensor:
-        """(M, 1 + V, B, dim) parts → (M,), or () between predictions, which are those of all modalities together."""
-        distance = self.views.distance
-        if self.source == "given" and distance != "kl":
-            bins = label_bins(self.backbone.task, batch.target)
-            return conditional_distance(invariant[:, 0], present, batch.env, bins, distance)
-        compared = invariant if self.environments.draws == "one" else invariant[:, 1:]
-        if distance != "kl":
-            return invariance(compared.movedim(1, 0), present, distance)
-        if compared.shape[1] < 2:
-            return invariant.new_zeros(())
-        outputs = self._predict(compared, present)
-        if self.backbone.task.kind == "classification":
-            return mean_divergence(outputs, present.any(0))
-        return invariance(outputs, present.any(0), "l2")
-
-    def _decorrelation(self, clean: Tensor, spurious: Tensor, present: Tensor) -> dict[str, Tensor]:
-        """The term summed over the modalities, and the one that trains CLUB's network if there is one."""
-        if self.club is not None:
-            bound, surprise = self.club(clean, spurious, present)
-            return {"decorrelation": bound.sum(), "surprise": surprise.sum()}
-        kind = self.independence
-        return {"decorrelation": decorrelation(kind.decorrelate, clean, spurious, present, kind.off_diagonal).sum()}
+    def _decorrelation(self, groups: Sequence[Parts]) -> dict[str, Tensor]:
+        """The term summed over the modalities, and the one that trains CLUB's networks if there are any."""
+        if self.clubs is not None:
+            made = [
+                club(group.invariant[:, 0], group.spurious, group.present)
+                for club, group in zip(self.clubs, groups, strict=True)
+            ]
+            bound, surprise = (torch.cat(values).sum() for values in zip(*made, strict=True))
+            return {"decorrelation": bound, "surprise": surprise}
+        kind, reduction = self.independence, self.weights.reduce_decorrelation
+        terms = [
+            decorrelation(kind.decorrelate, g.invariant[:, 0], g.spurious, g.present, kind.off_diagonal, reduction)
+            for g in groups
+        ]
+        return {"decorrelation": torch.cat(terms).sum()}

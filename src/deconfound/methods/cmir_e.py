@@ -11,7 +11,7 @@ from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
 from deconfound.nested_method import Inner
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.cmir_arguments import EnvironmentNoise, TermWeights, ViewUse
+from deconfound.nn.cmir_arguments import Decorrelation, EnvironmentNoise, Shape, TermWeights, ViewUse
 from deconfound.nn.collect_features import ShiftKind
 from deconfound.nn.disentangle import Dim, Hidden
 from deconfound.penalties.vrex import VREx
@@ -53,8 +53,8 @@ class CmIRE(Preset):
             ),
         ] = "raw",
         movement: ShiftKind = "slopes",
-        invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.03, 3, log=True)] = 0.3,
-        decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
+        invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.03, 3, log=True)] = 0.67,
+        decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.08,
         reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.3,
         vrex: Annotated[float, Field(ge=0, description="weight of V-REx"), Search(0.5, 50, log=True)] = 5.0,
         ramp: Annotated[float, Field(ge=0, le=1, description="share of the steps over which λ1 and V-REx grow")] = 0.2,
@@ -63,16 +63,18 @@ class CmIRE(Preset):
             backbone,
             inner=inner,
             source="directed",
-            dim=dim,
-            hidden=hidden,
+            shape=Shape(dim, hidden, splitter="small", predictor="backbone"),
             noise=EnvironmentNoise(
                 environments=2,
                 strength=strength,
+                clean_view=False,
                 directed_strength=directed_strength,
                 noise_at=noise_at,
+                noise_scale="std",
                 movement=movement,
             ),
-            views=ViewUse(predict_on="noisy"),
+            views=ViewUse(predict_on="noisy", rebuild="standardised"),
+            independence=Decorrelation("orth"),
             weights=TermWeights(
                 invariance=invariance, decorrelation=decorrelation, reconstruction=reconstruction, ramp=ramp
             ),

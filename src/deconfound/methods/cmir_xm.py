@@ -11,8 +11,8 @@ from deconfound.method_names import PLAIN
 from deconfound.methods.cmir import CmIR
 from deconfound.nested_method import Inner
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.cmir_arguments import Agreement, EnvironmentNoise, TermWeights
-from deconfound.nn.disentangle import Dim, Hidden
+from deconfound.nn.cmir_arguments import Agreement, EnvironmentNoise, Shape, TermWeights, Width
+from deconfound.nn.disentangle import Hidden
 from deconfound.search import Search
 
 
@@ -30,14 +30,20 @@ class CmIRXM(Preset):
         backbone: Backbone,
         *,
         inner: Inner = PLAIN,
-        dim: Dim = 8,
-        hidden: Hidden = 64,
+        dim: Width = None,
+        hidden: Hidden = 128,
         strength: Annotated[
-            float, Field(ge=0, description="α1: noise of environment e is e·α1"), Search(0.03, 1, log=True)
-        ] = 0.2,
-        invariance: Annotated[float, Field(ge=0, description="λ1"), Search(0.01, 10, log=True)] = 0.3,
-        decorrelation: Annotated[float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)] = 0.05,
-        reconstruction: Annotated[float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)] = 0.5,
+            float, Field(ge=0, description="α(1): noise of environment e is e·α(1)"), Search(0.03, 1, log=True)
+        ] = EnvironmentNoise.strength,
+        invariance: Annotated[
+            float, Field(ge=0, description="λ1"), Search(0.01, 10, log=True)
+        ] = TermWeights.invariance,
+        decorrelation: Annotated[
+            float, Field(ge=0, description="λ2"), Search(0.001, 1, log=True)
+        ] = TermWeights.decorrelation,
+        reconstruction: Annotated[
+            float, Field(ge=0, description="λ3"), Search(0.01, 5, log=True)
+        ] = TermWeights.reconstruction,
         alignment: Annotated[
             float, Field(gt=0, description="weight of agreement between modalities"), Search(0.1, 10, log=True)
         ] = 1.0,
@@ -50,8 +56,7 @@ class CmIRXM(Preset):
             CmIR(
                 backbone,
                 inner=inner,
-                dim=dim,
-                hidden=hidden,
+                shape=Shape(dim or max(backbone.widths.values()), hidden),  # parts of one width can be compared
                 noise=EnvironmentNoise(strength=strength),
                 weights=TermWeights(invariance=invariance, decorrelation=decorrelation, reconstruction=reconstruction),
                 agreement=Agreement(alignment=alignment, temperature=temperature, alignment_needs=alignment_needs),

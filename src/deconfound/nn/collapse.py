@@ -44,13 +44,14 @@ class CollapseWatch(nn.Module):
         self.register_load_state_dict_post_hook(_restore)
 
     @torch.no_grad()
-    def forward(self, values: Tensor, present: Tensor, view: View = WHOLE) -> Tensor:
-        """Standard deviation over the present rows, mean over the dimensions: (M, B, D) and (M, B) bool → (M,).
+    def forward(self, parts: Sequence[tuple[Tensor, Tensor]], view: View = WHOLE) -> Tensor:
+        """Standard deviation over the present rows, mean over the dimensions: (G, B, D) and (G, B) bool of each width → (M,).
 
         In training mode it also keeps the reference, in which a view of a step counts by its weight, and warns; rows in which
         a modality is absent do not count, nor do batches with fewer than two present rows.
         """
-        spread = row_moments(values, present)[2].sqrt().mean((1, 2))
+        spread = torch.cat([row_moments(*part)[2].sqrt().mean((1, 2)) for part in parts])
+        present = torch.cat([present for _, present in parts])
         if self.training and view.weight > 0:
             enough = present.sum(1) > 1
             share = view.weight * enough * (self.steps < EARLY) / (self.steps + view.weight)

@@ -4,74 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.nn.directions import Directions
 from deconfound.nn.environments import NoiseScale, StructuredNoise, noise_moments, noisy_views
 from deconfound.nn.moments import Moments
-from deconfound.objectives.reconstruction import reconstruction
+from deconfound.nn.stacked import Activation, StackedLayers, StackedLinear
+from deconfound.objectives.reconstruction import Reduction, reconstruction
 from deconfound.search import Search
 
 NoiseSite = Literal["features", "raw", "hidden"]
+SplitterSize = Literal["paper", "small"]
 Dim = Annotated[int, Field(ge=1, le=65_536, description="width of each part, per modality"), Search(4, 64, log=True)]
-Hidden = Annotated[int, Field(ge=1, le=65_536, description="width of the hidden layer of splitter, decoder and CLUB")]
+Hidden = Annotated[int, Field(ge=1, le=65_536, description="width of the hidden layers of splitter, decoder and CLUB")]
 
 
-class StackedLinear(nn.Module):
-    """G linear layers of one size side by side: (G, N, inputs) → (G, N, outputs). Initialised as `nn.Linear`."""
+@dataclass(frozen=True)
+class Splitting:
+    """What a splitter is and what it rebuilds.
 
-    def __init__(self, groups: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        bound = 1 / sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(groups, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(groups, 1, outputs).uniform_(-bound, bound))
+    Args:
+        size: as `Disentangler`.
+        noise_at: "features" adds noise to what enters g_m, "hidden" before its two outputs, "raw" not here.
+        noise_scale: as `nn.environments.noise_moments`.
+        same_noise: one draw of noise for all views of a row, scaled by their strengths.
+        denoise: rebuild the clean features from the noisy views instead of the clean one.
+        standardised: rebuild the features as running moments standardise them, detached: an encoder could otherwise lower
+            the error by shrinking its features. The paper rebuilds the features themselves.
+        reduction: of the reconstruction error.
+        along: (α, α_s) of structured noise on the features; None for noise in all directions alone.
+    """
 
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, values, self.weight)
-
-
-class Trunk(nn.Module):
-    """The first layer of g_m, which both parts share: (G, N, H) → (G, N, hidden)."""
-
-    def __init__(self, groups: int, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.layer = StackedLinear(groups, inputs, hidden)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return F.gelu(self.layer(features))
-
-
-class Decoder(nn.Module):
-    """r_m, a two-layer MLP from both parts back to the features: (G, N, dim), (G, N, dim) → (G, N, H)."""
-
-    def __init__(self, groups: int, dim: int, hidden: int, outputs: int) -> None:
-        super().__init__()
-        self.first = StackedLinear(groups, 2 * dim, hidden)
-        self.second = StackedLinear(groups, hidden, outputs)
-
-    def forward(self, invariant: Tensor, spurious: Tensor) -> Tensor:
-        return self.second(F.gelu(self.first(torch.cat([invariant, spurious], dim=2))))
+    size: SplitterSize = "paper"
+    noise_at: NoiseSite = "features"
+    noise_scale: NoiseScale = "absolute"
+    same_noise: bool = False
+    denoise: bool = False
+    standardised: bool = False
+    reduction: Reduction = "mean"
+    along: tuple[float, float] | None = None
 
 
 class Disentangler(nn.Module):
     """g_m and r_m of G modalities whose features have one width H.
 
-    g_m is a two-layer MLP whose second layer has two outputs, `invariant` and `spurious`, so that the spurious part and
-    the decoder cost nothing where only the invariant part is wanted.
+    "paper": g_m is H → hidden → hidden with ReLU after each, then a linear output of width `dim` for either part; r_m is
+    2·dim → hidden → hidden → H, ReLU between. "small" has one hidden layer less in both, and GELU.
+
+    The parts are outputs of their own, so that the spurious part and the decoder cost nothing where only the invariant part
+    is wanted.
     """
 
-    def __init__(self, groups: int, inputs: int, dim: int, hidden: int) -> None:
+    def __init__(self, groups: int, inputs: int, dim: int, hidden: int, size: SplitterSize) -> None:
         super().__init__()
-        self.trunk = Trunk(groups, inputs, hidden)
+        inner = [hidden] * (2 if size == "paper" else 1)
+        activation: Activation = "relu" if size == "paper" else "gelu"
+        self.trunk = StackedLayers(groups, [inputs, *inner], activation)
         self.invariant = StackedLinear(groups, hidden, dim)
         self.spurious = StackedLinear(groups, hidden, dim)
-        self.decoder = Decoder(groups, dim, hidden, inputs)
+        self.decoder = StackedLayers(groups, [2 * dim, *inner], activation)
+        self.rebuilt = StackedLinear(groups, hidden, inputs)
+
+    def decode(self, invariant: Tensor, spurious: Tensor) -> Tensor:
+        """r_m: (G, N, dim), (G, N, dim) → (G, N, H)."""
+        return self.rebuilt(self.decoder(torch.cat([invariant, spurious], dim=2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,50 +79,39 @@ class Parts:
     """The parts of G modalities in training.
 
     Args:
+        names: of the G modalities.
         invariant: (G, 1 + V, B, dim), the clean view first.
         spurious: (G, B, dim), clean.
         error: (G,) reconstruction error.
+        present: (G, B) bool.
     """
 
+    names: tuple[str, ...]
     invariant: Tensor
     spurious: Tensor
     error: Tensor
+    present: Tensor
 
 
 class DisentanglerGroup(nn.Module):
-    """The splitter of the modalities whose features have one width, with the running moments of these features.
-
-    The features are reconstructed as running moments standardise them, and the target is detached: otherwise an encoder
-    could lower the error by shrinking its features.
+    """The splitter of the modalities whose features have one width, with what it keeps of these features.
 
     Args:
         names: of the G modalities.
         inputs: H, the width of their features.
-        noise_at: "features" adds noise to what enters g_m, "hidden" after its first layer, "raw" not here.
-        noise_scale: as `nn.environments.noise_moments`.
-        denoise: rebuild the clean features from the noisy views instead of the clean one.
-        along: (α, α_s) of structured noise on the features; None for noise in all directions alone.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        inputs: int,
-        dim: int,
-        hidden: int,
-        *,
-        noise_at: NoiseSite,
-        noise_scale: NoiseScale,
-        denoise: bool,
-        along: tuple[float, float] | None = None,
-    ) -> None:
+    def __init__(self, names: Sequence[str], inputs: int, dim: int, hidden: int, splitting: Splitting) -> None:
         super().__init__()
-        self.names, self.noise_at, self.denoise = tuple(names), noise_at, denoise
-        self.split = Disentangler(len(names), inputs, dim, hidden)
-        at_features = noise_moments(noise_scale, len(names), inputs) if noise_at == "features" else None
-        self.seen = at_features or Moments(len(names), inputs)
-        self.absolute = noise_scale == "absolute"
-        self.seen_hidden = noise_moments(noise_scale, len(names), hidden) if noise_at == "hidden" else None
+        self.names, self.options = tuple(names), splitting
+        self.split = Disentangler(len(names), inputs, dim, hidden, splitting.size)
+        scale, at = splitting.noise_scale, splitting.noise_at
+        at_features = noise_moments(scale, len(names), inputs) if at == "features" else None
+        target = Moments(len(names), inputs) if splitting.standardised and at_features is None else at_features
+        self.seen = target
+        self.scales_noise = at_features is not None
+        self.seen_hidden = noise_moments(scale, len(names), hidden) if at == "hidden" else None
+        along = splitting.along
         self.directions = Directions(len(names), inputs) if along else None
         self.along = StructuredNoise(self.directions, *along) if self.directions is not None and along else None
 
@@ -140,8 +129,8 @@ class DisentanglerGroup(nn.Module):
         return self.split.invariant(hidden), self.split.spurious(hidden)
 
     def rebuilt(self, invariant: Mapping[str, Tensor], spurious: Mapping[str, Tensor]) -> Tensor:
-        """{(B, dim)} parts → (G, B, H) features as running moments standardise them."""
-        return self.split.decoder(self.stack(invariant), self.stack(spurious))
+        """{(B, dim)} parts → (G, B, H) features, as running moments standardise them where these are rebuilt."""
+        return self.split.decode(self.stack(invariant), self.stack(spurious))
 
     def forward(
         self,
@@ -159,30 +148,36 @@ class DisentanglerGroup(nn.Module):
             strengths: (V, B); V may be 0.
             weight: of the batch in the running moments, as in `Moments.update`.
         """
-        rows, stacked = present.shape[1], self.stack(features)
+        rows, stacked, options = present.shape[1], self.stack(features), self.options
         clean = stacked[:, :rows]
-        if self.training:
+        if self.training and self.seen is not None:
             self.seen.update(clean, present, weight)
-        if self.noise_at == "features" and len(strengths):
-            stacked = noisy_views(stacked, strengths, None if self.absolute else self.seen, generator, self.along)
+        if options.noise_at == "features" and len(strengths):
+            moments = self.seen if self.scales_noise else None
+            stacked = noisy_views(stacked, strengths, moments, generator, self.along, options.same_noise)
         hidden = self.split.trunk(stacked)
-        if self.noise_at == "hidden" and len(strengths):
+        if options.noise_at == "hidden" and len(strengths):
             if self.training and self.seen_hidden is not None:
                 self.seen_hidden.update(hidden, present, weight)
-            hidden = noisy_views(hidden, strengths, self.seen_hidden, generator)
+            hidden = noisy_views(hidden, strengths, self.seen_hidden, generator, same=options.same_noise)
         invariant = self.split.invariant(hidden)
-        spurious = self.split.spurious(hidden if self.denoise else hidden[:, :rows])
-        target = self.seen.standardise(clean.detach())
-        error = self._error(invariant, spurious, target, present)
-        return Parts(invariant.unflatten(1, (-1, rows)), spurious[:, :rows], error)
+        spurious = self.split.spurious(hidden if options.denoise else hidden[:, :rows])
+        error = self._error(invariant, spurious, self._target(clean), present)
+        return Parts(self.names, invariant.unflatten(1, (-1, rows)), spurious[:, :rows], error, present)
+
+    def _target(self, clean: Tensor) -> Tensor:
+        if not self.options.standardised:
+            return clean
+        assert self.seen is not None
+        return self.seen.standardise(clean.detach())
 
     def _error(self, invariant: Tensor, spurious: Tensor, target: Tensor, present: Tensor) -> Tensor:
-        rows = present.shape[1]
-        if not self.denoise:
-            return reconstruction(self.split.decoder(invariant[:, :rows], spurious), target, present)
-        decoded = self.split.decoder(invariant[:, rows:], spurious[:, rows:])
+        rows, reduction = present.shape[1], self.options.reduction
+        if not self.options.denoise:
+            return reconstruction(self.split.decode(invariant[:, :rows], spurious), target, present, reduction)
+        decoded = self.split.decode(invariant[:, rows:], spurious[:, rows:])
         views = decoded.shape[1] // rows
-        return reconstruction(decoded, target.repeat(1, views, 1), present.repeat(1, views))
+        return reconstruction(decoded, target.repeat(1, views, 1), present.repeat(1, views), reduction)
 
 
 class Invariant(nn.Module):
@@ -207,22 +202,16 @@ class Invariant(nn.Module):
     def views(
         self,
         features: Mapping[str, Tensor],
-        present: Tensor,
+        present: Mapping[str, Tensor],
         strengths: Tensor,
         generator: torch.Generator,
         weight: float = 1.0,
-    ) -> Parts:
-        """As `DisentanglerGroup.forward`, of all M modalities in the order of `names`."""
-        shares = present.split([len(group.names) for group in self.members()])
-        parts = [
-            group(features, share, strengths, generator, weight)
-            for group, share in zip(self.members(), shares, strict=True)
+    ) -> list[Parts]:
+        """As `DisentanglerGroup.forward`, of every group; `present` is {(B,)} bool."""
+        return [
+            group(features, torch.stack([present[name] for name in group.names]), strengths, generator, weight)
+            for group in self.members()
         ]
-        invariant, spurious = (
-            torch.cat([part.invariant for part in parts]),
-            torch.cat([part.spurious for part in parts]),
-        )
-        return Parts(invariant, spurious, torch.cat([part.error for part in parts]))
 
     def both(self, features: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """{(B, H)} features → {(B, dim)} invariant and {(B, dim)} spurious parts."""
@@ -230,7 +219,7 @@ class Invariant(nn.Module):
         return self._named(part[0] for part in parts), self._named(part[1] for part in parts)
 
     def rebuilt(self, invariant: Mapping[str, Tensor], spurious: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """{(B, dim)} parts → {(B, H)} features as running moments standardise them."""
+        """{(B, dim)} parts → {(B, H)} features, as `DisentanglerGroup.rebuilt`."""
         return self._named(group.rebuilt(invariant, spurious) for group in self.members())
 
     def directions(self) -> list[tuple[Sequence[str], Directions]]:

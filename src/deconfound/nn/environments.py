@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from math import prod
+from statistics import fmean
 from typing import Annotated, Literal
 
 import torch
@@ -41,23 +43,53 @@ class Environments:
         strength: α1, in units of the noise scale.
         draws: the environments that each row visits per step: "all", two different random ones ("pair"; the mean over
             those pairs is, in expectation, the mean over all), a random "one", or "auto": all up to K = 3 and else a pair.
+        clean: the clean row is environment 0 of the comparison; always where a random "one" is compared with it.
+        same: one draw of noise for all environments of a row.
     """
 
     count: int
     strength: float
     draws: Visits = "auto"
+    clean: bool = False
+    same: bool = False
+
+    @property
+    def all_visited(self) -> bool:
+        """Whether every row visits every environment."""
+        return self.count <= {"all": self.count, "pair": 2 - self.clean, "one": 1, "auto": 3}[self.draws]
+
+    @property
+    def with_clean(self) -> bool:
+        """Whether the clean view is compared beside the drawn ones; a drawn pair holds it itself, as strength 0."""
+        return self.draws == "one" or (self.clean and self.all_visited)
 
     def draw(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """(V, B) noise strengths of the views of each row: V = K, or up to 2 for "pair" and 1 for "one"."""
-        if self.count <= {"all": self.count, "pair": 2, "one": 1, "auto": 3}[self.draws]:
+        if self.all_visited:
             strengths = self.strength * torch.arange(1, self.count + 1, device=device)
             return strengths.unsqueeze(1).expand(-1, rows)
         source = {"generator": generator, "device": generator.device}
-        first = torch.randint(self.count, (rows,), **source)
         if self.draws == "one":
-            return self.strength * (first.unsqueeze(0) + 1).to(device)
-        second = (first + torch.randint(1, self.count, (rows,), **source)) % self.count
-        return self.strength * (torch.stack([first, second]) + 1).to(device)
+            return self.strength * (torch.randint(self.count, (1, rows), **source) + 1).to(device)
+        least = 0 if self.clean else 1
+        kinds = self.count + 1 - least
+        first = torch.randint(kinds, (rows,), **source)
+        second = (first + torch.randint(1, kinds, (rows,), **source)) % kinds
+        return self.strength * (torch.stack([first, second]) + least).to(device)
+
+    def mean_gap(self, power: int) -> float:
+        """Mean over the compared pairs of E|difference of their noises|^power, as a multiple of that of one draw at α1.
+
+        A distance between linear maps of the views grows with K by this factor alone: independent draws of environments i
+        and j differ by noise of strength √(i² + j²) α1, scaled copies of one draw by |i − j| α1. 1 without a pair.
+
+        Args:
+            power: 1 for distances that grow as the difference, 2 for those that grow as its square.
+        """
+        numbers = range(0 if self.clean or self.draws == "one" else 1, self.count + 1)
+        pairs = [(0, e) for e in numbers[1:]] if self.draws == "one" else list(combinations(numbers, 2))
+        squares = [float((i - j) ** 2 if self.same else i**2 + j**2) for i, j in pairs]
+        return fmean(square ** (power / 2) for square in squares) if squares else 1.0
 
 
 def standard_normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
@@ -103,6 +135,7 @@ def noisy_views(
     moments: Moments | None,
     generator: torch.Generator,
     along: StructuredNoise | None = None,
+    same: bool = False,
 ) -> Tensor:
     """The values themselves, then one noisy copy per environment.
 
@@ -111,15 +144,18 @@ def noisy_views(
         strengths: (V, B).
         moments: of the values; None for noise in their own units.
         along: directions in which there is further noise.
+        same: one draw of noise for all environments of a row.
 
     Returns:
         (G, (1 + V)·B, D), the clean rows first.
     """
     groups, rows, width = values.shape
-    noise = standard_normal((groups, len(strengths) * rows, width), generator, values)
+    noise = standard_normal((groups, (1 if same else len(strengths)) * rows, width), generator, values)
     noise = noise if moments is None else moments.scale(noise)
     if along is not None:
         noise = along.add(noise, generator)
+    if same:
+        noise = noise.repeat(1, len(strengths), 1)
     noise = noise * strengths.to(values.dtype).reshape(-1, 1)
     views = values.unsqueeze(1) + noise.unflatten(1, strengths.shape)  # (G, V, B, D)
     return torch.cat([values, views.flatten(1, 2)], dim=1)
@@ -136,6 +172,7 @@ class RawNoise(nn.Module):
 
     Args:
         along: (α, α_s) of structured noise; None for noise in all directions alone.
+        same: one draw of noise in all directions for all environments of a row.
 
     Raises:
         SpecError: tokens, which take no noise, where there is no structured noise for other modalities; "whitened" on a
@@ -143,10 +180,14 @@ class RawNoise(nn.Module):
     """
 
     def __init__(
-        self, modalities: Mapping[str, Modality], scale: NoiseScale, along: tuple[float, float] | None = None
+        self,
+        modalities: Mapping[str, Modality],
+        scale: NoiseScale,
+        along: tuple[float, float] | None = None,
+        same: bool = False,
     ) -> None:
         super().__init__()
-        self.along = along
+        self.along, self.same = along, same
         sizes = {name: prod(modality.shape) for name, modality in modalities.items() if modality.kind != "tokens"}
         tokens = [name for name in modalities if name not in sizes]
         if tokens and not (along and sizes):
@@ -196,12 +237,12 @@ class RawNoise(nn.Module):
         if isinstance(moments, Moments):
             if self.training:
                 moments.update(steps, mask.reshape(1, -1), weight)
-            views = noisy_views(steps, per_step, moments, generator)
+            views = noisy_views(steps, per_step, moments, generator, same=self.same)
         else:
             scale = scales[key]
             assert isinstance(scale, Standardise)
             unit = scale.std.expand(signal.values.shape[2:]).flatten()
-            views = noisy_views(steps * unit, per_step, None, generator) / unit
+            views = noisy_views(steps * unit, per_step, None, generator, same=self.same) / unit
         if self.along is not None:
             views = self._moved(views, key, strengths, mask.shape[1], generator)
         views = views.reshape((1 + len(strengths)) * len(signal), *signal.values.shape[1:])

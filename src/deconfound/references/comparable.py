@@ -62,7 +62,7 @@ def _name(dataset: str) -> str:
 def _about_value(reference: Reference) -> list[str]:
     reasons = []
     if reference.value is None:
-        reasons.append("it is a difference" if reference.low is None else f"it is a range, {reference.printed}")
+        reasons.append(f"it is a range, {reference.printed}")
     if reference.condition:
         reasons.append(f"it was measured under a condition: {reference.condition}")
     return reasons

@@ -25,6 +25,9 @@ FOREIGN: Mapping[str, str] = {
 }
 """Metrics that sources print and that none of our protocols measures."""
 
+NOT_PRINTED = "-"
+"""A cell of a table in which the source prints no number."""
+
 Unit = Literal["percent", "hundredths", "label", "share", "points"]
 _HUNDREDFOLD = ("percent", "hundredths")
 
@@ -38,7 +41,7 @@ class Reference:
         method: the name that the source uses, with an addition where two methods share a name.
         protocol: our protocol that measures the same; `protocol_stated` is False where that is likely but not stated.
         metric: metric of that protocol, or a key of `FOREIGN`; "" where the source gives no number at all.
-        value: shares and label units; None for a range, a difference or no number.
+        value: shares and label units; None for a range or no number.
         printed: the number as it is printed, "" without a number.
         unit: unit in which it is printed, see `published.toml`.
         low, high: ends of a printed range; equal to `value` where that is known, None without a number.
@@ -226,6 +229,8 @@ def _of_block(block: _Block) -> Iterator[Reference]:
     for method, *cells in block.rows:
         assert len(cells) == len(block.columns), f"{block.source}: {method} has {len(cells)} numbers"
         for (metric, unit), printed in zip(block.columns, cells, strict=True):
+            if printed == NOT_PRINTED:
+                continue
             value, low, high, deviation = read_number(printed, unit)
             numbers = {"value": value, "low": low, "high": high, "deviation": deviation}
             yield replace(shared, method=method, metric=metric, printed=printed, unit=unit, **numbers)
@@ -239,20 +244,17 @@ def _without_number(absent: _Absent, dataset: str) -> Reference:
 
 
 _NUMBER = r"(\d*\.?\d+)"
-_PRINTED = re.compile(rf"([+-]?){_NUMBER}(?:-{_NUMBER}| \+- {_NUMBER})?")
+_PRINTED = re.compile(rf"{_NUMBER}(?:-{_NUMBER}| \+- {_NUMBER})?")
 
 
 def read_number(printed: str, unit: Unit) -> tuple[float | None, float | None, float | None, float | None]:
     """Value, low, high and deviation of a printed number, in shares and label units.
 
-    "73.85 +- 1.42" has a deviation; "65.0-66.7" has ends and no value; a difference in points has nothing of these.
+    "73.85 +- 1.42" has a deviation; "65.0-66.7" has ends and no value.
     """
     match = _PRINTED.fullmatch(printed)
     assert match, f"published.toml: {printed!r} is no number"
-    sign, first, last, spread = match.groups()
-    if unit == "points":
-        return None, None, None, None
-    assert not sign, f"published.toml: {printed!r} has a sign"
+    first, last, spread = match.groups()
     scale = Decimal(100 if unit in _HUNDREDFOLD else 1)
     low, high, deviation = (None if text is None else float(Decimal(text) / scale) for text in (first, last, spread))
     return (low if high is None else None), low, (low if high is None else high), deviation
@@ -262,13 +264,13 @@ def decimals_of(reference: Reference) -> int:
     """Digits after the point that the source supports once its number is in our units."""
     match = _PRINTED.fullmatch(reference.printed)
     assert match, "a reference without a number has no digits"
-    return len(match[2].partition(".")[2]) + (2 if reference.unit in _HUNDREDFOLD else 0)
+    return len(match[1].partition(".")[2]) + (2 if reference.unit in _HUNDREDFOLD else 0)
 
 
 def shown(reference: Reference) -> str:
-    """The number in our units with the digits of the source; a difference and a missing number as words."""
+    """The number in our units with the digits of the source; a missing number as words."""
     if reference.low is None or reference.high is None:
-        return f"{reference.printed} points" if reference.printed else "not available"
+        return "not available"
     digits = decimals_of(reference)
     if reference.value is None:
         return f"{reference.low:.{digits}f}–{reference.high:.{digits}f}"

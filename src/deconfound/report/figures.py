@@ -30,6 +30,11 @@ MOST_BARS = 5000
 """Bars of all metrics and splits together that a page holds."""
 UNITS = {
     "gaussian": "severity (training standard deviations)",
+    "laplace": "severity (training standard deviations)",
+    "mix-noise": "severity (share of noise)",
+    "erase": "severity (share of features erased)",
+    "salt-and-pepper": "severity (share of features hit)",
+    "time-shift": "severity (largest shift, share of the steps)",
     "drop-frames": "severity (share of frames dropped)",
 }
 TITLES = {"gaussian": "Gaussian noise", "drop-frames": "Dropped frames"}

@@ -16,7 +16,7 @@ from deconfound.io.python_file import load_class, names_file, with_placed_code
 from deconfound.io.reading import FileKind, resolved
 from deconfound.io.toml_reader import read_toml
 from deconfound.method_names import ADDED, method_title
-from deconfound.registry import check_name, explain, validate_arguments, validate_for
+from deconfound.registry import check_name, explain, get_class, presets_of, validate_arguments, validate_for
 
 _STORE = FileKind("store", SpecError, "give the path of a folder")
 
@@ -156,7 +156,7 @@ class Spec(_Table):
             SpecError: one line that names the argument, its value and what was expected.
         """
         try:
-            spec = cls(**values)
+            spec = cls(**_with_preset(values))
         except ValidationError as error:
             raise SpecError(explain(error, cls)) from error
         if spec.data.store is not None and spec.data.synthetic is not None:
@@ -204,6 +204,18 @@ class Spec(_Table):
             if mine.get(name) != theirs.get(name):
                 return f"{name} is {mine.get(name)!r} here and {theirs.get(name)!r} there"
         return None
+
+
+def _with_preset(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values, and what the method's preset says of training and backbone where they say nothing."""
+    method = values.get("method")
+    if not isinstance(method, Mapping) or method.get("preset") is None or not isinstance(method.get("name"), str):
+        return values
+    check_name("methods", method["name"])
+    preset = presets_of(get_class("methods", method["name"])).get(str(method["preset"]), {})
+    tables = {name: values.get(name, {}) for name in ("train", "backbone")}
+    merged = {name: {**preset.get(name, {}), **own} for name, own in tables.items() if isinstance(own, Mapping)}
+    return {**values, **merged}
 
 
 def _checked_method(table: Mapping[str, Any], *, run_code: bool) -> dict[str, Any]:

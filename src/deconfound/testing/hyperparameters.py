@@ -13,7 +13,7 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError
-from deconfound.registry import arguments, construct
+from deconfound.registry import arguments, construct, validate_for
 from deconfound.search import Search
 from deconfound.testing.effects import Kind, effects
 from deconfound.testing.examples import MODALITIES, learnable_dataset
@@ -92,7 +92,7 @@ class _Probe:
 
     def _effects(self, values: Values) -> Iterator[Tensor]:
         torch.manual_seed(self._seed)
-        checked = arguments(self._component)(**{**self._required, **values}).model_dump()
+        checked = validate_for(self._component, self._component.__name__, {**self._required, **values})
 
         def make(*positional: Any) -> Any:
             return construct(self._component, checked, *positional)
@@ -141,8 +141,9 @@ def _is_valid(values: TypeAdapter[Any], value: Any) -> bool:
 
 def _proposed(annotation: Any, metadata: Sequence[Any], default: Any, modalities: Sequence[str]) -> list[Any]:
     kinds = {kind for kind in (get_args(annotation) or (annotation,)) if kind is not NoneType}
-    if get_origin(annotation) is Literal:
-        return list(get_args(annotation))
+    literal = next((part for part in (annotation, *get_args(annotation)) if get_origin(part) is Literal), None)
+    if literal is not None:
+        return list(get_args(literal))
     if annotation is bool:
         return [not default]
     if kinds & {int, float}:
