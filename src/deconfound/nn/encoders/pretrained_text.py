@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.extraction.text_model import PACKAGED, load_text_model
+from deconfound.nn.layers import masked_mean
+from deconfound.nn.length_groups import length_groups
 from deconfound.nn.pretrained import PretrainedEncoder
+
+GROUP = 8
+"""Rows that a CPU reads at once. A batch has rows of many lengths, and on a CPU padding costs as much as text does."""
 
 
 class PretrainedText(PretrainedEncoder):
@@ -68,8 +74,14 @@ class PretrainedText(PretrainedEncoder):
         return [children["embeddings"], *stacks[0]]
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        groups = length_groups(mask, GROUP if values.device.type == "cpu" else max(1, len(values)))
+        pooled = torch.cat([self._pooled(values[rows, :steps], mask[rows, :steps]) for rows, steps in groups])
+        order = torch.cat([rows for rows, _ in groups])
+        return self.leave(pooled[order.argsort()])
+
+    def _pooled(self, values: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) word pieces and mask → (B, H) means of the last hidden states; 0 for a row without any step."""
         there = mask.clone()
-        there[:, 0] |= ~mask.any(dim=1)  # attention needs a step; the mean below leaves it out again
+        there[:, 0] |= ~mask.any(dim=1)  # attention needs a step; the mean leaves it out again
         states = self.pretrained(input_ids=values, attention_mask=there.long()).last_hidden_state
-        weight = mask.to(states.dtype)[..., None]
-        return self.leave((states * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1))
+        return masked_mean(states, mask)
