@@ -8,15 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from deconfound.data.length_groups import CPU_ROWS, length_groups
 from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.extraction.text_model import PACKAGED, load_text_model
 from deconfound.nn.layers import masked_mean
-from deconfound.nn.length_groups import length_groups
 from deconfound.nn.pretrained import PretrainedEncoder
-
-GROUP = 8
-"""Rows that a CPU reads at once. A batch has rows of many lengths, and on a CPU padding costs as much as text does."""
 
 
 class PretrainedText(PretrainedEncoder):
@@ -74,7 +71,7 @@ class PretrainedText(PretrainedEncoder):
         return [children["embeddings"], *stacks[0]]
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        groups = length_groups(mask, GROUP if values.device.type == "cpu" else max(1, len(values)))
+        groups = length_groups(mask, CPU_ROWS if values.device.type == "cpu" else max(1, len(values)))
         pooled = torch.cat([self._pooled(values[rows, :steps], mask[rows, :steps]) for rows, steps in groups])
         order = torch.cat([rows for rows, _ in groups])
         return self.leave(pooled[order.argsort()])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+CPU_ROWS = 8
+"""Rows of a group on a CPU, where a step of padding costs as much as any other."""
+
 
 def length_groups(mask: Tensor, size: int) -> list[tuple[Tensor, int]]:
     """Split a batch into groups of at most `size` rows, the shortest first.

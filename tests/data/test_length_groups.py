@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deconfound.nn.length_groups import length_groups
+from deconfound.data.length_groups import length_groups
 
 
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 25), st.integers(0, 1000))
@@ -21,4 +21,7 @@ def test_each_row_is_in_one_group_of_the_steps_that_it_needs(rows: int, steps: i
 
 
 def test_a_batch_without_rows_has_no_step_to_read() -> None:
-    assert [(len(rows), steps) for rows, steps in length_groups(torch.zeros(3, 4, dtype=torch.bool), 2)] == [(2, 1), (1, 1)]
+    assert [(len(rows), steps) for rows, steps in length_groups(torch.zeros(3, 4, dtype=torch.bool), 2)] == [
+        (2, 1),
+        (1, 1),
+    ]
