@@ -83,7 +83,8 @@ def tables(sweep: str, folder: Path) -> str:
         return "\n".join(fold_table(folder, name, "accuracy", ()) for name in ("test-voice", "test-iid"))
     if sweep == "mustard":
         return fold_table(folder, "test", "accuracy", ())
-    return call("table", str(folder))
+    metrics = ("accuracy", "weighted-f1", "macro-f1")
+    return call("table", str(folder), *(word for metric in metrics for word in ("--metric", metric)))
 
 
 def main() -> None:
