@@ -1,6 +1,6 @@
 """Handwritten digits as PNG files: a table, and a TOML per way of reading them.
 
-    python benchmarks/raw/digit_files.py mnist20k.npz FOLDER [--rows 2000]
+    python benchmarks/raw/digit_files.py mnist20k.npz FOLDER [--rows 1000]
 
 The file holds X (N, 784) uint8 and y (N,). Digits are drawn with a seed, equally many of each class, and split 60, 15 and
 25 %; the pictures of test are written again with noise of half the range of a pixel, as "test-noisy". Files that are there are
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="mnist20k.npz")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--rows", type=int, default=1000)
     options = parser.parse_args()
     try:
         tables = make(options.source, options.folder, options.rows)

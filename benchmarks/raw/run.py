@@ -51,7 +51,7 @@ def stores(sweep: str, corpora: Path, made: Path) -> list[Store]:
     if sweep == "mvsa":
         return [Store("mvsa-single", corpora / "mvsa-single-text", "mvsa")]
     if sweep == "digits":
-        tables = digit_files.make(corpora / "av-digits" / "mnist20k.npz", made / "digits", 2000)
+        tables = digit_files.make(corpora / "av-digits" / "mnist20k.npz", made / "digits", 1000)
         return [Store(f"digits-{table.stem}", table, "table") for table in tables]
     extractor = "mfcc" if sweep == "spoken-mfcc" else "log-mel"
     spoken.make(made / "spoken")

@@ -1,6 +1,6 @@
 """Sentiment of transcripts across corpora: trained on CMU-MOSI and tested on CMU-MOSEI, and the reverse.
 
-    python benchmarks/text/transfer.py unaligned_30.pkl label.csv --out runs/transfer [--seeds 5] [--workers 2]
+    python benchmarks/text/transfer.py unaligned_30.pkl label.csv --out runs/transfer [--seeds 3] [--workers 2]
 
 The first file is MOSI in the field's pickle, the second the table of MOSEI's texts; both have labels in [-3, 3] and no video
 in common. The text is one frozen sentence vector. Epochs are chosen on the validation rows of the training corpus. A second
@@ -30,7 +30,7 @@ from deconfound.extraction.prepare import prepare
 from deconfound.extraction.raw import RawColumn
 from deconfound.runs.run import Run
 
-TRAIN = {"epochs": 40, "batch_size": 64, "patience": 10}
+TRAIN = {"epochs": 15, "batch_size": 128, "patience": 5}
 TEST = [Scenario("test", "test")]
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("mosi", type=Path)
     parser.add_argument("mosei", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     stores = {"mosi": options.out / "mosi", "mosei": options.out / "mosei"}
