@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 
-from deconfound.extraction.text_model import load_text_model, load_tokenizer, word_pieces
-
-
-@lru_cache(maxsize=1)
-def _frozen(model: str) -> Any:
-    return load_text_model(model).eval()
+from deconfound.data.length_groups import CPU_ROWS, length_groups
+from deconfound.extraction.text_model import frozen_text_model, load_tokenizer, word_pieces
 
 
 def text_hidden_states(model: str, texts: Sequence[str], most: int) -> list[np.ndarray]:
@@ -23,7 +17,12 @@ def text_hidden_states(model: str, texts: Sequence[str], most: int) -> list[np.n
     longest = max(map(len, pieces))
     padding = load_tokenizer(model).pad_token_id or 0
     numbers = torch.tensor([row + [padding] * (longest - len(row)) for row in pieces])
-    there = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in pieces])
-    with torch.inference_mode():
-        states = _frozen(model)(input_ids=numbers, attention_mask=there).last_hidden_state
-    return [states[row, : len(steps)].numpy().copy() for row, steps in enumerate(pieces)]
+    there = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in pieces])
+    states: dict[int, np.ndarray] = {}
+    for rows, steps in length_groups(there, CPU_ROWS):
+        with torch.inference_mode():
+            part = frozen_text_model(model)(
+                input_ids=numbers[rows, :steps], attention_mask=there[rows, :steps].long()
+            ).last_hidden_state
+        states |= {row: part[place, : len(pieces[row])].numpy().copy() for place, row in enumerate(rows.tolist())}
+    return [states[row] for row in range(len(pieces))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,11 +71,17 @@ def load_text_model(model: str) -> Any:
     return _load("AutoModel", model, use_safetensors=True, dtype=torch.float32)
 
 
+@lru_cache(maxsize=1)
+def frozen_text_model(model: str) -> Any:
+    """As `load_text_model`, in eval mode; one copy that all who read share, not to be trained."""
+    return load_text_model(model).eval()
+
+
 @cache
 def text_model_checksum(model: str) -> str:
     """SHA-256 of all weights and of the tokenizer's words."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(load_text_model(model).state_dict().items()):
+    for name, tensor in sorted(frozen_text_model(model).state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().view(-1).numpy().tobytes())
     digest.update(tokenizer_checksum(model).encode())

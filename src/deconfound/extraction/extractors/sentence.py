@@ -16,6 +16,7 @@ class Sentence(Extractor):
     """(1, D) sentence vectors as Reimers & Gurevych (2019) pool them."""
 
     kind = "text"
+    batch = 128  # sorted by length, so more rows have less padding
 
     def __init__(
         self,

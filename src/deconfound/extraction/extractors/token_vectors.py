@@ -16,6 +16,7 @@ class TokenVectors(Extractor):
     """(T, D) hidden states of the last layer."""
 
     kind = "text"
+    batch = 128  # sorted by length, so more rows have less padding
 
     def __init__(
         self,
