@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from pydantic_core import PydanticCustomError
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml
 from deconfound.registry import explain
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import RunError, StoreError
-from deconfound.io.files import write_json
+from deconfound.io.files import scratch_folder, write_json
 from deconfound.io.reading import FileKind, read_json, reading
-from deconfound.io.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset

@@ -160,15 +160,6 @@ class Run:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
         return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment)
 
-    def validate(self, method: Method, development: Dataset) -> None:
-        """Predict and measure the validation rows at the end of training; no test row is touched."""
-        from deconfound.evaluation.scenario import Scenario
-        from deconfound.runs.other_corpus import Corpus
-        from deconfound.runs.run_evaluation import evaluate_run
-
-        own = Corpus(development, self.checksum, self.path, tuple(development.signals), own=True)
-        evaluate_run(self.path, self.spec, method, own, [Scenario("valid", "valid")])
-
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
 
@@ -189,8 +180,7 @@ class Run:
 
     def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
-        from deconfound.runs.checkpoint import read_weights
-        from deconfound.runs.misfit import put_weights
+        from deconfound.runs.checkpoint import put_weights, read_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
         put_weights(method, weights, self.path, self.spec)

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deconfound.errors import RunError
-from deconfound.io.model_reader import read_model
-from deconfound.io.reading import FileKind, reading
+from deconfound.io.reading import FileKind, read_model, reading
 
 RUN = FileKind("run's file", RunError, "delete the run and run 'deconfound train' again")
 """A JSON file of a run directory."""

@@ -12,8 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_THREADS, WIDEST
 from deconfound.io.python_file import load_class, names_file, with_placed_code
-from deconfound.io.reading import FileKind, resolved
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import FileKind, read_toml, resolved
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import check_name, explain, validate_arguments, validate_for
 

@@ -13,8 +13,7 @@ from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
 from deconfound.io.python_file import with_placed_code
-from deconfound.io.reading import shown
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml, shown
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import explain, explain_detail
 from deconfound.runs.spec import BackboneSpec, DataSpec, TrainSpec

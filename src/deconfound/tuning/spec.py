@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_DRAWS
 from deconfound.io.python_file import with_placed_code
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.sweeps.search_space import Dimension, search_space
 from deconfound.sweeps.spec import Base, MethodEntry, SearchSpec, Seeds, explain_entry

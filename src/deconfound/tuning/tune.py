@@ -20,8 +20,7 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
-from deconfound.io.files import write_json
-from deconfound.io.folders import claim_folder
+from deconfound.io.files import claim_folder, write_json
 from deconfound.io.reading import FileKind, object_of, read_json, reading
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_log
