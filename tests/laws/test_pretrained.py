@@ -11,7 +11,7 @@ from deconfound.registry import get_class, names
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES
 from laws.test_methods import OTHER_VIEWS
-from support.tiny_models import image_model, write_text_model
+from support.tiny_models import IMAGE_WIDTH, image_model, write_text_model
 
 FORMS = {"pretrained-text": Modality("words", 5, ()), "pretrained-image": Modality("image", 2, (3, 32, 32))}
 
@@ -24,6 +24,7 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def arguments(text_model: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     monkeypatch.setattr(pretrained_image, "load_image_model", image_model)
+    monkeypatch.setattr(pretrained_image, "WIDTH", IMAGE_WIDTH)
     return {"pretrained-text": {"model": str(text_model)}, "pretrained-image": {"side": 32}}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-VOCABULARY = 12
+VOCABULARY, IMAGE_WIDTH = 12, 16
 
 
 def write_text_model(folder: Path) -> Path:
@@ -27,12 +27,12 @@ def write_text_model(folder: Path) -> Path:
 
 
 def image_model() -> Any:
-    """An EfficientNet-Lite of one block, which follows its statistics fast."""
+    """An EfficientNet-Lite of one block, with `IMAGE_WIDTH` channels at the end, which follows its statistics fast."""
     from efficientnet_lite_pytorch import EfficientNet
     from efficientnet_lite_pytorch.utils import BlockDecoder, efficientnet_lite
 
-    _, settings = efficientnet_lite(1.0, 1.0, 32, dropout_rate=0.0, drop_connect_rate=0.0, num_classes=2)
-    blocks = BlockDecoder.decode(["r1_k3_s22_e1_i32_o8"])
+    _, settings = efficientnet_lite(IMAGE_WIDTH / 1280, 1.0, 32, dropout_rate=0.0, drop_connect_rate=0.0)
+    settings = settings._replace(num_classes=2, batch_norm_momentum=0.5, fix_head_stem=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return EfficientNet(blocks, settings._replace(batch_norm_momentum=0.5))
+        return EfficientNet(BlockDecoder.decode(["r1_k3_s22_e1_i32_o8"]), settings)
