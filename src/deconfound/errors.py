@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-
 LONGEST = 1500
 """Characters of a message; a longer one holds a value of thousands of characters, such as a name in a damaged file."""
 

@@ -15,7 +15,7 @@ from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.reading import read_json, reading
 from deconfound.runs.code import NO_CODE, OwnCode
-from deconfound.runs.run_files import RUN, check_run, read_done, read_environment
+from deconfound.runs.run_files import RUN, check_run, read_done, read_environment, unfinished
 from deconfound.runs.spec import Spec
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ class Run:
         from deconfound.runs.build import build_method
         from deconfound.runs.own_code import check_code
 
-        check_run(self.path, finished=self.done is None)
+        if self.done is None:
+            raise unfinished(self.path)
         check_code(self.spec, self.environment.get("code", {}), self.path)
         code = self.code if encoders is None else replace(self.code, encoders=encoders)
         return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))
@@ -260,15 +261,16 @@ class Run:
             the records of these scenarios.
 
         Raises:
-            SpecError: `scenarios` and `splits` together, or as `evaluate_method`.
+            SpecError: `scenarios` and `splits` together, no such device, or as `evaluate_method`.
             RunError, DataError: as `corpus` and `evaluate_method`.
         """
         from deconfound.runs.other_corpus import describe_corpus, warn_of_overlap
-        from deconfound.runs.run_evaluation import evaluate_run, log_new_accesses, requested_scenarios
+        from deconfound.runs.run_evaluation import evaluate_run, log_new_accesses, prepare_device, requested_scenarios
 
         corpus = self.corpus(dataset)
         method = self.method(encoders)
         requested = requested_scenarios(self.path, self.modalities, corpus, scenarios, splits)
+        prepare_device(device, corpus, requested)
         if not corpus.own:
             warn_of_overlap(self.path, self.dataset, corpus)
         with exclusive_lock(self.path):

@@ -100,4 +100,9 @@ def check_run(path: Path, *, finished: bool = False) -> None:
         state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
         raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
     if finished and not (path / "done.json").is_file():
-        raise RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")
+        raise unfinished(path)
+
+
+def unfinished(path: Path) -> RunError:
+    """The error that the training of a run did not end."""
+    return RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")
