@@ -14,6 +14,7 @@ from deconfound.data.task import Modality, Task
 from deconfound.datasets.repair import Repair
 from deconfound.prediction.predict import predict_file
 from deconfound.prediction.stored_rows import repaired_as
+from deconfound.runs.other_corpus import other_corpus
 from support.small import tiny
 from support.toy import Toy
 
@@ -74,3 +75,10 @@ def test_a_store_and_json_lines_predict_the_same(own: Repair | None, tmp_path: P
         predict_file(Toy(), form, Task.regression(), tmp_path / source, out, "jsonl", repairs={"audio": RUN})
         predicted.append([json.loads(line)["prediction"] for line in out.read_text().splitlines()])
     assert predicted[0] == predicted[1]
+
+
+def test_another_corpus_gets_the_features_of_the_run_and_keeps_its_checksum(tmp_path: Path) -> None:
+    data, form = stored(READ, None), {"audio": Modality("audio", 1, (4,))}
+    corpus = other_corpus(tmp_path, data, form, Task.regression(), repairs={"audio": RUN})
+    np.testing.assert_array_equal(corpus.data.signals["audio"].values.numpy(), expected(READ))
+    assert corpus.checksum == data.checksum

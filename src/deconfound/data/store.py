@@ -108,6 +108,15 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return separate
 
 
+def check_is_store(path: str | Path) -> None:
+    """Refuse a path that is no store, before anything is loaded.
+
+    Raises:
+        StoreError: no such folder, not a store, or one of another version.
+    """
+    _read_schema(Path(path))
+
+
 def open_store(path: str | Path) -> Dataset:
     """Open a store without reading its signals; pages are loaded when rows are used. `verified` reads all of them.
 

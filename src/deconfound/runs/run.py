@@ -158,7 +158,9 @@ class Run:
         whole = load_named_data(self.spec.data, self.path) if dataset is None else verified(dataset)
         if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
-        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment)
+        return other_corpus(
+            self.path, whole, self.modalities, self.task, self.spec.data.environment, repairs=self.repairs
+        )
 
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from deconfound.data.store import check_is_store
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_THREADS, WIDEST
 from deconfound.io.python_file import load_class, names_file, with_placed_code
@@ -250,3 +251,22 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flattened[f"{prefix}{name}"] = value
     return flattened
+
+
+def check_named_stores(path: Path, what: str) -> None:
+    """Refuse a file whose table [data], or one of [[dataset]], names a store that is not there, before the methods that it names bring PyTorch.
+
+    Args:
+        path: the TOML file of a run, a sweep or a tuning; relative stores are taken from its folder.
+        what: the kind of file in words, for errors.
+
+    Raises:
+        SpecError: the file cannot be read or is not TOML.
+        StoreError: as `check_is_store`.
+    """
+    values = read_toml(path, what)
+    datasets = values.get("dataset")
+    for table in (values.get("data"), *(datasets if isinstance(datasets, list) else ())):
+        store = table.get("store") if isinstance(table, dict) else None
+        if isinstance(store, str):
+            check_is_store(resolved(path.parent / store, _STORE))
