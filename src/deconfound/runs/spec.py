@@ -254,7 +254,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_named_stores(path: Path, what: str) -> None:
-    """Refuse a file whose table [data], or one of [[dataset]], names a store that is not there, before the methods that it names bring PyTorch.
+    """Refuse a file whose table [data], or one of [[dataset]], names a store that is not there.
+
+    It is called before the file is read in full, which loads the methods that it names, and with them PyTorch.
 
     Args:
         path: the TOML file of a run, a sweep or a tuning; relative stores are taken from its folder.
