@@ -119,7 +119,7 @@ def array_signal(
         )
     if array.dtype.kind not in ("iu" if kind == "tokens" else "fiub"):
         raise DataError(
-            f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}"
+            f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}: save it so"
         )
     if kind in ("vector", "image"):
         array = array[:, None]

@@ -188,7 +188,7 @@ class SweepSpec(_Table):
                 key = "label" if kind == "method" else "name"
                 raise ValueError(f"two [[{kind}]] tables are called {duplicates[0]!r}; give each its own {key}")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice")
+            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice; give each once")
         jobs = self.configurations * len(self.seeds) * len(self.dataset) * len(self.method)
         if jobs > MOST_JOBS:
             raise ValueError(

@@ -54,7 +54,7 @@ class TuneSpec(_Table):
         if duplicates:
             raise ValueError(f"two [[method]] tables are called {duplicates[0]!r}; give each its own label")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice")
+            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice; give each once")
         if self.base.train.processes > 1:
             raise ValueError(
                 "base.train.devices or nodes is above 1, but a trial uses one process; start more workers instead"
