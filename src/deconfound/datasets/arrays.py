@@ -68,7 +68,10 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
     with open_archive(path, _FILE) as archive:
         name = _key(path, archive.files, key)
         with _numbers_only(path):
-            return archive[name]
+            array: object = archive[name]
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what does not begin as an array does
+            raise ValueError(f"{name} is no array")  # noqa: TRY004 (the file's fault)
+        return array
 
 
 @contextmanager

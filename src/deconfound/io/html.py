@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+# Styles need no hash: Vega-Embed and its tooltips add style elements of their own, and the chart's own sizes are style
+# attributes. A style can run nothing, and `default-src` keeps it from loading anything; text of a file never becomes one.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src "
 )
