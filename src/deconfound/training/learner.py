@@ -51,6 +51,13 @@ class Learner(LightningModule):
         self._risk: list[Tensor] = []
         self._random: torch.Generator | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As a module does, but for the name of the current hook: Lightning sets it dozens of times in a step."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def train_dataloader(self) -> DataLoader[Batch]:
         size = self.train_spec.batch_size
         environments_per_batch = self.train_spec.environments_per_batch or 0
