@@ -201,3 +201,11 @@ def test_a_member_that_is_no_array_is_refused(folder):
     with zipfile.ZipFile(folder / "text.npz", "w") as archive:
         archive.writestr("values.npy", b"no array at all")
     refuse_table(folder / "corpus.toml", "text.npz is damaged .values is no array")
+
+
+@pytest.mark.parametrize(("descr", "shape"), [("<U0", "(-1,)"), ("<U0", "(12, 4, 3)"), ("<f4", "(-12, 4, 3)")])
+def test_an_array_that_ends_the_process_when_it_is_mapped_is_refused(folder, descr, shape):
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
+    magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    (folder / "audio.npy").write_bytes(magic + header + bytes(64))
+    refuse_table(folder / "corpus.toml", r"audio.npy is damaged .it announces an array of shape")
