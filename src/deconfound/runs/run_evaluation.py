@@ -59,8 +59,8 @@ def prepare_device(device: str, corpus: Corpus, scenarios: Sequence[Scenario]) -
     Raises:
         SpecError: no such device.
     """
-    kept = all(kept_predictions(corpus.folder, scenario) is not None for scenario in scenarios)
-    if usable_device(device).type != "cpu" and kept:
+    on_accelerator = usable_device(device).type != "cpu"
+    if on_accelerator and all(kept_predictions(corpus.folder, scenario) is not None for scenario in scenarios):
         warnings.warn(
             f"all scenarios were predicted before: the predictions in {corpus.folder} are kept, and nothing is computed on "
             f"{device}; to predict again, delete its folder predictions",
