@@ -54,7 +54,7 @@ class KeptPredictionsWarning(UserWarning):
 
 
 def prepare_device(device: str, corpus: Corpus, scenarios: Sequence[Scenario]) -> None:
-    """Refuse a device that this machine lacks, also where nothing is left to predict, which an accelerator is told.
+    """Refuse a device that this machine lacks; warn where an accelerator is asked for and nothing is left to predict.
 
     Raises:
         SpecError: no such device.
