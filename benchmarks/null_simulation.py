@@ -1,7 +1,7 @@
 """How often the tests of a table cry wolf: twenty copies of ERM that differ in nothing but their seeds.
 
     python benchmarks/null_simulation.py [--methods 20] [--seeds 5] [--sweeps 200] [--json FILE]
-    python benchmarks/null_simulation.py --grid [--sweeps 200] [--json FILE]
+    python benchmarks/null_simulation.py --grid [ROWS ...] [--sweeps 200] [--json FILE]
 
 Trains a pool of methods × seeds ERM runs on a small synthetic set and keeps what each predicts. A simulated sweep deals
 the pool at random to the "methods" and judges them as a table does. Prints the share of comparisons that are called
@@ -234,7 +234,7 @@ def grid_cell(pools: Sequence[Pool], seeds: int, methods: int, tables: int, *, h
     return Shares(*(counts / tables).tolist())
 
 
-def print_grid(methods: int, tables: int) -> dict[str, dict[str, float]]:
+def print_grid(methods: int, tables: int, row_counts: Sequence[int]) -> dict[str, dict[str, float]]:
     """Print one line for each metric and number of rows."""
     print(
         f"{tables} tables of {methods} methods in each cell, {WORLDS} sets of rows, {RESAMPLES} resamples; tables with a "
@@ -243,7 +243,7 @@ def print_grid(methods: int, tables: int) -> dict[str, dict[str, float]]:
     print("| metric | rows |" + "".join(f" {seeds} seeds |" for seeds in SEEDS) + "\n|---|--:|" + "--:|" * len(SEEDS))
     shares: dict[str, dict[str, float]] = {}
     for metric in METRICS:
-        for rows in ROWS:
+        for rows in row_counts:
             generator = np.random.default_rng([rows, METRICS.index(metric)])
             runs = methods * max(SEEDS) + max(SEEDS)
             pools = [drawn_pool(metric, rows, runs, max(SEEDS), generator) for _ in range(WORLDS)]
@@ -288,10 +288,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--split", default="test-iid")
     parser.add_argument("--metric", default="mse")
-    parser.add_argument("--grid", action="store_true", help="draw answers over seeds, rows and metrics instead")
+    parser.add_argument(
+        "--grid", type=int, nargs="*", metavar="ROWS", help="draw answers over seeds, rows and metrics instead"
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     given = parser.parse_args()
-    numbers = print_grid(given.methods, given.sweeps) if given.grid else print_trained(given)
+    on_grid = given.grid is not None
+    numbers = print_grid(given.methods, given.sweeps, given.grid or ROWS) if on_grid else print_trained(given)
     if given.json:
         given.json.write_text(json.dumps(numbers, indent=1) + "\n")
 

@@ -13,33 +13,13 @@ from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
 from deconfound.errors import DataError
-from deconfound.method import Loss, Method, MethodHooks
+from deconfound.method import Loss, Method, MethodWrapper
 from deconfound.nn.layers import module_key
 from deconfound.penalty import Penalty, several_environments
 
 
 class PenaltyWarning(RuntimeWarning):
     """A penalty could not be computed."""
-
-
-class MethodWrapper(Method):
-    """Base of methods around another one, `inner`, which predicts and whose hooks are called.
-
-    Args:
-        inner: the method inside.
-        hooks: those of the inner method unless given; a wrapper with hooks of its own calls the inner ones in them.
-        needs_environments: as for `Method`; true anyway where the inner method needs them.
-    """
-
-    def __init__(self, inner: Method, *, hooks: MethodHooks | None = None, needs_environments: bool = False) -> None:
-        nn.Module.__init__(self)  # `Method` would register the backbone a second time
-        self.inner = inner
-        object.__setattr__(self, "backbone", inner.backbone)  # unregistered, or each checkpoint would hold it twice
-        self.hooks = inner.hooks if hooks is None else hooks
-        self.needs_environments = needs_environments or inner.needs_environments
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.inner(batch)
 
 
 class RegularizedMethod(MethodWrapper):
@@ -63,6 +43,9 @@ class RegularizedMethod(MethodWrapper):
         for augmentation in self.augmentations:
             augmentation.check(inner.backbone)
         self._warned = False
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.inner(batch)
 
     def _check(self, development: Dataset) -> None:
         """Check the rows as the inner method does, and that penalties have several environments to compare.
@@ -115,6 +98,9 @@ class RegularizedMethod(MethodWrapper):
 
 class Preset(MethodWrapper):
     """Base of methods that are another method with chosen arguments: a subclass has a constructor and nothing else."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.inner(batch)
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         return self.inner.loss(batch, progress, generator)

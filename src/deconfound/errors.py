@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 1500
+"""Characters of a message; a longer one holds a value of thousands of characters, such as a name in a damaged file."""
+
 
 class DeconfoundError(ValueError):
-    """Base of every error that a user can cause and fix."""
+    """Base of every error that a user can cause and fix; the middle of a message that is too long for a line is left out."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
 
 
 class DataError(DeconfoundError):

@@ -166,13 +166,14 @@ class Method(nn.Module, ABC):
             generator: the only source of randomness beside dropout.
         """
 
+    @property
     @final
-    def variants(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Name → (B, outputs): other predictions of the same model, under the laws of `forward`.
+    def variants(self) -> Callable[[Batch], Mapping[str, Tensor]]:
+        """Batch → name → (B, outputs): other predictions of the same model, under the laws of `forward`.
 
         An evaluation keeps and measures them beside the prediction, as the method "METHOD [NAME]".
         """
-        return self.hooks.variants(batch)
+        return self.hooks.variants
 
     @final
     def representations(self, batch: Batch) -> Representations:
@@ -185,7 +186,25 @@ class Method(nn.Module, ABC):
         """What fusion and head make of {(B, H_m)} features and {(B,)} bool presence: (B, outputs), as `forward` scales it."""
         return self.hooks.in_target_units(self.backbone.predict(features, present))
 
+    @property
     @final
-    def reconstruct(self, parts: Representations) -> Mapping[str, Tensor] | None:
-        """Modality → (B, H) features decoded from both parts, in standard deviations; None without a decoder."""
-        return self.hooks.reconstruct(parts)
+    def reconstruct(self) -> Callable[[Representations], Mapping[str, Tensor] | None]:
+        """Both parts → modality → (B, H) features decoded from them, in standard deviations; None without a decoder."""
+        return self.hooks.reconstruct
+
+
+class MethodWrapper(Method):
+    """Base of methods around another one, `inner`, whose hooks are called. A subclass says what it predicts.
+
+    Args:
+        inner: the method inside.
+        hooks: those of the inner method unless given; a wrapper with hooks of its own calls the inner ones in them.
+        needs_environments: as for `Method`; true anyway where the inner method needs them.
+    """
+
+    def __init__(self, inner: Method, *, hooks: MethodHooks | None = None, needs_environments: bool = False) -> None:
+        nn.Module.__init__(self)  # `Method` would register the backbone a second time
+        self.inner = inner
+        object.__setattr__(self, "backbone", inner.backbone)  # unregistered, or each checkpoint would hold it twice
+        self.hooks = inner.hooks if hooks is None else hooks
+        self.needs_environments = needs_environments or inner.needs_environments

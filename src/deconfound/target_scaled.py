@@ -8,12 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from deconfound.compose import MethodWrapper
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.data.validation import check_resolution
 from deconfound.errors import DataError
-from deconfound.method import Loss, Method
+from deconfound.method import Loss, Method, MethodWrapper
 
 SMALLEST, LARGEST = 1e-15, 1e15
 """Standard deviations of targets whose squares 32-bit floats hold."""

@@ -47,7 +47,10 @@ REFUSALS = {
     "train method.toml --out run": "there is no method 'ermm'; did you mean 'erm'?",
     "train fusion.toml --out run": "there is no fusion 'concatt'; did you mean 'concat'?",
     "train penalty.toml --out run": "there is no penalty 'vrexx'; did you mean 'vrex'?",
+    "train store.toml --out run": "nosuch does not exist; make one with 'deconfound data import'",
+    "tune store-tune.toml --out tuning": "nosuch does not exist; make one with 'deconfound data import'",
     "tune nosuch.toml --out tuning": "cannot read the tuning nosuch.toml",
+    "sweep store-sweep.toml --out sweep": "nosuch does not exist; make one with 'deconfound data import'",
     "sweep nosuch.toml --out sweep": "cannot read the sweep nosuch.toml",
     "sweep status nosuch": "nosuch is not a sweep",
     "data check nosuch": "nosuch does not exist",
@@ -71,6 +74,9 @@ def folder(tmp_path: Path) -> Path:
     specs = {
         "misspelt": 'method = "erm"\nsede = 1\n',
         "method": 'method = "ermm"\n',
+        "store": 'method = "erm"\n[data]\nstore = "nosuch"\n',
+        "store-tune": '[data]\nstore = "nosuch"\n[[method]]\nname = "erm"\n[search.train]\nepochs = { low = 1, high = 9 }\n',
+        "store-sweep": '[[dataset]]\nname = "d"\nstore = "nosuch"\n[[method]]\nname = "erm"\n',
         "fusion": 'method = "erm"\n[backbone]\nfusion = "concatt"\n',
         "penalty": '[method]\nname = "erm"\npenalties = { vrexx = {} }\n',
     }

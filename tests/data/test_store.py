@@ -29,6 +29,19 @@ def test_what_is_saved_is_what_opens(tmp_path):
     store.check_store(tmp_path / "s")
 
 
+def test_signals_that_share_memory_are_saved_each(tmp_path):
+    from deconfound.data.signal import Signal
+
+    everywhere = torch.ones(1, 1, dtype=torch.bool).expand(12, 3)
+    values = torch.rand(12, 3, 4)
+    signals = {"a": Signal(values, everywhere), "b": Signal(values[:, :, :2], everywhere)}
+    signals |= {"c": Signal(values, signals["a"].mask), "d": Signal(values[6:].repeat(2, 1, 1), signals["a"].mask)}
+    data = tiny(signals=signals)
+    again = store.check_store(store.save(data, tmp_path / "s"))
+    assert again.checksum == data.checksum
+    assert all(torch.equal(again.signals[name].values, data.signals[name].values) for name in data.signals)
+
+
 def test_opening_reads_no_rows(tmp_path):
     rows = 200_000
     big = torch.rand(rows, 1, 100)

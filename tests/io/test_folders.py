@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from deconfound.errors import RunError
-from deconfound.io.folders import check_folder, claim_folder
+from deconfound.io.files import check_folder, claim_folder
 
 
 def test_a_new_an_empty_and_an_own_folder_are_taken(tmp_path: Path) -> None:

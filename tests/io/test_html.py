@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deconfound.io.html import json_block, json_text, page_environment, page_text, plain_values
+from deconfound.io.files import json_text
+from deconfound.io.html import json_block, page_environment, page_text, plain_values
 
 ATTACK = "</script><svg onload=pwned=1><!--\u2028\u2029&"
 

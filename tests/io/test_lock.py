@@ -7,7 +7,7 @@ import time
 import pytest
 
 from deconfound.errors import RunError
-from deconfound.io.folders import claim_folder
+from deconfound.io.files import claim_folder
 from deconfound.io.lock import exclusive_lock, is_locked, try_lock, wait_for_lock
 
 HOLDER = """

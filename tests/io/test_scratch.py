@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deconfound.io.files import atomic_write
-from deconfound.io.scratch import scratch_file, scratch_folder
+from deconfound.io.files import atomic_write, scratch_file, scratch_folder
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from deconfound.io.scratch import {kind}
+from deconfound.io.files import {kind}
 with {kind}(Path(sys.argv[1])) as scratch:
     if scratch.is_dir():
         (scratch / "inner").write_text("half")

@@ -1,6 +1,6 @@
 import torch
 
-from deconfound.training.seeding import seed_default_generators
+from deconfound.training.learner import seed_default_generators
 from support.small import small_run
 
 

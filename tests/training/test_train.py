@@ -15,8 +15,8 @@ from deconfound.methods.erm import ERM
 from deconfound.runs.checkpoint import read_checkpoint, write_checkpoint
 from deconfound.runs.csv_log import HEADER, read_log
 from deconfound.runs.run import Run
-from deconfound.training import checkpoint_io, train
-from deconfound.training.csv_logger import CsvLogger
+from deconfound.training import run_writers, train
+from deconfound.training.run_writers import CsvLogger
 from support.small import FAST, small_data, small_run, small_spec, tiny
 
 LONG = {**FAST, "epochs": 12, "patience": 100}
@@ -130,7 +130,7 @@ def test_seeds_change_the_result_and_are_repeatable(tmp_path):
 
 
 def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
-    out, seen, write = tmp_path / "r", [], checkpoint_io.write_checkpoint
+    out, seen, write = tmp_path / "r", [], run_writers.write_checkpoint
 
     def spy(tree, path):
         if path.name.startswith("last"):
@@ -138,7 +138,7 @@ def test_a_checkpoint_is_never_ahead_of_the_log(tmp_path, monkeypatch):
             seen.append({"risk", "total", "learning_rate"} <= terms)
         return write(tree, path)
 
-    monkeypatch.setattr(checkpoint_io, "write_checkpoint", spy)
+    monkeypatch.setattr(run_writers, "write_checkpoint", spy)
     small_run(out)
     assert seen == [True] * FAST["epochs"]
 

@@ -158,7 +158,9 @@ def _comparable(dataset: Dataset, group: str) -> Dataset:
     data = dataset.development()
     names = list(data.signals)
     if len(names) < 2:
-        raise DataError(f"{data.name} has one modality, {names[0]!r}; there is nothing to compare it with")
+        raise DataError(
+            f"{data.name} has one modality, {names[0]!r}; there is nothing to compare it with: give data with two or more"
+        )
     if group:
         data.groups(group)
     return data

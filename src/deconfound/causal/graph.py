@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from pydantic_core import PydanticCustomError
 
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml
 from deconfound.registry import explain
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _one_node(role: str) -> str:
 
 def _check_names(nodes: Sequence[str]) -> None:
     if len(nodes) > MAX_NODES:
-        raise SpecError(f"the graph has {len(nodes)} nodes; at most {MAX_NODES} are allowed")
+        raise SpecError(f"the graph has {len(nodes)} nodes; at most {MAX_NODES} are allowed: leave some out")
     for node in nodes:
         if not node.strip() or len(node) > MAX_NAME or not node.isprintable() or "->" in node:
             raise SpecError(f"{_short(node)!r} is not a node name; write 1 to {MAX_NAME} printable characters, no '->'")

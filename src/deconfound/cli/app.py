@@ -138,8 +138,9 @@ def train(
 
     Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
     """
-    from deconfound.runs.spec import Spec
+    from deconfound.runs.spec import Spec, check_named_stores
 
+    check_named_stores(spec, "specification")
     settings = Spec.read(spec)
     from deconfound.training.best_epoch import EpochWarning
     from deconfound.training.train import train_run
@@ -180,6 +181,13 @@ def report(
     print(f"wrote {build_report(runs, out, references=published() if references else None, only=only)}")
 
 
+_NUMPYS = (
+    r"(overflow|underflow|invalid value|divide by zero) encountered",
+    "Mean of empty slice",
+    "Degrees of freedom",
+)
+"""How warnings of NumPy about numbers begin; those of the project, some of them RuntimeWarnings too, are for the user."""
+
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """Base class of usage errors; recent versions of typer vendor click."""
 
@@ -197,7 +205,8 @@ def main(arguments: list[str] | None = None) -> None:
     former, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         with warnings.catch_warnings(), plain_streams():
-            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is infinite in what is printed
+            for numpys in _NUMPYS:  # what overflows is infinite in what is printed
+                warnings.filterwarnings("ignore", message=numpys, category=RuntimeWarning)
             warnings.filterwarnings("ignore", message=r"(std|var)\(\): degrees of freedom")
             code = _run(words, debug="--debug" in words)
     finally:

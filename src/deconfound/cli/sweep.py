@@ -93,9 +93,11 @@ def run(
     ray        jobs on a Ray cluster (pip install 'deconfound[cluster]'): --address auto --gpus 0.25
     SLURM etc. run the commands that --print lists; then run this command to choose and evaluate
     """
+    from deconfound.runs.spec import check_named_stores
     from deconfound.sweeps.execute import without_slurm
     from deconfound.sweeps.spec import SweepSpec
 
+    check_named_stores(spec, "sweep")
     sweep = SweepSpec.read(spec)
     without_slurm()
     if print_commands:

@@ -37,8 +37,10 @@ def tune(
     machines that share the folder; they divide the trials among them. It writes tuning.json and, for 'deconfound train',
     best-METHOD.toml.
     """
+    from deconfound.runs.spec import check_named_stores
     from deconfound.tuning.spec import TuneSpec
 
+    check_named_stores(spec, "tuning")
     tuning = TuneSpec.read(spec)
     from deconfound.tuning.tune import log_to_stderr
     from deconfound.tuning.tune import tune as run_tuning

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.errors import RunError, StoreError
-from deconfound.io.files import write_json
+from deconfound.io.files import scratch_folder, write_json
 from deconfound.io.reading import FileKind, read_json, reading
-from deconfound.io.scratch import scratch_folder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from deconfound.data.dataset import Dataset
 
 VERSION = 1
@@ -71,7 +72,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
 
     path = Path(path)
     with new_directory(path) as scratch:
-        tensors = {name: tensor.contiguous() for name, tensor in named_tensors(dataset).items()}
+        tensors = _apart(named_tensors(dataset))
         try:
             save_file(tensors, scratch / _DATA)
             (scratch / _DATA).chmod(0o644)  # safetensors makes files that only their owner may read
@@ -92,6 +93,28 @@ def save(dataset: Dataset, path: str | Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
     return path
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, contiguous and none in the memory of another one, as safetensors wants them."""
+    taken: list[tuple[int, int]] = []
+    separate: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        whole = tensor.contiguous()
+        start, stop = whole.data_ptr(), whole.data_ptr() + whole.nbytes
+        shared = any(start < other_stop and other_start < stop for other_start, other_stop in taken)
+        separate[name] = whole.clone() if shared else whole
+        taken.append((start, stop))
+    return separate
+
+
+def check_is_store(path: str | Path) -> None:
+    """Refuse a path that is no store, before anything is loaded.
+
+    Raises:
+        StoreError: no such folder, not a store, or one of another version.
+    """
+    _read_schema(Path(path))
 
 
 def open_store(path: str | Path) -> Dataset:

@@ -64,11 +64,33 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
     check_regular(path, _FILE)
     if path.suffix.lower() == ".npy":
         with reading(path, _FILE), _numbers_only(path):
+            _check_header(path)
             return np.lib.format.open_memmap(path, mode="r")
     with open_archive(path, _FILE) as archive:
         name = _key(path, archive.files, key)
         with _numbers_only(path):
-            return archive[name]
+            array: object = archive[name]
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what does not begin as an array does
+            raise ValueError(f"{name} is no array")  # noqa: TRY004 (the file's fault)
+        return array
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a `.npy` of numbers without bytes or of negative sizes, which end the whole process when they are mapped.
+
+    Raises:
+        ValueError: it announces such an array, or is not a `.npy`.
+    """
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"version {version} of the format holds no plain numbers")
+        shape, _, dtype = _HEADERS[version](file)
+    if dtype.itemsize == 0 or min(shape, default=0) < 0:
+        raise ValueError(f"it announces an array of shape {shape} and dtype {dtype}")
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @contextmanager
@@ -119,7 +141,7 @@ def array_signal(
         )
     if array.dtype.kind not in ("iu" if kind == "tokens" else "fiub"):
         raise DataError(
-            f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}"
+            f"{what}: {path} holds {array.dtype}; a {kind} holds {'integers' if kind == 'tokens' else 'numbers'}: save it so"
         )
     if kind in ("vector", "image"):
         array = array[:, None]

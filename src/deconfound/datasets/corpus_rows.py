@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
@@ -27,6 +28,9 @@ TEXT_OPTION = "extractor of the words, by default sentence vectors; 'none' for n
 """Description of the option `text` of readers."""
 FILES_OPTION = "extractor of the files, blank for the default of their kind; 'none' for no such modality"
 """Description of the options `image` and `video` of readers."""
+TextChoice = Annotated[ExtractorChoice, Field(description=TEXT_OPTION)]
+FilesChoice = Annotated[ExtractorChoice, Field(description=FILES_OPTION)]
+"""Arguments that readers share."""
 
 _SPLITS = {"train": "train", **dict.fromkeys(("valid", "val", "dev", "validation"), "valid")}
 _SEGMENT = (re.compile(r"(.+)\$_\$(.+)"), re.compile(r"(.+)\[(\d+)\]"), re.compile(r"(.+)_(\d+)"))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from deconfound.datasets.pickled import AdmittedName, Unfinished, admit_name, call_admitted, set_state
+from deconfound.datasets.pickled import NOT_RUN, AdmittedName, Unfinished, admit_name, call_admitted, set_state
 from deconfound.datasets.unpickle import STOP, Actions, Machine, Unpickled, read_pickle
 from deconfound.errors import DataError
 
@@ -73,7 +73,7 @@ def _build(machine: Machine) -> None:
                 unfinished.value = _array(machine, shape, dtype, order, "numpy_array_alignment_bytes" in rest)
                 machine.stack[-1] = unfinished.value
         case _:
-            raise DataError("it sets a state that joblib does not set; nothing in the file was executed")
+            raise DataError(f"it sets a state that joblib does not set; {NOT_RUN}")
 
 
 def _array(machine: Machine, shape: tuple[Any, ...], dtype: np.dtype, order: str, aligned: bool) -> object:

@@ -28,6 +28,7 @@ _ADMITTED = {
     **{(module, name): name for module in _ARRAYS for name in ("_reconstruct", "scalar")},
     **{(module, "_frombuffer"): "_frombuffer" for module in _BUFFERS},
 }
+NOT_RUN = "nothing in the file was executed: save the data as arrays, numbers, text, lists and dicts"
 OTHER_FILES = {
     b"PK\x03\x04": "a zip archive, such as torch.save or numpy.savez writes",
     b"\x1f\x8b": "compressed with gzip; unpack it first",
@@ -125,7 +126,7 @@ def call_admitted(function: object, arguments: object) -> object:
                 tuple() as axes,
             ):
                 return _from_bytes(data, dtype, shape).transpose(axes)
-    raise DataError("it calls something that no pickle of NumPy arrays calls; nothing in the file was executed")
+    raise DataError(f"it calls something that no pickle of NumPy arrays calls; {NOT_RUN}")
 
 
 def set_state(unfinished: object, state: object) -> object:
@@ -142,7 +143,7 @@ def set_state(unfinished: object, state: object) -> object:
             case "ndarray", (1, tuple() as shape, np.dtype() as dtype, int() as columns_first, data):
                 unfinished.value = _array(shape, dtype, "F" if columns_first else "C", data)
                 return unfinished.value
-    raise DataError("it sets a state that no pickle of NumPy arrays sets; nothing in the file was executed")
+    raise DataError(f"it sets a state that no pickle of NumPy arrays sets; {NOT_RUN}")
 
 
 def resolve(value: object) -> object:
@@ -159,7 +160,7 @@ def plain(values: list[object]) -> list[object]:
         DataError: a name or an unfinished array.
     """
     if any(type(value) in (AdmittedName, Unfinished) for value in values):
-        raise DataError("it holds a callable or an unfinished array among its data; nothing in the file was executed")
+        raise DataError(f"it holds a callable or an unfinished array among its data; {NOT_RUN}")
     return values
 
 

@@ -21,6 +21,9 @@ from deconfound.errors import DataError
 
 LABELS = ("label", "emotion_label")
 """Names of the field with the label."""
+SENTIMENTS = {name: name for name in ("positive", "neutral", "negative")}
+SENTIMENTS |= {"0": "positive", "1": "neutral", "2": "negative"}
+"""Label as MVSA writes it → its class, in the order of the classes; labels that are all among them are those of MVSA."""
 
 
 def read_posts(
@@ -43,9 +46,11 @@ def read_posts(
     files = split_files(path, (".jsonl", ".json"))
     records = [(split, record) for split, file in files.items() for record in _records(file)]
     try:
+        written = [record["label"] for _, record in records]
+        if classes is None and written and SENTIMENTS.keys() >= set(written):
+            raise DataError(f"the labels, such as {written[0]!r}, are sentiments, which mvsa reads; expected dishes")
         task, labels = class_labels(
-            [_class(record["label"], classes) for _, record in records],
-            list(dict.fromkeys(classes.values())) if classes else None,
+            [_class(label, classes) for label in written], list(dict.fromkeys(classes.values())) if classes else None
         )
         images = [record["image"] for _, record in records]
         rows = CorpusRows(

@@ -12,7 +12,7 @@ from typing import Any
 
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.joblib_pickle import MAGIC
-from deconfound.datasets.posts import LABELS
+from deconfound.datasets.posts import LABELS, SENTIMENTS
 from deconfound.datasets.readers.ch_sims import HEADER
 from deconfound.datasets.records import read_records
 from deconfound.datasets.unpickle import read_pickle
@@ -108,7 +108,6 @@ _FOLDERS = {
     "dataset_image": "hfm",
 }
 """Pattern of a file in a folder → reader; the first that fits."""
-_SENTIMENTS = {"positive", "neutral", "negative", "0", "1", "2"}
 _MODES = ("train", "valid", "test")
 _IMAGES = re.compile(r"(?i).*\.(jpe?g|png|webp|bmp|gif)")
 
@@ -127,7 +126,7 @@ def _posts(path: Path) -> str | None:
     labels = {str(record.get(name)) for record in records for name in LABELS if name in record}
     if not labels or "text" not in records[0]:
         return None
-    return "mvsa" if labels <= _SENTIMENTS else "food101"
+    return "mvsa" if labels <= SENTIMENTS.keys() else "food101"
 
 
 def _images(path: Path) -> str | None:

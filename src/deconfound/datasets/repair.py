@@ -55,6 +55,29 @@ class Repair:
         """The features that are not left out."""
         return [feature for feature in range(self.width) if feature not in set(self.dropped)]
 
+    @property
+    def features(self) -> int:
+        """Features of a step after the repair."""
+        return self.width - len(self.dropped) + len(self.flagged)
+
+    def undone(self, values: np.ndarray) -> np.ndarray:
+        """The values before the repair as far as they are known: NaN where a feature was left out or flagged.
+
+        Args:
+            values: (N, T, W − dropped + flagged), as `filled` returns them.
+
+        Returns:
+            (N, T, W) float32.
+        """
+        kept = self.kept
+        read = np.full((*values.shape[:2], self.width), np.nan, dtype=np.float32)
+        read[..., kept] = values[..., : len(kept)]
+        if self.flagged:
+            part = read[..., self.flagged]
+            part[values[..., len(kept) :] > 0] = np.nan
+            read[..., self.flagged] = part
+        return read
+
     def masked(self, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """The steps that remain.
 

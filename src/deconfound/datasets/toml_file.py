@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.errors import DataError
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml
 
 
 def read_data_toml(path: Path, what: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from deconfound.datasets.pickled import (
+    NOT_RUN,
     OTHER_FILES,
     LongText,
     admit_name,
@@ -137,9 +138,7 @@ class Machine:
         name = next((opcode.name for opcode in opcodes if opcode.code == chr(code)), None)
         if self.at == 1 or name is None:
             raise ValueError("not a pickle")
-        raise DataError(
-            f"the operation {name} at byte {self.at - 1} is not for plain data; nothing in the file was executed"
-        )
+        raise DataError(f"the operation {name} at byte {self.at - 1} is not for plain data; {NOT_RUN}")
 
     def take(self, count: int) -> memoryview:
         """The next bytes, as a view."""

@@ -22,8 +22,7 @@ from deconfound.diagnostics.rows import ALL, Observed, observe
 from deconfound.diagnostics.swap import swap
 from deconfound.diagnostics.verdict import THRESHOLDS, verdict
 from deconfound.errors import RunError
-from deconfound.io.files import atomic_write, file_stem
-from deconfound.io.html import json_text
+from deconfound.io.files import atomic_write, file_stem, json_text
 from deconfound.io.lock import exclusive_lock
 from deconfound.runs.test_access import log_test_access
 from deconfound.statistics.interval import resample

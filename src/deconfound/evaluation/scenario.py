@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from deconfound.data.splits import in_distribution
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.io.python_file import load_class, placed
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml
 from deconfound.registry import construct, explain, names, validate_arguments, validate_for
 
 if TYPE_CHECKING:

@@ -9,29 +9,23 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 import math
-import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from deconfound.io.files import json_text
 from deconfound.io.plain_text import plain_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+# Styles need no hash: Vega-Embed and its tooltips add style elements of their own, and the chart's own sizes are style
+# attributes. A style can run nothing, and `default-src` keeps it from loading anything; text of a file never becomes one.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src "
 )
-_MARKUP = re.compile("[<>&\x7f\u2028\u2029]")
-
-
-def json_text(value: Any, *, indent: int | None = None, sort_keys: bool = False, allow_nan: bool = True) -> str:
-    """JSON in ASCII that means nothing to HTML: `<`, `>`, `&`, U+2028 and U+2029 are escaped."""
-    text = json.dumps(value, indent=indent, sort_keys=sort_keys, allow_nan=allow_nan)
-    return _MARKUP.sub(lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
 
 def plain_values(value: Any) -> Any:

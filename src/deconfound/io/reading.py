@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deconfound.errors import DeconfoundError
+from pydantic import BaseModel, ValidationError
+
+from deconfound.errors import DeconfoundError, SpecError
 from deconfound.io.limits import DOCUMENT, check_depth, check_size, is_encodable
 
 _SHOWN = 300
@@ -123,6 +126,46 @@ def read_json(path: str | Path, kind: FileKind, *, infinite: bool = False) -> di
     text = read_text(path, kind)
     with reading(path, kind):
         return object_of(parse_json(text, infinite=infinite))
+
+
+def read_model(path: str | Path, kind: FileKind, model: type[BaseModel], *, infinite: bool = False) -> dict[str, Any]:
+    """The JSON object in a file, as it is written, after a check of its structure.
+
+    Args:
+        model: fields that the file must have, and their types.
+        infinite: accept NaN and Infinity.
+
+    Raises:
+        DeconfoundError: of the type of `kind`: as `read_json`, or a field is missing or has another type.
+    """
+    values = read_json(path, kind, infinite=infinite)
+    with reading(path, kind):
+        try:
+            model(**values)
+        except ValidationError as error:
+            detail = error.errors(include_input=False)[0]
+            place = ".".join(map(str, detail["loc"]))
+            raise ValueError(f"{place[:80]}: {detail['msg'][0].lower()}{detail['msg'][1:]}") from error
+    return values
+
+
+def read_toml(path: Path, what: str, error: type[DeconfoundError] = SpecError) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    Args:
+        what: the kind of file in words, for errors.
+        error: type of the errors.
+
+    Raises:
+        error: no such file, not a regular file, too large, or not TOML.
+    """
+    text = read_text(path, FileKind(what, error, "name a TOML file in UTF-8 that you may read"))
+    try:
+        values = tomllib.loads(text)
+        check_depth(values)
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{shown(path)} is not TOML: {str(reason)[:160]}; correct the file") from reason
+    return values
 
 
 def object_of(value: object) -> dict[str, Any]:

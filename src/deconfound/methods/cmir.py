@@ -22,11 +22,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deconfound.compose import MethodWrapper, loss_of_views
+from deconfound.compose import loss_of_views
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
-from deconfound.method import Loss, Representations
+from deconfound.method import Loss, MethodWrapper, Representations
 from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
 from deconfound.nested_method import Inner, encoded_views, make_inner, weighted
@@ -170,6 +170,9 @@ class CmIR(MethodWrapper):
 
     def _reconstruct(self, parts: Representations) -> dict[str, Tensor]:
         return self.splitter.rebuilt(parts.predictive, parts.spurious)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.inner(batch)
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`. Terms: prediction, invariance, decorrelation, reconstruction, all but the first summed over

@@ -262,7 +262,8 @@ def _width_of(module: nn.Module, modality: Modality) -> int:
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise SpecError(
-            f"the module for {modality} failed on values {tuple(values.shape)} and mask {tuple(mask.shape)}: {reason}"
+            f"the module for {modality} failed on values {tuple(values.shape)} and mask {tuple(mask.shape)}: {reason}; it is "
+            "called as module(values, mask), and returns (B, H) floats for rows of any number of steps"
         ) from error
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2 or not features.is_floating_point():
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__

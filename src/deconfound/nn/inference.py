@@ -10,9 +10,27 @@ import torch
 from torch import nn
 
 from deconfound.data.signal import Batch
+from deconfound.errors import SpecError
 from deconfound.nn.layers import in_eval_mode
 
 Result = TypeVar("Result")
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device, if this machine computes on it.
+
+    Raises:
+        SpecError: no such device.
+    """
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen).cpu()  # a device without numbers, "meta", fails here
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0][:160]
+        raise SpecError(
+            f"the device {str(device)!r} is not available here ({reason}); use 'cpu', or 'cuda' where PyTorch has a GPU"
+        ) from error
+    return chosen
 
 
 @contextmanager
@@ -21,7 +39,11 @@ def evaluating(module: nn.Module, device: str | torch.device | None = None) -> I
 
     Args:
         device: None leaves the module where it is.
+
+    Raises:
+        SpecError: no such device.
     """
+    device = None if device is None else usable_device(device)
     home = next((parameter.device for parameter in module.parameters()), None)
     with in_eval_mode(module), torch.no_grad():
         if device is not None:

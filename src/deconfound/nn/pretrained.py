@@ -52,13 +52,16 @@ class PretrainedEncoder(Encoder):
         self._rates = (learning_rate, weight_decay, layer_decay)
         layers = self.layers()
         self._frozen = len(layers) if freeze == "all" else 0 if freeze == "none" else int(freeze)
+        used = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        for parameter in pretrained.parameters():  # such as a pooler or a classifier, which no gradient would reach
+            parameter.requires_grad_(id(parameter) in used)
         for layer in layers[: self._frozen]:
             layer.requires_grad_(False)
         self.train()  # a loaded model comes in eval mode
 
     @abstractmethod
     def layers(self) -> list[nn.Module]:
-        """The pretrained layers from the lowest to the highest; together they hold all pretrained parameters."""
+        """The pretrained layers from the lowest to the highest; together they hold all pretrained parameters that are used."""
 
     def tuned_parts(self) -> Iterator[TunedPart]:
         """The pretrained parameters that train, a part per layer."""

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.data.task import Modality
 from deconfound.errors import SpecError
 from deconfound.nn.encoder import Encoder
 from deconfound.nn.layers import masked_mean
+from deconfound.search import Search
+
+Layers = Annotated[int, Field(ge=1, le=8, description="number of recurrent layers")]
+Readout = Annotated[Literal["last", "mean"], Field(description="state after the last step, or mean of the states")]
+UnitDropout = Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)]
+"""Arguments of both encoders."""
 
 
 class Recurrent(Encoder):

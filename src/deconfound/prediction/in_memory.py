@@ -21,6 +21,7 @@ from deconfound.errors import DataError
 from deconfound.prediction.conform import expectation, unknown_modality
 from deconfound.prediction.predict import embed_rows, predict_rows
 from deconfound.prediction.rows import Rows
+from deconfound.prediction.stored_rows import repaired_as
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,9 +110,10 @@ def memory_inputs(
     """
     if isinstance(data, Dataset):
         names = [str(name) for name in data.columns["id"].values]
-        return names, {name: data.signals[name] for name in modalities if name in data.signals}
+        signals = repaired_as(data, repairs)
+        return names, {name: signals[name] for name in modalities if name in signals}
     rows = _inputs(data, modalities, columns, target, ids)
-    signals: dict[str, Signal] = {}
+    signals = {}
     for name, choice in rows.modalities.items():
         what = f"the modality {name!r}"
         if isinstance(choice, Signal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from deconfound.nn.inference import apply_to_batches
 from deconfound.prediction.conform import conform
 from deconfound.prediction.rows import Rows, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
+from deconfound.prediction.stored_rows import repaired_as
 
 if TYPE_CHECKING:
     from deconfound.datasets.repair import Repair
@@ -171,7 +173,7 @@ def _chunks(
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target)
     elif source.is_dir():
-        yield from _stored(source)
+        yield from _stored(source, repairs)
     elif source.suffix.lower() in JSON_LINES:
         yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target)
     elif source.suffix.lower() in RAW_TABLES:
@@ -186,10 +188,11 @@ def _chunks(
             yield list(ids), dict(signals)
 
 
-def _stored(source: Path) -> Iterator[Rows]:
+def _stored(source: Path, repairs: Mapping[str, Repair]) -> Iterator[Rows]:
     from deconfound.data.store import open_verified
 
     dataset = open_verified(source)
+    dataset = replace(dataset, signals=repaired_as(dataset, repairs))
     ids = dataset.columns["id"].values
     for start in range(0, len(dataset), CHUNK):
         rows = range(start, min(start + CHUNK, len(dataset)))

@@ -18,8 +18,7 @@ import torch
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.folds import fold_of
 from deconfound.errors import RunError
-from deconfound.io.files import write_json
-from deconfound.io.folders import check_folder
+from deconfound.io.files import check_folder, write_json
 from deconfound.runs.own_code import check_code, code_files
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec

@@ -15,10 +15,12 @@ from deconfound.data.findings.equal_rows import row_digests
 from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
+from deconfound.datasets.repair import Repair
 from deconfound.errors import DataError, DeconfoundError, did_you_mean
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
 from deconfound.io.files import file_stem, write_json
+from deconfound.prediction.stored_rows import repaired_as
 
 
 class OverlapWarning(UserWarning):
@@ -50,6 +52,7 @@ def other_corpus(
     modalities: Mapping[str, Modality],
     task: Task,
     environment: Sequence[str] | None = None,
+    repairs: Mapping[str, Repair] | None = None,
 ) -> Corpus:
     """Another corpus in the form of a run.
 
@@ -58,12 +61,14 @@ def other_corpus(
         dataset: any rows with the run's modalities, classes, task and protocol; further modalities are left out.
         modalities, task: those that the run was trained on.
         environment: columns that the run takes as the environment; where the corpus lacks one, its own stay.
+        repairs: modality → what training did with values that are not finite; the corpus gets the features that are left.
 
     Raises:
         DataError: one line that names the first difference of form.
     """
     _check_task(dataset, task)
-    signals = {name: _conform(dataset, modality) for name, modality in modalities.items()}
+    repaired = replace(dataset, signals=repaired_as(dataset, repairs or {}))
+    signals = {name: _conform(repaired, modality) for name, modality in modalities.items()}
     folder = run / CORPORA / f"{file_stem(dataset.name)}-{dataset.checksum[:12]}"
     if environment is not None and set(environment) <= set(dataset.columns):
         dataset = dataset.with_environment(*environment)

@@ -15,7 +15,7 @@ from deconfound.errors import RunError
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.reading import read_json, reading
 from deconfound.runs.code import NO_CODE, OwnCode
-from deconfound.runs.run_files import RUN, check_run, read_done, read_environment
+from deconfound.runs.run_files import RUN, check_run, read_done, read_environment, unfinished
 from deconfound.runs.spec import Spec
 
 if TYPE_CHECKING:
@@ -156,16 +156,9 @@ class Run:
         whole = load_run_data(self.spec.data, self.path, dataset)
         if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
-        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment)
-
-    def validate(self, method: Method, development: Dataset) -> None:
-        """Predict and measure the validation rows at the end of training; no test row is touched."""
-        from deconfound.evaluation.scenario import Scenario
-        from deconfound.runs.other_corpus import Corpus
-        from deconfound.runs.run_evaluation import evaluate_run
-
-        own = Corpus(development, self.checksum, self.path, tuple(development.signals), own=True)
-        evaluate_run(self.path, self.spec, method, own, [Scenario("valid", "valid")])
+        return other_corpus(
+            self.path, whole, self.modalities, self.task, self.spec.data.environment, repairs=self.repairs
+        )
 
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
@@ -180,15 +173,15 @@ class Run:
         from deconfound.runs.build import build_method
         from deconfound.runs.own_code import check_code
 
-        check_run(self.path, finished=self.done is None)
+        if self.done is None:
+            raise unfinished(self.path)
         check_code(self.spec, self.environment.get("code", {}), self.path)
         code = self.code if encoders is None else replace(self.code, encoders=encoders)
         return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))
 
     def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
-        from deconfound.runs.checkpoint import read_weights
-        from deconfound.runs.misfit import put_weights
+        from deconfound.runs.checkpoint import put_weights, read_weights
 
         weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
         put_weights(method, weights, self.path, self.spec)
@@ -268,15 +261,16 @@ class Run:
             the records of these scenarios.
 
         Raises:
-            SpecError: `scenarios` and `splits` together, or as `evaluate_method`.
+            SpecError: `scenarios` and `splits` together, no such device, or as `evaluate_method`.
             RunError, DataError: as `corpus` and `evaluate_method`.
         """
         from deconfound.runs.other_corpus import describe_corpus, warn_of_overlap
-        from deconfound.runs.run_evaluation import evaluate_run, log_new_accesses, requested_scenarios
+        from deconfound.runs.run_evaluation import evaluate_run, log_new_accesses, prepare_device, requested_scenarios
 
         corpus = self.corpus(dataset)
         method = self.method(encoders)
         requested = requested_scenarios(self.path, self.modalities, corpus, scenarios, splits)
+        prepare_device(device, corpus, requested)
         if not corpus.own:
             warn_of_overlap(self.path, self.dataset, corpus)
         with exclusive_lock(self.path):

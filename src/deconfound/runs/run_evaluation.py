@@ -12,6 +12,7 @@ from deconfound.evaluation.evaluate import evaluate_method, kept_predictions
 from deconfound.evaluation.records import Record
 from deconfound.evaluation.scenario import Scenario, SkippedScenarioWarning, default_scenarios, without_unused
 from deconfound.method import Method
+from deconfound.nn.inference import usable_device
 from deconfound.runs.other_corpus import Corpus
 from deconfound.runs.spec import Spec
 from deconfound.runs.test_access import log_test_access
@@ -46,6 +47,26 @@ def requested_scenarios(
             stacklevel=4,
         )
     return requested
+
+
+class KeptPredictionsWarning(UserWarning):
+    """A device was asked for, and nothing is left to compute on it."""
+
+
+def prepare_device(device: str, corpus: Corpus, scenarios: Sequence[Scenario]) -> None:
+    """Refuse a device that this machine lacks; warn where an accelerator is asked for and nothing is left to predict.
+
+    Raises:
+        SpecError: no such device.
+    """
+    on_accelerator = usable_device(device).type != "cpu"
+    if on_accelerator and all(kept_predictions(corpus.folder, scenario) is not None for scenario in scenarios):
+        warnings.warn(
+            f"all scenarios were predicted before: the predictions in {corpus.folder} are kept, and nothing is computed on "
+            f"{device}; to predict again, delete its folder predictions",
+            KeptPredictionsWarning,
+            stacklevel=3,
+        )
 
 
 def evaluate_run(

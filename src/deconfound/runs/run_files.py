@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deconfound.datasets.fold_spec import FoldSpec
 from deconfound.errors import RunError
-from deconfound.io.model_reader import read_model
-from deconfound.io.reading import FileKind, reading
+from deconfound.io.reading import FileKind, read_model, reading
 
 RUN = FileKind("run's file", RunError, "delete the run and run 'deconfound train' again")
 """A JSON file of a run directory."""
@@ -111,4 +110,9 @@ def check_run(path: Path, *, finished: bool = False) -> None:
         state = "is not a run (no spec.json in it)" if path.exists() else "does not exist"
         raise RunError(f"{path} {state}; make one with 'deconfound train SPEC --out RUN'")
     if finished and not (path / "done.json").is_file():
-        raise RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")
+        raise unfinished(path)
+
+
+def unfinished(path: Path) -> RunError:
+    """The error that the training of a run did not end."""
+    return RunError(f"the run {path} is not finished; run its 'deconfound train' command again to resume")

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from deconfound.data.store import check_is_store
 from deconfound.datasets.fold_spec import FoldSpec
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_THREADS, WIDEST
 from deconfound.io.python_file import load_class, names_file, with_placed_code
-from deconfound.io.reading import FileKind, resolved
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import FileKind, read_toml, resolved
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import check_name, explain, get_class, presets_of, validate_arguments, validate_for
 
@@ -270,3 +270,24 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flattened[f"{prefix}{name}"] = value
     return flattened
+
+
+def check_named_stores(path: Path, what: str) -> None:
+    """Refuse a file whose table [data], or one of [[dataset]], names a store that is not there.
+
+    It is called before the file is read in full, which loads the methods that it names, and with them PyTorch.
+
+    Args:
+        path: the TOML file of a run, a sweep or a tuning; relative stores are taken from its folder.
+        what: the kind of file in words, for errors.
+
+    Raises:
+        SpecError: the file cannot be read or is not TOML.
+        StoreError: as `check_is_store`.
+    """
+    values = read_toml(path, what)
+    datasets = values.get("dataset")
+    for table in (values.get("data"), *(datasets if isinstance(datasets, list) else ())):
+        store = table.get("store") if isinstance(table, dict) else None
+        if isinstance(store, str):
+            check_is_store(resolved(path.parent / store, _STORE))

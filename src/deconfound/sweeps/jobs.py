@@ -16,8 +16,7 @@ from typing import Any, Literal
 
 from deconfound.errors import RunError
 from deconfound.io.lock import is_locked, try_lock
-from deconfound.io.model_reader import read_model
-from deconfound.io.reading import FileKind, read_json, reading
+from deconfound.io.reading import FileKind, read_json, read_model, reading
 from deconfound.sweeps.sweep_files import SelectionJson, SweepJson
 
 _FILE = FileKind("sweep's file", RunError, "call 'deconfound sweep' again")

@@ -14,8 +14,7 @@ from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
 from deconfound.io.python_file import with_placed_code
-from deconfound.io.reading import shown
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml, shown
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import explain, explain_detail
 from deconfound.runs.spec import BackboneSpec, DataSpec, TrainSpec
@@ -192,7 +191,7 @@ class SweepSpec(_Table):
                 key = "label" if kind == "method" else "name"
                 raise ValueError(f"two [[{kind}]] tables are called {duplicates[0]!r}; give each its own {key}")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice")
+            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice; give each once")
         jobs = self.configurations * len(self.seeds) * len(self.dataset) * len(self.method)
         if jobs > MOST_JOBS:
             raise ValueError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deconfound.errors import RunError
-from deconfound.io.folders import claim_folder
+from deconfound.io.files import claim_folder
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.plain_text import text_of_lines
 from deconfound.sweeps.execute import run_job, shared_data

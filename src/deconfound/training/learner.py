@@ -24,7 +24,6 @@ from deconfound.training.loaders import (
     train_loader,
 )
 from deconfound.training.optimiser import adamw
-from deconfound.training.seeding import seed_default_generators
 
 SELECTION = "valid/risk"
 """The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows."""
@@ -51,6 +50,13 @@ class Learner(LightningModule):
         self._batches = 0
         self._risk: list[Tensor] = []
         self._random: torch.Generator | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As a module does, but for the name of the current hook: Lightning sets it dozens of times in a step."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         size = self.train_spec.batch_size
@@ -164,6 +170,19 @@ def _lone_row(error: ValueError, batch_size: int) -> RunError | None:
         "a batch normalisation of an encoder got a batch of one row, such as the last one of an epoch; choose another "
         f"train.batch_size (it is {batch_size}), or normalise without batches, as nn.LayerNorm does"
     )
+
+
+def seed_default_generators(seed: int, device: torch.device) -> None:
+    """Seed the default generators of the CPU and of one accelerator, from which dropout draws there.
+
+    `torch.manual_seed` seeds every kind of accelerator, and keeps a call with its stack trace for each that is not in use.
+
+    Args:
+        device: on an accelerator of several, the one in use.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def rate_at(step: int, warmup: int, steps: int) -> float:

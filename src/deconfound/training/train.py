@@ -21,9 +21,10 @@ from lightning.pytorch.trainer.states import TrainerStatus
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
+from deconfound.evaluation.evaluate import evaluate_method
 from deconfound.evaluation.records import VARIANTS
-from deconfound.io.files import write_json
-from deconfound.io.folders import make_folder
+from deconfound.evaluation.scenario import Scenario
+from deconfound.io.files import make_folder, write_json
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
 from deconfound.method import Method
@@ -31,18 +32,15 @@ from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
-from deconfound.runs.checkpoint import read_checkpoint, stored_weights
+from deconfound.runs.checkpoint import put_weights, read_checkpoint, stored_weights
 from deconfound.runs.code import OwnCode
-from deconfound.runs.misfit import put_weights
 from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
-from deconfound.training.checkpoint_io import SafeCheckpointIO
-from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
-from deconfound.training.session_clock import SessionClock
+from deconfound.training.run_writers import CsvLogger, SafeCheckpointIO, SessionClock
 from deconfound.training.trainer import (
     SafeCheckpoint,
     bar_on_terminal,
@@ -185,10 +183,24 @@ def _fit(
         raise KeyboardInterrupt from error
     if process_rank() == 0:
         clock.lap()
-        run.validate(run.load_weights(whole.cpu()), data)
+        _validate(run, run.load_weights(whole.cpu()), data)
         _finish(run, trainer, clock.total(), whole)
         clock.path.unlink(missing_ok=True)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
+
+
+def _validate(run: Run, method: Method, development: Dataset) -> None:
+    """Predict and measure the validation rows at the end of training; no test row is touched."""
+    evaluate_method(
+        method,
+        development,
+        [Scenario("valid", "valid")],
+        out=run.path,
+        run=run.path.name,
+        method_name=run.spec.title,
+        seed=run.spec.seed,
+        checksum=run.checksum,
+    )
 
 
 def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:

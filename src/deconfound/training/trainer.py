@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins.precision import DoublePrecision
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import Strategy
 
 from deconfound.errors import SpecError
@@ -47,6 +48,16 @@ class Double(DoublePrecision):
         return data
 
 
+class NoProfiler(PassThroughProfiler):
+    """Lightning's profiler that measures nothing, without a generator for each of the fifty actions of a step."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return _NOTHING
+
+
+_NOTHING = nullcontext()
+
+
 def make_trainer(train: TrainSpec, *, plugins: Sequence[Any] = (), **options: Any) -> Trainer:
     """The trainer that [train] asks for; from then on `process_rank` knows the number of this process.
 
@@ -72,6 +83,7 @@ def make_trainer(train: TrainSpec, *, plugins: Sequence[Any] = (), **options: An
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             use_distributed_sampler=False,
+            profiler=NoProfiler(),
             **options,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:

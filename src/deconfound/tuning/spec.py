@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from deconfound.errors import SpecError
 from deconfound.io.limits import MOST_DRAWS
 from deconfound.io.python_file import with_placed_code
-from deconfound.io.toml_reader import read_toml
+from deconfound.io.reading import read_toml
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.sweeps.search_space import Dimension, search_space
 from deconfound.sweeps.spec import Base, MethodEntry, SearchSpec, Seeds, explain_entry
@@ -54,7 +54,7 @@ class TuneSpec(_Table):
         if duplicates:
             raise ValueError(f"two [[method]] tables are called {duplicates[0]!r}; give each its own label")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice")
+            raise ValueError(f"seeds = {list(self.seeds)} contains a seed twice; give each once")
         if self.base.train.processes > 1:
             raise ValueError(
                 "base.train.devices or nodes is above 1, but a trial uses one process; start more workers instead"

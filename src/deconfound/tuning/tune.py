@@ -20,8 +20,7 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
-from deconfound.io.files import write_json
-from deconfound.io.folders import claim_folder
+from deconfound.io.files import claim_folder, write_json
 from deconfound.io.reading import FileKind, object_of, read_json, reading
 from deconfound.runs.build import apply_data_spec, build_method, load_data
 from deconfound.runs.csv_log import read_log
@@ -135,7 +134,10 @@ class TrialCallback(Callback):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         risk = float(trainer.callback_metrics[SELECTION])
         if not math.isfinite(risk) or self.total_loss is None or not math.isfinite(float(self.total_loss)):
-            raise Diverged(f"the loss or the validation risk became infinite in epoch {trainer.current_epoch}")
+            raise Diverged(
+                f"the loss or the validation risk became infinite in epoch {trainer.current_epoch}; lower the range of "
+                "learning_rate"
+            )
         self.observe(trainer.current_epoch, risk)
 
     def observe(self, epoch: int, risk: float) -> None:

@@ -1,6 +1,7 @@
 """Every mistake in a table is one line that says what to do."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +197,18 @@ def test_several_labels_a_row_say_what_can_be_done(folder):
     write_rows(folder, [row | {"label": ["sad", "angry"]} for row in ROWS], "jsonl")
     edit(folder, '["label", "code"]', '"label"')
     refuse_table(edit(folder, "rows.csv", "rows.jsonl"), "'label' holds a list; .* several labels a 0/1 column each")
+
+
+def test_a_member_that_is_no_array_is_refused(folder):
+    """NumPy gives the bytes of a member that does not begin as an array does."""
+    with zipfile.ZipFile(folder / "text.npz", "w") as archive:
+        archive.writestr("values.npy", b"no array at all")
+    refuse_table(folder / "corpus.toml", "text.npz is damaged .values is no array")
+
+
+@pytest.mark.parametrize(("descr", "shape"), [("<U0", "(-1,)"), ("<U0", "(12, 4, 3)"), ("<f4", "(-12, 4, 3)")])
+def test_an_array_that_ends_the_process_when_it_is_mapped_is_refused(folder, descr, shape):
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
+    magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    (folder / "audio.npy").write_bytes(magic + header + bytes(64))
+    refuse_table(folder / "corpus.toml", r"audio.npy is damaged .it announces an array of shape")

@@ -7,14 +7,12 @@ Layout: a file that `joblib.dump` wrote without compression, such as `OOD_MOSI/b
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from deconfound.data.dataset import Dataset
 from deconfound.datasets.joblib_pickle import read_joblib
 from deconfound.datasets.reader import Reader, ReaderCard
-from deconfound.datasets.readers.mmsa import mmsa_dataset
+from deconfound.datasets.readers.mmsa import IndicatorChoice, InvalidChoice, TextKey, UnlabelledChoice, mmsa_dataset
 from deconfound.datasets.repair import Invalid
 
 
@@ -35,19 +33,10 @@ class CiderReader(Reader):
     def __init__(
         self,
         *,
-        invalid: Annotated[
-            Invalid, Field(description="what a NaN or infinite value takes with it: its feature, frame or row")
-        ] = "feature",
-        indicator: Annotated[
-            bool, Field(description="add a column per imputed feature, 1 where it was not finite")
-        ] = False,
-        text: Annotated[
-            Literal["text", "text_bert"],
-            Field(description="the key of the text: vectors, or word pieces for an encoder that is trained"),
-        ] = "text",
-        unlabelled: Annotated[
-            Literal["refuse", "drop"], Field(description="what to do with a row whose label is NaN")
-        ] = "refuse",
+        invalid: InvalidChoice = "feature",
+        indicator: IndicatorChoice = False,
+        text: TextKey = "text",
+        unlabelled: UnlabelledChoice = "refuse",
     ) -> None:
         self.invalid: Invalid = invalid
         self.indicator = indicator

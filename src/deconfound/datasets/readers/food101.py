@@ -13,12 +13,9 @@ Layout: a folder with `train.jsonl`, `dev.jsonl` and `test.jsonl`; each line has
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import FILES_OPTION, TEXT_OPTION, ExtractorChoice
+from deconfound.datasets.corpus_rows import FilesChoice, TextChoice
 from deconfound.datasets.posts import read_posts
 from deconfound.datasets.reader import Reader, ReaderCard
 
@@ -40,8 +37,8 @@ class Food101Reader(Reader):
     def __init__(
         self,
         *,
-        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
-        image: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
+        text: TextChoice = "sentence",
+        image: FilesChoice = "",
     ) -> None:
         self.text, self.image = text, image
 

@@ -97,7 +97,9 @@ def _post(line: str, where: str) -> tuple[str, str, str]:
     try:
         parts = ast.literal_eval(line.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise DataError(f"{where} is no list of text and numbers; nothing in it was executed") from error
+        raise DataError(
+            f"{where} is no list of text and numbers; nothing in it was executed: write [id, text, label]"
+        ) from error
     if not isinstance(parts, list) or len(parts) not in (3, 4) or not all(isinstance(p, str | int) for p in parts):
         raise DataError(f"{where} is {line.strip()[:40]!r}; expected a list [id, text, label]")
     if parts[-1] not in _CLASSES:

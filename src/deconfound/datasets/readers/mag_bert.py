@@ -17,10 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
-
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import TEXT_OPTION, ExtractorChoice, split_name
+from deconfound.datasets.corpus_rows import TextChoice, split_name
 from deconfound.datasets.pickled_rows import (
     as_text,
     dict_of_splits,
@@ -56,7 +54,7 @@ class MagBertReader(Reader):
     def __init__(
         self,
         *,
-        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        text: TextChoice = "sentence",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
         self.text, self.options = text, options

@@ -52,6 +52,17 @@ from deconfound.datasets.steps import copy_steps, mask_from_content, mask_from_l
 from deconfound.datasets.unpickle import Unpickled, read_pickle
 from deconfound.errors import DataError
 
+InvalidChoice = Annotated[
+    Invalid, Field(description="what a NaN or infinite value takes with it: its feature, frame or row")
+]
+IndicatorChoice = Annotated[bool, Field(description="add a column per imputed feature, 1 where it was not finite")]
+TextKey = Annotated[
+    Literal["text", "text_bert"],
+    Field(description="the key of the text: vectors, or word pieces for an encoder that is trained"),
+]
+UnlabelledChoice = Annotated[Literal["refuse", "drop"], Field(description="what to do with a row whose label is NaN")]
+"""Arguments that all readers of this layout share."""
+
 
 class MmsaReader(Reader):
     """Read the pickle with train, valid and test that sentiment tools exchange; nothing in it is executed."""
@@ -73,19 +84,10 @@ class MmsaReader(Reader):
     def __init__(
         self,
         *,
-        invalid: Annotated[
-            Invalid, Field(description="what a NaN or infinite value takes with it: its feature, frame or row")
-        ] = "feature",
-        indicator: Annotated[
-            bool, Field(description="add a column per imputed feature, 1 where it was not finite")
-        ] = False,
-        text: Annotated[
-            Literal["text", "text_bert"],
-            Field(description="the key of the text: vectors, or word pieces for an encoder that is trained"),
-        ] = "text",
-        unlabelled: Annotated[
-            Literal["refuse", "drop"], Field(description="what to do with a row whose label is NaN")
-        ] = "refuse",
+        invalid: InvalidChoice = "feature",
+        indicator: IndicatorChoice = False,
+        text: TextKey = "text",
+        unlabelled: UnlabelledChoice = "refuse",
     ) -> None:
         self.invalid: Invalid = invalid
         self.indicator = indicator

@@ -14,17 +14,11 @@ record has
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.datasets.corpus_rows import FILES_OPTION, TEXT_OPTION, ExtractorChoice
-from deconfound.datasets.posts import read_posts
+from deconfound.datasets.corpus_rows import FilesChoice, TextChoice
+from deconfound.datasets.posts import SENTIMENTS, read_posts
 from deconfound.datasets.reader import Reader, ReaderCard
-
-_CLASSES = {"positive": "positive", "neutral": "neutral", "negative": "negative"}
-_CLASSES |= {"0": "positive", "1": "neutral", "2": "negative"}
 
 
 class MvsaReader(Reader):
@@ -46,10 +40,10 @@ class MvsaReader(Reader):
     def __init__(
         self,
         *,
-        text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
-        image: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
+        text: TextChoice = "sentence",
+        image: FilesChoice = "",
     ) -> None:
         self.text, self.image = text, image
 
     def read(self, path: Path) -> Dataset:
-        return read_posts(path, "mvsa", self.text, self.image, _CLASSES)
+        return read_posts(path, "mvsa", self.text, self.image, SENTIMENTS)

@@ -36,7 +36,9 @@ class Conv1dTransformer(Encoder):
         if kernel % 2 == 0:
             raise SpecError(f"kernel = {kernel} has no middle; choose an odd number")
         if modality.kind == "tokens":
-            raise SpecError(f"the encoder 'conv1d-transformer' needs floats; {modality.name} holds tokens")
+            raise SpecError(
+                f"the encoder 'conv1d-transformer' needs floats; {modality.name} holds tokens: pass your own module for it"
+            )
         self.enter = nn.Conv1d(prod(modality.shape), width, kernel, padding=kernel // 2, bias=False)
         self.attend = Transformer(
             Modality(modality.name, modality.steps, (width,)), width, layers=layers, heads=heads, dropout=dropout

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
 from torch import nn
 
 from deconfound.data.task import Modality
-from deconfound.nn.recurrent import Recurrent
-from deconfound.search import Search
+from deconfound.nn.recurrent import Layers, Readout, Recurrent, UnitDropout
 
 
 class LSTM(Recurrent):
@@ -24,10 +20,8 @@ class LSTM(Recurrent):
         modality: Modality,
         width: int,
         *,
-        layers: Annotated[int, Field(ge=1, le=8, description="number of recurrent layers")] = 1,
-        readout: Annotated[
-            Literal["last", "mean"], Field(description="state after the last step, or mean of the states")
-        ] = "last",
-        dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
+        layers: Layers = 1,
+        readout: Readout = "last",
+        dropout: UnitDropout = 0.1,
     ) -> None:
         super().__init__(modality, width, nn.LSTM, layers=layers, readout=readout, dropout=dropout)
