@@ -64,21 +64,13 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     Raises:
         StoreError: the folder exists or cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     from deconfound.data.schema import dataset_schema, named_tensors
+    from deconfound.data.tensor_file import write_tensors
 
     path = Path(path)
     with new_directory(path) as scratch:
-        tensors = {name: tensor.contiguous() for name, tensor in named_tensors(dataset).items()}
-        try:
-            save_file(tensors, scratch / _DATA)
-            (scratch / _DATA).chmod(0o644)  # safetensors makes files that only their owner may read
-            with open(scratch / _DATA, "rb") as file:
-                os.fsync(file.fileno())
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+        write_tensors(named_tensors(dataset), scratch / _DATA)
+        (scratch / _DATA).chmod(0o644)  # whoever may read the folder, whatever the umask
         schema = {
             "format": "deconfound dataset",
             "version": VERSION,
