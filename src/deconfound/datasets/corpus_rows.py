@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.row_order import rows_by_split
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.datasets.ragged import SequenceOptions, ragged_signal
@@ -119,25 +120,28 @@ def dataset_of(
         DataError: rows that `Dataset.build` refuses, or samples that cannot be read.
     """
     train = np.asarray(rows.split, dtype=object) == "train"
+    order = rows_by_split(rows.split)
+    numbers = torch.from_numpy(order)
     signals: dict[str, Signal] = {}
     masks: dict[str, dict[str, Any]] = {}
     for modality, arrays in rows.sequences.items():
-        signals[modality], masks[modality] = ragged_signal(
-            arrays, train, options or SequenceOptions(), modality, rows.release
-        )
+        signal, masks[modality] = ragged_signal(arrays, train, options or SequenceOptions(), modality, rows.release)
+        signals[modality] = signal if bool((numbers.diff() == 1).all()) else signal.select(numbers)
     for modality, source in rows.raw.items():
-        signals[modality], masks[modality] = raw_signal(source.spec, source.samples, rows.ids, source.folder, modality)
+        signals[modality], masks[modality] = raw_signal(
+            source.spec, source.samples, rows.ids, source.folder, modality, order
+        )
     if not signals:
         raise DataError("no modality is left; name an extractor of the texts, such as --option text=sentence")
     labels = rows.labels.astype(np.int64 if task.kind == "classification" else np.float32)
-    columns = {column: _as_objects(values) for column, values in {"id": rows.ids, **rows.columns}.items()}
+    columns = {column: _as_objects(values)[order] for column, values in {"id": rows.ids, **rows.columns}.items()}
     return Dataset.build(
         name,
         task,
         signals,
-        torch.from_numpy(labels),
+        torch.from_numpy(labels[order]),
         columns,
-        list(rows.split),
+        [rows.split[row] for row in order],
         environment=rows.environment,
         group=tuple(column for column in rows.group if _apart(rows.columns[column], rows.split)),
         provenance={**provenance, "masks": masks},

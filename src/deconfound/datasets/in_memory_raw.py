@@ -43,6 +43,7 @@ def prepared_signal(
     ids: Sequence[str],
     kind: RawKind | None,
     extractor: ExtractorChoice | None,
+    order: np.ndarray | None = None,
 ) -> tuple[Signal, dict[str, Any]]:
     """N raw samples, extracted through the user's cache, and what new rows need in order to be read alike.
 
@@ -50,9 +51,10 @@ def prepared_signal(
         column: name of the samples in files with new rows.
         kind: what they are; by default told by the endings of paths.
         extractor: name or table; None for the default of the kind.
+        order: (R,) the rows to return, in their order; all by default.
 
     Returns:
-        N rows, and the notes of `prepare`, those about new rows under "preparation".
+        R rows, and the notes of `prepare`, those about new rows under "preparation".
 
     Raises:
         DataError, SpecError: as for `prepare`.
@@ -62,7 +64,7 @@ def prepared_signal(
     kind = kind or ("audio" if tuple in held else "image" if np.ndarray in held else kind_of(samples, what))
     choice = None if extractor is None else {"name": extractor} if isinstance(extractor, str) else dict(extractor)
     raw = RawColumn(kind, samples, None, choice)
-    signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty())
+    signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty(), order=order)
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
     return signal, {**broken, "preparation": {"column": column, **note}}
 

@@ -23,6 +23,8 @@ Values = list[Any]
 """One column: text, numbers, booleans, and None for a missing value."""
 
 _FILE = FileKind("manifest", DataError, "save the table again, in UTF-8", LINES)
+_MOST_KNOWN = 4096
+"""Texts of a column that are kept once, however often they occur."""
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -126,19 +128,21 @@ def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:
         first = next(reader, [])
         headless = bool(header) and not set(header) & set(first)
         names = list(header[: len(first)]) if headless else first
-        rows = []
+        columns: list[Values] = [[] for _ in names]
+        known: list[dict[str, str]] = [{} for _ in names]
         for row in chain([first] if headless else [], reader):
             if row and len(row) != len(names):
                 raise DataError(
                     f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}; correct the line"
                 )
-            if row:
-                rows.append([value or None for value in row])
+            for values, once, text in zip(columns, known, row, strict=False):  # an empty line has no fields
+                whole = once.setdefault(text, text) if len(once) < _MOST_KNOWN else once.get(text, text)
+                values.append(whole or None)
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}; correct the line") from error
     if len(set(names)) != len(names):
         raise DataError(f"{path}: a column name occurs twice in the header; give each column its own")
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    return dict(zip(names, columns, strict=True))
 
 
 def _read_jsonl(path: Path) -> dict[str, Values]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from deconfound.data.signal import Signal
@@ -29,16 +30,22 @@ class RawSpec(BaseModel):
 
 
 def raw_signal(
-    spec: RawSpec, samples: Sequence[Any], ids: Sequence[str], folder: Path, what: str
+    spec: RawSpec,
+    samples: Sequence[Any],
+    ids: Sequence[str],
+    folder: Path,
+    what: str,
+    order: np.ndarray | None = None,
 ) -> tuple[Signal, dict[str, Any]]:
     """Extract the samples of a column, with a progress bar on a terminal, through the user's cache.
 
     Args:
         samples: N values of the column, None where a row has none.
         folder: the folder of the table; `spec.folder` names another.
+        order: (R,) the rows to return, in their order; all by default.
 
     Returns:
-        N rows, and under "preparation" what new rows need in order to be read alike.
+        R rows, and under "preparation" what new rows need in order to be read alike.
 
     Raises:
         DataError: a value that is no text, or as `prepare`.
@@ -60,6 +67,7 @@ def raw_signal(
         cache=default_folder(),
         progress=sys.stderr.isatty(),
         most_broken=spec.most_broken,
+        order=order,
     )
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
     return signal, {**broken, "preparation": {"column": spec.column, **note}}

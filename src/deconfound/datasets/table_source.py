@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -157,13 +158,14 @@ class TableSource:
         return numbers(self.column(name), f"{self.manifest}: {name!r}")
 
     def signals(
-        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None
+        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None, order: np.ndarray | None = None
     ) -> tuple[dict[str, Signal], dict[str, dict[str, Any]]]:
         """All modalities, and what became of the values of each that are not finite, or how raw samples were prepared.
 
         Args:
             train: (N,) bool: the rows to learn from.
             repairs: modality → a repair that was learnt before.
+            order: (R,) the rows to return, in their order; all by default.
         """
         signals: dict[str, Signal] = {}
         masks: dict[str, dict[str, Any]] = {}
@@ -171,7 +173,9 @@ class TableSource:
             what = f"{self.path}: modalities.{name}"
             if "column" in array:
                 raw = _validate(RawSpec, array, what)
-                signals[name], masks[name] = raw_signal(raw, self.column(raw.column), self.ids, self.path.parent, what)
+                signals[name], masks[name] = raw_signal(
+                    raw, self.column(raw.column), self.ids, self.path.parent, what, order
+                )
                 continue
             if "file" not in array:
                 known = {*ArraySpec.model_fields, *RawSpec.model_fields}
@@ -183,7 +187,7 @@ class TableSource:
                     "with column"
                 )
             spec = _validate(ArraySpec, array, what)
-            signals[name], masks[name] = array_signal(
+            signal, masks[name] = array_signal(
                 resolve_inside(self.path.parent, spec.file),
                 key=spec.key,
                 kind=spec.kind,
@@ -193,6 +197,7 @@ class TableSource:
                 what=what,
                 repair=(repairs or {}).get(name) or Fitting(train, spec.invalid, spec.indicator),
             )
+            signals[name] = signal if order is None else signal.select(torch.from_numpy(order))
         return signals, masks
 
 

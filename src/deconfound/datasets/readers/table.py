@@ -72,6 +72,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.row_order import rows_by_split
 from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
@@ -119,15 +120,17 @@ def read_table(path: str | Path) -> Dataset:
     split, renamed = _split(table, spec.split, labels)
     kept = _labelled(labels)
     task, target = _target(table, spec.target, labels, kept)
-    signals, masks = table.signals(np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train"))
-    dropped = len(split) - len(kept)
+    places = rows_by_split([split[row] for row in kept])
+    order = kept[places]
+    train = np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train")
+    signals, masks = table.signals(train, order=order)
     return Dataset.build(
         spec.name or table.path.stem,
         task,
-        {name: signal.select(torch.from_numpy(kept)) for name, signal in signals.items()} if dropped else signals,
-        target,
-        {name: values[kept] for name, values in _metadata(table, spec.target, spec.split).items()},
-        [split[row] for row in kept],
+        signals,
+        target[torch.from_numpy(places)],
+        {name: values[order] for name, values in _metadata(table, spec.target, spec.split).items()},
+        [split[row] for row in order],
         environment=spec.environment,
         group=spec.split.group or (),
         provenance={
@@ -139,7 +142,7 @@ def read_table(path: str | Path) -> Dataset:
             "renamed_splits": renamed,
             "split": spec.split.model_dump(mode="json", exclude_none=True),
             "masks": masks,
-            "unlabelled_rows_dropped": dropped,
+            "unlabelled_rows_dropped": len(split) - len(kept),
         },
     )
 
