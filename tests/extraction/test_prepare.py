@@ -78,7 +78,7 @@ def test_broken_samples_are_absent_listed_and_refused_above_a_share(tmp_path: Pa
     assert signal.present.tolist() == [True, False, False, True]
     assert note["broken_rows"] == 2
     assert "not a readable image" in note["broken"]["b"]
-    assert note["broken"]["c"] == "there is no such file"
+    assert note["broken"]["c"] == "is not there: no such file"
     with pytest.raises(
         DataError, match=r"2 of 4 samples cannot be read, the first is that of 'b': it is not a readable"
     ):

@@ -22,6 +22,7 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
     rows = ", ".join(f"{split} {len(numbers)}" for split, numbers in dataset.splits.items())
     lines = [f"wrote {store}: {rows} rows", *(f"  {modality}" for modality in dataset.modalities.values())]
     for modality, notes in dataset.provenance.get("masks", {}).items():
+        lines += [f"  {modality}: {notes['axes']}"] if "axes" in notes else []
         counts = [f"{notes[key]} {key.replace('_', ' ')}" for key in _MASK_COUNTS if notes.get(key)]
         if counts:
             lines.append(f"  {modality}: masked {', '.join(counts)}")

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from deconfound.datasets.parquet import read_parquet
 from deconfound.errors import DataError, did_you_mean
-from deconfound.io.limits import LINES, NAME_RULE, check_cells, is_encodable, is_name
+from deconfound.io.limits import LINES, NAME_RULE, check_cells, is_encodable, is_name, most_bytes
 from deconfound.io.reading import FileKind, read_text
 
 Values = list[Any]
@@ -38,7 +39,7 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
         DataError: another format, an unreadable or damaged file, rows that do not match the columns, or no rows.
     """
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
-        ".csv": partial(_read_csv, header=header),
+        ".csv": _long_fields()(partial(_read_csv, header=header)),
         ".jsonl": _read_jsonl,
         ".parquet": lambda file: read_parquet(file, _FILE),
     }
@@ -120,6 +121,16 @@ def _number_of(text: str) -> str | int | float:
         odd = "_" in text or text != text.strip() or text.startswith("+") or not math.isfinite(value)
         return text if padded or odd or abs(value) >= 2**63 else value
     return text
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Cells as long as the file may be; the limit is one of the whole process."""
+    before = csv.field_size_limit(most_bytes(LINES))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:

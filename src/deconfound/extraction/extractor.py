@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -27,6 +28,8 @@ class Extractor(ABC):
     """What it reads."""
     batch: ClassVar[int] = 32
     """Samples that are given at once."""
+    most_seconds: float = math.inf
+    """Seconds of a recording that it reads; no more are decoded."""
 
     @abstractmethod
     def extract(self, samples: Sequence[Any]) -> list[np.ndarray]:

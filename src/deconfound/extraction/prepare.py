@@ -103,7 +103,7 @@ def _extract(
     missing = [code for code in range(len(keys)) if not arrays.has(keys.key(code))]
     with ThreadPoolExecutor(workers) as pool, _bar(label, len(keys), len(keys) - len(missing)) as bar:
         for part in _batches(missing, extractor.batch):
-            decoded = list(pool.map(lambda code: _decoded(column, int(keys.first[code])), part))
+            decoded = list(pool.map(lambda code: _decoded(column, int(keys.first[code]), extractor.most_seconds), part))
             whole = {code: sample for code, (sample, _) in zip(part, decoded, strict=True) if sample is not None}
             failed = {code: reason for code, (_, reason) in zip(part, decoded, strict=True) if reason is not None}
             extracted, unusable = _try(extractor, whole)
@@ -118,9 +118,9 @@ def _batches(codes: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield codes[start : start + size]
 
 
-def _decoded(column: RawColumn, row: int) -> tuple[Any, str | None]:
+def _decoded(column: RawColumn, row: int, most_seconds: float) -> tuple[Any, str | None]:
     try:
-        return decode(column.kind, column.source(row)), None
+        return decode(column.kind, column.source(row), most_seconds), None
     except SampleError as error:
         return None, str(error)
 

@@ -18,7 +18,7 @@ KINDS: tuple[RawKind, ...] = get_args(RawKind)
 
 ENDINGS: dict[str, RawKind] = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"), "image"),
-    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aac"), "audio"),
+    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac"), "audio"),
     **dict.fromkeys((".mp4", ".mkv", ".webm", ".mov", ".avi"), "video"),
 }
 """Ending of a file, in lower case, → kind."""
@@ -103,13 +103,13 @@ def content_key(source: Any) -> bytes:
     if isinstance(source, Path):
         try:
             if not source.is_file():
-                raise SampleError("there is no such file")
+                raise SampleError("is not there: no such file")
             if source.stat().st_size > MOST_BYTES:
                 raise SampleError(f"has more than {MOST_BYTES} bytes")
             with open(source, "rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            raise SampleError(error.strerror or str(error)) from error
+            raise SampleError(f"cannot be read: {error.strerror or error}") from error
     array, rate = source if isinstance(source, tuple) else (source, 0)
     array = np.ascontiguousarray(array)
     return hashlib.sha256(f"{array.dtype} {array.shape} {rate}".encode() + array.tobytes()).digest()
