@@ -189,7 +189,7 @@ def test_a_model_with_pickled_weights_or_code_of_its_own_is_refused(tmp_path: Pa
     shutil.copytree(Path(package.__file__).parent / "model", folder, ignore=ignored)
     torch.save({"weight": torch.ones(2)}, folder / "pytorch_model.bin")
     column = RawColumn("text", ["a"], None, {"name": "sentence", "model": str(folder)})
-    with pytest.raises(SpecError, match="cannot be loaded .*safetensors"):
+    with pytest.raises(SpecError, match=r"cannot be loaded .*safetensors"):
         prepare(column, "text", ids=["a"])
     configuration = json.loads((folder / "config.json").read_text())
     own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}

@@ -18,7 +18,7 @@ from deconfound.data.task import Task
 from deconfound.datasets.ragged import SequenceOptions, ragged_signal
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.errors import DataError, did_you_mean
-from deconfound.extraction.raw import RawKind
+from deconfound.extraction.kinds import RawKind
 
 NO_EXTRACTOR = "none"
 """Names no extractor: the samples become no modality."""
@@ -39,12 +39,12 @@ class RawSource:
 
     Args:
         spec: kind and extractor; its `column` names the samples of new rows at predict.
-        samples: N texts or paths, None where a row has none.
+        samples: N texts, paths or bytes of files, None where a row has none.
         folder: the folder that paths stay in.
     """
 
     spec: RawSpec
-    samples: Sequence[str | None]
+    samples: Sequence[Any]
     folder: Path = Path()
 
 

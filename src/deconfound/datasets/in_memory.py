@@ -22,7 +22,7 @@ from deconfound.datasets.in_memory_split import random_split, shares_of, split_n
 from deconfound.datasets.in_memory_target import TaskKind, read_labels
 from deconfound.datasets.repair import Fitting, Invalid
 from deconfound.errors import DataError, did_you_mean
-from deconfound.extraction.raw import RawKind
+from deconfound.extraction.kinds import RawKind
 
 
 def dataset(

@@ -13,17 +13,19 @@ from deconfound.data.signal import Signal
 from deconfound.datasets.frames import Column, is_absent
 from deconfound.errors import DataError
 from deconfound.extraction.cache import default_folder
+from deconfound.extraction.embedded import FIELDS, embedded
+from deconfound.extraction.kinds import RawKind
 from deconfound.extraction.prepare import prepare, prepare_again
-from deconfound.extraction.raw import RawColumn, RawKind, kind_of
+from deconfound.extraction.raw import RawColumn, kind_of
 
 ExtractorChoice = str | Mapping[str, Any]
 """Name of an extractor, or a table with name and arguments."""
 
 
 def is_raw(values: Column) -> bool:
-    """Whether a column holds raw samples: its first value is a text, a path or a recording."""
+    """Whether a column holds raw samples: its first value is a text, a path, a recording or the bytes of a file."""
     first = _first(values)
-    return isinstance(first, str | Path) or _is_recording(first)
+    return isinstance(first, str | Path | bytes) or _is_recording(first) or _is_file(first)
 
 
 def holds_images(values: Column) -> bool:
@@ -86,14 +88,22 @@ def _samples(values: Column, what: str) -> list[Any]:
 def _sample(value: Any, what: str) -> Any:
     if isinstance(value, str | Path):
         return str(value)
+    if isinstance(value, bytes) or _is_file(value):
+        return value if isinstance(value, bytes) else embedded(value)
     if _is_recording(value):
         array, rate = value if isinstance(value, tuple) else (value["array"], value["sampling_rate"])
         return np.asarray(array, dtype=np.float32), rate
     if _is_image(value):
         return np.asarray(value)
     raise DataError(
-        f"{what} holds a {type(value).__name__}; raw samples are texts, paths, (samples, rate), or (H, W, 3) bytes"
+        f"{what} holds a {type(value).__name__}; raw samples are texts, paths, bytes of files, (samples, rate), or (H, W, 3) "
+        "images of bytes"
     )
+
+
+def _is_file(value: object) -> bool:
+    """Whether a value is what Hugging Face makes of a file: {"bytes": ..., "path": ...}."""
+    return isinstance(value, Mapping) and value.keys() == FIELDS
 
 
 def _is_empty(value: object) -> bool:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -29,11 +29,12 @@ _MOST_KNOWN = 4096
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
+def read_manifest(path: Path, header: Sequence[str] = (), files: Collection[str] = ()) -> dict[str, Values]:
     """Column name → values, all of one length; values of a CSV are text, or None if empty.
 
     Args:
         header: the columns of a CSV whose first line holds none of these names but is a row already.
+        files: columns of a Parquet file that may hold files, as their bytes or paths.
 
     Raises:
         DataError: another format, an unreadable or damaged file, rows that do not match the columns, or no rows.
@@ -41,7 +42,7 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
         ".csv": _long_fields()(partial(_read_csv, header=header)),
         ".jsonl": _read_jsonl,
-        ".parquet": lambda file: read_parquet(file, _FILE),
+        ".parquet": lambda file: read_parquet(file, _FILE, files),
     }
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file; save it as one of them")
@@ -51,7 +52,8 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
     for name, values in columns.items():
         if not is_name(name):
             raise DataError(f"{path}: the column name {name[:40]!r} is too long or not UTF-8; {NAME_RULE}")
-        bad = next((value for value in values if type(value) not in _SCALARS), None)
+        known = (*_SCALARS, bytes) if name in files else _SCALARS
+        bad = next((value for value in values if type(value) not in known), None)
         if bad is not None:
             raise DataError(
                 f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds one text or number a row: give "

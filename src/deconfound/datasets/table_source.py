@@ -104,7 +104,7 @@ class TableSource:
         self.path = Path(path)
         self.spec = _validate(TableSpec, read_data_toml(self.path, "description of the table"), str(self.path))
         self.manifest = resolve_inside(self.path.parent, self.spec.manifest)
-        self._written = read_manifest(self.manifest)
+        self._written = read_manifest(self.manifest, files=self.raw_columns)
         self.columns: dict[str, Values] = with_none(self._written, self.spec.missing)
         self.ids = self.texts(self.spec.id)
         repeated, count = Counter(self.ids).most_common(1)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from deconfound.errors import DataError
-from deconfound.extraction.raw import MOST_CHARACTERS, RawKind, SampleError
+from deconfound.extraction.kinds import RawKind
+from deconfound.extraction.raw import MOST_CHARACTERS, SampleError
 
 MOST_PIXELS = 100_000_000
 MOST_SECONDS = 3600
 _BEYOND = 1.0
 """Seconds that are decoded beyond those that an extractor reads, so that resampling does not change their end."""
+_SOUND_BEGINNINGS = (b"RIFF", b"fLaC", b"OggS")
 _SOUND_FILES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 
 
@@ -38,9 +41,10 @@ def needs(package: str, extra: str) -> DataError:
 
 
 def decode(kind: RawKind, source: Any, most_seconds: float = MOST_SECONDS) -> Any:
-    """What an extractor of the kind takes: a str, a (H, W, 3) uint8 image, a `Sound`, or the path of a video.
+    """What an extractor of the kind takes: a str, a (H, W, 3) uint8 image, a `Sound`, or a video as it is.
 
     Args:
+        source: a text, the path or the bytes of a file, or an array.
         most_seconds: of a recording that an extractor reads; what lies more than a second beyond them is left out.
 
     Raises:
@@ -56,8 +60,13 @@ def decode(kind: RawKind, source: Any, most_seconds: float = MOST_SECONDS) -> An
     return source
 
 
+def opened(source: Path | bytes) -> str | io.BytesIO:
+    """What libraries take that read a file by its name, or from memory."""
+    return io.BytesIO(source) if isinstance(source, bytes) else str(source)
+
+
 def _image(source: Any) -> np.ndarray:
-    if not isinstance(source, Path):
+    if not isinstance(source, Path | bytes):
         return _pixels(np.asarray(source))
     try:
         from PIL import Image, ImageOps
@@ -66,7 +75,7 @@ def _image(source: Any) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata; a bomb is measured below
-            with Image.open(source) as image:
+            with Image.open(opened(source)) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise SampleError(f"has {image.width}×{image.height} pixels; at most {MOST_PIXELS} are read")
                 image.draft("RGB", (512, 512))  # a JPEG is decoded at the size that is needed
@@ -93,9 +102,10 @@ def _sound(source: Any, seconds: float) -> Sound:
     if isinstance(source, tuple):
         samples, rate = np.asarray(source[0], dtype=np.float32), int(source[1])
         return _mono(samples[..., : max(0, round(seconds * rate))], rate)
-    if not isinstance(source, Path):
+    if not isinstance(source, Path | bytes):
         raise SampleError("is an array without a rate; give (samples, rate)")
-    read = _file_sound if source.suffix.lower() in _SOUND_FILES else _container_sound
+    plain = source.suffix.lower() in _SOUND_FILES if isinstance(source, Path) else source[:4] in _SOUND_BEGINNINGS
+    read = _file_sound if plain else _container_sound
     try:
         return read(source, seconds)
     except (SampleError, DataError):
@@ -104,23 +114,23 @@ def _sound(source: Any, seconds: float) -> Sound:
         raise SampleError(f"is not a readable recording ({_line(error)})") from error
 
 
-def _file_sound(path: Path, seconds: float) -> Sound:
+def _file_sound(source: Path | bytes, seconds: float) -> Sound:
     try:
         import soundfile
     except ImportError as error:
         raise needs("soundfile", "audio") from error
-    with soundfile.SoundFile(str(path)) as file:
+    with soundfile.SoundFile(opened(source)) as file:
         rate = int(file.samplerate)
         return _mono(file.read(round(seconds * rate), dtype="float32", always_2d=True).T, rate)
 
 
-def _container_sound(path: Path, seconds: float) -> Sound:
+def _container_sound(source: Path | bytes, seconds: float) -> Sound:
     """The sound of a video or of a file that only FFmpeg reads."""
     try:
         import av
     except ImportError as error:
         raise needs("av", "video") from error
-    with av.open(str(path)) as file:
+    with av.open(opened(source)) as file:
         if not file.streams.audio:
             raise SampleError("has no sound")
         rate = int(file.streams.audio[0].rate)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deconfound.errors import SpecError
-from deconfound.extraction.raw import RawKind
+from deconfound.extraction.kinds import RawKind
 from deconfound.registry import get_class, validate_arguments
 
 DEFAULTS: dict[RawKind, str] = {"text": "sentence", "image": "image-vector", "audio": "log-mel", "video": "frames"}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from deconfound.cli.import_summary import import_summary
 from deconfound.datasets.readers.table import read_table
 from deconfound.datasets.table_source import read_inputs
 from support.data_making import AUDIO, GROUPED, ROWS, TEXT, N, edit, refuse_table, write_rows
@@ -105,6 +106,34 @@ def test_kinds_and_the_row_column(folder):
     assert signals["words"].values.dtype == torch.int64
     assert signals["words"].values[2].tolist() == [8, 9, 10, 0]
     assert str(read_table(folder / "corpus.toml").modalities["words"]) == "words tokens 4"
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "kind", "expected"),
+    [
+        ((N, 12, 10, 3), "uint8", "", (N, 1, 3, 12, 10)),
+        ((N, 12, 10, 3), "float32", 'kind = "image"', (N, 1, 3, 12, 10)),
+        ((N, 2, 12, 10, 3), "uint8", "", (N, 2, 3, 12, 10)),
+        ((N, 12, 10, 3), "float32", "", (N, 12, 10, 3)),
+        ((N, 3, 12, 10), "uint8", 'kind = "image"', (N, 1, 3, 12, 10)),
+        ((N, 12, 10, 3), "uint8", 'kind = "sequence"', (N, 12, 10, 3)),
+    ],
+)
+def test_channels_that_come_last_are_put_first_and_said_so(folder, shape, dtype, kind, expected):
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    np.save(folder / "image.npy", pixels)
+    with open(folder / "corpus.toml", "a") as file:
+        file.write(f'[modalities.image]\nfile = "image.npy"\n{kind}\n')
+    dataset = read_table(folder / "corpus.toml")
+    image = dataset.signals["image"].values
+    assert image.shape == expected
+    turned = expected[-3:] != shape[-3:]
+    assert ("axes" in dataset.provenance["masks"]["image"]) == turned
+    first = np.moveaxis(pixels, -1, -3) if turned else pixels
+    row = [row["id"] for row in ROWS].index(dataset.columns["id"].values[3])
+    np.testing.assert_array_equal(image[3].numpy().reshape(first[row].shape), first[row])
+    lines = [line for line in import_summary(dataset, folder) if "channels first" in line]
+    assert len(lines) == turned
 
 
 def test_inputs_need_neither_target_nor_split(folder):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from deconfound.extraction.decode import needs
+from deconfound.extraction.decode import needs, opened
 from deconfound.extraction.extractor import Extractor
 from deconfound.extraction.image_features import image_maps
 from deconfound.extraction.image_model import PACKAGED, image_model_checksum
@@ -34,21 +34,21 @@ class Frames(Extractor):
         return {"model": PACKAGED, "sha256": image_model_checksum()}
 
     def extract(self, samples: Sequence[Any]) -> list[np.ndarray]:
-        return [self._vectors(Path(video)) for video in samples]
+        return [self._vectors(video) for video in samples]
 
-    def _vectors(self, video: Path) -> np.ndarray:
+    def _vectors(self, video: Path | bytes) -> np.ndarray:
         images = self._images(video)
         maps = [image_maps(images[start : start + 16]).mean(dim=(2, 3)) for start in range(0, len(images), 16)]
         return np.concatenate([part.numpy() for part in maps])
 
-    def _images(self, video: Path) -> list[np.ndarray]:
+    def _images(self, video: Path | bytes) -> list[np.ndarray]:
         try:
             import av
         except ImportError as error:
             raise needs("av", "video") from error
         images: list[np.ndarray] = []
         try:
-            with av.open(str(video)) as file:
+            with av.open(opened(video)) as file:
                 if not file.streams.video:
                     raise SampleError("has no pictures")
                 for number, frame in enumerate(file.decode(video=0)):
