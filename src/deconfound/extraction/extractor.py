@@ -35,6 +35,8 @@ class Extractor(ABC):
     def extract(self, samples: Sequence[Any]) -> list[np.ndarray]:
         """One (T_i, *F) array per sample, float32 or, of tokens, (T_i,) int64; T_i = 1 for a vector or an image.
 
+        T_i = 0 says that the sample holds none of what is looked for; its row lacks the modality.
+
         Args:
             samples: B samples as `deconfound.extraction.decode.decode` reads them.
 

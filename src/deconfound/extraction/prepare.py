@@ -56,6 +56,38 @@ def prepare(
         SpecError: an extractor that does not exist or reads another kind.
     """
     extractor, choice = extractor_of(column.kind, column.extractor, what)
+    return prepare_with(
+        extractor,
+        choice,
+        column,
+        what,
+        ids=ids,
+        cache=cache,
+        progress=progress,
+        most_broken=most_broken,
+        workers=workers,
+        order=order,
+    )
+
+
+def prepare_with(
+    extractor: Extractor,
+    choice: Mapping[str, Any],
+    column: RawColumn,
+    what: str,
+    *,
+    ids: Sequence[str],
+    cache: Path | None = None,
+    progress: bool = False,
+    most_broken: float = MOST_BROKEN,
+    workers: int = 2,
+    order: np.ndarray | None = None,
+) -> tuple[Signal, dict[str, Any]]:
+    """`prepare` by an extractor that is here.
+
+    Args:
+        choice: its name and arguments, as JSON values.
+    """
     model = extractor.model()
     broken: dict[int, str] = {}
     keys = content_keys(column, broken)
@@ -166,12 +198,14 @@ def _assemble(
 ) -> Signal:
     """(R, T, *F) of the rows in `order`, T that of the longest, 0 where the mask is False."""
     lengths = np.zeros(len(keys) + 1, dtype=np.int64)  # the last one is that of rows without a sample
-    for code in keys.codes():
+    readable = list(keys.codes())
+    for code in readable:
         lengths[code] = arrays.shape(keys.key(code))[0]
-    if not lengths.any():
+    if not readable:
         raise DataError(f"{what}: no row has a sample that can be read; check the files, or leave the modality out")
     codes = keys.code if order is None else keys.code[order]
-    steps, example = int(lengths.max()), arrays.get(keys.key(int(lengths.argmax())))
+    longest = max(readable, key=lengths.__getitem__)
+    steps, example = max(1, int(lengths.max())), arrays.get(keys.key(longest))
     shape = (len(codes), steps, *example.shape[1:])
 
     def blocks() -> Iterator[np.ndarray]:
