@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deconfound.cli.show_folder import preparation_text
+
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
@@ -32,6 +34,7 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
             for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
         ]
         lines += _preparation_lines(modality, notes)
+    lines += [f"  {line}" for line in dataset.provenance.get("assumed", [])]
     for other, split in dataset.provenance.get("renamed_splits", {}).items():
         lines.append(f"  the split {other!r} is taken as {split!r}")
     if dataset.provenance.get("unlabelled_rows_dropped"):
@@ -44,10 +47,7 @@ def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
     if "preparation" not in notes:
         return []
     note, broken = notes["preparation"], notes["broken"]
-    choice = " ".join(f"{key} {value}" for key, value in note["extractor"].items() if key != "name")
-    lines = [
-        f"  {modality}: {note['kind']} of the column {note['column']!r}, read by {note['extractor']['name']} ({choice})"
-    ]
+    lines = [f"  {modality}: {preparation_text(note)}"]
     if broken:
         listed = "; ".join(f"{name!r} {reason}" for name, reason in list(broken.items())[:3])
         lines.append(f"  {modality}: {notes['broken_rows']} samples cannot be read and are absent: {listed}")

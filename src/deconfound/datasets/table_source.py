@@ -34,7 +34,7 @@ class TargetSpec(_Part):
     """[target]"""
 
     column: str
-    kind: Literal["regression", "classification"]
+    kind: Literal["regression", "classification"] | None = None
     classes: tuple[str, ...] | None = None
     loss: Literal["mse", "l1"] | None = None
     protocol: str | None = None

@@ -142,7 +142,7 @@ def test_inputs_need_neither_target_nor_split(folder):
     signals, ids = read_inputs(path)
     assert len(ids) == N
     assert signals["audio"].mask.all()
-    refuse_table(path, r"there is no \[target\]; a dataset needs both")
+    refuse_table(path, r"there is no \[target\]; a dataset needs one")
 
 
 @pytest.mark.parametrize("word", ["NA", "nan", "N/A", "None", "null", " ", "NaN", "#n/a"])
@@ -207,3 +207,33 @@ def test_a_row_without_any_row_number_of_tokens_is_absent_too(folder):
     tokens, ids = dataset.signals["audio"], dataset.metadata["id"].astype(int).tolist()
     assert tokens.values.tolist() == [[7 if i else 0] * 4 for i in ids]
     assert tokens.present.tolist() == [i > 0 for i in ids]
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ("ab", "classification"),
+        ("01", "classification"),
+        (("0.5", "1.5"), "regression"),
+        (("", "b", "c"), "classification"),
+    ],
+)
+def test_the_kind_of_the_target_follows_from_the_labels_and_is_said(folder, labels, kind):
+    write_rows(folder, [row | {"label": labels[i % len(labels)]} for i, row in enumerate(ROWS)])
+    dataset = read_table(edit(folder, 'kind = "classification"\n', 'unlabelled = "drop"\n'))
+    assert dataset.task.kind == kind
+    assert dataset.provenance["assumed"][0].startswith(f"the target 'label' is taken as a {kind}")
+    assert any(dataset.provenance["assumed"][0] in line for line in import_summary(dataset, folder))
+
+
+def test_a_table_without_a_split_has_the_column_or_one_at_random(folder):
+    path = folder / "corpus.toml"
+    path.write_text(path.read_text().replace('[split]\ncolumn = "split"\n', ""))
+    dataset = read_table(path)
+    assert dataset.provenance["assumed"] == ["the column 'split' names the splits"]
+    write_rows(folder, [{name: value for name, value in row.items() if name != "split"} for row in ROWS])
+    drawn, again = read_table(path), read_table(path)
+    assert list(drawn.splits) == ["train", "valid", "test"]
+    assert drawn.group == ()
+    assert drawn.checksum == again.checksum
+    assert "rows were drawn at random" in drawn.provenance["assumed"][0]

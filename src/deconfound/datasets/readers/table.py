@@ -13,13 +13,14 @@ missing = ["NA", "nan"]          # optional: the words that mean "no value", wha
 
 [target]
 column = "label"
-kind = "classification"          # or "regression"
+kind = "classification"          # or "regression"; default: by the labels, as in memory
 classes = ["sad", "happy"]       # optional; default: the labels that occur, sorted
 # loss = "mse"                   # of a regression: "mse" (default) or "l1"
 # protocol = "mmsa-regression"   # optional: the metric protocol; default "classification" or "regression"
 # unlabelled = "drop"            # rows without a label: "refuse" (default), or "drop" to leave them out
 
-[split]                          # either a column of split names ...
+[split]                          # optional; default: the column "split", else rows at random
+                                 # either a column of split names ...
 column = "split"                 # "train", "valid" (or "val", "dev", "validation"); all other names are test splits
 # group = ["speaker"]            # ... or whole groups at random: every group falls into one split
 # seed = 0
@@ -81,6 +82,7 @@ from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import strata_of, stratified_split
+from deconfound.datasets.table_defaults import with_kind, with_split
 from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
 from deconfound.errors import DataError, did_you_mean
 
@@ -111,15 +113,16 @@ def read_table(path: str | Path) -> Dataset:
     """
     table = TableSource(path)
     spec = table.spec
-    if spec.target is None or spec.split is None:
+    if spec.target is None:
         raise DataError(
-            f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs "
-            "both: 'deconfound data import --help' shows them"
+            f"{table.path}: there is no [target]; a dataset needs one: 'deconfound data import --help' shows it"
         )
-    labels = table.labels(spec.target)
-    split, renamed = _split(table, spec.split, labels)
+    wanted, of_target = with_kind(table, spec.target)
+    how, of_split = with_split(table)
+    labels = table.labels(wanted)
+    split, renamed = _split(table, how, labels)
     kept = _labelled(labels)
-    task, target = _target(table, spec.target, labels, kept)
+    task, target = _target(table, wanted, labels, kept)
     places = rows_by_split([split[row] for row in kept])
     order = kept[places]
     train = np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train")
@@ -129,18 +132,19 @@ def read_table(path: str | Path) -> Dataset:
         task,
         signals,
         target[torch.from_numpy(places)],
-        {name: values[order] for name, values in _metadata(table, spec.target, spec.split).items()},
+        {name: values[order] for name, values in _metadata(table, wanted, how).items()},
         [split[row] for row in order],
         environment=spec.environment,
-        group=spec.split.group or (),
+        group=(how.group or ()) if spec.split is not None else (),
         provenance={
             "format": "table",
             "file": table.path.name,
             "manifest": spec.manifest,
-            "target": spec.target.column,
+            "target": wanted.column,
             "sha256": sha256(table.manifest),
             "renamed_splits": renamed,
-            "split": spec.split.model_dump(mode="json", exclude_none=True),
+            "split": how.model_dump(mode="json", exclude_none=True),
+            "assumed": [*of_target, *of_split],
             "masks": masks,
             "unlabelled_rows_dropped": len(split) - len(kept),
         },
