@@ -1,66 +1,27 @@
 """Every extractor: finite arrays of one width, the same for the same sample, and none of the neighbours in a batch."""
 
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from deconfound.errors import DataError, SpecError
 from deconfound.extraction.decode import Sound, decode
-from deconfound.extraction.extractor import DEFAULTS, Extractor
+from deconfound.extraction.extractor import DEFAULTS
 from deconfound.extraction.extractors.image_vector import ImageVector
 from deconfound.extraction.extractors.log_mel import LogMel
 from deconfound.extraction.extractors.sentence import Sentence
 from deconfound.extraction.extractors.token_vectors import TokenVectors
 from deconfound.extraction.image_model import SIDE, as_input, features_of, load_image_model, resized
-from deconfound.extraction.raw import SampleError
-from deconfound.registry import build, get_class, names
-
-
-def video(folder: Path, seconds: float = 2.0, rate: int = 10) -> Path:
-    """A video whose picture brightens with time."""
-    import av
-
-    path = folder / "clip.mp4"
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(int(seconds * rate)):
-            picture = np.full((48, 64, 3), min(255, 10 * number), np.uint8)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
-                file.mux(packet)
-        for packet in stream.encode():
-            file.mux(packet)
-    return path
-
-
-def samples(kind: str, folder: Path) -> list[Any]:
-    generator = np.random.default_rng(0)
-    if kind == "text":
-        return ["A fine film.", "", "Nothing in it works, and the end is worse than that, if there is one at all."]
-    if kind == "image":
-        return [generator.integers(0, 256, (height, 40, 3), dtype=np.uint8) for height in (20, 60)]
-    if kind == "audio":
-        return [
-            Sound(generator.normal(0, 0.1, size).astype(np.float32), rate) for size, rate in ((9000, 8000), (5, 16000))
-        ]
-    return [video(folder)]
-
-
-@pytest.mark.parametrize("name", names("extractors"))
-def test_an_extractor_keeps_its_promises(name: str, tmp_path: Path) -> None:
-    extractor: Extractor = build("extractors", name)
-    given = samples(extractor.kind, tmp_path)
-    together = extractor.extract(given)
-    widths = {array.shape[1:] for array in together}
-    assert len(together) == len(given)
-    assert len(widths) == 1
-    for sample, array in zip(given, together, strict=True):
-        assert array.dtype in (np.float32, np.int64)
-        assert len(array) >= 1
-        assert np.isfinite(array).all()
-        np.testing.assert_allclose(extractor.extract([sample])[0], array, atol=2e-5 * max(1, np.abs(array).max()))
+from deconfound.extraction.prepare import prepare, prepare_again
+from deconfound.extraction.raw import RawColumn, SampleError
+from deconfound.registry import build, get_class
+from support.media import write_clip
 
 
 def test_every_kind_has_a_default() -> None:
@@ -99,7 +60,7 @@ def test_log_mel_finds_a_tone_in_its_band_and_a_step_in_time() -> None:
 
 
 def test_frames_follow_the_clock(tmp_path: Path) -> None:
-    frames = build("extractors", "frames", per_second=2.0).extract([video(tmp_path)])[0]
+    frames = build("extractors", "frames", per_second=2.0).extract([write_clip(tmp_path / "clip.mp4", seconds=2.0)])[0]
     assert frames.shape == (4, 1280)
     assert np.abs(np.diff(frames, axis=0)).max(axis=1).min() > 0.01
 
@@ -129,8 +90,78 @@ def test_files_that_are_not_what_they_say_are_broken_samples(tmp_path: Path, mon
     with pytest.raises(SampleError, match="not a readable video"):
         build("extractors", "frames").extract([tmp_path / "a.mp4"])
     with pytest.raises(SampleError, match="no sound"):
-        decode("audio", video(tmp_path))
+        decode("audio", write_clip(tmp_path / "clip.mp4", seconds=2.0))
     monkeypatch.setattr("deconfound.extraction.decode.MOST_PIXELS", 100)
     Image.new("RGB", (20, 20)).save(tmp_path / "bomb.png")
     with pytest.raises(SampleError, match=r"has 20×20 pixels; at most 100"):
         decode("image", tmp_path / "bomb.png")
+
+
+def test_times_are_those_of_the_steps(tmp_path: Path) -> None:
+    sound = Sound(np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32), 16000)
+    for name in ("log-mel", "mfcc", "pitch"):
+        plain, timed = (build("extractors", name, times=times).extract([sound])[0] for times in (False, True))
+        np.testing.assert_array_equal(timed[:, :-1], plain)
+        np.testing.assert_allclose(timed[:, -1], np.arange(26) / 25, atol=1e-6)
+    clip = write_clip(tmp_path / "clip.mp4", seconds=2.0)
+    frames = build("extractors", "frames", times=True, per_second=4.0).extract([clip])[0]
+    np.testing.assert_allclose(frames[:, -1], np.ceil(np.arange(8) / 4 * 10) / 10, atol=1e-3)  # of 10 frames a second
+
+
+def voice(*parts: tuple[float, float]) -> Sound:
+    """Stretches of (seconds, Hz), 0 Hz for a pause, with faint noise."""
+    tones = [0.3 * np.sin(2 * np.pi * tone * np.arange(round(16000 * seconds)) / 16000) for seconds, tone in parts]
+    samples = np.concatenate(tones)
+    return Sound((samples + np.random.default_rng(0).normal(0, 1e-4, len(samples))).astype(np.float32), 16000)
+
+
+def test_pitch_is_found_where_there_is_a_voice() -> None:
+    track = build("extractors", "pitch").extract([voice((1.0, 220.0), (1.0, 0.0), (1.0, 110.0))])[0]
+    assert track.shape == (76, 3)
+    np.testing.assert_allclose(track[3:22, 0], 24, atol=0.3)
+    np.testing.assert_allclose(track[53:72, 0], 12, atol=0.3)
+    assert track[30:45, 2].max() < 0.3 < 0.6 < track[53:72, 2].min()
+    quiet = build("extractors", "pitch").extract([Sound(np.zeros(16000, np.float32), 16000)])[0]
+    assert (quiet[:, :2] == 0).all()
+    with pytest.raises(SpecError, match="less than an octave"):
+        build("extractors", "pitch", lowest=300.0)
+
+
+def test_stretches_of_sound_are_found_joined_and_measured() -> None:
+    sound = voice((0.5, 0), (1.0, 300.0), (0.1, 0), (0.5, 300.0), (1.0, 0), (0.05, 300.0), (0.5, 0), (0.4, 2000.0))
+    low, high = build("extractors", "speech-segments").extract([sound])[0]
+    np.testing.assert_allclose(low[-2:], [0.5, 1.6], atol=0.06)
+    np.testing.assert_allclose(high[-2:], [3.65, 0.4], atol=0.06)
+    assert low[:64].argmax() + 15 < high[:64].argmax()
+
+
+def test_a_recording_of_silence_has_no_stretch_and_is_absent() -> None:
+    silence, speech = voice((1.0, 0)), voice((0.3, 0), (1.0, 200.0))
+    column = RawColumn("audio", [(s.samples, s.rate) for s in (silence, speech)], None, {"name": "speech-segments"})
+    signal, note = prepare(column, "voice", ids=["a", "b"])
+    assert signal.present.tolist() == [False, True]
+    assert note["broken_rows"] == 0
+    alone = RawColumn("audio", [(silence.samples, silence.rate)])
+    assert prepare_again(alone, note, "voice", ["a"]).present.tolist() == [False]
+
+
+@pytest.mark.skipif(find_spec("silero_vad") is None, reason="the extra 'speech' is not installed")
+def test_speech_is_told_from_other_sound(tmp_path: Path) -> None:
+    espeak = shutil.which("espeak-ng")
+    if espeak is None:
+        pytest.skip("there is no espeak-ng, which speaks the sample")
+    subprocess.run([espeak, "-w", str(tmp_path / "a.wav"), "this is a sentence about nothing at all"], check=True)
+    spoken = decode("audio", tmp_path / "a.wav")
+    noise = np.random.default_rng(0).normal(0, 0.05, 2 * spoken.rate).astype(np.float32)
+    sound = Sound(np.concatenate([noise, spoken.samples]), spoken.rate)
+    segments = build("extractors", "speech-segments", detector="silero").extract([sound])[0]
+    assert 1.8 < segments[0, -2] < 2.4
+    assert build("extractors", "speech-segments").extract([sound])[0][0, -2] < 0.2
+
+
+def test_egemaps_shows_its_licence_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SpecError, match=r"for research, teaching and private use only.* set accept_licence = true"):
+        prepare(RawColumn("audio", [], None, {"name": "egemaps"}), "voice", ids=[])
+    monkeypatch.setitem(sys.modules, "opensmile", None)
+    with pytest.raises(DataError, match=r"needs the package opensmile; pip install 'deconfound\[egemaps\]'"):
+        build("extractors", "egemaps", accept_licence=True).model()

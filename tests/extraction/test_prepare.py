@@ -78,7 +78,7 @@ def test_broken_samples_are_absent_listed_and_refused_above_a_share(tmp_path: Pa
     assert signal.present.tolist() == [True, False, False, True]
     assert note["broken_rows"] == 2
     assert "not a readable image" in note["broken"]["b"]
-    assert note["broken"]["c"] == "there is no such file"
+    assert note["broken"]["c"] == "is not there: no such file"
     with pytest.raises(
         DataError, match=r"2 of 4 samples cannot be read, the first is that of 'b': it is not a readable"
     ):
@@ -125,4 +125,4 @@ def test_a_cache_returns_what_was_put(tmp_path: Path) -> None:
             assert cache.get(key).dtype == array.dtype
             np.testing.assert_array_equal(cache.get(key), array)
             assert cache.shape(key) == array.shape
-        assert list(cache.missing([b"c" * 32, b"a" * 32])) == [b"c" * 32]
+        assert [cache.has(letter * 32) for letter in (b"c", b"a")] == [False, True]

@@ -100,18 +100,27 @@ def list_components(as_json: AsJson = False) -> None:
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="A name in 'deconfound list', or 'synthetic', 'imbalance', 'backbone' or 'train'.")
+        str,
+        typer.Argument(
+            help="A name in 'deconfound list', 'synthetic', 'imbalance', 'backbone' or 'train', or a run or store."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Explain a component and its arguments.
+    """Explain a component and its arguments, or what a run or a store was made with.
 
-    Prints what it does, and the default and range of each argument.
+    Prints what it does, and the default and range of each argument; of a run or store the encoder, extractor and pretrained
+    model of each modality.
 
     Example: deconfound show cmir
     """
-    from deconfound.cli.show import component_text, describe_component
+    from deconfound.cli.show import component_text, describe_component, is_component
+    from deconfound.cli.show_folder import describe_folder, folder_lines, is_run_or_store
 
+    if not is_component(name) and is_run_or_store(Path(name)):
+        folder = describe_folder(Path(name))
+        print(json.dumps(folder) if as_json else text_of_lines(folder_lines(folder)))
+        return
     description = describe_component(name)
     print(json.dumps(description) if as_json else component_text(description))
 
@@ -155,8 +164,12 @@ def train(
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
     )
-    lines = [text, *(f"  {note}" for note in done["notes"])]
-    print(json.dumps({"run": str(out), **done}) if as_json else text_of_lines(lines))
+    from deconfound.cli.show_folder import run_encoders
+
+    encoders = run_encoders(run)
+    chosen = ", ".join(f"{name} by {encoder}" for name, encoder in encoders.items())
+    lines = [text, f"  encoded: {chosen}", *(f"  {note}" for note in done["notes"])]
+    print(json.dumps({"run": str(out), **done, "encoders": encoders}) if as_json else text_of_lines(lines))
 
 
 @app.command()

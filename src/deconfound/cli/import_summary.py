@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deconfound.cli.show_folder import preparation_text
+
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
@@ -24,6 +26,7 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
     rows = ", ".join(f"{split} {len(numbers)}" for split, numbers in dataset.splits.items())
     lines = [f"wrote {store}: {rows} rows", *(f"  {modality}" for modality in dataset.modalities.values())]
     for modality, notes in dataset.provenance.get("masks", {}).items():
+        lines += [f"  {modality}: {notes['axes']}"] if "axes" in notes else []
         counts = [f"{notes[key]} {key.replace('_', ' ')}" for key in _MASK_COUNTS if notes.get(key)]
         if counts:
             lines.append(f"  {modality}: masked {', '.join(counts)}")
@@ -33,6 +36,7 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
             for feature, share in list(notes.get(key, {}).items())[:_MOST_FEATURES]
         ]
         lines += _preparation_lines(modality, notes)
+    lines += [f"  {line}" for line in dataset.provenance.get("assumed", [])]
     for other, split in dataset.provenance.get("renamed_splits", {}).items():
         lines.append(f"  the split {other!r} is taken as {split!r}")
     if "validation_taken" in dataset.provenance:
@@ -47,10 +51,7 @@ def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
     if "preparation" not in notes:
         return []
     note, broken = notes["preparation"], notes["broken"]
-    choice = " ".join(f"{key} {value}" for key, value in note["extractor"].items() if key != "name")
-    lines = [
-        f"  {modality}: {note['kind']} of the column {note['column']!r}, read by {note['extractor']['name']} ({choice})"
-    ]
+    lines = [f"  {modality}: {preparation_text(note)}"]
     if broken:
         listed = "; ".join(f"{name!r} {reason}" for name, reason in list(broken.items())[:3])
         lines.append(f"  {modality}: {notes['broken_rows']} samples cannot be read and are absent: {listed}")

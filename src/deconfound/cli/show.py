@@ -19,6 +19,11 @@ _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _TABLES = ("synthetic", "imbalance", "train", "backbone")
 
 
+def is_component(name: str) -> bool:
+    """Whether `describe_component` knows a name."""
+    return name in _TABLES or any(name in names(kind) for kind in KINDS)
+
+
 def describe_component(name: str) -> dict[str, Any]:
     """Kind, description and arguments of a component, of a synthetic model or of a table of a specification.
 

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from deconfound.data.columns import Columns, MetadataColumn
+from deconfound.data.mapped import byte_chunks
 from deconfound.data.missing_words import MISSING, folded, is_missing
+from deconfound.data.row_order import rows_by_split
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.splits import DEVELOPMENT, TAKE_VALID, check_ranges, check_split_names
@@ -120,8 +122,7 @@ class Dataset:
         sizes = [int((labels == s).sum()) for s in order]
         stops = np.cumsum(sizes).tolist()
         splits = {s: range(stop - size, stop) for s, size, stop in zip(order, sizes, stops, strict=True)}
-        rank = {s: position for position, s in enumerate(order)}
-        rows = torch.from_numpy(np.argsort([rank[s] for s in labels.tolist()], kind="stable"))
+        rows = torch.from_numpy(rows_by_split(labels.tolist()))
         if not torch.equal(rows, torch.arange(len(rows))):
             signals = {m: signal.select(rows) for m, signal in signals.items()}
             target, latents = target[rows], {k: v[rows] for k, v in (latents or {}).items()}
@@ -284,7 +285,8 @@ class Dataset:
         digest = hashlib.sha256(json.dumps(dataset_schema(self), sort_keys=True).encode())
         for name, tensor in sorted(named_tensors(self).items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+            for part in byte_chunks(tensor):
+                digest.update(part)
         return digest.hexdigest()
 
     def _column(self, column: str) -> MetadataColumn:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,6 @@ from deconfound.io.files import scratch_folder, write_json
 from deconfound.io.reading import FileKind, read_json, reading
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from deconfound.data.dataset import Dataset
 
 VERSION = 1
@@ -65,21 +63,13 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     Raises:
         StoreError: the folder exists or cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     from deconfound.data.schema import dataset_schema, named_tensors
+    from deconfound.data.tensor_file import write_tensors
 
     path = Path(path)
     with new_directory(path) as scratch:
-        tensors = _apart(named_tensors(dataset))
-        try:
-            save_file(tensors, scratch / _DATA)
-            (scratch / _DATA).chmod(0o644)  # safetensors makes files that only their owner may read
-            with open(scratch / _DATA, "rb") as file:
-                os.fsync(file.fileno())
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+        write_tensors(named_tensors(dataset), scratch / _DATA)
+        (scratch / _DATA).chmod(0o644)  # whoever may read the folder, whatever the umask
         schema = {
             "format": "deconfound dataset",
             "version": VERSION,
@@ -93,19 +83,6 @@ def save(dataset: Dataset, path: str | Path) -> Path:
             file.flush()
             os.fsync(file.fileno())
     return path
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, contiguous and none in the memory of another one, as safetensors wants them."""
-    taken: list[tuple[int, int]] = []
-    separate: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        whole = tensor.contiguous()
-        start, stop = whole.data_ptr(), whole.data_ptr() + whole.nbytes
-        shared = any(start < other_stop and other_start < stop for other_start, other_stop in taken)
-        separate[name] = whole.clone() if shared else whole
-        taken.append((start, stop))
-    return separate
 
 
 def check_is_store(path: str | Path) -> None:

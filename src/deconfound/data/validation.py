@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from deconfound.data.mapped import CHUNK, release
 from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
@@ -132,19 +133,24 @@ def _check_signal(what: str, signal: Signal) -> None:
         raise DataError(f"{what} is absent in every row; leave it out")
     if int(signal.mask.view(torch.uint8).max()) > 1:
         raise DataError(f"{what} has a mask of other values than 0 and 1; give booleans")
-    if not signal.values.is_floating_point():
-        if int(signal.values.min()) < 0 or bool((signal.values != 0)[~signal.mask].any()):
-            raise DataError(
-                f"{what} has tokens below 0, or other than 0 where its mask is False; number them from 0, "
-                "with 0 as padding"
-            )
-        return
-    size = max(1, (1 << 24) // max(1, signal.values[0].nbytes))  # rows of 16 MB: bounded memory on a mapped store
+    check = _check_steps if signal.values.is_floating_point() else _check_tokens
+    size = max(1, CHUNK // max(1, signal.values[0].nbytes))  # bounded memory on a mapped store
     for start in range(0, len(signal), size):
-        values, mask = signal.values[start : start + size], signal.mask[start : start + size]
-        steps = values.reshape(*mask.shape, -1)
-        finite = bool(torch.isfinite(steps.sum()))  # a finite sum has finite terms; those of another may be so too
-        if not finite and not bool(torch.isfinite(steps).all()):
-            raise DataError(f"{what} holds NaN or infinite values; mask those steps")
-        if bool((steps[~mask] != 0).any()):
-            raise DataError(f"{what} has values other than 0 where its mask is False; set them to 0 with Signal.keep")
+        check(what, signal.values[start : start + size], signal.mask[start : start + size])
+        release(signal.values)
+
+
+def _check_tokens(what: str, values: Tensor, mask: Tensor) -> None:
+    if int(values.min()) < 0 or bool((values != 0)[~mask].any()):
+        raise DataError(
+            f"{what} has tokens below 0, or other than 0 where its mask is False; number them from 0, with 0 as padding"
+        )
+
+
+def _check_steps(what: str, values: Tensor, mask: Tensor) -> None:
+    steps = values.reshape(*mask.shape, -1)
+    finite = bool(torch.isfinite(steps.sum()))  # a finite sum has finite terms; those of another may be so too
+    if not finite and not bool(torch.isfinite(steps).all()):
+        raise DataError(f"{what} holds NaN or infinite values; mask those steps")
+    if bool((steps[~mask] != 0).any()):
+        raise DataError(f"{what} has values other than 0 where its mask is False; set them to 0 with Signal.keep")

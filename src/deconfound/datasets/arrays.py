@@ -14,6 +14,7 @@ import torch
 
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind
+from deconfound.datasets.image_axes import turned
 from deconfound.datasets.repair import Fitting, Repair
 from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError, did_you_mean
@@ -133,7 +134,7 @@ def array_signal(
     Raises:
         DataError: a wrong shape, type, row, length or mask.
     """
-    array = read_array(path, key)
+    array, kind, axes = turned(read_array(path, key), kind)
     kind = kind or ("vector" if array.ndim == 2 else "sequence")
     if array.ndim not in _AXES[kind] or 0 in array.shape:
         raise DataError(
@@ -162,14 +163,22 @@ def array_signal(
     steps = _existing_steps(path, array, source, known, ids, what) & there[:, None]
     if kind == "tokens":
         return _tokens(array if source is None else array[source], steps, what)
-    mapped = getattr(array, "_mmap", None)
+    mapped = _map_of(array)
 
     def release() -> None:
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
 
     signal, notes = copy_steps([array if source is None else array[source]], release).repaired(steps, repair)
-    return signal, {**notes, "absent_rows": int((~signal.present).sum())}
+    read_as = {"axes": axes} if axes else {}
+    return signal, {**notes, **read_as, "absent_rows": int((~signal.present).sum())}
+
+
+def _map_of(array: np.ndarray) -> mmap.mmap | None:
+    """The map that an array or a view of it reads."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.base if isinstance(array.base, mmap.mmap) else None
 
 
 def _existing_steps(

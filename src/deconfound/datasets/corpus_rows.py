@@ -13,12 +13,13 @@ import torch
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.row_order import rows_by_split
 from deconfound.data.signal import Signal
 from deconfound.data.task import Task
 from deconfound.datasets.ragged import SequenceOptions, ragged_signal
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.errors import DataError, did_you_mean
-from deconfound.extraction.raw import RawKind
+from deconfound.extraction.kinds import RawKind
 
 NO_EXTRACTOR = "none"
 """Names no extractor: the samples become no modality."""
@@ -42,12 +43,12 @@ class RawSource:
 
     Args:
         spec: kind and extractor; its `column` names the samples of new rows at predict.
-        samples: N texts or paths, None where a row has none.
+        samples: N texts, paths or bytes of files, None where a row has none.
         folder: the folder that paths stay in.
     """
 
     spec: RawSpec
-    samples: Sequence[str | None]
+    samples: Sequence[Any]
     folder: Path = Path()
 
 
@@ -123,25 +124,28 @@ def dataset_of(
         DataError: rows that `Dataset.build` refuses, or samples that cannot be read.
     """
     train = np.asarray(rows.split, dtype=object) == "train"
+    order = rows_by_split(rows.split)
+    numbers = torch.from_numpy(order)
     signals: dict[str, Signal] = {}
     masks: dict[str, dict[str, Any]] = {}
     for modality, arrays in rows.sequences.items():
-        signals[modality], masks[modality] = ragged_signal(
-            arrays, train, options or SequenceOptions(), modality, rows.release
-        )
+        signal, masks[modality] = ragged_signal(arrays, train, options or SequenceOptions(), modality, rows.release)
+        signals[modality] = signal if bool((numbers.diff() == 1).all()) else signal.select(numbers)
     for modality, source in rows.raw.items():
-        signals[modality], masks[modality] = raw_signal(source.spec, source.samples, rows.ids, source.folder, modality)
+        signals[modality], masks[modality] = raw_signal(
+            source.spec, source.samples, rows.ids, source.folder, modality, order
+        )
     if not signals:
         raise DataError("no modality is left; name an extractor of the texts, such as --option text=sentence")
     labels = rows.labels.astype(np.int64 if task.kind == "classification" else np.float32)
-    columns = {column: _as_objects(values) for column, values in {"id": rows.ids, **rows.columns}.items()}
+    columns = {column: _as_objects(values)[order] for column, values in {"id": rows.ids, **rows.columns}.items()}
     return Dataset.build(
         name,
         task,
         signals,
-        torch.from_numpy(labels),
+        torch.from_numpy(labels[order]),
         columns,
-        list(rows.split),
+        np.asarray(rows.split, dtype=object)[order],
         environment=rows.environment,
         group=tuple(column for column in rows.group if _apart(rows.columns[column], rows.split)),
         provenance={**provenance, "masks": masks},

@@ -11,6 +11,7 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.findings.row_order import BLOCKS, split_blocks
+from deconfound.data.row_order import rows_by_split
 from deconfound.data.signal import Signal
 from deconfound.data.splits import known_names
 from deconfound.data.task import Kind, Task
@@ -23,7 +24,7 @@ from deconfound.datasets.in_memory_target import TaskKind, read_labels
 from deconfound.datasets.repair import Fitting, Invalid
 from deconfound.datasets.validation_share import validation_note, validation_text
 from deconfound.errors import DataError, did_you_mean
-from deconfound.extraction.raw import RawKind
+from deconfound.extraction.kinds import RawKind
 
 
 def dataset(
@@ -112,20 +113,20 @@ def dataset(
         by_row = random_split(whole, labels, kept, shares, seed, stratify=stratify)
     train = np.zeros(len(rows), dtype=bool)
     train[kept] = [by_row[row] == "train" for row in kept]
-    signals, notes = _signals(rows, kinds, lengths, extractors, Fitting(train, invalid))
+    order = kept[rows_by_split([by_row[row] for row in kept])]
+    signals, notes = _signals(rows, kinds, lengths, extractors, Fitting(train, invalid), order)
     taken = [validation_text(drawn["validation_taken"])] if "validation_taken" in drawn else []
     taken += [f"the split {other!r} is taken as {split!r}" for other, split in renamed.items()]
     for remark in () if quiet else [*taken, *notes["notes"]]:
         print(f"{name}: {remark}")
     about = rows.metadata(metadata, {**environments, **groups}, (target, given))
-    selected = torch.from_numpy(kept)
     return Dataset.build(
         name,
         labels.task,
-        {modality: signal.select(selected) for modality, signal in signals.items()},
-        labels.target[selected],
-        {column: values[kept] for column, values in about.items()},
-        [by_row[row] for row in kept],
+        signals,
+        labels.target[torch.from_numpy(order)],
+        {column: values[order] for column, values in about.items()},
+        [by_row[row] for row in order],
         environment=tuple(environments),
         group=tuple(groups),
         provenance={
@@ -170,21 +171,29 @@ def _signals(
     lengths: Mapping[str, object],
     extractors: Mapping[str, ExtractorChoice],
     fitting: Fitting,
+    order: np.ndarray,
 ) -> tuple[dict[str, Signal], dict[str, Any]]:
-    """All modalities, and what the provenance says of them."""
+    """The rows in `order` of all modalities, and what the provenance says of them."""
+    numbers = torch.from_numpy(order)
     signals: dict[str, Signal] = {}
     masks: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     for name, choice in rows.modalities.items():
         what = f"the modality {name!r}"
         if isinstance(choice, Signal):
-            signals[name] = choice
+            signals[name] = choice.select(numbers)
             continue
         values, kind = rows.column(choice, what), kinds.get(name)
         if is_raw(values) or (name in extractors and holds_images(values)):
             column = choice if isinstance(choice, str) else name
             signals[name], masks[name] = prepared_signal(
-                values, what, column, ids=rows.ids, kind=_raw_kind(kind, what), extractor=extractors.get(name)
+                values,
+                what,
+                column,
+                ids=rows.ids,
+                kind=_raw_kind(kind, what),
+                extractor=extractors.get(name),
+                order=order,
             )
             used = masks[name]["preparation"]
             remarks.append(f"{name}: read as {used['kind']} by the extractor {used['extractor']['name']!r}")
@@ -197,7 +206,8 @@ def _signals(
             numbers_of(rows.column(lengths[name], f"the lengths of {name!r}"), "lengths") if name in lengths else None
         )
         steps = steps_of(values, what, kind=_array_kind(kind, what), lengths=many)
-        signals[name], masks[name] = repaired(steps, what, fitting)
+        signal, masks[name] = repaired(steps, what, fitting)
+        signals[name] = signal.select(numbers)
         remarks += [f"{name}: {steps.note}"] if steps.note else []
     sources = {name: choice for name, choice in rows.modalities.items() if rows.is_named(choice)}
     return signals, {"masks": masks, "notes": remarks, "columns": sources}

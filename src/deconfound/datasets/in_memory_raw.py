@@ -14,17 +14,19 @@ from deconfound.data.signal import Signal
 from deconfound.datasets.frames import Column, is_absent
 from deconfound.errors import DataError
 from deconfound.extraction.cache import default_folder
+from deconfound.extraction.embedded import FIELDS, embedded
+from deconfound.extraction.kinds import RawKind
 from deconfound.extraction.prepare import prepare, prepare_again
-from deconfound.extraction.raw import RawColumn, RawKind, kind_of
+from deconfound.extraction.raw import RawColumn, kind_of
 
 ExtractorChoice = str | Mapping[str, Any]
 """Name of an extractor, or a table with name and arguments."""
 
 
 def is_raw(values: Column) -> bool:
-    """Whether a column holds raw samples: its first value is a text, a path or a recording."""
+    """Whether a column holds raw samples: its first value is a text, a path, a recording or the bytes of a file."""
     first = _first(values)
-    return isinstance(first, str | Path) or _is_recording(first)
+    return isinstance(first, str | Path | bytes) or _is_recording(first) or _is_file(first)
 
 
 def holds_images(values: Column) -> bool:
@@ -44,6 +46,7 @@ def prepared_signal(
     ids: Sequence[str],
     kind: RawKind | None,
     extractor: ExtractorChoice | None,
+    order: np.ndarray | None = None,
 ) -> tuple[Signal, dict[str, Any]]:
     """N raw samples, extracted through the user's cache, and what new rows need in order to be read alike.
 
@@ -51,9 +54,10 @@ def prepared_signal(
         column: name of the samples in files with new rows.
         kind: what they are; by default told by the endings of paths.
         extractor: name or table; None for the default of the kind.
+        order: (R,) the rows to return, in their order; all by default.
 
     Returns:
-        N rows, and the notes of `prepare`, those about new rows under "preparation".
+        R rows, and the notes of `prepare`, those about new rows under "preparation".
 
     Raises:
         DataError, SpecError: as for `prepare`.
@@ -63,7 +67,7 @@ def prepared_signal(
     kind = kind or ("audio" if tuple in held else "image" if np.ndarray in held else kind_of(samples, what))
     choice = None if extractor is None else {"name": extractor} if isinstance(extractor, str) else dict(extractor)
     raw = RawColumn(kind, samples, None, choice)
-    signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty())
+    signal, note = prepare(raw, what, ids=ids, cache=default_folder(), progress=sys.stderr.isatty(), order=order)
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
     return signal, {**broken, "preparation": {"column": column, **note}, **similar_note(kind, samples, ids)}
 
@@ -85,14 +89,22 @@ def _samples(values: Column, what: str) -> list[Any]:
 def _sample(value: Any, what: str) -> Any:
     if isinstance(value, str | Path):
         return str(value)
+    if isinstance(value, bytes) or _is_file(value):
+        return value if isinstance(value, bytes) else embedded(value)
     if _is_recording(value):
         array, rate = value if isinstance(value, tuple) else (value["array"], value["sampling_rate"])
         return np.asarray(array, dtype=np.float32), rate
     if _is_image(value):
         return np.asarray(value)
     raise DataError(
-        f"{what} holds a {type(value).__name__}; raw samples are texts, paths, (samples, rate), or (H, W, 3) bytes"
+        f"{what} holds a {type(value).__name__}; raw samples are texts, paths, bytes of files, (samples, rate), or (H, W, 3) "
+        "images of bytes"
     )
+
+
+def _is_file(value: object) -> bool:
+    """Whether a value is what Hugging Face makes of a file: {"bytes": ..., "path": ...}."""
+    return isinstance(value, Mapping) and value.keys() == FIELDS
 
 
 def _is_empty(value: object) -> bool:

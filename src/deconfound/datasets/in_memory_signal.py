@@ -12,13 +12,12 @@ import torch
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind
 from deconfound.datasets.frames import Column, is_absent, is_number
+from deconfound.datasets.image_axes import CHANNELS, SMALLEST_IMAGE
 from deconfound.datasets.repair import Fitting, Repair
 from deconfound.datasets.steps import copy_steps
 from deconfound.errors import DataError
 
-_CHANNELS = (1, 3, 4)
 _HINT = "; resize images, or name what reads them, such as extractors={'image': 'image-vector'}"
-_SMALLEST_IMAGE = 8  # pixels of a side; bytes of fewer are features
 _SHAPES: dict[Kind, str] = {
     "vector": "(N, D)",
     "sequence": "(N, T), (N, T, D), or images (N, T, H, W) and (N, T, channels, H, W)",
@@ -159,7 +158,7 @@ def _axes(array: np.ndarray, kind: Kind | None, what: str) -> tuple[np.ndarray, 
     if kind == "tokens" and array.ndim == 2:
         return array, kind, ""
     if kind == "image" and array.ndim in (3, 4):
-        last = array.ndim == 4 and array.shape[3] in _CHANNELS and array.shape[1] not in _CHANNELS
+        last = array.ndim == 4 and array.shape[3] in CHANNELS and array.shape[1] not in CHANNELS
         note = f"(N, H, W, C) = {array.shape} became (N, C, H, W)" if last else ""
         return (np.moveaxis(array, -1, 1) if last else array)[:, None], kind, note
     if kind == "image" and array.ndim == 5 and array.shape[1] == 1:
@@ -170,14 +169,14 @@ def _axes(array: np.ndarray, kind: Kind | None, what: str) -> tuple[np.ndarray, 
 def _channels_first(array: np.ndarray, kind: Kind | None) -> tuple[np.ndarray, str] | None:
     """(N, T, channels, H, W) or (N, 1, H, W) bytes and one line, or None if the shape is not that of images."""
     shape, scaled = array.shape, "bytes became numbers from 0 to 1"
-    large = all(side >= _SMALLEST_IMAGE for side in shape[-3:-1])
-    if array.ndim in (4, 5) and shape[-1] in _CHANNELS and large:
+    large = all(side >= SMALLEST_IMAGE for side in shape[-3:-1])
+    if array.ndim in (4, 5) and shape[-1] in CHANNELS and large:
         moved = np.moveaxis(array, -1, -3)
         axes = "(N, H, W, C)" if array.ndim == 4 else "(N, T, H, W, C)"
         line = f"{axes} = {shape} was read as images and turned to channels first; {scaled}"
         return (moved[:, None] if array.ndim == 4 else moved), line
-    sides = min(shape[-2:]) >= _SMALLEST_IMAGE
-    if array.ndim == 4 and shape[1] in _CHANNELS and sides and kind != "sequence":
+    sides = min(shape[-2:]) >= SMALLEST_IMAGE
+    if array.ndim == 4 and shape[1] in CHANNELS and sides and kind != "sequence":
         return array[:, None], f"(N, C, H, W) = {shape} was read as images; {scaled}"
     if array.ndim == 3 and sides and kind != "sequence":
         return array[:, None], f"(N, H, W) = {shape} was read as grey images; {scaled}"

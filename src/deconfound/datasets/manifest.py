@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,29 +17,32 @@ import numpy as np
 
 from deconfound.datasets.parquet import read_parquet
 from deconfound.errors import DataError, did_you_mean
-from deconfound.io.limits import LINES, NAME_RULE, check_cells, is_encodable, is_name
+from deconfound.io.limits import LINES, NAME_RULE, check_cells, is_encodable, is_name, most_bytes
 from deconfound.io.reading import FileKind, read_text
 
 Values = list[Any]
 """One column: text, numbers, booleans, and None for a missing value."""
 
 _FILE = FileKind("manifest", DataError, "save the table again, in UTF-8", LINES)
+_MOST_KNOWN = 4096
+"""Texts of a column that are kept once, however often they occur."""
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
+def read_manifest(path: Path, header: Sequence[str] = (), files: Collection[str] = ()) -> dict[str, Values]:
     """Column name → values, all of one length; values of a CSV are text, or None if empty.
 
     Args:
         header: the columns of a CSV whose first line holds none of these names but is a row already.
+        files: columns of a Parquet file that may hold files, as their bytes or paths.
 
     Raises:
         DataError: another format, an unreadable or damaged file, rows that do not match the columns, or no rows.
     """
     readers: dict[str, Callable[[Path], dict[str, Values]]] = {
-        ".csv": partial(_read_csv, header=header),
+        ".csv": _long_fields()(partial(_read_csv, header=header)),
         ".jsonl": _read_jsonl,
-        ".parquet": lambda file: read_parquet(file, _FILE),
+        ".parquet": lambda file: read_parquet(file, _FILE, files),
     }
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: a manifest is a .csv, .jsonl or .parquet file; save it as one of them")
@@ -48,7 +52,8 @@ def read_manifest(path: Path, header: Sequence[str] = ()) -> dict[str, Values]:
     for name, values in columns.items():
         if not is_name(name):
             raise DataError(f"{path}: the column name {name[:40]!r} is too long or not UTF-8; {NAME_RULE}")
-        bad = next((value for value in values if type(value) not in _SCALARS), None)
+        known = (*_SCALARS, bytes) if name in files else _SCALARS
+        bad = next((value for value in values if type(value) not in known), None)
         if bad is not None:
             raise DataError(
                 f"{path}: the column {name!r} holds a {type(bad).__name__}; a manifest holds one text or number a row: give "
@@ -120,25 +125,37 @@ def _number_of(text: str) -> str | int | float:
     return text
 
 
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Cells as long as the file may be; the limit is one of the whole process."""
+    before = csv.field_size_limit(most_bytes(LINES))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _read_csv(path: Path, header: Sequence[str]) -> dict[str, Values]:
     reader = csv.reader(io.StringIO(read_text(path, _FILE).removeprefix("\ufeff"), newline=""), strict=True)
     try:
         first = next(reader, [])
         headless = bool(header) and not set(header) & set(first)
         names = list(header[: len(first)]) if headless else first
-        rows = []
+        columns: list[Values] = [[] for _ in names]
+        known: list[dict[str, str]] = [{} for _ in names]
         for row in chain([first] if headless else [], reader):
             if row and len(row) != len(names):
                 raise DataError(
                     f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(names)}; correct the line"
                 )
-            if row:
-                rows.append([value or None for value in row])
+            for values, once, text in zip(columns, known, row, strict=False):  # an empty line has no fields
+                whole = once.setdefault(text, text) if len(once) < _MOST_KNOWN else once.get(text, text)
+                values.append(whole or None)
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}; correct the line") from error
     if len(set(names)) != len(names):
         raise DataError(f"{path}: a column name occurs twice in the header; give each column its own")
-    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    return dict(zip(names, columns, strict=True))
 
 
 def _read_jsonl(path: Path) -> dict[str, Values]:

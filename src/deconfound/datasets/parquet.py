@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from deconfound.errors import DataError
+from deconfound.extraction.embedded import embedded, holds_files
 from deconfound.io.limits import ARRAYS, LEAST_CELLS, check_size
 from deconfound.io.reading import FileKind, check_regular, reading, shown
 
@@ -13,8 +15,11 @@ _BYTES_PER_CELL = 64
 """Memory of a cell as a Python value in a list, about."""
 
 
-def read_parquet(path: Path, kind: FileKind) -> dict[str, list[Any]]:
+def read_parquet(path: Path, kind: FileKind, files: Collection[str] = ()) -> dict[str, list[Any]]:
     """Column name → values: text, numbers, booleans, and None for a missing value.
+
+    Args:
+        files: columns that may also hold files, as their bytes or paths.
 
     Raises:
         DataError: no pyarrow, a damaged file, a column of another type, or a file that would need too much memory.
@@ -25,7 +30,7 @@ def read_parquet(path: Path, kind: FileKind) -> dict[str, list[Any]]:
         raise DataError(f"{shown(path)}: reading Parquet needs pyarrow; pip install 'deconfound[data]'") from error
     size = check_regular(path, kind)
     with reading(path, kind), pq.ParquetFile(path) as file:
-        _check_types(path, file.schema_arrow)
+        _check_types(path, file.schema_arrow, files)
         _check_memory(path, file.metadata, size)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
     with reading(path, kind), pq.ParquetFile(path, read_dictionary=texts) as file:
@@ -39,7 +44,7 @@ def _is_text(kind: Any) -> bool:
     return is_.is_string(kind) or is_.is_large_string(kind)
 
 
-def _check_types(path: Path, schema: Any) -> None:
+def _check_types(path: Path, schema: Any, files: Collection[str]) -> None:
     import pyarrow.types as is_
 
     if len(set(schema.names)) < len(schema.names):
@@ -47,7 +52,7 @@ def _check_types(path: Path, schema: Any) -> None:
     for field in schema:
         inner = field.type.value_type if is_.is_dictionary(field.type) else field.type
         numbers = is_.is_integer(inner) or is_.is_floating(inner) or is_.is_boolean(inner) or is_.is_null(inner)
-        if not numbers and not _is_text(inner):
+        if not numbers and not _is_text(inner) and not (field.name in files and holds_files(inner)):
             raise DataError(
                 f"{shown(path)}: the column {field.name!r} holds {str(inner)[:40]}; a manifest holds text and numbers: "
                 "leave the column out or write it as text"
@@ -73,6 +78,8 @@ def _values(column: Any) -> list[Any]:
         if is_.is_dictionary(chunk.type):
             distinct = [*chunk.dictionary.to_pylist(), None]
             values += [distinct[-1 if code is None else code] for code in chunk.indices.to_pylist()]
+        elif is_.is_struct(chunk.type):
+            values += map(embedded, chunk.to_pylist())
         else:
             values += chunk.to_pylist()
     return [None if value is None or value != value else value for value in values]

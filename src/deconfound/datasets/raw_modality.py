@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from deconfound.data.findings.near_texts import similar_note
 from deconfound.data.signal import Signal
 from deconfound.errors import DataError
 from deconfound.extraction.cache import default_folder
+from deconfound.extraction.embedded import EmbeddedFiles
+from deconfound.extraction.kinds import RawKind
 from deconfound.extraction.prepare import MOST_BROKEN, prepare
-from deconfound.extraction.raw import RawColumn, RawKind, kind_of
+from deconfound.extraction.raw import RawColumn, kind_of
+
+_SAMPLES = (str, int, float, bytes)
 
 
 class RawSpec(BaseModel):
@@ -30,30 +35,37 @@ class RawSpec(BaseModel):
 
 
 def raw_signal(
-    spec: RawSpec, samples: Sequence[Any], ids: Sequence[str], folder: Path, what: str
+    spec: RawSpec,
+    samples: Sequence[Any],
+    ids: Sequence[str],
+    folder: Path,
+    what: str,
+    order: np.ndarray | None = None,
 ) -> tuple[Signal, dict[str, Any]]:
     """Extract the samples of a column, with a progress bar on a terminal, through the user's cache.
 
     Args:
-        samples: N values of the column, None where a row has none.
+        samples: N values of the column, the bytes of files among them; None where a row has none.
         folder: the folder of the table; `spec.folder` names another.
+        order: (R,) the rows to return, in their order; all by default.
 
     Returns:
-        N rows, and under "preparation" what new rows need in order to be read alike.
+        R rows, and under "preparation" what new rows need in order to be read alike.
 
     Raises:
         DataError: a value that is no text, or as `prepare`.
         SpecError: an extractor that does not exist or reads another kind.
     """
-    odd = next((sample for sample in samples if sample is not None and not isinstance(sample, str | int | float)), None)
+    odd = next((sample for sample in samples if sample is not None and not isinstance(sample, _SAMPLES)), None)
     if odd is not None:
         raise DataError(
             f"{what}: the column {spec.column!r} holds {odd!r}; a raw modality is a column of texts or paths"
         )
-    texts = [None if sample is None else str(sample) for sample in samples]
-    kind = spec.kind or kind_of(texts, f"{what}: the column {spec.column!r}")
+    if not isinstance(samples, EmbeddedFiles):
+        samples = [sample if sample is None or isinstance(sample, bytes) else str(sample) for sample in samples]
+    kind = spec.kind or kind_of(samples, f"{what}: the column {spec.column!r}")
     extractor = {"name": spec.extractor} if isinstance(spec.extractor, str) else spec.extractor
-    column = RawColumn(kind, texts, folder / (spec.folder or ""), extractor)
+    column = RawColumn(kind, samples, folder / (spec.folder or ""), extractor)
     signal, note = prepare(
         column,
         what,
@@ -61,6 +73,8 @@ def raw_signal(
         cache=default_folder(),
         progress=sys.stderr.isatty(),
         most_broken=spec.most_broken,
+        order=order,
     )
     broken = {name: note.pop(name) for name in ("broken_rows", "broken")}
+    texts = [sample if isinstance(sample, str) else None for sample in samples] if kind == "text" else []
     return signal, {**broken, "preparation": {"column": spec.column, **note}, **similar_note(kind, texts, ids)}

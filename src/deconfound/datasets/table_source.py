@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -33,7 +34,7 @@ class TargetSpec(_Part):
     """[target]"""
 
     column: str
-    kind: Literal["regression", "classification"]
+    kind: Literal["regression", "classification"] | None = None
     classes: tuple[str, ...] | None = None
     loss: Literal["mse", "l1"] | None = None
     protocol: str | None = None
@@ -113,7 +114,7 @@ class TableSource:
         self.path = Path(path)
         self.spec = _validate(TableSpec, read_data_toml(self.path, "description of the table"), str(self.path))
         self.manifest = resolve_inside(self.path.parent, self.spec.manifest)
-        self._written = read_manifest(self.manifest)
+        self._written = read_manifest(self.manifest, files=self.raw_columns)
         self.columns: dict[str, Values] = with_none(self._written, self.spec.missing)
         self.ids = self.texts(self.spec.id)
         repeated, count = Counter(self.ids).most_common(1)[0]
@@ -167,13 +168,14 @@ class TableSource:
         return numbers(self.column(name), f"{self.manifest}: {name!r}")
 
     def signals(
-        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None
+        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None, order: np.ndarray | None = None
     ) -> tuple[dict[str, Signal], dict[str, dict[str, Any]]]:
         """All modalities, and what became of the values of each that are not finite, or how raw samples were prepared.
 
         Args:
             train: (N,) bool: the rows to learn from.
             repairs: modality → a repair that was learnt before.
+            order: (R,) the rows to return, in their order; all by default.
         """
         signals: dict[str, Signal] = {}
         masks: dict[str, dict[str, Any]] = {}
@@ -181,7 +183,9 @@ class TableSource:
             what = f"{self.path}: modalities.{name}"
             if "column" in array:
                 raw = _validate(RawSpec, array, what)
-                signals[name], masks[name] = raw_signal(raw, self.column(raw.column), self.ids, self.path.parent, what)
+                signals[name], masks[name] = raw_signal(
+                    raw, self.column(raw.column), self.ids, self.path.parent, what, order
+                )
                 continue
             if "file" not in array:
                 known = {*ArraySpec.model_fields, *RawSpec.model_fields}
@@ -193,7 +197,7 @@ class TableSource:
                     "with column"
                 )
             spec = _validate(ArraySpec, array, what)
-            signals[name], masks[name] = array_signal(
+            signal, masks[name] = array_signal(
                 resolve_inside(self.path.parent, spec.file),
                 key=spec.key,
                 kind=spec.kind,
@@ -203,6 +207,7 @@ class TableSource:
                 what=what,
                 repair=(repairs or {}).get(name) or Fitting(train, spec.invalid, spec.indicator),
             )
+            signals[name] = signal if order is None else signal.select(torch.from_numpy(order))
         return signals, masks
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,9 @@ class ArrayCache:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def missing(self, keys: Iterable[bytes]) -> Iterator[bytes]:
-        """The keys without an array, in their order."""
-        for key in keys:
-            if self._row("SELECT 1 FROM arrays WHERE key = ?", key) is None:
-                yield key
+    def has(self, key: bytes) -> bool:
+        """Whether an array is stored under the key."""
+        return self._row("SELECT 1 FROM arrays WHERE key = ?", key) is not None
 
     def shape(self, key: bytes) -> tuple[int, ...]:
         """The shape of a stored array."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deconfound.errors import SpecError
-from deconfound.extraction.raw import RawKind
+from deconfound.extraction.kinds import RawKind
 from deconfound.registry import get_class, validate_arguments
 
 DEFAULTS: dict[RawKind, str] = {"text": "sentence", "image": "image-vector", "audio": "log-mel", "video": "frames"}
@@ -27,10 +28,14 @@ class Extractor(ABC):
     """What it reads."""
     batch: ClassVar[int] = 32
     """Samples that are given at once."""
+    most_seconds: float = math.inf
+    """Seconds of a recording that it reads; no more are decoded."""
 
     @abstractmethod
     def extract(self, samples: Sequence[Any]) -> list[np.ndarray]:
         """One (T_i, *F) array per sample, float32 or, of tokens, (T_i,) int64; T_i = 1 for a vector or an image.
+
+        T_i = 0 says that the sample holds none of what is looked for; its row lacks the modality.
 
         Args:
             samples: B samples as `deconfound.extraction.decode.decode` reads them.

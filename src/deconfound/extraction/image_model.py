@@ -15,6 +15,8 @@ from deconfound.extraction.decode import needs
 
 PACKAGED = "efficientnet-lite0"
 SIDE, WIDTH = 224, 1280
+_LONGEST = 16
+"""Longer side of an image, in shorter sides, from which on its ends are cut off before it is resized."""
 
 
 def _weights() -> Path:
@@ -55,12 +57,21 @@ def resized(image: np.ndarray, side: int) -> np.ndarray:
     """
     from PIL import Image
 
+    image = _without_ends(image)
     height, width = image.shape[:2]
     scale = side / min(height, width)
     size = (max(side, round(width * scale)), max(side, round(height * scale)))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     top, left = (small.shape[0] - side) // 2, (small.shape[1] - side) // 2
     return small[top : top + side, left : left + side].transpose(2, 0, 1).astype(np.float32)
+
+
+def _without_ends(image: np.ndarray) -> np.ndarray:
+    """The middle of a strip, of which no more is kept; enlarged as a whole it would fill the memory."""
+    height, width = image.shape[:2]
+    most = _LONGEST * min(height, width)
+    top, left = max(0, height - most) // 2, max(0, width - most) // 2
+    return image[top : top + most, left : left + most]
 
 
 def features_of(model: Any, images: Tensor) -> Tensor:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from deconfound.data.mapped import CHUNK, tensor_of_blocks
 from deconfound.data.signal import Signal
 from deconfound.errors import DataError
 from deconfound.extraction.cache import ArrayCache
+from deconfound.extraction.content_keys import ContentKeys, content_keys
 from deconfound.extraction.decode import decode
 from deconfound.extraction.extractor import Extractor, extractor_of
-from deconfound.extraction.raw import RawColumn, SampleError, content_key
+from deconfound.extraction.raw import RawColumn, SampleError
 
 MOST_BROKEN = 0.05
 """Largest share of samples that may be unreadable, unless the table says another."""
@@ -33,6 +35,7 @@ def prepare(
     progress: bool = False,
     most_broken: float = MOST_BROKEN,
     workers: int = 2,
+    order: np.ndarray | None = None,
 ) -> tuple[Signal, dict[str, Any]]:
     """Extract all samples of a column. Equal samples are computed once, and never again while the cache holds them.
 
@@ -43,22 +46,55 @@ def prepare(
         progress: draw a bar with rows per second and the time left.
         most_broken: largest share of the present samples that may be unreadable; their rows lack the modality.
         workers: threads that decode.
+        order: (R,) the rows to return, in their order; all by default. The steps are those of all rows.
 
     Returns:
-        N rows, and notes as JSON values: kind, extractor, model, steps, and "broken": id → reason.
+        R rows, and notes as JSON values: kind, extractor, model, steps, and "broken": id → reason.
 
     Raises:
         DataError: too many unreadable samples, a path outside its folder, no sample at all, or a package is missing.
         SpecError: an extractor that does not exist or reads another kind.
     """
     extractor, choice = extractor_of(column.kind, column.extractor, what)
+    return prepare_with(
+        extractor,
+        choice,
+        column,
+        what,
+        ids=ids,
+        cache=cache,
+        progress=progress,
+        most_broken=most_broken,
+        workers=workers,
+        order=order,
+    )
+
+
+def prepare_with(
+    extractor: Extractor,
+    choice: Mapping[str, Any],
+    column: RawColumn,
+    what: str,
+    *,
+    ids: Sequence[str],
+    cache: Path | None = None,
+    progress: bool = False,
+    most_broken: float = MOST_BROKEN,
+    workers: int = 2,
+    order: np.ndarray | None = None,
+) -> tuple[Signal, dict[str, Any]]:
+    """`prepare` by an extractor that is here.
+
+    Args:
+        choice: its name and arguments, as JSON values.
+    """
     model = extractor.model()
     broken: dict[int, str] = {}
-    keys = _keys(column, broken)
+    keys = content_keys(column, broken)
     with ArrayCache(cache, {**choice, "model": model}) as arrays:
         _extract(column, extractor, keys, arrays, broken, what if progress else None, workers)
         _check_share(broken, sum(sample is not None for sample in column.samples), most_broken, ids, what)
-        signal = _assemble([None if row in broken else key for row, key in enumerate(keys)], arrays, what)
+        signal = _assemble(keys.without(list(broken)), arrays, what, order, cache)
     listed = {str(ids[row]): reason for row, reason in islice(sorted(broken.items()), _LISTED)}
     note = {"kind": column.kind, "extractor": choice, "model": model, "steps": signal.values.shape[1]}
     return signal, {**note, "broken_rows": len(broken), "broken": listed}
@@ -86,58 +122,42 @@ def _named(model: Mapping[str, str]) -> str:
     return " ".join(f"{key} {value[:16]}" for key, value in model.items()) or "no model"
 
 
-def _keys(column: RawColumn, broken: dict[int, str]) -> list[bytes | None]:
-    """The content key of each row, None where there is no sample or none that can be read."""
-    keys: list[bytes | None] = []
-    for row, sample in enumerate(column.samples):
-        try:
-            keys.append(None if sample is None else content_key(column.source(row)))
-        except SampleError as error:
-            broken[row] = str(error)
-            keys.append(None)
-    return keys
-
-
 def _extract(
     column: RawColumn,
     extractor: Extractor,
-    keys: Sequence[bytes | None],
+    keys: ContentKeys,
     arrays: ArrayCache,
     broken: dict[int, str],
     label: str | None,
     workers: int,
 ) -> None:
     """Put what the cache lacks into it."""
-    rows: dict[bytes, list[int]] = {}
-    for row, key in enumerate(keys):
-        if key is not None:
-            rows.setdefault(key, []).append(row)
-    missing = list(arrays.missing(rows))
-    with ThreadPoolExecutor(workers) as pool, _bar(label, len(rows), len(rows) - len(missing)) as bar:
+    missing = [code for code in range(len(keys)) if not arrays.has(keys.key(code))]
+    with ThreadPoolExecutor(workers) as pool, _bar(label, len(keys), len(keys) - len(missing)) as bar:
         for part in _batches(missing, extractor.batch):
-            decoded = list(pool.map(lambda key: _decoded(column, rows[key][0]), part))
-            whole = {key: sample for key, (sample, _) in zip(part, decoded, strict=True) if sample is not None}
-            failed = {key: reason for key, (_, reason) in zip(part, decoded, strict=True) if reason is not None}
+            decoded = list(pool.map(lambda code: _decoded(column, int(keys.first[code]), extractor.most_seconds), part))
+            whole = {code: sample for code, (sample, _) in zip(part, decoded, strict=True) if sample is not None}
+            failed = {code: reason for code, (_, reason) in zip(part, decoded, strict=True) if reason is not None}
             extracted, unusable = _try(extractor, whole)
-            arrays.put(extracted)
-            for key, reason in {**failed, **unusable}.items():
-                broken.update(dict.fromkeys(rows[key], reason))
+            arrays.put({keys.key(code): array for code, array in extracted.items()})
+            for code, reason in {**failed, **unusable}.items():
+                broken.update(dict.fromkeys(keys.rows(code), reason))
             bar.update(len(part))
 
 
-def _batches(keys: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(keys), size):
-        yield keys[start : start + size]
+def _batches(codes: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(codes), size):
+        yield codes[start : start + size]
 
 
-def _decoded(column: RawColumn, row: int) -> tuple[Any, str | None]:
+def _decoded(column: RawColumn, row: int, most_seconds: float) -> tuple[Any, str | None]:
     try:
-        return decode(column.kind, column.source(row)), None
+        return decode(column.kind, column.source(row), most_seconds), None
     except SampleError as error:
         return None, str(error)
 
 
-def _try(extractor: Extractor, samples: Mapping[bytes, Any]) -> tuple[dict[bytes, np.ndarray], dict[bytes, str]]:
+def _try(extractor: Extractor, samples: Mapping[int, Any]) -> tuple[dict[int, np.ndarray], dict[int, str]]:
     """Arrays of the samples, one by one if the batch holds one that cannot be used, and why those cannot."""
     if not samples:
         return {}, {}
@@ -146,10 +166,10 @@ def _try(extractor: Extractor, samples: Mapping[bytes, Any]) -> tuple[dict[bytes
     except SampleError as error:
         if len(samples) == 1:
             return {}, dict.fromkeys(samples, str(error))
-    extracted: dict[bytes, np.ndarray] = {}
-    unusable: dict[bytes, str] = {}
-    for key, sample in samples.items():
-        good, bad = _try(extractor, {key: sample})
+    extracted: dict[int, np.ndarray] = {}
+    unusable: dict[int, str] = {}
+    for code, sample in samples.items():
+        good, bad = _try(extractor, {code: sample})
         extracted |= good
         unusable |= bad
     return extracted, unusable
@@ -173,18 +193,30 @@ def _check_share(broken: Mapping[int, str], present: int, most: float, ids: Sequ
     )
 
 
-def _assemble(keys: Sequence[bytes | None], arrays: ArrayCache, what: str) -> Signal:
-    """(N, T, *F) of all rows, T that of the longest, 0 where the mask is False."""
-    shapes = {key: arrays.shape(key) for key in keys if key is not None}
-    if not shapes:
+def _assemble(
+    keys: ContentKeys, arrays: ArrayCache, what: str, order: np.ndarray | None, folder: Path | None
+) -> Signal:
+    """(R, T, *F) of the rows in `order`, T that of the longest, 0 where the mask is False."""
+    lengths = np.zeros(len(keys) + 1, dtype=np.int64)  # the last one is that of rows without a sample
+    readable = list(keys.codes())
+    for code in readable:
+        lengths[code] = arrays.shape(keys.key(code))[0]
+    if not readable:
         raise DataError(f"{what}: no row has a sample that can be read; check the files, or leave the modality out")
-    steps = max(shape[0] for shape in shapes.values())
-    example = arrays.get(next(iter(shapes)))
-    values = np.zeros((len(keys), steps, *example.shape[1:]), dtype=example.dtype)
-    mask = np.zeros((len(keys), steps), dtype=bool)
-    for row, key in enumerate(keys):
-        if key is not None:
-            array = arrays.get(key)
-            values[row, : len(array)] = array
-            mask[row, : len(array)] = True
-    return Signal(torch.from_numpy(values), torch.from_numpy(mask))
+    codes = keys.code if order is None else keys.code[order]
+    longest = max(readable, key=lengths.__getitem__)
+    steps, example = max(1, int(lengths.max())), arrays.get(keys.key(longest))
+    shape = (len(codes), steps, *example.shape[1:])
+
+    def blocks() -> Iterator[np.ndarray]:
+        size = max(1, CHUNK // max(1, example.nbytes))
+        for start in range(0, len(codes), size):
+            block = np.zeros((min(size, len(codes) - start), *shape[1:]), dtype=example.dtype)
+            for row, code in enumerate(codes[start : start + size].tolist()):
+                if code >= 0:
+                    array = arrays.get(keys.key(code))
+                    block[row, : len(array)] = array
+            yield block
+
+    mask = np.arange(steps) < lengths[codes][:, None]
+    return Signal(tensor_of_blocks(blocks(), shape, example.dtype, folder), torch.from_numpy(mask))

@@ -7,21 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from deconfound.errors import DataError
+from deconfound.extraction.kinds import KINDS, RawKind, kind_of_bytes, kind_of_name
 
-RawKind = Literal["text", "image", "audio", "video"]
-KINDS: tuple[RawKind, ...] = get_args(RawKind)
-
-ENDINGS: dict[str, RawKind] = {
-    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"), "image"),
-    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aac"), "audio"),
-    **dict.fromkeys((".mp4", ".mkv", ".webm", ".mov", ".avi"), "video"),
-}
-"""Ending of a file, in lower case, → kind."""
 MOST_BYTES = 1 << 30
 """Largest file that is read."""
 MOST_CHARACTERS = 1 << 20
@@ -38,7 +30,7 @@ class RawColumn:
 
     Args:
         kind: what the samples are.
-        samples: N texts, or paths relative to `folder`; in memory also (H, W, 3) uint8 images and
+        samples: N texts, or paths relative to `folder`, or the bytes of files; in memory also (H, W, 3) uint8 images and
             (float samples, rate in Hz) recordings. None where a row has none.
         folder: the folder that paths stay in; None takes paths as they are.
         extractor: name and arguments of the extractor; None for the default of the kind.
@@ -50,7 +42,7 @@ class RawColumn:
     extractor: dict[str, Any] | None = None
 
     def source(self, row: int) -> Any:
-        """The text, path or array of a row that has one.
+        """The text, path, bytes or array of a row that has one.
 
         Raises:
             DataError: a path that leaves the folder.
@@ -62,21 +54,25 @@ class RawColumn:
 
 
 def kind_of(samples: Sequence[Any], what: str) -> RawKind:
-    """The kind of samples by the endings of their names: files if all end like files of one kind, else texts.
+    """The kind of samples: files if all end, or begin in bytes, like files of one kind, else texts.
 
     Raises:
         DataError: no sample, or files of several kinds.
     """
-    present = [str(sample) for sample in samples if sample is not None]
+    present = [sample for sample in samples if sample is not None]
     if not present:
         raise DataError(f"{what}: no row has a value; name the kind: {', '.join(KINDS)}")
-    kinds: Counter[RawKind] = Counter(ENDINGS.get(Path(sample[-300:]).suffix.lower(), "text") for sample in present)
+    kinds: Counter[RawKind] = Counter(_kind(sample) for sample in present)
     if len(kinds) == 1:
         return next(iter(kinds))
     if kinds["text"] > len(present) / 2:
         return "text"
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     raise DataError(f'{what} mixes kinds ({counts}); name one with kind = "image", or make a column for each')
+
+
+def _kind(sample: object) -> RawKind:
+    return (kind_of_bytes(sample) if isinstance(sample, bytes) else kind_of_name(str(sample))) or "text"
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -93,23 +89,25 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def content_key(source: Any) -> bytes:
-    """(32,) SHA-256 of a text, the bytes of a file or an array.
+    """(32,) SHA-256 of a text, the bytes of a file, whether they are in memory or not, or an array.
 
     Raises:
         SampleError: the file is missing, unreadable or too large.
     """
     if isinstance(source, str):
         return hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).digest()
     if isinstance(source, Path):
         try:
             if not source.is_file():
-                raise SampleError("there is no such file")
+                raise SampleError("is not there: no such file")
             if source.stat().st_size > MOST_BYTES:
                 raise SampleError(f"has more than {MOST_BYTES} bytes")
             with open(source, "rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            raise SampleError(error.strerror or str(error)) from error
+            raise SampleError(f"cannot be read: {error.strerror or error}") from error
     array, rate = source if isinstance(source, tuple) else (source, 0)
     array = np.ascontiguousarray(array)
     return hashlib.sha256(f"{array.dtype} {array.shape} {rate}".encode() + array.tobytes()).digest()

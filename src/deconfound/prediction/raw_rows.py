@@ -17,7 +17,7 @@ Preparations = Mapping[str, Mapping[str, Any]]
 
 
 def prepared(
-    name: str, samples: Sequence[str | None], preparation: Mapping[str, Any], folder: Path, ids: Sequence[str]
+    name: str, samples: Sequence[str | bytes | None], preparation: Mapping[str, Any], folder: Path, ids: Sequence[str]
 ) -> Signal | None:
     """B raw samples of one modality; None if no row has one.
 
@@ -46,7 +46,7 @@ def read_raw_table(
             f"{source} is a table of raw samples, and this run was trained on arrays; give a store, the .toml of a table or "
             "a .jsonl file"
         )
-    columns = read_manifest(source)
+    columns = read_manifest(source, files={*preparations, *(note["column"] for note in preparations.values())})
     places = {name: _column_of(name, note, columns) for name, note in preparations.items()}
     if not any(places.values()):
         wanted = ", ".join(repr(note["column"]) for note in preparations.values())
@@ -69,5 +69,5 @@ def _column_of(name: str, preparation: Mapping[str, Any], columns: Mapping[str, 
     return next((column for column in (preparation["column"], name) if column in columns), None)
 
 
-def _samples(values: Values) -> list[str | None]:
-    return [None if value is None else str(value) for value in values]
+def _samples(values: Values) -> list[str | bytes | None]:
+    return [value if value is None or isinstance(value, bytes) else str(value) for value in values]

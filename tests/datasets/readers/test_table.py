@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from deconfound.cli.import_summary import import_summary
 from deconfound.datasets.readers.table import read_table
 from deconfound.datasets.table_source import read_inputs
 from support.data_making import AUDIO, GROUPED, ROWS, TEXT, N, edit, refuse_table, write_rows
@@ -107,6 +108,34 @@ def test_kinds_and_the_row_column(folder):
     assert str(read_table(folder / "corpus.toml").modalities["words"]) == "words tokens 4"
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "kind", "expected"),
+    [
+        ((N, 12, 10, 3), "uint8", "", (N, 1, 3, 12, 10)),
+        ((N, 12, 10, 3), "float32", 'kind = "image"', (N, 1, 3, 12, 10)),
+        ((N, 2, 12, 10, 3), "uint8", "", (N, 2, 3, 12, 10)),
+        ((N, 12, 10, 3), "float32", "", (N, 12, 10, 3)),
+        ((N, 3, 12, 10), "uint8", 'kind = "image"', (N, 1, 3, 12, 10)),
+        ((N, 12, 10, 3), "uint8", 'kind = "sequence"', (N, 12, 10, 3)),
+    ],
+)
+def test_channels_that_come_last_are_put_first_and_said_so(folder, shape, dtype, kind, expected):
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    np.save(folder / "image.npy", pixels)
+    with open(folder / "corpus.toml", "a") as file:
+        file.write(f'[modalities.image]\nfile = "image.npy"\n{kind}\n')
+    dataset = read_table(folder / "corpus.toml")
+    image = dataset.signals["image"].values
+    assert image.shape == expected
+    turned = expected[-3:] != shape[-3:]
+    assert ("axes" in dataset.provenance["masks"]["image"]) == turned
+    first = np.moveaxis(pixels, -1, -3) if turned else pixels
+    row = [row["id"] for row in ROWS].index(dataset.columns["id"].values[3])
+    np.testing.assert_array_equal(image[3].numpy().reshape(first[row].shape), first[row])
+    lines = [line for line in import_summary(dataset, folder) if "channels first" in line]
+    assert len(lines) == turned
+
+
 def test_inputs_need_neither_target_nor_split(folder):
     path = folder / "new.toml"
     path.write_text('manifest = "rows.csv"\n[modalities.audio]\nfile = "audio.npy"\n')
@@ -207,10 +236,36 @@ def test_a_share_of_train_is_of_whole_groups(folder):
     assert not speakers["train"] & speakers["valid"]
 
 
-def test_a_table_without_any_split_is_offered_one(folder):
-    refuse_table(edit(folder, '[split]\ncolumn = "split"', ""), r"there is no \[split\]; name a column.*or give shares")
-
-
 def test_validation_rows_are_not_taken_twice(folder):
     path = edit(folder, 'column = "split"', 'column = "split"\nvalid = 0.2')
     refuse_table(path, "there is a split 'valid' already, of 3 rows; leave out valid = 0.2")
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ("ab", "classification"),
+        ("01", "classification"),
+        (("0.5", "1.5"), "regression"),
+        (("", "b", "c"), "classification"),
+    ],
+)
+def test_the_kind_of_the_target_follows_from_the_labels_and_is_said(folder, labels, kind):
+    write_rows(folder, [row | {"label": labels[i % len(labels)]} for i, row in enumerate(ROWS)])
+    dataset = read_table(edit(folder, 'kind = "classification"\n', 'unlabelled = "drop"\n'))
+    assert dataset.task.kind == kind
+    assert dataset.provenance["assumed"][0].startswith(f"the target 'label' is taken as a {kind}")
+    assert any(dataset.provenance["assumed"][0] in line for line in import_summary(dataset, folder))
+
+
+def test_a_table_without_a_split_has_the_column_or_one_at_random(folder):
+    path = folder / "corpus.toml"
+    path.write_text(path.read_text().replace('[split]\ncolumn = "split"\n', ""))
+    dataset = read_table(path)
+    assert dataset.provenance["assumed"] == ["the column 'split' names the splits"]
+    write_rows(folder, [{name: value for name, value in row.items() if name != "split"} for row in ROWS])
+    drawn, again = read_table(path), read_table(path)
+    assert list(drawn.splits) == ["train", "valid", "test"]
+    assert drawn.group == ()
+    assert drawn.checksum == again.checksum
+    assert "rows were drawn at random" in drawn.provenance["assumed"][0]

@@ -95,7 +95,7 @@ def test_mistakes_in_new_rows_are_told(folder: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "out.csv").exists()
 
     refused("a.jsonl", '{"id": "a", "words": [1, 2]}', "line 1: 'words' must be a text, not")
-    refused("a.jsonl", '{"id": "a", "picture": "none.png"}', "the first is that of 'a': it there is no such file")
+    refused("a.jsonl", '{"id": "a", "picture": "none.png"}', "the first is that of 'a': it is not there: no such file")
     refused("a.jsonl", '{"id": "a", "picture": "../x.png"}', "points outside")
     refused(
         "a.csv",

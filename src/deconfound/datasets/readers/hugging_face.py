@@ -9,10 +9,11 @@ Layout: a folder that `DatasetDict.save_to_disk` wrote; a folder of `train-*.par
 | lists of numbers | a modality: a vector if all rows have as many numbers, else a sequence of one feature |
 | lists of lists of numbers | a modality of T steps |
 | texts in `text_columns`, by default `text`, `sentence`, `utterance` | modalities by an extractor, and metadata |
+| images, recordings and videos, as `{"bytes", "path"}` | modalities by the extractor of their kind; paths stay in the folder |
 | `id` | `id`; without it `train/0`, `train/1`, ... |
 | other texts, numbers and booleans | metadata |
 
-Columns of other types, such as images as bytes, are listed in the provenance as ignored.
+Columns of other types are listed in the provenance as ignored.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.task import Task
 from deconfound.datasets.arrow_table import class_names, split_tables, step_rows
 from deconfound.datasets.corpus_rows import (
+    FILES_OPTION,
+    NO_EXTRACTOR,
     TEXT_OPTION,
     CorpusRows,
     ExtractorChoice,
+    RawSource,
     class_labels,
     dataset_of,
     raw_sources,
@@ -39,8 +43,11 @@ from deconfound.datasets.corpus_rows import (
 )
 from deconfound.datasets.manifest import as_metadata, texts
 from deconfound.datasets.ragged import SequenceOptions
+from deconfound.datasets.raw_modality import RawSpec
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.errors import DataError, did_you_mean
+from deconfound.extraction.embedded import EmbeddedFiles, holds_files
+from deconfound.extraction.kinds import RawKind
 from deconfound.registry import Flat
 
 TEXT_COLUMNS = ("text", "sentence", "utterance")
@@ -56,9 +63,6 @@ class HuggingFaceReader(Reader):
         access="DatasetDict.save_to_disk, or the Parquet files of the hub",
         layout="a folder with dataset_dict.json and a folder per split; a folder of train-*.parquet and the like; or a "
         ".parquet with a column split",
-        known_defects=(
-            "images and recordings as bytes are not read: save them as files and name their paths in a table",
-        ),
     )
 
     def __init__(
@@ -71,8 +75,12 @@ class HuggingFaceReader(Reader):
         group: Annotated[tuple[str, ...], Field(description="columns that no two splits may share")] = (),
         text_columns: Annotated[tuple[str, ...], Field(description="columns of texts that are modalities")] = (),
         text: Annotated[ExtractorChoice, Field(description=TEXT_OPTION)] = "sentence",
+        image: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
+        audio: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
+        video: Annotated[ExtractorChoice, Field(description=FILES_OPTION)] = "",
         options: Annotated[SequenceOptions, Flat()] = SequenceOptions(),
     ) -> None:
+        self.files: dict[RawKind, ExtractorChoice] = {"image": image, "audio": audio, "video": video}
         self.target, self.text, self.text_columns = target, text, text_columns
         self.environment, self.group = environment, group
         self.options = options
@@ -98,11 +106,27 @@ class HuggingFaceReader(Reader):
         ids = texts(table["id"].to_pylist()) if "id" in table.column_names else _numbered(split)
         task, labels = _target(table[self.target], class_names(path, self.target), self.target)
         said = [name for name in self.text_columns or TEXT_COLUMNS if name in table.column_names]
-        sequences, columns, ignored = _columns(table, {self.target, "id", "split"}, {*self.environment, *self.group})
-        raw = raw_sources("text", self.text, {name: [_text(v) for v in table[name].to_pylist()] for name in said})
+        files = self._files(table, path if path.is_dir() else path.parent)
+        used = {self.target, "id", "split", *files}
+        sequences, columns, ignored = _columns(table, used, {*self.environment, *self.group})
+        raw = files | raw_sources(
+            "text", self.text, {name: [_text(v) for v in table[name].to_pylist()] for name in said}
+        )
         rows = CorpusRows(ids, split, labels, sequences, raw, columns, self.environment, self.group)
         provenance = {"format": "hugging-face", "file": path.name, "target": self.target, "ignored": ignored}
         return dataset_of(path.stem, task, rows, provenance, self.options)
+
+    def _files(self, table: Any, folder: Path) -> dict[str, RawSource]:
+        """The columns of images, recordings and videos."""
+        sources: dict[str, RawSource] = {}
+        for name in table.column_names:
+            samples = EmbeddedFiles(table[name]) if holds_files(table[name].type) else None
+            kind = None if samples is None else samples.kind()
+            if samples is None or kind is None or self.files[kind] == NO_EXTRACTOR:
+                continue
+            spec = RawSpec(column=name, kind=kind, extractor=self.files[kind] or None)
+            sources[name] = RawSource(spec, samples, folder)
+        return sources
 
 
 def _text(value: object) -> str | None:
@@ -152,6 +176,9 @@ def _columns(
     ignored: list[str] = []
     for name in table.column_names:
         if name in used:
+            continue
+        if holds_files(table[name].type):
+            ignored.append(name)
             continue
         rows = step_rows(table[name], name)
         if rows is not None:

@@ -25,7 +25,7 @@ from deconfound.datasets.corpus_rows import (
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.stratified import stratified_split
 from deconfound.errors import DataError
-from deconfound.extraction.raw import ENDINGS
+from deconfound.extraction.kinds import ENDINGS
 
 SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
 """Shares of the rows where the folder has no splits."""

@@ -13,13 +13,14 @@ missing = ["NA", "nan"]          # optional: the words that mean "no value", wha
 
 [target]
 column = "label"
-kind = "classification"          # or "regression"
+kind = "classification"          # or "regression"; default: by the labels, as in memory
 classes = ["sad", "happy"]       # optional; default: the labels that occur, sorted
 # loss = "mse"                   # of a regression: "mse" (default) or "l1"
 # protocol = "mmsa-regression"   # optional: the metric protocol; default "classification" or "regression"
 # unlabelled = "drop"            # rows without a label: "refuse" (default), or "drop" to leave them out
 
-[split]                          # either a column of split names ...
+[split]                          # optional; default: the column "split", else rows at random
+                                 # either a column of split names ...
 column = "split"                 # "train", "valid" (or "val", "dev", "validation"); all other names are test splits
 # valid = 0.15                   # take this share of train as "valid", where the column has none
 # shares = { train = 0.7, valid = 0.15, test = 0.15 }   # ... or rows at random
@@ -76,6 +77,7 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.findings.row_order import BLOCKS, split_blocks
+from deconfound.data.row_order import rows_by_split
 from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
@@ -84,6 +86,7 @@ from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import shares_split, strata_of
+from deconfound.datasets.table_defaults import with_kind, with_split
 from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
 from deconfound.datasets.validation_share import validation_note, validation_rows
 from deconfound.errors import DataError, did_you_mean
@@ -120,36 +123,36 @@ def read_table(path: str | Path) -> Dataset:
             f"{table.path}: there is no [target], which names the column of the labels; 'deconfound data import --help' "
             "shows one"
         )
-    if spec.split is None:
-        raise DataError(
-            f"{table.path}: there is no [split]; name a column of split names, or give shares = {{ train = 0.7, "
-            "valid = 0.15, test = 0.15 }, and group = [COLUMN] for splits of whole groups"
-        )
-    labels = table.labels(spec.target)
-    split, notes = _split(table, spec.split, labels)
+    wanted, of_target = with_kind(table, spec.target)
+    how, of_split = with_split(table)
+    labels = table.labels(wanted)
+    split, notes = _split(table, how, labels)
     kept = _labelled(labels)
-    task, target = _target(table, spec.target, labels, kept)
-    signals, masks = table.signals(np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train"))
-    dropped = len(split) - len(kept)
+    task, target = _target(table, wanted, labels, kept)
+    places = rows_by_split([split[row] for row in kept])
+    order = kept[places]
+    train = np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train")
+    signals, masks = table.signals(train, order=order)
     return Dataset.build(
         spec.name or table.path.stem,
         task,
-        {name: signal.select(torch.from_numpy(kept)) for name, signal in signals.items()} if dropped else signals,
-        target,
-        {name: values[kept] for name, values in _metadata(table, spec.target, spec.split).items()},
-        [split[row] for row in kept],
+        signals,
+        target[torch.from_numpy(places)],
+        {name: values[order] for name, values in _metadata(table, wanted, how).items()},
+        [split[row] for row in order],
         environment=spec.environment,
-        group=spec.split.group or (),
+        group=(how.group or ()) if spec.split is not None else (),
         provenance={
             "format": "table",
             "file": table.path.name,
             "manifest": spec.manifest,
-            "target": spec.target.column,
+            "target": wanted.column,
             "sha256": sha256(table.manifest),
             **notes,
-            "split": spec.split.model_dump(mode="json", exclude_none=True),
+            "split": how.model_dump(mode="json", exclude_none=True),
+            "assumed": [*of_target, *of_split],
             "masks": masks,
-            "unlabelled_rows_dropped": dropped,
+            "unlabelled_rows_dropped": len(split) - len(kept),
         },
     )
 

@@ -9,11 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from deconfound.extraction.extractor import Extractor
-from deconfound.extraction.spectra import librosa_, log_mel
+from deconfound.extraction.spectra import MostSeconds, StepsPerSecond, WithTimes, librosa_, log_mel, with_times
 
 
 class Mfcc(Extractor):
-    """(T, 2·count + 1) float32: coefficients, their slopes over nine steps, and the mean log power."""
+    """(T, 2·count + 1) float32: coefficients, their slopes over nine steps, and the mean log power.
+
+    With `times` a last column holds the seconds.
+    """
 
     kind = "audio"
     batch = 8
@@ -22,13 +25,15 @@ class Mfcc(Extractor):
         self,
         *,
         count: Annotated[int, Field(ge=1, le=40, description="coefficients")] = 20,
-        per_second: Annotated[float, Field(ge=1, le=200, description="steps per second")] = 25.0,
-        most_seconds: Annotated[float, Field(gt=0, le=3600, description="seconds that are read")] = 20.0,
+        per_second: StepsPerSecond = 25.0,
+        most_seconds: MostSeconds = 20.0,
+        times: WithTimes = False,
     ) -> None:
+        self.times = times
         self.count, self.per_second, self.most_seconds = count, per_second, most_seconds
 
     def extract(self, samples: Sequence[Any]) -> list[np.ndarray]:
-        return [self._features(sound) for sound in samples]
+        return [with_times(self._features(sound), self.per_second, self.times) for sound in samples]
 
     def _features(self, sound: Any) -> np.ndarray:
         power = log_mel(sound, 64, self.per_second, self.most_seconds)
