@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deconfound.datasets.tabular.encoding import KIND
+from deconfound.datasets.tabular.fit import table_line
+
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
 
@@ -42,6 +45,8 @@ def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
     """How raw samples were read, and which could not be."""
     if "preparation" not in notes:
         return []
+    if notes["preparation"]["kind"] == KIND:
+        return [f"  {modality}: {table_line(notes)}"]
     note, broken = notes["preparation"], notes["broken"]
     choice = " ".join(f"{key} {value}" for key, value in note["extractor"].items() if key != "name")
     lines = [

@@ -21,6 +21,7 @@ from deconfound.datasets.frames import (
 )
 from deconfound.datasets.in_memory_target import label_name
 from deconfound.datasets.manifest import as_metadata
+from deconfound.datasets.tabular.columns import table_of
 from deconfound.errors import DataError
 
 
@@ -113,7 +114,8 @@ def memory_rows(frame: object, modalities: Mapping[str, object], ids: object, ta
     sized = next(iter(columns.values()), None)
     if sized is None:
         first = target if target is not None and not isinstance(target, str) else next(iter(modalities.values()))
-        sized = first if isinstance(first, Signal) else resolve_column(columns, first, "the first modality")
+        table = table_of(first)
+        sized = table or (first if isinstance(first, Signal) else resolve_column(columns, first, "the first modality"))
     count = len(sized)
     if isinstance(ids, str):
         names: list[str] | None = [label_name(value) for value in find_column(columns, ids, "id")]

@@ -18,6 +18,8 @@ from deconfound.datasets.arrays import array_signal, resolve_inside
 from deconfound.datasets.manifest import Values, column, numbers, read_manifest, texts
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.datasets.repair import Fitting, Invalid, Repair
+from deconfound.datasets.tabular.encoding import TabularEncoding
+from deconfound.datasets.tabular.spec import Notes, TabularSpec, columns_signal, encodings_of
 from deconfound.datasets.toml_file import read_data_toml
 from deconfound.errors import DataError, did_you_mean
 from deconfound.registry import explain
@@ -96,6 +98,24 @@ class TableSpec(_Part):
     modalities: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
+def check_inputs(spec: TableSpec) -> None:
+    """Check that no modality reads the labels, the splits or the ids as columns of a table.
+
+    Raises:
+        DataError: one does.
+    """
+    served = {
+        "id": spec.id,
+        "target": spec.target and spec.target.column,
+        "split": spec.split and spec.split.column,
+    }
+    for name, array in spec.modalities.items():
+        read = array["columns"] if isinstance(array.get("columns"), list) else []
+        for purpose, column in served.items():
+            if column is not None and column in read:
+                raise DataError(f"modalities.{name}: {column!r} is the {purpose}; a model must not read it: leave it out")
+
+
 class TableSource:
     """A TOML and its manifest, read and checked."""
 
@@ -157,30 +177,38 @@ class TableSource:
         return numbers(self.column(name), f"{self.manifest}: {name!r}")
 
     def signals(
-        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None
+        self,
+        train: np.ndarray,
+        repairs: Mapping[str, Repair] | None = None,
+        encodings: Mapping[str, TabularEncoding] | None = None,
     ) -> tuple[dict[str, Signal], dict[str, dict[str, Any]]]:
         """All modalities, and what became of the values of each that are not finite, or how raw samples were prepared.
 
         Args:
             train: (N,) bool: the rows to learn from.
             repairs: modality → a repair that was learnt before.
+            encodings: modality → how its columns were read before.
         """
         signals: dict[str, Signal] = {}
         masks: dict[str, dict[str, Any]] = {}
         for name, array in self.spec.modalities.items():
             what = f"{self.path}: modalities.{name}"
+            if "columns" in array:
+                spec = _validate(TabularSpec, array, what)
+                signals[name], masks[name] = self._columns(name, spec, train, (encodings or {}).get(name))
+                continue
             if "column" in array:
                 raw = _validate(RawSpec, array, what)
                 signals[name], masks[name] = raw_signal(raw, self.column(raw.column), self.ids, self.path.parent, what)
                 continue
             if "file" not in array:
-                known = {*ArraySpec.model_fields, *RawSpec.model_fields}
+                known = {*ArraySpec.model_fields, *RawSpec.model_fields, *TabularSpec.model_fields}
                 odd = next((key for key in array if key not in known), None)
                 if odd is not None:
                     raise DataError(f"{what}: there is no argument {odd[:80]!r}{did_you_mean(odd[:80], known)}")
                 raise DataError(
-                    f"{what}: name an array with file, or a column of texts or of paths to images, recordings or videos "
-                    "with column"
+                    f"{what}: name an array with file, a column of texts or of paths to images, recordings or videos with "
+                    "column, or columns of numbers and categories with columns"
                 )
             spec = _validate(ArraySpec, array, what)
             signals[name], masks[name] = array_signal(
@@ -195,13 +223,27 @@ class TableSource:
             )
         return signals, masks
 
+    def _columns(
+        self, name: str, spec: TabularSpec, train: np.ndarray, encoding: TabularEncoding | None
+    ) -> tuple[Signal, dict[str, Any]]:
+        """The rows of several columns; a column that only the training rows had may be absent."""
+        if encoding is not None:
+            known = {column: self.columns[column] for column in encoding.names if column in self.columns}
+            return encoding.encode(known, name, self.ids), {}
+        table = {column: self.column(column) for column in spec.columns}
+        folder = self.path.parent
+        return columns_signal(spec, table, train, self.ids, name=name, folder=folder, missing=self.spec.missing)
 
-def read_inputs(path: str | Path, repairs: Mapping[str, Repair] | None = None) -> tuple[dict[str, Signal], list[str]]:
+
+def read_inputs(
+    path: str | Path, repairs: Mapping[str, Repair] | None = None, preparations: Notes | None = None
+) -> tuple[dict[str, Signal], list[str]]:
     """Read only the inputs; [target] and [split] are ignored and may be absent.
 
     Args:
         path: the TOML of a table.
         repairs: modality → what training did with values that are not finite; without one their steps are masked.
+        preparations: modality → how training read it; columns of a table are read alike.
 
     Returns:
         modality name → `Signal` of N rows, and the N ids, in the order of the manifest.
@@ -211,7 +253,8 @@ def read_inputs(path: str | Path, repairs: Mapping[str, Repair] | None = None) -
     """
     table = TableSource(path)
     masked = {name: Repair("frame", 0) for name in table.spec.modalities} | dict(repairs or {})
-    return table.signals(np.zeros(len(table.ids), dtype=bool), masked)[0], table.ids
+    encodings = encodings_of(preparations or {})
+    return table.signals(np.zeros(len(table.ids), dtype=bool), masked, encodings)[0], table.ids
 
 
 def _validate(model: type[_Model], values: dict[str, Any], what: str) -> _Model:

@@ -17,6 +17,9 @@ from deconfound.datasets.in_memory_raw import holds_images, is_raw, prepared_aga
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.repair import Repair
+from deconfound.datasets.tabular.columns import Table, table_of
+from deconfound.datasets.tabular.encoding import TabularEncoding
+from deconfound.datasets.tabular.spec import check_same_encoding, encodings_of, notes_of
 from deconfound.errors import DataError
 from deconfound.prediction.conform import expectation, unknown_modality
 from deconfound.prediction.predict import embed_rows, predict_rows
@@ -108,14 +111,19 @@ def memory_inputs(
         DataError: data of another form, a name or column that the run does not know, or no modality at all.
     """
     if isinstance(data, Dataset):
+        check_same_encoding(data.name, notes_of(data.provenance), preparations)
         names = [str(name) for name in data.columns["id"].values]
         return names, {name: data.signals[name] for name in modalities if name in data.signals}
-    rows = _inputs(data, modalities, columns, target, ids)
+    encodings = encodings_of({name: note for name, note in preparations.items() if name in modalities})
+    rows = _inputs(data, modalities, columns, encodings, target, ids)
     signals: dict[str, Signal] = {}
     for name, choice in rows.modalities.items():
         what = f"the modality {name!r}"
         if isinstance(choice, Signal):
             signals[name] = choice
+            continue
+        if isinstance(choice, Table):
+            signals[name] = encodings[name].encode(choice.columns, what, rows.ids)
             continue
         values = rows.column(choice, what)
         images = name in preparations and preparations[name]["kind"] == "image" and holds_images(values)
@@ -168,22 +176,32 @@ def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.
 
 
 def _inputs(
-    data: object, modalities: Mapping[str, Modality], columns: Mapping[str, Any], target: str | None, ids: object
+    data: object,
+    modalities: Mapping[str, Modality],
+    columns: Mapping[str, Any],
+    encodings: Mapping[str, TabularEncoding],
+    target: str | None,
+    ids: object,
 ) -> MemoryRows:
-    """The rows, with the columns that stand for modalities."""
+    """The rows, with the columns or tables that stand for modalities."""
+    columns = {**columns, **{name: encoding.names for name, encoding in encodings.items()}}
     if isinstance(data, Mapping) and not is_split(data):
         unknown = [name for name in data if name not in modalities and name not in ("id", target)]
         named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
         if unknown and not modalities.keys() <= data.keys() and not named & data.keys():
             raise DataError(unknown_modality(str(unknown[0]), modalities))
-        signals = {name: values for name, values in data.items() if isinstance(values, Signal)}
-        if signals:
-            others = {name: values for name, values in data.items() if name in modalities}
+        whole = any(isinstance(values, Signal) or (n in encodings and table_of(values)) for n, values in data.items())
+        if whole:
+            others = {n: (n in encodings and table_of(v)) or v for n, v in data.items() if n in modalities}
             return memory_rows(None, others, data.get("id", ids))
     frame = memory_rows(data, dict.fromkeys(modalities), ids)
     chosen: dict[str, object] = {}
     for name in modalities:
-        if name in columns and frame.is_named(columns[name]):
+        if name in encodings:
+            there = {column: frame.columns[column] for column in encodings[name].names if column in frame.columns}
+            if there:
+                chosen[name] = Table(there)
+        elif name in columns and frame.is_named(columns[name]):
             chosen[name] = columns[name]
         elif name in frame.columns:
             chosen[name] = name

@@ -171,7 +171,7 @@ def _chunks(
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target)
     elif source.is_dir():
-        yield from _stored(source)
+        yield from _stored(source, preparations)
     elif source.suffix.lower() in JSON_LINES:
         yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target)
     elif source.suffix.lower() in RAW_TABLES:
@@ -181,15 +181,17 @@ def _chunks(
     else:
         from deconfound.datasets.table_source import read_inputs
 
-        signals, ids = read_inputs(source, repairs)
+        signals, ids = read_inputs(source, repairs, preparations)
         if ids:
             yield list(ids), dict(signals)
 
 
-def _stored(source: Path) -> Iterator[Rows]:
+def _stored(source: Path, preparations: Preparations) -> Iterator[Rows]:
     from deconfound.data.store import open_verified
+    from deconfound.datasets.tabular.spec import check_same_encoding, notes_of
 
     dataset = open_verified(source)
+    check_same_encoding(str(source), notes_of(dataset.provenance), preparations)
     ids = dataset.columns["id"].values
     for start in range(0, len(dataset), CHUNK):
         rows = range(start, min(start + CHUNK, len(dataset)))

@@ -15,6 +15,7 @@ from deconfound.data.findings.equal_rows import row_digests
 from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
+from deconfound.datasets.tabular.spec import Notes, check_same_encoding, notes_of
 from deconfound.errors import DataError, DeconfoundError, did_you_mean
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
@@ -50,6 +51,7 @@ def other_corpus(
     modalities: Mapping[str, Modality],
     task: Task,
     environment: Sequence[str] | None = None,
+    preparations: Notes | None = None,
 ) -> Corpus:
     """Another corpus in the form of a run.
 
@@ -58,11 +60,13 @@ def other_corpus(
         dataset: any rows with the run's modalities, classes, task and protocol; further modalities are left out.
         modalities, task: those that the run was trained on.
         environment: columns that the run takes as the environment; where the corpus lacks one, its own stay.
+        preparations: modality → how the run's data were read.
 
     Raises:
         DataError: one line that names the first difference of form.
     """
     _check_task(dataset, task)
+    check_same_encoding(f"the corpus {dataset.name!r}", notes_of(dataset.provenance), preparations or {})
     signals = {name: _conform(dataset, modality) for name, modality in modalities.items()}
     folder = run / CORPORA / f"{file_stem(dataset.name)}-{dataset.checksum[:12]}"
     if environment is not None and set(environment) <= set(dataset.columns):

@@ -16,8 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.task import Kind, Task
+from deconfound.data.task import Task
 from deconfound.datasets.frames import frame_columns
+from deconfound.datasets.in_memory import ModalityKind
 from deconfound.datasets.in_memory_target import label_name
 from deconfound.datasets.stratified import strata_of
 from deconfound.errors import DataError
@@ -55,7 +56,7 @@ class _Estimator(BaseEstimator, ABC):
         method: str | Mapping[str, Any] | OwnMethod = "erm",
         *,
         modalities: Mapping[str, object] | None = None,
-        kinds: Mapping[str, Kind] | None = None,
+        kinds: Mapping[str, ModalityKind] | None = None,
         epochs: int = 60,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
@@ -130,7 +131,7 @@ class _Estimator(BaseEstimator, ABC):
     def _samples(self, X: object) -> Samples:  # noqa: N803
         if isinstance(X, Samples):
             return X
-        return Samples(X) if holds_modalities(X) else named_columns(X, self.modalities or {})
+        return Samples(X) if holds_modalities(X) else named_columns(X, self.modalities or {}, self.kinds or {})
 
     def _predictable(self, X: object) -> dict[str, Any]:  # noqa: N803
         check_is_fitted(self, "predictor_")
@@ -166,9 +167,9 @@ class DeconfoundClassifier(ClassifierMixin, _Estimator):
 
     Args:
         method: as for `deconfound.fit`: a name, a table with a name and arguments, or a subclass of `Method`.
-        modalities: of a frame: modality → column of arrays or numbers, or columns of numbers; None takes all columns as
-            the one modality "x".
-        kinds: modality → "vector", "sequence", "image" or "tokens", where the axes do not say it.
+        modalities: of a frame: modality → column of arrays or numbers, or columns of numbers or categories; None takes all
+            columns, of numbers, as the one modality "x".
+        kinds: modality → "vector", "sequence", "image", "tokens" or "table", where the values do not say it.
         epochs, batch_size, learning_rate: of the training; train: further fields of `TrainSpec`.
         backbone: fields of `BackboneSpec`.
         validation: share of the rows, in (0, 1), that select the epoch.

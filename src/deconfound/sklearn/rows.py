@@ -9,12 +9,13 @@ import numpy as np
 from scipy.sparse import issparse
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.task import Kind, Task
+from deconfound.data.task import Task
 from deconfound.datasets.frames import frame_columns, plain, resolve_column
 from deconfound.datasets.grouped import grouped_split
-from deconfound.datasets.in_memory import dataset
+from deconfound.datasets.in_memory import ModalityKind, dataset
 from deconfound.datasets.in_memory_target import label_name
 from deconfound.datasets.stratified import stratified_split
+from deconfound.datasets.tabular.columns import chosen_table
 from deconfound.errors import DataError
 from deconfound.sklearn.samples import Samples
 
@@ -26,11 +27,12 @@ def holds_modalities(data: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(data, Mapping) and not issparse(data)
 
 
-def named_columns(frame: object, modalities: Mapping[str, object]) -> Samples:
+def named_columns(frame: object, modalities: Mapping[str, object], kinds: Mapping[str, ModalityKind]) -> Samples:
     """The columns of a frame that stand for modalities.
 
     Args:
-        modalities: modality → column, or columns of numbers.
+        modalities: modality → column, or columns of numbers or categories.
+        kinds: modality → "table" for columns of numbers that are to be read like those with texts.
 
     Raises:
         DataError: the frame lacks one.
@@ -42,7 +44,8 @@ def named_columns(frame: object, modalities: Mapping[str, object]) -> Samples:
         missing = next((column for column in wanted if column not in columns), None)
         if missing is not None:
             raise DataError(f"modalities names {missing!r} for {name!r}; the columns are {', '.join(columns)}")
-        named[name] = resolve_column(columns, choice, f"the modality {name!r}")
+        table = chosen_table(columns, choice, forced=kinds.get(name) == "table")
+        named[name] = table or resolve_column(columns, choice, f"the modality {name!r}")
     return Samples(named)
 
 
@@ -134,7 +137,7 @@ def make_dataset(
     target: Sequence[object],
     split: Sequence[str],
     environment: Sequence[str] | None,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, ModalityKind],
     rows: np.ndarray,
 ) -> Dataset:
     """The dataset of these rows of the samples; a row may come several times."""

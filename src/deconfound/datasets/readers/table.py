@@ -80,7 +80,7 @@ from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import strata_of, stratified_split
-from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
+from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec, check_inputs
 from deconfound.errors import DataError, did_you_mean
 
 
@@ -115,6 +115,7 @@ def read_table(path: str | Path) -> Dataset:
             f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs "
             "both: 'deconfound data import --help' shows them"
         )
+    check_inputs(spec)
     labels = table.labels(spec.target)
     split, renamed = _split(table, spec.split, labels)
     kept = _labelled(labels)
