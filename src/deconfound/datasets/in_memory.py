@@ -84,8 +84,8 @@ def dataset(
         seed: of random splits.
         name: of the dataset.
         quiet: do not print how raw samples and bytes of images were read.
-        columns: modality → column, columns of numbers or categories, or N arrays. None, NaN and empty lists are absent. Lists of
-            unequal length are padded. A `Signal` is taken as it is, with its mask. Texts, paths of images, recordings and
+        columns: modality → column, columns of numbers or categories, or N arrays. None, NaN and empty lists are absent.
+            Lists of unequal length are padded. A `Signal` is taken as it is, with its mask. Texts, paths of images, recordings and
             videos, and recordings as (samples, rate) are extracted.
 
     Raises:
@@ -198,7 +198,9 @@ def _signals(
         signals[name], masks[name] = repaired(steps, what, fitting)
         remarks += [f"{name}: {steps.note}"] if steps.note else []
     if categories:
-        raise DataError(f"categorical names {min(categories)!r}, which is no column of a table; name columns of a modality")
+        raise DataError(
+            f"categorical names {min(categories)!r}, which is no column of a table; name columns of a modality"
+        )
     sources = {name: choice for name, choice in rows.modalities.items() if rows.is_named(choice)}
     return signals, {"masks": masks, "notes": remarks, "columns": sources}
 

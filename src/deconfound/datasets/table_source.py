@@ -113,7 +113,9 @@ def check_inputs(spec: TableSpec) -> None:
         read = array["columns"] if isinstance(array.get("columns"), list) else []
         for purpose, column in served.items():
             if column is not None and column in read:
-                raise DataError(f"modalities.{name}: {column!r} is the {purpose}; a model must not read it: leave it out")
+                raise DataError(
+                    f"modalities.{name}: {column!r} is the {purpose}; a model must not read it: leave it out"
+                )
 
 
 class TableSource:

@@ -24,7 +24,9 @@ FRAME = pd.DataFrame(
     {
         "age": DRAW.normal(40, 10, N),
         "income": [np.nan if row % 7 == 0 else 1e4 + row for row in range(N)],
-        "city": [None if row % 9 == 0 else ("Rome", "Oslo", "Bern")[row % 3] if row < 40 else "Lima" for row in range(N)],
+        "city": [
+            None if row % 9 == 0 else ("Rome", "Oslo", "Bern")[row % 3] if row < 40 else "Lima" for row in range(N)
+        ],
     }
 )
 
@@ -142,7 +144,11 @@ def test_numbers_beyond_floats_are_missing_and_far_ones_finite() -> None:
         ({"day": ["2024-01-02", "2024-02-03", None]}, {}, "'day' holds dates, such as '2024-01-02'"),
         ({"day": [datetime.date(2024, 1, day) for day in (1, 2)]}, {}, "holds dates"),
         ({"day": ["31.12.2024", "1.1.2025"]}, {}, "holds dates"),
-        ({"name": [f"n{row}" for row in range(60)]}, {}, "40 different texts in 40 training rows.*as ids and sentences do"),
+        (
+            {"name": [f"n{row}" for row in range(60)]},
+            {},
+            "40 different texts in 40 training rows.*as ids and sentences do",
+        ),
         ({"age": [1, 2, "old"]}, {}, "'age' holds 2 numbers and 1 texts, such as 'old'"),
         ({"age": [[1], [2]]}, {}, "one number or text per row"),
         ({"age": [1, 2]}, {"categorical": ("city",)}, "categorical names 'city'"),

@@ -164,7 +164,9 @@ class TabularEncoding:
         words = folded(self.missing)
         nothing: list[Cell] = [None] * len(ids)
         read = {
-            column.name: cells(table[column.name], words, f"{what}: {column.name!r}") if column.name in table else nothing
+            column.name: cells(table[column.name], words, f"{what}: {column.name!r}")
+            if column.name in table
+            else nothing
             for column in self.columns
         }
         parts = [column.encode(read[column.name], what, ids) for column in self.columns]
