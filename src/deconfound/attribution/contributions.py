@@ -11,6 +11,7 @@ import torch
 
 from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.linear_probe import MOST_ROWS, pooling
+from deconfound.data.one_label import check_one_label
 from deconfound.errors import DataError
 from deconfound.io.plain_text import text_of_lines
 from deconfound.statistics.predominance import (
@@ -156,6 +157,7 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
 def _comparable(dataset: Dataset, group: str) -> Dataset:
     """The development rows; checks the arguments first, because predictions take long."""
     data = dataset.development()
+    check_one_label(data.task, "predominance")
     names = list(data.signals)
     if len(names) < 2:
         raise DataError(f"{data.name} has one modality, {names[0]!r}; there is nothing to compare it with")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from deconfound.data.one_label import check_one_label
 from deconfound.data.signal import Signal
 from deconfound.statistics.predominance import row_scores
 
@@ -34,6 +35,7 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
         {"first", "last" (numbers of the features, inclusive), "loss" (score without masking − with it)}.
     """
     data = dataset.development()
+    check_one_label(data.task, "masking")
     rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
     target = data.target[rows].numpy()
     losses: dict[str, list[dict[str, float]]] = {}

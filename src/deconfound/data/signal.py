@@ -108,7 +108,8 @@ class Batch:
 
     Args:
         signals: modality name → `Signal`, all with B rows.
-        target: (B,) float32 for regression, (B,) int64 class numbers for classification.
+        target: (B,) float32 for regression, (B,) int64 class numbers for classification, (B, L) float32 of 0 and 1 for
+            multilabel.
         ids: (B,) int64 row numbers in the dataset the rows came from.
         env: (B,) int64 environment numbers, 0 where the dataset declares no environment.
         view: place among the views of these rows in one step of training. A method that keeps something of the batches it

@@ -13,13 +13,13 @@ import torch
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Signal
 from deconfound.data.splits import known_names
-from deconfound.data.task import Kind, Task
+from deconfound.data.task import Kind, Task, TaskKind
 from deconfound.datasets.frames import numbers_of
 from deconfound.datasets.in_memory_raw import ExtractorChoice, holds_images, is_raw, prepared_signal
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.in_memory_split import random_split, shares_of, split_names
-from deconfound.datasets.in_memory_target import TaskKind, read_labels
+from deconfound.datasets.in_memory_target import read_labels
 from deconfound.datasets.repair import Fitting, Invalid
 from deconfound.datasets.tabular.columns import Table, chosen_table
 from deconfound.datasets.tabular.fit import TabularOptions, table_line, tabular_signal
@@ -64,7 +64,8 @@ def dataset(
 
     Args:
         frame: of pandas or polars, a Hugging Face dataset, a dict of columns, a list of rows, or left out.
-        target: the labels: a column of the frame, or N texts, booleans or numbers; see `read_labels`.
+        target: the labels: a column of the frame, several 0/1 columns, or N texts, booleans, numbers or lists of texts; see
+            `read_labels`.
         split: a column of split names, N of them, or shares such as {"train": 0.6, "valid": 0.2, "test": 0.2}; by default
             the column "split" if the frame has one, else these shares.
         environment: columns whose combinations are the environments, or N values.
@@ -85,8 +86,8 @@ def dataset(
         name: of the dataset.
         quiet: do not print how raw samples and bytes of images were read.
         columns: modality → column, columns of numbers or categories, or N arrays. None, NaN and empty lists are absent.
-            Lists of unequal length are padded. A `Signal` is taken as it is, with its mask. Texts, paths of images, recordings and
-            videos, and recordings as (samples, rate) are extracted.
+            Lists of unequal length are padded. A `Signal` is taken as it is, with its mask. Texts, paths of images, recordings
+            and videos, and recordings as (samples, rate) are extracted.
 
     Raises:
         DataError: a column, length, label, split or value that does not fit, in one line.
@@ -95,7 +96,9 @@ def dataset(
     _check_known("kinds", kinds, rows.modalities)
     _check_known("lengths", lengths, rows.modalities)
     _check_known("extractors", extractors, rows.modalities)
-    labels = read_labels(rows.column(target, "target"), task, classes=classes, loss=loss, protocol=protocol)
+    several = isinstance(target, list | tuple) and rows.is_named(target)
+    named = chosen_table(rows.columns, target, forced=True) if several else None
+    labels = read_labels(named or rows.column(target, "target"), task, classes=classes, loss=loss, protocol=protocol)
     kept = _labelled(labels.labelled, unlabelled, rows.ids)
     environments, groups = rows.named(environment, "environment"), rows.named(group, "group")
     given = split if split is not None else "split" if "split" in rows.columns else None
@@ -129,7 +132,7 @@ def dataset(
         provenance={
             "format": "memory",
             "renamed_splits": renamed,
-            "target": target if isinstance(target, str) else None,
+            "target": target if isinstance(target, str) else list(named.columns) if named else None,
             "unlabelled_rows_dropped": len(rows) - len(kept),
             **notes,
         },

@@ -59,7 +59,8 @@ def random_split(
     whole = [groups[int(row)] for row in kept.tolist()]
     if stratify:
         target = labels.target.numpy()[kept]
-        strata = strata_of(target if labels.task.kind == "regression" else [str(code) for code in target.tolist()])
+        regression = labels.task.kind == "regression"
+        strata = strata_of(target if regression else [str(label) for label in target.tolist()])
         drawn = stratified_split(whole, strata, shares, seed)
     else:
         drawn = grouped_split(whole, shares, seed)

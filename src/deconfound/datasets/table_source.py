@@ -14,7 +14,9 @@ from pydantic_core import PydanticCustomError
 from deconfound.data.missing_words import MISSING, with_none
 from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.signal import Signal
+from deconfound.data.task import TaskKind
 from deconfound.datasets.arrays import array_signal, resolve_inside
+from deconfound.datasets.label_sets import LabelMatrix, binary_columns, label_sets, split_names
 from deconfound.datasets.manifest import Values, column, numbers, read_manifest, texts
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.datasets.repair import Fitting, Invalid, Repair
@@ -32,14 +34,21 @@ class _Part(BaseModel):
 
 
 class TargetSpec(_Part):
-    """[target]"""
+    """[target]: one column, or several 0/1 columns of labels."""
 
-    column: str
-    kind: Literal["regression", "classification"]
+    column: str | None = None
+    columns: tuple[str, ...] | None = None
+    kind: TaskKind
     classes: tuple[str, ...] | None = None
+    separator: str = Field(default="|", min_length=1)
     loss: Literal["mse", "l1"] | None = None
     protocol: str | None = None
     unlabelled: Literal["refuse", "drop"] = "refuse"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_by_columns(cls, values: Any) -> Any:
+        return {"kind": "multilabel", **values} if isinstance(values, dict) and "columns" in values else values
 
     @field_validator("column", mode="before")
     @classmethod
@@ -49,6 +58,19 @@ class TargetSpec(_Part):
                 "several_columns", "{what}", {"what": f"expected the name of one column; {ONE_LABEL}"}
             )
         return column
+
+    @model_validator(mode="after")
+    def _one_way(self) -> TargetSpec:
+        if (self.column is None) == (self.columns is None):
+            raise ValueError("a target is one column, or several with columns")
+        if self.columns is not None and (self.kind != "multilabel" or self.classes is not None):
+            raise ValueError("columns are the labels of a multilabel target; leave kind and classes out")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that hold the labels."""
+        return self.columns or ((self.column,) if self.column is not None else ())
 
 
 class SplitSpec(_Part):
@@ -105,17 +127,16 @@ def check_inputs(spec: TableSpec) -> None:
         DataError: one does.
     """
     served = {
-        "id": spec.id,
-        "target": spec.target and spec.target.column,
-        "split": spec.split and spec.split.column,
+        "id": (spec.id,),
+        "target": spec.target.names if spec.target else (),
+        "split": (spec.split.column,) if spec.split else (),
     }
     for name, array in spec.modalities.items():
         read = array["columns"] if isinstance(array.get("columns"), list) else []
-        for purpose, column in served.items():
-            if column is not None and column in read:
-                raise DataError(
-                    f"modalities.{name}: {column!r} is the {purpose}; a model must not read it: leave it out"
-                )
+        for purpose, columns in served.items():
+            used = next((column for column in read if column in columns), None)
+            if used is not None:
+                raise DataError(f"modalities.{name}: {used!r} is the {purpose}; a model must not read it: leave it out")
 
 
 class TableSource:
@@ -148,18 +169,26 @@ class TableSource:
             )
         return texts(values)
 
-    def labels(self, target: TargetSpec) -> list[str] | np.ndarray:
-        """(N) class names, or (N,) float64 numbers; "" or NaN where a row has none and may.
+    def labels(self, target: TargetSpec) -> list[str] | np.ndarray | LabelMatrix:
+        """(N) class names, (N,) float64 numbers, or several labels a row; "" or NaN where a row has none and may.
 
         Raises:
             DataError: a row without a label, unless the target says `unlabelled = "drop"`.
         """
+        if target.unlabelled == "refuse":
+            empty = next((name for name in target.names if None in self.column(name)), None)
+            if empty is not None:
+                raise DataError(
+                    f"{self.manifest}: {self._gap(empty)}; every row of a dataset needs a label: leave such rows out "
+                    "with unlabelled = \"drop\" under [target], and give them to 'deconfound predict'"
+                )
+        what = f"{self.manifest}: target"
+        if target.columns is not None:
+            return binary_columns({name: self.column(name) for name in target.columns}, what)
+        assert target.column is not None
         values = self.column(target.column)
-        if target.unlabelled == "refuse" and None in values:
-            raise DataError(
-                f"{self.manifest}: {self._gap(target.column)}; every row of a dataset needs a label: leave such rows out "
-                "with unlabelled = \"drop\" under [target], and give them to 'deconfound predict'"
-            )
+        if target.kind == "multilabel":
+            return label_sets(split_names(values, target.separator), what, target.classes)
         return self.numbers(target.column) if target.kind == "regression" else texts(values)
 
     def _gap(self, name: str) -> str:

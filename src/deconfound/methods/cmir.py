@@ -25,7 +25,7 @@ from torch import Tensor
 from deconfound.compose import MethodWrapper, loss_of_views
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
-from deconfound.method import Loss, Representations
+from deconfound.method import Loss, Representations, refuse_labels
 from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
 from deconfound.nested_method import Inner, encoded_views, make_inner, weighted
@@ -95,6 +95,7 @@ class CmIR(MethodWrapper):
         agreement: Annotated[Agreement, Flat()] = Agreement(),
     ) -> None:
         refuse_contradictions(source, noise, views)
+        refuse_labels(type(self), backbone, one_label=source != "virtual" or agreement.module(("", "")) is not None)
         inner_method = make_inner(inner, invariant_backbone(backbone, dim, hidden, source, noise, views))
         hooks = replace(
             inner_method.hooks,

@@ -62,6 +62,8 @@ class IMML(Method):
         SpecError: fewer than two modalities, or `predominant` is none of them.
     """
 
+    one_label = True
+
     choice: Tensor
 
     def __init__(

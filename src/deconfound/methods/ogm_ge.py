@@ -34,6 +34,8 @@ class OGMGE(Method):
     nothing is slowed.
     """
 
+    one_label = True
+
     def __init__(
         self,
         backbone: Backbone,

@@ -49,6 +49,8 @@ class PMR(Method):
     reading is ours.
     """
 
+    one_label = True
+
     edges: Tensor
 
     def __init__(

@@ -35,6 +35,8 @@ class PredominantHead(Method):
         SpecError: no modality has the name `predominant`.
     """
 
+    one_label = True
+
     share: Tensor
 
     def __init__(

@@ -27,6 +27,8 @@ class QualityAwareFusion(Method):
     rows that have it.
     """
 
+    one_label = True
+
     def __init__(
         self,
         backbone: Backbone,

@@ -22,7 +22,7 @@ from deconfound.datasets.tabular.encoding import TabularEncoding
 from deconfound.datasets.tabular.spec import check_same_encoding, encodings_of, notes_of
 from deconfound.errors import DataError
 from deconfound.prediction.conform import expectation, unknown_modality
-from deconfound.prediction.predict import embed_rows, predict_rows
+from deconfound.prediction.predict import embed_rows, predict_rows, predicted_name
 from deconfound.prediction.rows import Rows
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class MemoryPredictor:
         modalities, columns, repairs, preparations: as for `memory_inputs`.
         task: what is predicted.
         device: where to compute, such as "cuda".
-        target: column of the labels of training, which is ignored.
+        target: column or columns of the labels of training, which is ignored.
     """
 
     method: Method
@@ -51,7 +51,7 @@ class MemoryPredictor:
     repairs: Mapping[str, Repair]
     preparations: Preparations
     device: str
-    target: str | None = None
+    target: str | Sequence[str] | None = None
 
     def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
         names, signals = self._inputs(data, ids, lengths)
@@ -91,7 +91,7 @@ def memory_inputs(
     columns: Mapping[str, Any],
     repairs: Mapping[str, Repair],
     preparations: Preparations,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     ids: object,
     lengths: Mapping[str, object],
 ) -> Rows:
@@ -104,7 +104,7 @@ def memory_inputs(
         columns: modality → column or columns of the frame of training.
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
-        target: column of the labels of training, which is ignored.
+        target: column or columns of the labels of training, which is ignored.
         ids, lengths: as for `deconfound.dataset`.
 
     Raises:
@@ -145,15 +145,15 @@ def prediction_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.D
         output: (N, outputs) predictions or logits.
 
     Returns:
-        the column "prediction", a number in target units or the name of the most probable class; of a classification also
-        "p_CLASS" for every class, in [0, 1].
+        the column "prediction", a number in target units, the name of the most probable class or the names of the labels
+        joined by "|"; of a classification also "p_CLASS" for every class or label, in [0, 1].
     """
     import pandas as pd
 
     index = pd.Index(ids, name="id")
     if task.kind == "regression":
         return pd.DataFrame({"prediction": output[:, 0]}, index=index)
-    classes = np.array(task.classes, dtype=object)[output.argmax(axis=1)]
+    classes = [predicted_name(logits, task) for logits in output]
     shares = probability_table(output, task, ids).add_prefix("p_")
     shares.insert(0, "prediction", classes)
     return shares
@@ -163,8 +163,8 @@ def probability_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.
     """The probability of every class in [0, 1], one column per class, with the ids as the index."""
     import pandas as pd
 
-    softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
-    return pd.DataFrame(softmax, index=pd.Index(ids, name="id"), columns=list(task.classes))
+    shares = task.probabilities(torch.from_numpy(output)).numpy()
+    return pd.DataFrame(shares, index=pd.Index(ids, name="id"), columns=list(task.classes))
 
 
 def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.DataFrame:
@@ -180,13 +180,14 @@ def _inputs(
     modalities: Mapping[str, Modality],
     columns: Mapping[str, Any],
     encodings: Mapping[str, TabularEncoding],
-    target: str | None,
+    target: str | Sequence[str] | None,
     ids: object,
 ) -> MemoryRows:
     """The rows, with the columns or tables that stand for modalities."""
+    targets = (target,) if isinstance(target, str) else target or ()
     columns = {**columns, **{name: encoding.names for name, encoding in encodings.items()}}
     if isinstance(data, Mapping) and not is_split(data):
-        unknown = [name for name in data if name not in modalities and name not in ("id", target)]
+        unknown = [name for name in data if name not in modalities and name not in ("id", *targets)]
         named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
         if unknown and not modalities.keys() <= data.keys() and not named & data.keys():
             raise DataError(unknown_modality(str(unknown[0]), modalities))

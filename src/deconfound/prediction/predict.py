@@ -89,13 +89,14 @@ def predict_file(
     device: str | torch.device = "cpu",
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     raw: bool = False,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
     CSV has the columns id, prediction, p_CLASS…; a JSON line is {"id", "prediction", "probabilities": {class: p}}. A
-    prediction is a number in target units or the name of the most probable class.
+    prediction is a number in target units, the name of the most probable class, or the names of all labels whose probability
+    is a half or more, joined by "|".
 
     Args:
         modalities: the modalities that the method was trained on.
@@ -156,8 +157,7 @@ def _conformed(
 
 def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
     count = len(next(iter(signals.values())))
-    zeros = torch.zeros(count, dtype=torch.int64)
-    return Batch(signals, zeros if task.kind == "classification" else zeros.float(), torch.arange(count), zeros)
+    return Batch(signals, task.blank_target(count), torch.arange(count), torch.zeros(count, dtype=torch.int64))
 
 
 def _chunks(
@@ -165,7 +165,7 @@ def _chunks(
     modalities: Mapping[str, Modality],
     repairs: Mapping[str, Repair],
     preparations: Preparations,
-    target: str | None,
+    target: str | Sequence[str] | None,
 ) -> Iterator[Rows]:
     check_source(source)
     if str(source) == "-":
@@ -226,10 +226,16 @@ def _prediction_rows(output: np.ndarray, task: Task) -> Iterator[dict[str, Any]]
     if task.kind == "regression":
         yield from ({"prediction": _short(value)} for value in output[:, 0])
         return
-    softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
-    for logits, row in zip(output, softmax, strict=True):
+    for logits, row in zip(output, task.probabilities(torch.from_numpy(output)).numpy(), strict=True):
         probabilities = {name: float(f"{value:.6g}") for name, value in zip(task.classes, row, strict=True)}
-        yield {"prediction": task.classes[int(logits.argmax())], "probabilities": probabilities}
+        yield {"prediction": predicted_name(logits, task), "probabilities": probabilities}
+
+
+def predicted_name(logits: np.ndarray, task: Task) -> str:
+    """The most probable class of a row, or its labels, joined by "|"; (outputs,) logits."""
+    if task.kind == "multilabel":
+        return "|".join(name for name, logit in zip(task.classes, logits, strict=True) if logit >= 0)
+    return task.classes[int(logits.argmax())]
 
 
 def _short(value: np.float32) -> float:

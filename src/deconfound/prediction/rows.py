@@ -61,20 +61,21 @@ def read_jsonl(
     chunk: int = 256,
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
 ) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
     Args:
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
-        target: column of the labels of training.
+        target: column or columns of the labels of training.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
+    targets = () if target is None else (target,) if isinstance(target, str) else tuple(target)
     if not isinstance(source, str | Path):
-        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), target)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), targets)
         yield from _chunks(source, "standard input", form, chunk)
         return
     kind = FileKind("rows", DataError, "name a file of JSON lines that you may read", math.inf)
@@ -82,7 +83,7 @@ def read_jsonl(
     with reading(source, kind):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     with file:
-        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, target)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, targets)
         yield from _chunks(file, str(source), form, chunk)
 
 
@@ -94,7 +95,7 @@ class _Form:
     repairs: Mapping[str, Repair]
     preparations: Preparations
     folder: Path
-    target: str | None
+    targets: tuple[str, ...]
 
     def name_of(self, key: str) -> str:
         """The modality that a key names: its own name, or the column that its samples had in training."""
@@ -148,10 +149,9 @@ def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, Row]]
             raise DataError(f"{place} has more than {limit} bytes; {expectation(form.modalities)}, one row a line")
         if line.strip():
             values = _object(line, place, form.modalities)
-            if not noted and form.target in values and form.target not in form.modalities:
-                warnings.warn(
-                    f"{place}: {form.target!r} is the target of the run; it is ignored", TargetNote, stacklevel=2
-                )
+            held = next((name for name in form.targets if name in values and name not in form.modalities), None)
+            if not noted and held is not None:
+                warnings.warn(f"{place}: {held!r} is the target of the run; it is ignored", TargetNote, stacklevel=2)
                 noted = True
             yield _row(values, place, number, form)
 
@@ -184,7 +184,7 @@ def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tup
     arrays: Row = {}
     for key, value in values.items():
         name = form.name_of(key)
-        if name in ("id", "target", form.target) and name not in modalities:
+        if name in ("id", "target", *form.targets) and name not in modalities:
             continue
         if name not in modalities:
             raise DataError(f"{place}: {unknown_modality(name, modalities)}")

@@ -113,8 +113,8 @@ def _holds_validation_rows(run: Path, other: Dataset) -> bool:
     if not path.is_file():
         return False
     kept = load_predictions(path)
-    known = set(zip(kept.ids.tolist(), kept.target.tolist(), strict=True))
-    return known <= set(zip(map(str, other.columns["id"].values), other.target.tolist(), strict=True))
+    known = set(zip(kept.ids.tolist(), map(repr, kept.target.tolist()), strict=True))
+    return known <= set(zip(map(str, other.columns["id"].values), map(repr, other.target.tolist()), strict=True))
 
 
 def shared_rows(own: Dataset, other: Dataset) -> dict[str, int]:

@@ -17,6 +17,8 @@ kind = "classification"          # or "regression"
 classes = ["sad", "happy"]       # optional; default: the labels that occur, sorted
 # loss = "mse"                   # of a regression: "mse" (default) or "l1"
 # protocol = "mmsa-regression"   # optional: the metric protocol; default "classification" or "regression"
+# columns = ["happy", "sad"]     # in the place of column and kind: several labels a row, a 0/1 column each; or a column
+                                 # of names with kind = "multilabel" and separator = "|"
 # unlabelled = "drop"            # rows without a label: "refuse" (default), or "drop" to leave them out
 
 [split]                          # either a column of split names ...
@@ -42,6 +44,12 @@ column = "text"                  # raw samples: texts, or paths of images, recor
 # extractor = "sentence"         # what makes arrays of them; default: "sentence", "image-vector", "log-mel", "frames"
 # folder = "media"               # the folder that the paths stay in; default: the folder of the TOML
 # most_broken = 0.05             # largest share of samples that may be unreadable; their rows lack the modality
+
+[modalities.record]
+columns = ["age", "city"]        # columns of numbers and categories, side by side as one vector; see deconfound.datasets.tabular
+# categorical = ["zip"]          # those whose numbers are names of categories
+# most_categories = 100          # of a column, with a column of their own; all others share one
+# like = "runs/0"                # a store or run whose categories and scales are taken, in the place of those of train
 ```
 
 The kind says how to read the axes of the array: "vector" (N, D), "sequence" (N, T, D), "image" (N, H, W) or
@@ -76,12 +84,16 @@ from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
 from deconfound.datasets.grouped import grouped_split
+from deconfound.datasets.label_sets import LabelMatrix
 from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import strata_of, stratified_split
 from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec, check_inputs
 from deconfound.errors import DataError, did_you_mean
+
+Labels = list[str] | np.ndarray | LabelMatrix
+"""Class names, numbers, or several labels of each row."""
 
 
 class TableReader(Reader):
@@ -135,7 +147,7 @@ def read_table(path: str | Path) -> Dataset:
             "format": "table",
             "file": table.path.name,
             "manifest": spec.manifest,
-            "target": spec.target.column,
+            "target": spec.target.column or list(spec.target.names),
             "sha256": sha256(table.manifest),
             "renamed_splits": renamed,
             "split": spec.split.model_dump(mode="json", exclude_none=True),
@@ -148,7 +160,7 @@ def read_table(path: str | Path) -> Dataset:
 def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[str, np.ndarray]:
     """(N,) values of each column that is kept, the ids among them."""
     spec = table.spec
-    used = {spec.id, target.column, split.column} | table.raw_columns
+    used = {spec.id, *target.names, split.column} | table.raw_columns
     names = spec.metadata if spec.metadata is not None else [name for name in table.columns if name not in used]
     as_text = {*spec.environment, *(split.group or ())}
     columns = {
@@ -159,13 +171,15 @@ def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[
     return columns | {"id": np.array(table.ids, dtype=object)}
 
 
-def _labelled(labels: list[str] | np.ndarray) -> np.ndarray:
+def _labelled(labels: Labels) -> np.ndarray:
     """(R,) rows that have a label."""
+    if isinstance(labels, LabelMatrix):
+        return np.flatnonzero(labels.labelled)
     there = ~np.isnan(labels) if isinstance(labels, np.ndarray) else np.array([label != "" for label in labels])
     return np.flatnonzero(there)
 
 
-def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> tuple[list[str], dict[str, str]]:
+def _split(table: TableSource, spec: SplitSpec, labels: Labels) -> tuple[list[str], dict[str, str]]:
     """(N) names of splits, and the names in the table that stand for others, see `known_names`."""
     renamed: dict[str, str] = {}
     if spec.column is not None:
@@ -177,7 +191,8 @@ def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) 
         assert spec.seed is not None
         groups = ["\x1f".join(row) for row in zip(*(table.texts(name) for name in spec.group), strict=True)]
         if spec.stratify:
-            split = stratified_split(groups, strata_of(labels), spec.shares, spec.seed)
+            strata = labels.strata if isinstance(labels, LabelMatrix) else strata_of(labels)
+            split = stratified_split(groups, strata, spec.shares, spec.seed)
         else:
             split = grouped_split(groups, spec.shares, spec.seed)
     if "train" not in split:
@@ -187,11 +202,13 @@ def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) 
     return split, renamed
 
 
-def _target(
-    table: TableSource, spec: TargetSpec, labels: list[str] | np.ndarray, kept: np.ndarray
-) -> tuple[Task, torch.Tensor]:
-    """The task, and the (R,) labels of the kept rows."""
+def _target(table: TableSource, spec: TargetSpec, labels: Labels, kept: np.ndarray) -> tuple[Task, torch.Tensor]:
+    """The task, and the (R,) or (R, L) labels of the kept rows."""
     where = f"{table.path}: target"
+    if isinstance(labels, LabelMatrix):
+        if spec.loss is not None:
+            raise DataError(f"{where}: a multilabel target has no loss to choose; remove it")
+        return Task.multilabel(labels.names, protocol=spec.protocol or "multilabel"), labels.target[kept]
     if isinstance(labels, np.ndarray):
         if spec.classes is not None:
             raise DataError(f"{where}: a regression has no classes; remove them")

@@ -31,13 +31,11 @@ class Table:
 
 
 def table_of(values: object) -> Table | None:
-    """A table, a frame of pandas or polars or a list of mappings as a table; None for anything else."""
+    """A table, or a frame of pandas or polars as one; None for anything else."""
     if isinstance(values, Table):
         return values
-    listed = isinstance(values, list | tuple) and bool(values) and all(isinstance(row, Mapping) for row in values)
-    sounds = listed and {"array", "sampling_rate"} <= set(values[0])  # type: ignore[index]
     framed = not isinstance(values, Mapping) and not callable(getattr(values, "columns", print))
-    return Table(frame_columns(values)) if framed or (listed and not sounds) else None
+    return Table(frame_columns(values)) if framed else None
 
 
 def chosen_table(
@@ -65,7 +63,7 @@ def chosen_table(
         return Table(chosen) if forced or mixed or (several and not set(names).isdisjoint(categorical)) else None
     table = table_of(choice)
     if table is None and forced:
-        raise DataError("a table is columns of the frame by name, a frame, or a list of mappings; give one of these")
+        raise DataError("a table is columns of the frame by name, or a frame of its own; give one of these")
     return table
 
 
