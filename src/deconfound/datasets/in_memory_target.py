@@ -56,7 +56,8 @@ def read_labels(
     Several 0/1 columns are several labels a row, and so are lists of texts.
 
     Args:
-        values: N texts, booleans, numbers or lists of texts, or L 0/1 columns by name; None, NaN or a word for a missing value where a row has no label.
+        values: N texts, booleans, numbers or lists of texts, or L 0/1 columns by name; None, NaN or
+            a word for a missing value where a row has no label.
         task: a task, or its kind where the labels do not say it.
         classes: all classes in order; by default those that occur.
         loss: of a regression, "mse" by default; protocol: the metric protocol.

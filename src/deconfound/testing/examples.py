@@ -52,7 +52,8 @@ def learnable_batch(modalities: Mapping[str, Modality], task: Task, rows: int, g
     """Rows in which every step of every modality tells the label: a latent value plus 0.3 N(0, 1).
 
     The target of a regression is the latent value, standard normal; a class is an interval of it, and a row has a label
-    from one value of it on. Tokens are 5 + 2 · value, rounded, in 0 … 9. Rows are spread evenly over two environments, and nothing is absent.
+    from one value of it on. Tokens are 5 + 2 · value, rounded, in 0 … 9. Rows are spread evenly over two environments, and
+    nothing is absent.
     """
     latent = torch.randn(rows, generator=generator)
     signals: dict[str, Signal] = {}

@@ -46,7 +46,7 @@ column = "text"                  # raw samples: texts, or paths of images, recor
 # most_broken = 0.05             # largest share of samples that may be unreadable; their rows lack the modality
 
 [modalities.record]
-columns = ["age", "city"]        # columns of numbers and categories, side by side as one vector; see deconfound.datasets.tabular
+columns = ["age", "city"]        # columns of numbers and categories, side by side as one vector
 # categorical = ["zip"]          # those whose numbers are names of categories
 # most_categories = 100          # of a column, with a column of their own; all others share one
 # like = "runs/0"                # a store or run whose categories and scales are taken, in the place of those of train
