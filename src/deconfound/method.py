@@ -153,6 +153,8 @@ class Method(nn.Module, ABC):
     backbone: Backbone
     hooks: MethodHooks
     needs_environments: bool
+    weighs_rows: ClassVar[bool] = False
+    """Whether the loss counts risks by `Batch.weight`, as `Batch.mean` does; a training with weights refuses others."""
     one_label: ClassVar[bool] = False
     """Whether the method is defined for one number or class per row alone, so that it refuses several labels a row."""
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import deconfound as dc
 from deconfound.cli.app import app
-from deconfound.data.store import open_store, save
+from deconfound.data.store import save
 from deconfound.diagnostics.diagnose import diagnose
 from deconfound.errors import DataError
 from deconfound.training.train import train_run
@@ -37,7 +37,7 @@ def people(rows: int = 200) -> pd.DataFrame:
 def run(tmp_path_factory: pytest.TempPathFactory) -> dc.Run:
     folder = tmp_path_factory.mktemp("multilabel")
     data = dc.dataset(people(), target=NAMES, x=["x0", "x1", "x2"], y="y", environment="speaker", quiet=True)
-    stored = open_store(save(data, folder / "store"))
+    save(data, folder / "store")
     method = {"name": "erm", "penalties": {"vrex": {"weight": 0.1}}, "augmentations": {"mixup": {}}}
     spec = dc.Spec.of({"method": method, "train": FAST, "data": {"store": str(folder / "store")}})
     run = train_run(spec, folder / "run", progress=False)

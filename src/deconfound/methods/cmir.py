@@ -219,7 +219,8 @@ class CmIR(MethodWrapper):
         outputs = self._predict(invariant[:, chosen], present)  # all views at once give the same loss in less time
         risks = risks_of_each(self.backbone.task, outputs, batch.target)
         mean = (risks[0] + risks[1:].mean(0)) / 2 if predict_on == "both" else risks.mean(0)
-        return Loss(mean.mean(), {"prediction": mean.mean()}, mean, {}, outputs[0])
+        total = batch.mean(mean)
+        return Loss(total, {"prediction": total}, mean, {}, outputs[0])
 
     def _predict(self, views: Tensor, present: Tensor) -> Tensor:
         """(M, V, B, dim) parts and (M, B) presence → (V, B, outputs)."""
