@@ -85,10 +85,12 @@ def validation_split(
     return grouped_split(environment, shares, seed)
 
 
-def weighted_rows(split: Sequence[str], sample_weight: object, seed: int) -> np.ndarray:
-    """(N,) row numbers: the training rows drawn with replacement, in proportion to their weights, the others as they are.
+WEIGHT = "sample_weight"
+"""Column of the weights in the datasets of estimators."""
 
-    Equal weights draw nothing.
+
+def checked_weights(split: Sequence[str], sample_weight: object) -> np.ndarray | None:
+    """(N,) float64 weights, or None where they are all equal; ones for validation rows that all weigh nothing.
 
     Args:
         sample_weight: (N,) weights of at least 0, or None.
@@ -96,25 +98,22 @@ def weighted_rows(split: Sequence[str], sample_weight: object, seed: int) -> np.
     Raises:
         DataError: weights of another number, negative, not finite, or all 0 in the training rows.
     """
-    rows = np.arange(len(split))
     if sample_weight is None:
-        return rows
+        return None
     try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.array(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"sample_weight holds {sample_weight!r:.60}; expected ({len(rows)},) numbers") from error
+        raise DataError(f"sample_weight holds {sample_weight!r:.60}; expected ({len(split)},) numbers") from error
     train = np.array([name == "train" for name in split])
-    if weights.shape != rows.shape or not np.isfinite(weights).all() or weights.min() < 0:
+    if weights.shape != train.shape or not np.isfinite(weights).all() or weights.min() < 0:
         raise DataError(
-            f"sample_weight has the shape {weights.shape}; expected ({len(rows)},) finite weights of at least 0"
+            f"sample_weight has the shape {weights.shape}; expected ({len(split)},) finite weights of at least 0"
         )
     if not weights[train].any():
         raise DataError("sample_weight: the weights of all training rows are zero; give some a larger weight")
-    if np.ptp(weights[train]) == 0:
-        return rows
-    chance = weights[train] / weights[train].sum()
-    drawn = np.random.default_rng(seed).choice(rows[train], train.sum(), replace=True, p=chance)
-    return np.concatenate([np.sort(drawn), rows[~train]])
+    if not weights[~train].any():
+        weights[~train] = 1
+    return None if np.ptp(weights) == 0 else weights
 
 
 def environment_names(environment: object, count: int) -> list[str] | None:
@@ -138,15 +137,16 @@ def make_dataset(
     split: Sequence[str],
     environment: Sequence[str] | None,
     kinds: Mapping[str, ModalityKind],
-    rows: np.ndarray,
+    weights: np.ndarray | None,
 ) -> Dataset:
-    """The dataset of these rows of the samples; a row may come several times."""
-    about: dict[str, Any] = {} if environment is None else {"environment": [environment[row] for row in rows]}
+    """The dataset of these samples; the weights are its column `WEIGHT`."""
+    about: dict[str, Any] = {} if environment is None else {"environment": list(environment)}
     return dataset(
-        target=[target[row] for row in rows],
+        None if weights is None else {WEIGHT: weights},
+        target=list(target),
         task=task,
-        split=[split[row] for row in rows],
-        modalities=dict(samples[rows]),
+        split=list(split),
+        modalities=dict(samples),
         kinds=kinds,
         name="samples",
         quiet=True,

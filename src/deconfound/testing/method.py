@@ -48,7 +48,8 @@ def check_method(
     of its terms with weights that do not depend on the batch; twenty steps of Adam on a learnable toy lower the risk by a
     tenth; the input is not changed; every parameter gets a gradient within a few steps; the `state_dict` holds no tensor
     twice, and a new instance that takes it predicts the same; what holds for the prediction holds for the method's
-    variants; where the method weighs rows, a weight of k is a row that comes k times. That each hyper-parameter matters is a law of its own: `check_hyperparameters`.
+    variants; where the method weighs rows, a weight of k is a row that comes k times. That each hyper-parameter matters
+    is a law of its own: `check_hyperparameters`.
 
     Args:
         make: backbone → method, such as the class itself or a function that adds arguments.
