@@ -12,9 +12,10 @@ import pytest
 
 import deconfound as dc
 from deconfound.api import fit
+from deconfound.cli.import_summary import import_summary
 from deconfound.data.store import open_store, save
 from deconfound.datasets.readers.table import read_table
-from deconfound.errors import DataError
+from deconfound.errors import DataError, SpecError
 from deconfound.prediction.predict import predict_file
 from deconfound.runs.run import Run
 from deconfound.testing import check_dataset
@@ -192,3 +193,27 @@ def test_a_table_with_text_and_images(corpus: Path, monkeypatch: pytest.MonkeyPa
     pd.testing.assert_frame_equal(from_csv, predictions(run, folder / "store"), check_like=True, atol=1e-4)
     alone = run.predict({"record": rows[["age", "income", "city", "zip"]]})
     assert len(alone) == 48
+
+
+def test_rows_without_a_label_are_left_out_and_predicted_alone(corpus: Path, tmp_path: Path) -> None:
+    rows = people().astype({"label": object})
+    rows.loc[[4, 9, 20], "label"] = [None, "NA", None]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    corpus.write_text(TOML.replace('"classification"', '"classification"\nunlabelled = "drop"'))
+    data = read_table(corpus)
+    assert (len(data), data.provenance["unlabelled_rows_dropped"]) == (45, 3)
+    assert any("left out 3 rows without a label" in line for line in import_summary(data, tmp_path))
+    run = fit(open_store(save(data, tmp_path / "store")), "erm", out=tmp_path / "run", train=FAST, progress=False)
+    target = run.environment["data"]["target"]
+    whole = predictions(run, tmp_path / "rows.csv")
+    for name in ("corpus.toml", "rows.csv"):
+        known = {"preparations": run.preparations, "target": target, "unlabelled": True}
+        predict_file(run.method(), run.modalities, run.task, tmp_path / name, tmp_path / "some.csv", **known)
+        some = pd.read_csv(tmp_path / "some.csv").set_index("id")
+        assert list(some.index) == ["p4", "p9", "p20"]
+        pd.testing.assert_frame_equal(some, whole.loc[some.index], atol=1e-4)
+    with pytest.raises(SpecError, match="--unlabelled is for the .toml of a table"):
+        predict_file(run.method(), run.modalities, run.task, tmp_path / "store", None, unlabelled=True)
+    people().to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(DataError, match=r"every row has a label \(label\)"):
+        predict_file(run.method(), run.modalities, run.task, corpus, None, unlabelled=True)

@@ -37,7 +37,9 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
     for other, split in dataset.provenance.get("renamed_splits", {}).items():
         lines.append(f"  the split {other!r} is taken as {split!r}")
     if dataset.provenance.get("unlabelled_rows_dropped"):
-        lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
+        lines.append(
+            f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label; 'deconfound predict RUN {dataset.provenance.get('file', 'TABLE')} --unlabelled' predicts them"
+        )
     return lines
 
 

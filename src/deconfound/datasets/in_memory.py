@@ -102,6 +102,7 @@ def dataset(
     kept = _labelled(labels.labelled, unlabelled, rows.ids)
     environments, groups = rows.named(environment, "environment"), rows.named(group, "group")
     given = split if split is not None else "split" if "split" in rows.columns else None
+    rows.check_inputs({"target": target, "split": given})
     shares = shares_of(given)
     renamed: dict[str, str] = {}
     if shares is None:

@@ -78,6 +78,24 @@ class MemoryRows:
                 )
         return {name: [label_name(value) for value in values] for name, values in chosen.items()}
 
+    def check_inputs(self, served: Mapping[str, object]) -> None:
+        """Check that no modality reads a column that holds the labels or the splits.
+
+        Args:
+            served: purpose → name or names of columns; what is no name is ignored.
+
+        Raises:
+            DataError: one does.
+        """
+        for name, choice in self.modalities.items():
+            read = _column_names(choice, self.columns)
+            for purpose, columns in served.items():
+                both = next((column for column in _column_names(columns, self.columns) if column in read), None)
+                if both is not None:
+                    raise DataError(
+                        f"the modality {name!r} reads {both!r}, which is the {purpose}; a model must not read it: leave it out"
+                    )
+
     def metadata(
         self, names: Sequence[str] | None, texts: Mapping[str, list[str]], served: Sequence[object]
     ) -> dict[str, np.ndarray]:

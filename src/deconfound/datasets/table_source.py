@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from deconfound.data.missing_words import MISSING, with_none
+from deconfound.data.missing_words import MISSING, unlabelled_rows, with_none
 from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.signal import Signal
 from deconfound.data.task import TaskKind
@@ -226,6 +227,8 @@ class TableSource:
             what = f"{self.path}: modalities.{name}"
             if "columns" in array:
                 spec = _validate(TabularSpec, array, what)
+                if encodings is not None and name not in encodings:
+                    raise DataError(f"{what}: the run did not read {name!r} from columns; leave it out of the table")
                 signals[name], masks[name] = self._columns(name, spec, train, (encodings or {}).get(name))
                 continue
             if "column" in array:
@@ -267,14 +270,18 @@ class TableSource:
 
 
 def read_inputs(
-    path: str | Path, repairs: Mapping[str, Repair] | None = None, preparations: Notes | None = None
+    path: str | Path,
+    repairs: Mapping[str, Repair] | None = None,
+    preparations: Notes | None = None,
+    unlabelled: bool = False,
 ) -> tuple[dict[str, Signal], list[str]]:
-    """Read only the inputs; [target] and [split] are ignored and may be absent.
+    """Read only the inputs; [split] and, unless `unlabelled`, [target] are ignored and may be absent.
 
     Args:
         path: the TOML of a table.
         repairs: modality → what training did with values that are not finite; without one their steps are masked.
         preparations: modality → how training read it; columns of a table are read alike.
+        unlabelled: only rows without a label.
 
     Returns:
         modality name → `Signal` of N rows, and the N ids, in the order of the manifest.
@@ -285,7 +292,14 @@ def read_inputs(
     table = TableSource(path)
     masked = {name: Repair("frame", 0) for name in table.spec.modalities} | dict(repairs or {})
     encodings = encodings_of(preparations or {})
-    return table.signals(np.zeros(len(table.ids), dtype=bool), masked, encodings)[0], table.ids
+    signals = table.signals(np.zeros(len(table.ids), dtype=bool), masked, encodings)[0]
+    if not unlabelled:
+        return signals, table.ids
+    target = table.spec.target
+    if target is None:
+        raise DataError(f"{table.path}: there is no [target], so no row is known to lack its label; name its column")
+    rows = unlabelled_rows({name: table.column(name) for name in target.names})
+    return {name: signal.select(torch.tensor(rows)) for name, signal in signals.items()}, [table.ids[r] for r in rows]
 
 
 def _validate(model: type[_Model], values: dict[str, Any], what: str) -> _Model:

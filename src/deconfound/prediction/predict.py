@@ -91,6 +91,7 @@ def predict_file(
     preparations: Preparations | None = None,
     target: str | Sequence[str] | None = None,
     raw: bool = False,
+    unlabelled: bool = False,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -108,6 +109,7 @@ def predict_file(
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read, and those of the source will be.
         target: column of the labels of training, which a JSON line may hold too.
+        unlabelled: only the rows of a table that have no label; of a .csv or .parquet those that lack a `target`.
         raw: write the texts of CSV as they are, for programs; else a spreadsheet computes none of them, see
             `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
 
@@ -123,7 +125,7 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target)
+    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target, unlabelled)
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict; give one or more")
@@ -166,22 +168,29 @@ def _chunks(
     repairs: Mapping[str, Repair],
     preparations: Preparations,
     target: str | Sequence[str] | None,
+    unlabelled: bool,
 ) -> Iterator[Rows]:
     check_source(source)
+    targets = (target,) if isinstance(target, str) else tuple(target or ())
+    raw_table = source.suffix.lower() in RAW_TABLES
+    if unlabelled and not (source.suffix.lower() == ".toml" or (raw_table and targets)):
+        raise SpecError(
+            f"--unlabelled is for the .toml of a table, or a .csv or .parquet with the column of the labels; got {source}"
+        )
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target)
     elif source.is_dir():
         yield from _stored(source, preparations)
     elif source.suffix.lower() in JSON_LINES:
         yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target)
-    elif source.suffix.lower() in RAW_TABLES:
+    elif raw_table:
         from deconfound.prediction.raw_rows import read_raw_table
 
-        yield from read_raw_table(source, preparations, CHUNK)
+        yield from read_raw_table(source, preparations, CHUNK, targets if unlabelled else ())
     else:
         from deconfound.datasets.table_source import read_inputs
 
-        signals, ids = read_inputs(source, repairs, preparations)
+        signals, ids = read_inputs(source, repairs, preparations, unlabelled)
         if ids:
             yield list(ids), dict(signals)
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deconfound.data.missing_words import unlabelled_rows
 from deconfound.data.signal import Signal
-from deconfound.datasets.manifest import Values, read_manifest, texts
+from deconfound.datasets.manifest import Values, column, read_manifest, texts
 from deconfound.datasets.tabular.encoding import KIND, TabularEncoding
 from deconfound.errors import DataError
 from deconfound.extraction.prepare import prepare_again
@@ -45,12 +46,13 @@ def column_names(name: str, note: Mapping[str, Any]) -> list[str]:
 
 
 def read_raw_table(
-    source: Path, preparations: Preparations, chunk: int
+    source: Path, preparations: Preparations, chunk: int, targets: Sequence[str] = ()
 ) -> Iterator[tuple[list[str], dict[str, Signal]]]:
     """Rows of a CSV, JSONL or Parquet file with the columns of each modality; other columns are ignored.
 
     Args:
         chunk: rows at a time.
+        targets: only the rows that lack a value in one of these columns, the labels of training; all rows if empty.
 
     Raises:
         DataError: the run was not trained on raw samples, the file cannot be read, lacks all of the columns, or has a
@@ -62,13 +64,15 @@ def read_raw_table(
             "a .jsonl file"
         )
     columns = read_manifest(source)
+    if targets:
+        rows = unlabelled_rows({name: column(columns, name, source) for name in targets})
+        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     places = {
-        name: [column for column in column_names(name, note) if column in columns]
-        for name, note in preparations.items()
+        name: [place for place in column_names(name, note) if place in columns] for name, note in preparations.items()
     }
     if not any(places.values()):
         raw = {name: note for name, note in preparations.items() if note["kind"] != KIND}
-        names = [column for name in preparations if name not in raw for column in preparations[name]["columns"]]
+        names = [place for name in preparations if name not in raw for place in preparations[name]["columns"]]
         wanted = ", ".join(map(repr, [*(note["column"] for note in raw.values()), *names]))
         raise DataError(
             f"{source} has none of the columns {wanted} that the run was trained on; it has {', '.join(columns)}"
@@ -81,7 +85,7 @@ def read_raw_table(
         for name, there in places.items():
             note = preparations[name]
             if note["kind"] == KIND and there:
-                signals[name] = tabular(name, {column: columns[column][part] for column in there}, note, ids[part])
+                signals[name] = tabular(name, {place: columns[place][part] for place in there}, note, ids[part])
             elif there:
                 samples = _samples(columns[there[0]][part])
                 signals[name] = prepared(name, samples, note, source.parent, ids[part])
