@@ -116,7 +116,7 @@ class Protocol(ABC):
         shape = output.shape if self.kind == "multilabel" else output.shape[:1]
         if output.ndim != 2 or target.shape != shape or (self.kind == "regression" and output.shape[1] != 1):
             raise DataError(f"{self.name} judges {_SHAPES[self.kind]}; got {output.shape} and {target.shape}")
-        wrong = ~np.isfinite(output).all(axis=1) | ~np.isfinite(target.reshape(len(target), -1)).all(axis=1)
+        wrong = np.asarray(~np.isfinite(np.column_stack([output, target])).all(axis=1))
         if wrong.any():
             raise DataError(
                 f"{self.name}: {int(wrong.sum())} of {len(wrong)} rows hold NaN or infinity (the first is row "

@@ -212,8 +212,8 @@ def test_rows_without_a_label_are_left_out_and_predicted_alone(corpus: Path, tmp
         some = pd.read_csv(tmp_path / "some.csv").set_index("id")
         assert list(some.index) == ["p4", "p9", "p20"]
         pd.testing.assert_frame_equal(some, whole.loc[some.index], atol=1e-4)
-    with pytest.raises(SpecError, match="--unlabelled is for the .toml of a table"):
+    with pytest.raises(SpecError, match="--unlabelled is for the"):
         predict_file(run.method(), run.modalities, run.task, tmp_path / "store", None, unlabelled=True)
     people().to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(DataError, match=r"every row has a label \(label\)"):
-        predict_file(run.method(), run.modalities, run.task, corpus, None, unlabelled=True)
+        predict_file(run.method(), run.modalities, run.task, corpus, None, **known)

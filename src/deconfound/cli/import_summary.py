@@ -36,10 +36,10 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
         lines += _preparation_lines(modality, notes)
     for other, split in dataset.provenance.get("renamed_splits", {}).items():
         lines.append(f"  the split {other!r} is taken as {split!r}")
-    if dataset.provenance.get("unlabelled_rows_dropped"):
-        lines.append(
-            f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label; 'deconfound predict RUN {dataset.provenance.get('file', 'TABLE')} --unlabelled' predicts them"
-        )
+    dropped = dataset.provenance.get("unlabelled_rows_dropped")
+    if dropped:
+        again = f"'deconfound predict RUN {dataset.provenance.get('file', 'TABLE')} --unlabelled'"
+        lines.append(f"  left out {dropped} rows without a label; {again} predicts them")
     return lines
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from deconfound.data.task import Task
 from deconfound.errors import DataError
+
+OneLabelKind = Literal["regression", "classification"]
 
 ONE_LABEL = (
     "for several labels a row (multi-label) write each as a 0/1 column of a table and name them with columns under "
@@ -11,8 +15,8 @@ ONE_LABEL = (
 )
 
 
-def check_one_label(task: Task, what: str) -> None:
-    """Check that a task has one number or class per row.
+def one_label_kind(task: Task, what: str) -> OneLabelKind:
+    """The kind of a task that has one number or class per row.
 
     Args:
         what: needs it, for the error.
@@ -22,3 +26,4 @@ def check_one_label(task: Task, what: str) -> None:
     """
     if task.kind == "multilabel":
         raise DataError(f"{what} needs one label a row, and the task has {task.outputs}; give a dataset of one of them")
+    return task.kind

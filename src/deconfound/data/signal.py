@@ -195,5 +195,5 @@ class EncodedBatch(Batch):
     features: Mapping[str, Tensor]
 
     def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
-        kept = {"weight": self.weight, "view": self.view}
-        return Batch({**self.signals, **signals}, self.target, self.ids, self.env, **kept)
+        joined = {**self.signals, **signals}
+        return Batch(joined, self.target, self.ids, self.env, weight=self.weight, view=self.view)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconfound.data.dataset import DEVELOPMENT
-from deconfound.data.one_label import check_one_label
+from deconfound.data.one_label import one_label_kind
 from deconfound.diagnostics.dependence import dependence
 from deconfound.diagnostics.factors import disentangled, matchings, recovered
 from deconfound.diagnostics.invariance import risks, shift
@@ -80,7 +80,7 @@ def diagnose(
     data, method, done = opened.dataset(dataset), opened.method(encoders), opened.done
     assert done is not None, "a method is read from a finished run"
     data.rows(split)
-    check_one_label(data.task, "a diagnosis")
+    one_label_kind(data.task, "a diagnosis")
     if split not in DEVELOPMENT:
         with exclusive_lock(opened.path):
             log_test_access(opened.path, [f"diagnose {split}"], data.name, opened.checksum)

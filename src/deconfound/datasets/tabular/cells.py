@@ -43,7 +43,7 @@ def category_name(cell: float | str) -> str:
     """The name of a category: its text; a whole number without a decimal point."""
     if isinstance(cell, str):
         return cell
-    return str(int(cell)) if cell.is_integer() else repr(cell)
+    return str(int(cell)) if float(cell).is_integer() else repr(cell)
 
 
 def is_date(cell: Cell) -> bool:
