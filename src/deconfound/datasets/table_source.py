@@ -121,25 +121,6 @@ class TableSpec(_Part):
     modalities: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
-def check_inputs(spec: TableSpec) -> None:
-    """Check that no modality reads the labels, the splits or the ids as columns of a table.
-
-    Raises:
-        DataError: one does.
-    """
-    served = {
-        "id": (spec.id,),
-        "target": spec.target.names if spec.target else (),
-        "split": (spec.split.column,) if spec.split else (),
-    }
-    for name, array in spec.modalities.items():
-        read = array["columns"] if isinstance(array.get("columns"), list) else []
-        for purpose, columns in served.items():
-            used = next((column for column in read if column in columns), None)
-            if used is not None:
-                raise DataError(f"modalities.{name}: {used!r} is the {purpose}; a model must not read it: leave it out")
-
-
 class TableSource:
     """A TOML and its manifest, read and checked."""
 

@@ -89,7 +89,7 @@ from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import strata_of, stratified_split
-from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec, check_inputs
+from deconfound.datasets.table_source import SplitSpec, TableSource, TableSpec, TargetSpec
 from deconfound.errors import DataError, did_you_mean
 
 Labels = list[str] | np.ndarray | LabelMatrix
@@ -127,7 +127,7 @@ def read_table(path: str | Path) -> Dataset:
             f"{table.path}: there is no [{'target' if spec.target is None else 'split'}]; a dataset needs "
             "both: 'deconfound data import --help' shows them"
         )
-    check_inputs(spec)
+    _check_inputs(spec)
     labels = table.labels(spec.target)
     split, renamed = _split(table, spec.split, labels)
     kept = _labelled(labels)
@@ -155,6 +155,25 @@ def read_table(path: str | Path) -> Dataset:
             "unlabelled_rows_dropped": dropped,
         },
     )
+
+
+def _check_inputs(spec: TableSpec) -> None:
+    """Check that no modality reads the labels, the splits or the ids as columns of a table.
+
+    Raises:
+        DataError: one does.
+    """
+    served = {
+        "id": (spec.id,),
+        "target": spec.target.names if spec.target else (),
+        "split": (spec.split.column,) if spec.split else (),
+    }
+    for name, array in spec.modalities.items():
+        read = array["columns"] if isinstance(array.get("columns"), list) else []
+        for purpose, columns in served.items():
+            used = next((column for column in read if column in columns), None)
+            if used is not None:
+                raise DataError(f"modalities.{name}: {used!r} is the {purpose}; a model must not read it: leave it out")
 
 
 def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[str, np.ndarray]:
