@@ -129,6 +129,12 @@ def test_what_does_not_vary_in_training_is_left_out() -> None:
     assert "country is left out, because it is 'IT' in all training rows" in table_line(note)
 
 
+def test_a_column_that_numbers_the_rows_is_named() -> None:
+    _, _, note = fitted({"row": range(30), "x": [row**2 for row in range(30)]})
+    assert note["idlike"] == ["row"]
+    assert table_line(note).endswith("; row holds another whole number in each row, as ids do")
+
+
 def test_numbers_beyond_floats_are_missing_and_far_ones_finite() -> None:
     values, _, _ = fitted({"x": [1.0, 2.0, 1e300, np.inf, -np.inf, 3.0], "y": list("aabbab")})
     assert np.isfinite(values).all()
@@ -149,6 +155,7 @@ def test_numbers_beyond_floats_are_missing_and_far_ones_finite() -> None:
             {},
             "40 different texts in 40 training rows.*as ids and sentences do",
         ),
+        ({"price": [f"{row},50 €" for row in range(30)]}, {}, "numbers that are written as texts, such as '0,50 €'"),
         ({"age": [1, 2, "old"]}, {}, "'age' holds 2 numbers and 1 texts, such as 'old'"),
         ({"age": [[1], [2]]}, {}, "one number or text per row"),
         ({"age": [1, 2]}, {"categorical": ("city",)}, "categorical names 'city'"),

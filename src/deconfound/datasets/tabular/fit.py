@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ MOST_CATEGORIES = 100
 IDLIKE = 0.5
 """Share of the rows from which on different texts are taken for names of the rows, where there are more than 20."""
 _FEW = 20
+_WRITTEN_NUMBER = re.compile(r"[-+]?[€$£]?\s?\d[\d.,' ]*\s?[%€$£\w]{0,4}")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ def tabular_signal(
         ids: N names of the rows.
 
     Returns:
-        N rows, and notes as JSON values: under "preparation" what new rows need in order to be read alike, "left_out":
-        column → reason, "missing": column → rows, and "unknown": column → rows with a category without a column of its own.
+        N rows, and notes as JSON values: under "preparation" what new rows need in order to be read alike, "idlike": columns
+        that number the rows, "left_out": column → reason, "missing": column → rows, and "unknown": column → rows with a category without a column of its own.
 
     Raises:
         DataError: a column that the options name and the table lacks, one of dates or of names of the rows, one that mixes
@@ -88,7 +90,13 @@ def tabular_signal(
         column.name: column.unseen(read[column.name]) for column in columns if isinstance(column, CategoryColumn)
     }
     note = {"kind": KIND, "columns": encoding.names, "encoding": encoding.to_json(), "features": encoding.features}
-    counts = {"left_out": left_out, "missing": gaps, "unknown": {name: rows for name, rows in unknown.items() if rows}}
+    idlike = [c.name for c in columns if isinstance(c, NumberColumn) and _numbers_rows(read[c.name])]
+    counts: dict[str, Any] = {
+        "idlike": idlike,
+        "left_out": left_out,
+        "missing": gaps,
+        "unknown": {name: rows for name, rows in unknown.items() if rows},
+    }
     return encoding.encode(table, what, ids), {**counts, "preparation": note}
 
 
@@ -103,7 +111,8 @@ def table_line(note: Mapping[str, Any]) -> str:
         counts += [f"{unknown} others"] if unknown else []
         parts.append(f"{column['name']} {kind}{' (' + ', '.join(counts) + ')' if counts else ''}")
     left_out = [f"{name} is left out, because {reason}" for name, reason in note.get("left_out", {}).items()]
-    return "; ".join([f"columns {', '.join(parts)}", *left_out])
+    ids = [f"{name} holds another whole number in each row, as ids do" for name in note.get("idlike", ())]
+    return "; ".join([f"columns {', '.join(parts)}", *left_out, *ids])
 
 
 def _fit(name: str, known: Sequence[Cell], options: TabularOptions, what: str) -> TabularColumn | str:
@@ -129,6 +138,14 @@ def _fit(name: str, known: Sequence[Cell], options: TabularOptions, what: str) -
     return NumberColumn(name, float(numbers.mean()), std if usable else 1.0, gaps)
 
 
+def _numbers_rows(column: Sequence[Cell]) -> bool:
+    """Whether a column numbers its rows: whole numbers, all different, that leave at most half of their range out."""
+    numbers = [cell for cell in column if isinstance(cell, float)]
+    if len(numbers) <= _FEW or not all(number.is_integer() for number in numbers):
+        return False
+    return len(set(numbers)) == len(numbers) and max(numbers) - min(numbers) < 2 * len(numbers)
+
+
 def _categories(name: str, present: Sequence[float | str], gaps: bool, most: int) -> CategoryColumn:
     counts = Counter(map(category_name, present))
     frequent = sorted(counts, key=lambda category: (-counts[category], category))[:most]
@@ -149,6 +166,11 @@ def _check_categories(name: str, present: Sequence[float | str], what: str, *, f
             "as the days since a day, the month or the hour, or leave the column out"
         )
     distinct = len(set(present))
+    if distinct > _FEW and all(isinstance(cell, str) and _WRITTEN_NUMBER.fullmatch(cell) for cell in present):
+        raise DataError(
+            f"{what}: the column {name!r} holds numbers that are written as texts, such as {str(present[0])[:40]!r}; write "
+            "plain numbers with a decimal point, or name the column under categorical"
+        )
     if distinct > max(_FEW, IDLIKE * len(present)):
         raise DataError(
             f"{what}: the column {name!r} holds {distinct} different texts in {len(present)} training rows, such as "
