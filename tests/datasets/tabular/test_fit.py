@@ -23,7 +23,7 @@ TRAIN = np.arange(N) < 40
 FRAME = pd.DataFrame(
     {
         "age": DRAW.normal(40, 10, N),
-        "income": [np.nan if row % 7 == 0 else 1e4 + row for row in range(N)],
+        "income": [np.nan if row % 7 == 0 else 1e4 + 3 * row for row in range(N)],
         "city": [
             None if row % 9 == 0 else ("Rome", "Oslo", "Bern")[row % 3] if row < 40 else "Lima" for row in range(N)
         ],

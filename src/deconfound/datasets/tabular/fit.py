@@ -62,7 +62,8 @@ def tabular_signal(
 
     Returns:
         N rows, and notes as JSON values: under "preparation" what new rows need in order to be read alike, "idlike": columns
-        that number the rows, "left_out": column → reason, "missing": column → rows, and "unknown": column → rows with a category without a column of its own.
+        that number the rows, "left_out": column → reason, "missing": column → rows, and "unknown": column → rows with a
+        category without a column of its own.
 
     Raises:
         DataError: a column that the options name and the table lacks, one of dates or of names of the rows, one that mixes
