@@ -91,7 +91,7 @@ class TrainSpec(_Table):
         default=None,
         description="metadata column of numbers of at least 0, by which the risks of training and validation rows count",
     )
-    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0, le=1e6)]] | None = Field(
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
         default=None,
         description="weights of the classes in the risk: 'balanced', all alike whatever their number of rows, or a table; 1 "
         "for a class that it leaves out",
