@@ -79,6 +79,7 @@ def test_a_column_and_classes_multiply_and_have_the_mean_one() -> None:
         ({"w": [np.nan, *[1.0] * (N - 1)]}, {"weight": "w"}, "is nan; expected a number of at least 0"),
         ({"w": [0.0] * N}, {"weight": "w"}, "the weights of all rows of train are 0"),
         ({}, {"class_weight": {"rara": 2.0}}, "no class 'rara'; did you mean 'rare'"),
+        ({}, {"class_weight": {"rare": -2.0}}, "that of 'rare' is -2; expected a number of at least 0"),
         (
             {"label": np.linspace(0, 1, N)},
             {"class_weight": "balanced"},
@@ -143,11 +144,11 @@ def test_weights_decide_what_is_learnt_and_which_epoch_is_kept(tmp_path: Path) -
 
 def test_balanced_classes_find_the_rare_one(tmp_path: Path) -> None:
     dataset = dc.dataset(rows(), target="label", x="x", quiet=True)
-    found = []
+    counts = []
     for number, more in enumerate(({}, {"class_weight": "balanced"}, {"class_weight": {"rare": 1000.0}})):
         run = dc.fit(dataset, "erm", out=tmp_path / str(number), train=FAST | more, progress=False)
-        found.append(int((run.predict(dataset)["prediction"] == "rare").sum()))
-    assert found[0] < found[1] < found[2]
+        counts.append(int((run.predict(dataset)["prediction"] == "rare").sum()))
+    assert counts[0] < counts[1] < counts[2]
 
 
 class Plain(Method):

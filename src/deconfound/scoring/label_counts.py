@@ -19,5 +19,4 @@ def count_labels(weights: Array, logits: Array, target: Array) -> ClassCounts:
         target: (N, L) of 0 and 1.
     """
     predicted, true = predicted_labels(logits), target > 0
-    hits, positives, found = (weights @ member.astype(float) for member in (predicted & true, true, predicted))
-    return ClassCounts(hits, positives, found)
+    return ClassCounts(*(weights @ member.astype(float) for member in (predicted & true, true, predicted)))

@@ -90,8 +90,8 @@ def _class_weights(development: Dataset, train: TrainSpec) -> np.ndarray:
             raise DataError(f"train.class_weight: there is no class {odd!r}{did_you_mean(odd, task.classes)}")
         negative = next((name for name, weight in train.class_weight.items() if weight < 0), None)
         if negative is not None:
-            given = train.class_weight[negative]
-            raise DataError(f"train.class_weight: that of {negative!r} is {given:g}; expected a number of at least 0")
+            weight = train.class_weight[negative]
+            raise DataError(f"train.class_weight: that of {negative!r} is {weight:g}; expected a number of at least 0")
         return np.array([train.class_weight.get(name, 1.0) for name in task.classes])
     rows = development.rows("train")
     counts = torch.bincount(development.target[rows.start : rows.stop], minlength=task.outputs).numpy()
