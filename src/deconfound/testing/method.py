@@ -87,11 +87,11 @@ def check_method(
         check_features(method, batch, other_views=other_views)
         if not other_views:
             check_prediction(method, batch)
-            if weighs_rows(method):
-                check_weights(method, batch)
         check_terms(method, modalities, task, generator)
         if learns:
             check_learning(build(), modalities, task, generator)
+        if weighs_rows(method) and not other_views:
+            check_weights(method, batch)
 
 
 @contextmanager
