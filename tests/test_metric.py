@@ -19,6 +19,8 @@ def rows(protocol: str, metric: str, n: int, rng: np.random.Generator) -> tuple[
     if get_protocol(protocol).kind == "classification":
         classes = get_protocol(protocol).measurable[metric].metric.classes or 4
         return rng.integers(-2, 3, (n, classes)).astype(np.float32), rng.integers(0, classes, n)
+    if get_protocol(protocol).kind == "multilabel":
+        return rng.integers(-2, 3, (n, 4)).astype(np.float32), rng.integers(0, 2, (n, 4)).astype(np.float32)
     edges = np.array([-3, -1.5, -0.7, -0.5, -0.1, 0, 0, 0.1, 0.5, 1.2, 2.5], dtype=np.float32)
     return rng.choice(edges, (n, 1)), rng.choice(edges, n)
 

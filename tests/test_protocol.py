@@ -222,6 +222,9 @@ def test_a_perfect_prediction_is_best(name: str) -> None:
     draw = np.random.default_rng(0)
     y = np.array([-3.0, -1, -0.4, 0, 0.4, 1, 3]) if protocol.kind == "regression" else np.array([0, 1, 1, 0])
     perfect = y[:, None] if protocol.kind == "regression" else 4 * np.eye(2)[y]
+    if protocol.kind == "multilabel":
+        y = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
+        perfect = 8.0 * y - 4
     best = protocol.score(perfect, y)
     for _ in range(5):
         other = protocol.score(perfect + 2 * draw.normal(size=perfect.shape), y)

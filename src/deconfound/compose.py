@@ -22,6 +22,11 @@ class PenaltyWarning(RuntimeWarning):
     """A penalty could not be computed."""
 
 
+def weighs_rows(method: Method) -> bool:
+    """Whether a method counts risks by the weights of the rows; one around another method does where that one does."""
+    return weighs_rows(method.inner) if isinstance(method, MethodWrapper) else method.weighs_rows
+
+
 class RegularizedMethod(MethodWrapper):
     """Predicts as `inner`; its loss is that of `inner` on augmented batches plus the weighted penalties.
 

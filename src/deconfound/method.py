@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +118,23 @@ class MethodHooks:
 NO_HOOKS = MethodHooks()
 
 
+def refuse_labels(component: type, backbone: Backbone, *, one_label: bool) -> None:
+    """Refuse several labels a row.
+
+    Args:
+        component: a method or a penalty.
+        one_label: whether it is defined for one label per row alone.
+
+    Raises:
+        SpecError: it is, and the task has several.
+    """
+    if one_label and backbone.task.kind == "multilabel":
+        raise SpecError(
+            f"{component.__name__} is defined for one label a row, and the task has {backbone.task.outputs}; choose another, "
+            "such as erm, or a task of one of the labels"
+        )
+
+
 class Method(nn.Module, ABC):
     """Base of all methods. A subclass takes a `Backbone` first and its hyper-parameters as keyword-only arguments.
 
@@ -128,11 +145,18 @@ class Method(nn.Module, ABC):
         backbone: its `widths` are those of `Loss.features`.
         hooks: what the method does beside `forward` and `loss`.
         needs_environments: whether batches must hold rows of several environments, as the data declare them.
+
+    Raises:
+        SpecError: the task has several labels a row, and the method is defined for one.
     """
 
     backbone: Backbone
     hooks: MethodHooks
     needs_environments: bool
+    weighs_rows: ClassVar[bool] = False
+    """Whether the loss counts risks by `Batch.weight`, as `Batch.mean` does; a training with weights refuses others."""
+    one_label: ClassVar[bool] = False
+    """Whether the method is defined for one number or class per row alone, so that it refuses several labels a row."""
 
     def __init_subclass__(cls) -> None:
         """Refuse a class that defines a hook as a method, where nothing would ever call it.
@@ -150,6 +174,7 @@ class Method(nn.Module, ABC):
 
     def __init__(self, backbone: Backbone, *, hooks: MethodHooks = NO_HOOKS, needs_environments: bool = False) -> None:
         super().__init__()
+        refuse_labels(type(self), backbone, one_label=self.one_label)
         self.backbone = backbone
         self.hooks, self.needs_environments = hooks, needs_environments
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from deconfound.scoring.weights import Array, Weighted
 
-Inputs = Literal["values", "classes", "logits"]
+Inputs = Literal["values", "classes", "logits", "label-logits"]
 
 
 class Metric(ABC):
@@ -25,7 +25,8 @@ class Metric(ABC):
 
     - "values": (N,) float32 predictions and labels of a regression;
     - "classes": (N,) whole numbers, the predicted and the true classes;
-    - "logits": (N, C) logits and (N,) class numbers in [0, C).
+    - "logits": (N, C) logits and (N,) class numbers in [0, C);
+    - "label-logits": (N, L) logits of L labels and (N, L) of 0 and 1; a label is predicted from a logit of 0 on.
     """
 
     inputs: ClassVar[Inputs]
@@ -99,7 +100,7 @@ class Measure:
 
         Args:
             output: (N, 1) predictions or (N, C) logits.
-            target: (N,) labels or class numbers.
+            target: (N,) labels or class numbers, or (N, L) labels.
         """
         prediction, truth, _ = self._select(output, target)
         return Score(self.metric.value(prediction, truth) if len(truth) else None, len(truth))

@@ -62,7 +62,7 @@ def encoded_views(batch: Batch, signals: Mapping[str, Signal], parts: Mapping[st
             standardised[name] = signal.select(torch.arange(start, start + count, device=batch.ids.device))
         features = {name: views[view] for name, views in kept.items()}
         about = (batch.target, batch.ids, batch.env, standardised, features)
-        made.append(EncodedBatch(batch.signals, *about, view=batch.view))
+        made.append(EncodedBatch(batch.signals, *about, weight=batch.weight, view=batch.view))
     return made
 
 

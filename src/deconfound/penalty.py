@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from deconfound.data.signal import Batch
-from deconfound.method import Loss
+from deconfound.method import Loss, refuse_labels
 from deconfound.nn.backbone import Backbone
 
 Ramp = Annotated[float, Field(ge=0, le=1, description="share of the steps over which the weight grows from 0")]
@@ -39,9 +39,12 @@ class Penalty(nn.Module, ABC):
     """
 
     trained: Tensor
+    one_label: ClassVar[bool] = False
+    """Whether the penalty is defined for one number or class per row alone, so that it refuses several labels a row."""
 
     def __init__(self, backbone: Backbone, environments: int, *, weight: float, ramp: float) -> None:
         super().__init__()
+        refuse_labels(type(self), backbone, one_label=self.one_label)
         self.task, self.widths, self.environments = backbone.task, dict(backbone.widths), environments
         self.weight, self.ramp = weight, ramp
         self.register_buffer("trained", torch.ones(environments, dtype=torch.bool), persistent=False)

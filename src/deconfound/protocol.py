@@ -6,7 +6,8 @@ target units, never percent, never rounded. `None` is the value of a metric that
 - no row at all (for instance no non-zero label): every metric;
 - `corr`: constant predictions, constant labels, or fewer than two rows;
 - `r2`: constant labels or fewer than two rows;
-- `auroc`: labels of one class only.
+- `auroc`: labels of one class only;
+- of several labels a row: F1 where no label occurs in labels or predictions, `map` where none occurs in the labels.
 
 Everything else is defined: a class that never occurs in the labels has no weight in a weighted F1 and no recall;
 macro F1 runs over the classes that occur in labels or predictions; a .5 tie rounds to the even neighbour; two equal
@@ -28,8 +29,17 @@ from deconfound.metric import Measure, Metric, Score, all_rows, unchanged
 from deconfound.registry import get_class, names
 from deconfound.scoring.weights import Array
 
-TaskKind = Literal["regression", "classification"]
-_INPUTS: Mapping[TaskKind, tuple[str, ...]] = {"regression": ("values",), "classification": ("classes", "logits")}
+TaskKind = Literal["regression", "classification", "multilabel"]
+_INPUTS: Mapping[TaskKind, tuple[str, ...]] = {
+    "regression": ("values",),
+    "classification": ("classes", "logits"),
+    "multilabel": ("label-logits",),
+}
+_SHAPES = {
+    "regression": "(N, 1) outputs against (N,) labels",
+    "classification": "(N, C) outputs against (N,) labels",
+    "multilabel": "(N, L) outputs against (N, L) labels",
+}
 
 
 class Protocol(ABC):
@@ -94,7 +104,7 @@ class Protocol(ABC):
 
         Args:
             output: (N, 1) predictions or (N, C) logits.
-            target: (N,) labels or class numbers in [0, C).
+            target: (N,) labels or class numbers in [0, C), or (N, L) labels of 0 and 1.
 
         Returns:
             metric → `Score`; a metric for another number of classes is left out.
@@ -103,12 +113,10 @@ class Protocol(ABC):
             DataError: shapes that do not fit, or an output or label that is not finite.
         """
         output, target = np.asarray(output), np.asarray(target)
-        if output.ndim != 2 or target.shape != output.shape[:1] or (self.kind == "regression" and output.shape[1] != 1):
-            raise DataError(
-                f"{self.name} judges (N, {1 if self.kind == 'regression' else 'C'}) outputs against (N,) labels; got "
-                f"{output.shape} and {target.shape}"
-            )
-        wrong = ~np.isfinite(output).all(axis=1) | ~np.isfinite(target)
+        shape = output.shape if self.kind == "multilabel" else output.shape[:1]
+        if output.ndim != 2 or target.shape != shape or (self.kind == "regression" and output.shape[1] != 1):
+            raise DataError(f"{self.name} judges {_SHAPES[self.kind]}; got {output.shape} and {target.shape}")
+        wrong = np.asarray(~np.isfinite(np.column_stack([output, target])).all(axis=1))
         if wrong.any():
             raise DataError(
                 f"{self.name}: {int(wrong.sum())} of {len(wrong)} rows hold NaN or infinity (the first is row "

@@ -171,7 +171,9 @@ def test_another_task_and_protocol():
 def test_classes_that_join_several_labels():
     task = Task.classification(("happy", "sad", "happy|sad", "angry|sad", "angry"))
     (line,) = [line for line in find_all(made(task=task, labels=torch.arange(N) % 5)) if "join" in line]
-    assert re.match(r"2 of 5 classes join several names by '\|', such as 'happy\|sad', .* one dataset for each", line)
+    assert re.match(
+        r"2 of 5 classes join several names by '\|', such as 'happy\|sad', .* for several labels a row", line
+    )
     apart = Task.classification(("rock & roll", "folk", "drum & bass", "pop"))
     assert not any("join" in line for line in find_all(made(task=apart, labels=torch.arange(N) % 4)))
 
@@ -181,5 +183,5 @@ def test_a_target_of_several_columns_is_refused():
         {"x": Signal(torch.ones(N, 1, 1), torch.ones(N, 1, dtype=torch.bool))},
         {"id": [str(i) for i in range(N)]},
     )
-    with pytest.raises(DataError, match=r"shape \(300, 2\); expected \(N,\); .* one dataset for each"):
+    with pytest.raises(DataError, match=r"shape \(300, 2\); expected \(N,\); for several labels a row"):
         Dataset.build("made", Task.regression(), signals, torch.rand(N, 2), metadata, SPLIT)

@@ -247,10 +247,10 @@ def test_five_lines_and_an_escaped_table() -> None:
         ({"age": "age", "id": ["a"] * N}, "'a' occurs 20 times"),
         ({"age": "age", "environment": [None, *["s"] * 19]}, "every row needs one"),
         ({"age": "age", "classes": ["calm", "glad"]}, "'angry' is not among the classes"),
-        ({"age": "age", "target": [[1, 2]] * N}, "a label is one text.* one dataset for each"),
-        ({"age": "age", "target": np.zeros((N, 3))}, "one dataset for each of them, with one number, or 0 or 1"),
+        ({"age": "age", "target": [[1, 2]] * N}, "a label is one text.* for several labels a row"),
+        ({"age": "age", "target": np.zeros((N, 3))}, "for several labels a row .* a 0/1 column of a table"),
         ({"audio": AUDIO, "lengths": {"audio": [-1] * N}}, "row 1 is -1; .* 0 where the row lacks the modality"),
-        ({"tab": ["age", "label"]}, "'label' holds 'calm'"),
+        ({"tab": ["age", "label"]}, "reads 'label', which is the target; a model must not read it"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments: dict[str, Any], match: str) -> None:

@@ -171,6 +171,24 @@ class WrongTarget(ERM):
         return replace(loss, total=total, terms={"prediction": total})
 
 
+class Weightless(ERM):
+    """Says that it weighs rows, and takes the plain mean of their risks."""
+
+    def loss(self, batch, progress, generator):
+        loss = super().loss(batch, progress, generator)
+        total = loss.risks.mean()
+        return replace(loss, total=total, terms={"prediction": total})
+
+
+class HeavyHalf(ERM):
+    """Counts weights twice."""
+
+    def loss(self, batch, progress, generator):
+        loss = super().loss(batch, progress, generator)
+        total = loss.total if batch.weight is None else 2 * loss.total
+        return replace(loss, total=total, terms={"prediction": total})
+
+
 class OtherOutput(ERM):
     """Trains half of the logit that it predicts with."""
 
@@ -194,6 +212,8 @@ class OtherOutput(ERM):
         (with_loss(climbs), "learning: 20 steps"),
         (with_loss(shrinks_features), "learning: 20 steps"),
         (WrongTarget, "learning: 20 steps"),
+        (Weightless, "weights: the prediction term is that of rows that come as often"),
+        (HeavyHalf, "equal weights change nothing"),
         (Idle, "idle parameters: .*unused"),
         (Mixing, "rows independent"),
         (Peeking, "padding ignored"),

@@ -21,7 +21,7 @@ from deconfound.errors import DataError, SpecError
 
 FAST: dict[str, Any] = {"epochs": 8, "learning_rate": 0.02, "train": {"accelerator": "cpu", "threads": 1}}
 EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": "weights draw rows; they are no factors in the loss",
+    "check_sample_weight_equivalence_on_dense_data": "rows of weight 0 still take places in batches and in splits",
     "check_estimators_pickle": "a row of NaN is an absent modality, and a row without any is refused",
     "check_methods_subset_invariance": "predictions are 32-bit and differ in the last digit with the batch",
 }
@@ -120,7 +120,7 @@ def test_columns_of_a_frame_are_modalities(rows: Rows) -> None:
         model.predict(frame[["a", "b"]])
 
 
-def test_weights_draw_the_training_rows(rows: Rows) -> None:
+def test_weights_are_factors_of_the_risks(rows: Rows) -> None:
     text, _, label, _ = rows
     wrong = np.where(label == "calm", "angry", "calm")
     both, labels = np.concatenate([text, text]), np.concatenate([label, wrong])

@@ -11,6 +11,7 @@ import torch
 
 from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.linear_probe import MOST_ROWS, pooling
+from deconfound.data.one_label import one_label_kind
 from deconfound.errors import DataError
 from deconfound.io.plain_text import text_of_lines
 from deconfound.statistics.predominance import (
@@ -35,6 +36,8 @@ MOST_MODALITIES = 8
 """Largest number of modalities with Shapley values, which need every subset."""
 FEW = 30
 """Smallest number of rows of a group with a verdict of its own."""
+
+_WHAT = "predominance"
 
 
 @dataclass(frozen=True)
@@ -109,15 +112,14 @@ def contributions_of_run(method: Method, dataset: Dataset, name: str, group: str
     from deconfound.evaluation.outputs import collect_outputs, row_batches
 
     data = _comparable(dataset, group)
+    kind = one_label_kind(data.task, _WHAT)
 
     def predict(present: Subset, rows: torch.Tensor) -> np.ndarray:
         absent = [modality for modality in data.signals if modality not in present]
         return collect_outputs(method, (batch.without(*absent) for batch in row_batches(data, rows)), data.task)
 
     train = evenly_spaced(data.rows("train"), MOST_ROWS)
-    alone = {
-        m: row_scores(predict(frozenset([m]), train), data.target[train].numpy(), data.task.kind) for m in data.signals
-    }
+    alone = {m: row_scores(predict(frozenset([m]), train), data.target[train].numpy(), kind) for m in data.signals}
     return _measured(data, predict, f"{name} with modalities taken away", verdict(alone), group)
 
 
@@ -130,22 +132,22 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
     data = _comparable(dataset, group)
     train = evenly_spaced(data.rows("train"), MOST_ROWS)
     encode = {m: pooling(signal.select(train)) for m, signal in data.signals.items()}
-    y, task = data.target[train].numpy(), data.task
+    y, kind, outputs = data.target[train].numpy(), one_label_kind(data.task, _WHAT), data.task.outputs
 
     def features(present: Subset, rows: torch.Tensor) -> np.ndarray:
         parts = [encode[m](data.signals[m].select(rows)) for m in data.signals if m in present]
         return np.concatenate(parts, axis=1) if parts else np.zeros((len(rows), 1))
 
     def predict(present: Subset, rows: torch.Tensor) -> np.ndarray:
-        return linear_outputs(features(present, train), y, features(present, rows), task.kind, task.outputs)
+        return linear_outputs(features(present, train), y, features(present, rows), kind, outputs)
 
     half = np.random.default_rng(0).permutation(len(y)) % 2 == 0
 
     def cross_fitted_scores(modality: str) -> np.ndarray:
         x, scores = features(frozenset([modality]), train), np.empty(len(y))
         for fold in (half, ~half):
-            output = linear_outputs(x[~fold], y[~fold], x[fold], task.kind, task.outputs)
-            scores[fold] = row_scores(output, y[fold], task.kind)
+            output = linear_outputs(x[~fold], y[~fold], x[fold], kind, outputs)
+            scores[fold] = row_scores(output, y[fold], kind)
         return scores
 
     return _measured(
@@ -156,6 +158,7 @@ def contributions_of_data(dataset: Dataset, group: str = "") -> Contributions:
 def _comparable(dataset: Dataset, group: str) -> Dataset:
     """The development rows; checks the arguments first, because predictions take long."""
     data = dataset.development()
+    one_label_kind(data.task, _WHAT)
     names = list(data.signals)
     if len(names) < 2:
         raise DataError(
@@ -167,7 +170,7 @@ def _comparable(dataset: Dataset, group: str) -> Dataset:
 
 
 def _measured(data: Dataset, predict: Outputs, source: str, training: Predominance, group: str) -> Contributions:
-    names, kind = list(data.signals), data.task.kind
+    names, kind = list(data.signals), one_label_kind(data.task, _WHAT)
     rows = torch.arange(data.rows("valid").start, data.rows("valid").stop)
     target = data.target[rows].numpy()
     measured_subsets = subsets(names) if len(names) <= MOST_MODALITIES else [frozenset([name]) for name in names]

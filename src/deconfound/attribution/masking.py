@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from deconfound.data.one_label import one_label_kind
 from deconfound.data.signal import Signal
 from deconfound.statistics.predominance import row_scores
 
@@ -34,7 +35,8 @@ def masked_losses(method: Method, dataset: Dataset, blocks: int = BLOCKS) -> dic
         {"first", "last" (numbers of the features, inclusive), "loss" (score without masking − with it)}.
     """
     data = dataset.development()
-    rows, kind = torch.arange(data.rows("valid").start, data.rows("valid").stop), data.task.kind
+    kind = one_label_kind(data.task, "masking")
+    rows = torch.arange(data.rows("valid").start, data.rows("valid").stop)
     target = data.target[rows].numpy()
     losses: dict[str, list[dict[str, float]]] = {}
     unmasked = float(row_scores(_outputs(method, data, rows, {}), target, kind).mean())

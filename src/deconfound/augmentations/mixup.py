@@ -42,7 +42,8 @@ class Mixup(Augmentation):
         share = max(drawn, 1 - drawn)
         order = torch.randperm(len(batch), **source).to(batch.ids.device)
         mixed = batch.with_signals({n: mix_signals(batch.signals[n], order, share) for n in backbone.modalities})
-        return [(share, mixed), (1 - share, replace(mixed, target=batch.target[order]))]
+        weight = None if batch.weight is None else batch.weight[order]
+        return [(share, mixed), (1 - share, replace(mixed, target=batch.target[order], weight=weight))]
 
 
 def mix_signals(signal: Signal, order: Tensor, share: float) -> Signal:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.cli.show_folder import preparation_text
+from deconfound.datasets.tabular.encoding import KIND
+from deconfound.datasets.tabular.fit import table_line
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
@@ -41,8 +43,10 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
         lines.append(f"  the split {other!r} is taken as {split!r}")
     if "validation_taken" in dataset.provenance:
         lines.append(f"  {validation_text(dataset.provenance['validation_taken'])}")
-    if dataset.provenance.get("unlabelled_rows_dropped"):
-        lines.append(f"  left out {dataset.provenance['unlabelled_rows_dropped']} rows without a label")
+    dropped = dataset.provenance.get("unlabelled_rows_dropped")
+    if dropped:
+        again = f"'deconfound predict RUN {dataset.provenance.get('file', 'TABLE')} --unlabelled'"
+        lines.append(f"  left out {dropped} rows without a label; {again} predicts them")
     return lines
 
 
@@ -50,6 +54,8 @@ def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
     """How raw samples were read, and which could not be."""
     if "preparation" not in notes:
         return []
+    if notes["preparation"]["kind"] == KIND:
+        return [f"  {modality}: {table_line(notes)}"]
     note, broken = notes["preparation"], notes["broken"]
     lines = [f"  {modality}: {preparation_text(note)}"]
     if broken:

@@ -21,6 +21,9 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help=RAW_HELP)] = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Only the rows of a table that have no label.")
+    ] = False,
 ) -> None:
     """Predict new rows. Any of the run's modalities may be missing, in any row.
 
@@ -48,6 +51,7 @@ def predict(
         preparations=opened.preparations,
         target=opened.environment["data"].get("target"),
         raw=raw,
+        unlabelled=unlabelled,
     )
     if out is not None:
         print(f"wrote {rows} rows to {out}")

@@ -45,7 +45,7 @@ class Dataset:
         name: corpus name.
         task: prediction task.
         signals: modality name → `Signal` of N rows; values are 0 where the mask is False.
-        target: (N,) float32 or int64 class numbers.
+        target: (N,) float32 or int64 class numbers, or (N, L) float32 of 0 and 1; see `Batch`.
         columns: metadata, one value per row; "id" is text and unique.
         splits: split name → range of rows.
         environment: columns whose combinations are the environments; empty for none.

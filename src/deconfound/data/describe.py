@@ -26,7 +26,7 @@ class Description:
         modalities: modality → kind, steps T and shape F of a step.
         missing: modality → split → shares in [0, 1]: "rows" without it, and "steps" that do not exist.
         target: split → distribution: for regression mean, sd, min, median, max and counts per bin; for classification
-            counts per class.
+            counts per class; for multilabel the rows that have each label.
         edges: bin edges of the target, the same for all splits; empty for classification.
         groups: environment columns, number of groups, split → number of groups, rows of the smallest and largest group.
         warnings: problems to check before training, one line each.
@@ -95,6 +95,9 @@ def _target(dataset: Dataset) -> tuple[list[float], dict[str, dict[str, Any]]]:
         classes = dataset.task.classes
         counts = {split: torch.bincount(part, minlength=len(classes)).tolist() for split, part in parts.items()}
         return [], {split: dict(zip(classes, numbers, strict=True)) for split, numbers in counts.items()}
+    if dataset.task.kind == "multilabel":
+        rows = {split: part.sum(0).long().tolist() for split, part in parts.items()}
+        return [], {split: dict(zip(dataset.task.classes, counts, strict=True)) for split, counts in rows.items()}
     low, high = float(dataset.target.min()), float(dataset.target.max())
     high = high if high > low else low + 1
     edges = torch.linspace(low, high, _BINS + 1, dtype=torch.float64)

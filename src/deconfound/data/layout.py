@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deconfound.data.splits import check_split_order
 from deconfound.data.task import Task
-from deconfound.data.validation import check_class_numbers
+from deconfound.data.validation import check_class_numbers, check_label_matrix
 from deconfound.errors import DataError
 
 _TEXT_DTYPES = {"codes": torch.int32, "bytes": torch.uint8, "ends": torch.int64}
@@ -65,7 +65,7 @@ def check_tensors(schema: Mapping[str, Any], task: Task, tensors: Mapping[str, T
     """
     _check_tensor_names(schema, tensors)
     target = tensors["target"]
-    if target.ndim != 1 or len(target) == 0:
+    if target.ndim != (2 if task.kind == "multilabel" else 1) or len(target) == 0:
         raise DataError(f"the target has the shape {tuple(target.shape)} and should be one value per row")
     check_split_order({name: range(*edges) for name, edges in schema["splits"].items()}, len(target))
     _check_target(task, target)
@@ -82,7 +82,9 @@ def check_tensors(schema: Mapping[str, Any], task: Task, tensors: Mapping[str, T
 
 
 def _check_target(task: Task, target: Tensor) -> None:
-    if task.kind == "classification":
+    if task.kind == "multilabel":
+        check_label_matrix("the target", target, task.outputs)
+    elif task.kind == "classification":
         check_class_numbers("the target", target, task.outputs)
     elif not target.is_floating_point():
         raise DataError(f"the targets of a regression are of type {_type(target)} and should be floats")

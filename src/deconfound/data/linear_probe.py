@@ -14,6 +14,7 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.findings.imbalance import is_imbalanced
+from deconfound.metrics.map import MAP
 from deconfound.metrics.r2 import R2
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Probe:
     Args:
         modality: modality name.
         metric: "r2" for regression, "accuracy" for classification, "balanced-accuracy" (mean recall of the classes) where
-            the classes of train are imbalanced.
+            the classes of train are imbalanced, "map" for multilabel.
         score: score on the validation rows.
         constant: score of the best constant of train: its mean, or its most frequent class.
         train: score on the training rows; far above `score` means overfitting.
@@ -72,7 +73,8 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     inner = _every_fifth(dataset.env[rows].numpy())
     classify = dataset.task.kind == "classification"
     balanced = classify and is_imbalanced(torch.bincount(dataset.target[rows]))
-    score = _balanced_accuracy if balanced else _accuracy if classify else _r2
+    labels = dataset.task.kind == "multilabel"
+    score = _balanced_accuracy if balanced else _accuracy if classify else _mean_precision if labels else _r2
     fit = partial(_fit, classify=classify, balanced=balanced)
     candidates = (
         [(score(y[inner], fit(x[~inner], y[~inner], p)(x[inner])), -p) for p in PENALTIES] if inner.any() else []
@@ -80,13 +82,13 @@ def probe(dataset: Dataset, modality: str) -> Probe:
     penalty = -max(candidates)[1] if candidates else PENALTIES[-2]
     model = fit(x, y, penalty)
     predicted = model(x_valid)
-    constant = np.bincount(y.astype(np.int64)).argmax() if classify else y.mean()
-    regression = not classify
+    constant = np.bincount(y.astype(np.int64)).argmax() if classify else y.mean(axis=0)
+    regression = not classify and not labels
     return Probe(
         modality,
-        "balanced-accuracy" if balanced else "accuracy" if classify else "r2",
+        "balanced-accuracy" if balanced else "accuracy" if classify else "map" if labels else "r2",
         score(y_valid, predicted),
-        score(y_valid, np.full(len(y_valid), float(constant))),
+        score(y_valid, np.broadcast_to(np.asarray(constant, dtype=np.float64), y_valid.shape)),
         score(y, model(x)),
         float(np.abs(y_valid - predicted).mean()) if regression else None,
         _corr(y_valid, predicted) if regression else None,
@@ -172,6 +174,11 @@ def _fit(
 def _r2(y: np.ndarray, predicted: np.ndarray) -> float:
     """R², 0 for constant labels."""
     return R2().value(predicted, y) or 0.0
+
+
+def _mean_precision(y: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean average precision, 0 where no row has a label."""
+    return MAP().value(predicted, y) or 0.0
 
 
 def _accuracy(y: np.ndarray, predicted: np.ndarray) -> float:

@@ -29,6 +29,8 @@ def retask(dataset: Dataset, kind: Literal["regression", "classification"] | Non
     Raises:
         DataError: labels that do not fit the task, or a protocol that does not exist or judges the other kind.
     """
+    if kind is not None and dataset.task.kind == "multilabel":
+        raise DataError(f"{dataset.name} has several labels a row, which are no {kind}; leave out --task")
     if kind is not None and kind != dataset.task.kind:
         dataset = _as_classification(dataset) if kind == "classification" else _as_regression(dataset)
     if protocol is not None:

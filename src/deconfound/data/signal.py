@@ -108,9 +108,12 @@ class Batch:
 
     Args:
         signals: modality name → `Signal`, all with B rows.
-        target: (B,) float32 for regression, (B,) int64 class numbers for classification.
+        target: (B,) float32 for regression, (B,) int64 class numbers for classification, (B, L) float32 of 0 and 1 for
+            multilabel.
         ids: (B,) int64 row numbers in the dataset the rows came from.
         env: (B,) int64 environment numbers, 0 where the dataset declares no environment.
+        weight: (B,) float32 of at least 0, by which the risks of the rows count; their mean over all training rows is 1. None
+            where all count alike.
         view: place among the views of these rows in one step of training. A method that keeps something of the batches it
             has seen takes in each by `view.weight`, or only the rows that `view.rows` names.
 
@@ -122,11 +125,13 @@ class Batch:
     target: Tensor
     ids: Tensor
     env: Tensor
+    weight: Tensor | None = field(default=None, kw_only=True)
     view: View = field(default=WHOLE, kw_only=True)
 
     def __post_init__(self) -> None:
         sizes = {name: len(signal) for name, signal in self.signals.items()}
         sizes |= {"target": len(self.target), "ids": len(self.ids), "env": len(self.env)}
+        sizes |= {} if self.weight is None else {"weight": len(self.weight)}
         if not self.signals or len(set(sizes.values())) != 1:
             raise DataError(f"a batch needs a modality, and all parts need the same number of rows; got {sizes}")
 
@@ -137,6 +142,10 @@ class Batch:
     def present(self) -> dict[str, Tensor]:
         """Modality name → (B,) bool."""
         return {name: signal.present for name, signal in self.signals.items()}
+
+    def mean(self, values: Tensor) -> Tensor:
+        """() mean of (B,) values, such as risks, each times the weight of its row. Every loss takes its risks through it."""
+        return values.mean() if self.weight is None else (values * self.weight.to(values.dtype)).mean()
 
     def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
         """The same rows with these modalities replaced and the others unchanged."""
@@ -154,6 +163,7 @@ class Batch:
             self.target.index_select(0, rows),
             self.ids.index_select(0, rows),
             self.env.index_select(0, rows),
+            weight=None if self.weight is None else self.weight.index_select(0, rows),
             view=self.view,
         )
 
@@ -164,6 +174,7 @@ class Batch:
             self.target.to(device, non_blocking=non_blocking),
             self.ids.to(device, non_blocking=non_blocking),
             self.env.to(device, non_blocking=non_blocking),
+            weight=None if self.weight is None else self.weight.to(device, non_blocking=non_blocking),
             view=self.view,
         )
 
@@ -184,4 +195,5 @@ class EncodedBatch(Batch):
     features: Mapping[str, Tensor]
 
     def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
-        return Batch({**self.signals, **signals}, self.target, self.ids, self.env, view=self.view)
+        joined = {**self.signals, **signals}
+        return Batch(joined, self.target, self.ids, self.env, weight=self.weight, view=self.view)

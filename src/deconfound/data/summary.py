@@ -56,7 +56,8 @@ def _task(dataset: DatasetParts) -> str:
     if not classes:
         return f"regression ({dataset.task.protocol})"
     more = ", …" if len(classes) > _MOST_CLASSES else ""
-    return f"classification of {len(classes)} classes: {', '.join(classes[:_MOST_CLASSES])}{more}"
+    kind = "classification of {} classes" if dataset.task.kind == "classification" else "multilabel of {} labels"
+    return f"{kind.format(len(classes))}: {', '.join(classes[:_MOST_CLASSES])}{more}"
 
 
 def _named(dataset: DatasetParts, columns: tuple[str, ...]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deconfound.errors import DataError
 
 Kind = Literal["vector", "sequence", "image", "tokens"]
+TaskKind = Literal["regression", "classification", "multilabel"]
+_LOSSES = {"regression": ("mse", "l1"), "classification": ("cross-entropy",), "multilabel": ("bce",)}
 
 
 @dataclass(frozen=True)
@@ -45,32 +48,32 @@ class Task:
     """The target, the risk per row, and the metric protocol.
 
     Args:
-        kind: "regression" or "classification".
-        classes: class names in the order of their numbers; empty for regression.
-        loss: the per-row risk: "mse" or "l1" for regression, "cross-entropy" for classification.
+        kind: "regression", "classification" with one class per row, or "multilabel" with any number of labels per row.
+        classes: names of the classes in the order of their numbers, or of the labels; empty for regression.
+        loss: the per-row risk: "mse" or "l1" for regression, "cross-entropy" for classification, "bce" for multilabel.
         protocol: name of the metric protocol, such as "mmsa-regression".
 
     Raises:
-        DataError: a classification without two distinct classes, a regression with classes, or a loss of the other kind.
+        DataError: without two distinct classes or labels, a regression with classes, or a loss of another kind.
     """
 
-    kind: Literal["regression", "classification"]
+    kind: TaskKind
     classes: tuple[str, ...] = ()
-    loss: Literal["mse", "l1", "cross-entropy"] = "mse"
+    loss: Literal["mse", "l1", "cross-entropy", "bce"] = "mse"
     protocol: str = "regression"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("regression", "classification"):
-            raise DataError(f"a task is 'regression' or 'classification'; got {self.kind!r}")
-        classification = self.kind == "classification"
-        if classification and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
-            raise DataError(f"a classification needs two or more distinct class names; got {list(self.classes)}")
-        if not classification and self.classes:
+        if self.kind not in _LOSSES:
+            raise DataError(f"a task is 'regression', 'classification' or 'multilabel'; got {self.kind!r}")
+        named = self.kind != "regression"
+        if named and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
+            what = "class names" if self.kind == "classification" else "names of labels"
+            raise DataError(f"a {self.kind} needs two or more distinct {what}; got {list(self.classes)}")
+        if not named and self.classes:
             raise DataError(f"a regression has no classes; got {list(self.classes)}: leave them out")
-        if self.loss not in (("cross-entropy",) if classification else ("mse", "l1")):
+        if self.loss not in _LOSSES[self.kind]:
             raise DataError(
-                f"the loss {self.loss!r} does not fit a {self.kind}; choose "
-                f"{'cross-entropy' if classification else 'mse or l1'}"
+                f"the loss {self.loss!r} does not fit a {self.kind}; choose {' or '.join(_LOSSES[self.kind])}"
             )
 
     @classmethod
@@ -83,21 +86,46 @@ class Task:
         """A classification with cross-entropy as its risk."""
         return cls("classification", classes, "cross-entropy", protocol)
 
+    @classmethod
+    def multilabel(cls, labels: tuple[str, ...], *, protocol: str = "multilabel") -> Task:
+        """Any number of these labels per row, with the mean binary cross-entropy over the labels as its risk."""
+        return cls("multilabel", labels, "bce", protocol)
+
     @property
     def outputs(self) -> int:
-        """Width of a method's output: 1 for regression, C for classification."""
+        """Width of a method's output: 1 for regression, C for classification, L for multilabel."""
         return len(self.classes) or 1
+
+    def probabilities(self, output: Tensor) -> Tensor:
+        """(B, outputs) float64 in [0, 1] of (B, outputs) logits: of the classes, which sum to 1, or of each label by itself.
+
+        Raises:
+            DataError: a regression, which has none.
+        """
+        if self.kind == "regression":
+            raise DataError("a regression has no probabilities; use predict")
+        wide = output.double()
+        return wide.sigmoid() if self.kind == "multilabel" else wide.softmax(dim=1)
+
+    def blank_target(self, rows: int) -> Tensor:
+        """Zeros of the shape and type of the targets of B rows, for rows whose labels are not known."""
+        if self.kind == "multilabel":
+            return torch.zeros(rows, len(self.classes))
+        return torch.zeros(rows, dtype=torch.int64 if self.kind == "classification" else torch.float32)
 
     def risk(self, output: Tensor, target: Tensor) -> Tensor:
         """Per-row risk.
 
         Args:
             output: (B, outputs) predictions or logits.
-            target: (B,) as in `Batch`.
+            target: (B,) or (B, L) as in `Batch`.
 
         Returns:
-            (B,) non-negative: squared or absolute error in target units (squared), or cross-entropy in nats.
+            (B,) non-negative: squared or absolute error in target units (squared), cross-entropy in nats, or its mean over
+            the labels.
         """
+        if self.kind == "multilabel":
+            return F.binary_cross_entropy_with_logits(output, target.to(output.dtype), reduction="none").mean(1)
         if self.kind == "classification":
             return F.cross_entropy(output, target, reduction="none")
         error = output.squeeze(1) - target

@@ -29,7 +29,8 @@ def check_rows(dataset: DatasetParts) -> None:
     empty = [split for split, rows in dataset.splits.items() if len(rows) == 0]
     if empty or len(dataset.target) == 0:
         raise DataError(f"{name}: the split {(empty or ['train'])[0]!r} is empty; give it rows or leave it out")
-    if target.ndim != 1:
+    labels = dataset.task.kind == "multilabel"
+    if target.ndim != 1 and not labels:
         raise DataError(f"{name}: the target has the shape {tuple(target.shape)}; expected (N,); {ONE_LABEL}")
     _check_names(dataset)
     for column, values in dataset.columns.items():
@@ -45,7 +46,9 @@ def check_rows(dataset: DatasetParts) -> None:
             f"{name}: id {ids.distinct[repeated]!r} occurs {len(rows)} times (in {', '.join(where)}); "
             "ids must be unique: number repeated ones, or keep one of them"
         )
-    if dataset.task.kind == "classification":
+    if labels:
+        check_label_matrix(name, target, dataset.task.outputs)
+    elif dataset.task.kind == "classification":
         check_class_numbers(name, target, dataset.task.outputs)
     elif not bool(torch.isfinite(target).all()):
         row = int(torch.nonzero(~torch.isfinite(target))[0])
@@ -91,6 +94,25 @@ def check_class_numbers(what: str, target: Tensor, classes: int) -> None:
             f"{what}: class numbers must be integers in [0, {classes}); got {target.dtype} from {target.min()} to "
             f"{target.max()}: number the classes from 0"
         )
+
+
+def check_label_matrix(what: str, target: Tensor, labels: int) -> None:
+    """Check that the targets of a multilabel task say 0 or 1 of every label.
+
+    Args:
+        what: begins the error.
+        target: (N, L) as in `Dataset`.
+        labels: L.
+
+    Raises:
+        DataError: another shape or type, or other values.
+    """
+    if target.ndim != 2 or target.shape[1] != labels or target.dtype != torch.float32:
+        kind = str(target.dtype).removeprefix("torch.")
+        raise DataError(f"{what}: {labels} labels a row are float32 (N, {labels}); got {kind} {tuple(target.shape)}")
+    if not bool(((target == 0) | (target == 1)).all()):
+        wrong = target[(target != 0) & (target != 1)][0]
+        raise DataError(f"{what}: a label of a row is 0 or 1; got {float(wrong)}; write 1 where the row has it")
 
 
 def check_resolution(name: str, target: Tensor) -> None:

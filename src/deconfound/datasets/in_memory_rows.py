@@ -21,6 +21,7 @@ from deconfound.datasets.frames import (
 )
 from deconfound.datasets.in_memory_target import label_name
 from deconfound.datasets.manifest import as_metadata
+from deconfound.datasets.tabular.columns import table_of
 from deconfound.errors import DataError
 
 
@@ -77,6 +78,24 @@ class MemoryRows:
                 )
         return {name: [label_name(value) for value in values] for name, values in chosen.items()}
 
+    def check_inputs(self, served: Mapping[str, object]) -> None:
+        """Check that no modality reads a column that holds the labels or the splits.
+
+        Args:
+            served: purpose → name or names of columns; what is no name is ignored.
+
+        Raises:
+            DataError: one does.
+        """
+        for name, choice in self.modalities.items():
+            read = _column_names(choice, self.columns)
+            for purpose, columns in served.items():
+                both = next((column for column in _column_names(columns, self.columns) if column in read), None)
+                if both is not None:
+                    raise DataError(
+                        f"the modality {name!r} reads {both!r}, which is the {purpose}; a model must not read it: leave it out"
+                    )
+
     def metadata(
         self, names: Sequence[str] | None, texts: Mapping[str, list[str]], served: Sequence[object]
     ) -> dict[str, np.ndarray]:
@@ -113,7 +132,8 @@ def memory_rows(frame: object, modalities: Mapping[str, object], ids: object, ta
     sized = next(iter(columns.values()), None)
     if sized is None:
         first = target if target is not None and not isinstance(target, str) else next(iter(modalities.values()))
-        sized = first if isinstance(first, Signal) else resolve_column(columns, first, "the first modality")
+        table = table_of(first)
+        sized = table or (first if isinstance(first, Signal) else resolve_column(columns, first, "the first modality"))
     count = len(sized)
     if isinstance(ids, str):
         names: list[str] | None = [label_name(value) for value in find_column(columns, ids, "id")]

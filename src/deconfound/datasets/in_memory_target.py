@@ -12,15 +12,16 @@ from torch import Tensor
 
 from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.one_label import ONE_LABEL
-from deconfound.data.task import Task
+from deconfound.data.task import Task, TaskKind
 from deconfound.data.validation import check_resolution
 from deconfound.datasets.frames import Column, is_absent, is_number, numbers_of
+from deconfound.datasets.label_sets import binary_columns, label_sets
+from deconfound.datasets.tabular.columns import Table
 from deconfound.errors import DataError, did_you_mean
 
 MOST_CLASSES = 20
 """Different whole numbers that are taken for classes unless the caller names the kind of task."""
 
-TaskKind = Literal["regression", "classification"]
 _MISSING = folded(MISSING)
 
 
@@ -30,7 +31,7 @@ class Labels:
 
     Args:
         task: what is predicted.
-        target: (N,) float32, or int64 class numbers; 0 where a row has no label.
+        target: (N,) float32, or int64 class numbers, or (N, L) labels; 0 where a row has no label.
         labelled: (N,) bool.
     """
 
@@ -40,7 +41,7 @@ class Labels:
 
 
 def read_labels(
-    values: Column,
+    values: Column | Table,
     task: Task | TaskKind | None = None,
     *,
     classes: Sequence[object] | None = None,
@@ -52,8 +53,11 @@ def read_labels(
     Texts and booleans are classes, and so are up to `MOST_CLASSES` different whole numbers; other numbers are the target of
     a regression. Classes are sorted, numbers by size, and named by their texts, such as "1" and "True".
 
+    Several 0/1 columns are several labels a row, and so are lists of texts.
+
     Args:
-        values: N texts, booleans or numbers; None, NaN or a word for a missing value where a row has no label.
+        values: N texts, booleans, numbers or lists of texts, or L 0/1 columns by name; None, NaN or
+            a word for a missing value where a row has no label.
         task: a task, or its kind where the labels do not say it.
         classes: all classes in order; by default those that occur.
         loss: of a regression, "mse" by default; protocol: the metric protocol.
@@ -61,11 +65,15 @@ def read_labels(
     Raises:
         DataError: labels that are neither, too many whole numbers, or a class that is not in `classes`.
     """
+    if isinstance(values, Table) or task == "multilabel" or (isinstance(task, Task) and task.kind == "multilabel"):
+        return _several(values, task, classes, loss, protocol)
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 1:
         listed = values[:, 0].tolist()
     labelled = np.array([not _unlabelled(label) for label in listed])
     present = [label for label, exists in zip(listed, labelled, strict=True) if exists]
+    if present and all(_is_label_set(label) for label in present):
+        return _several(values, task, classes, loss, protocol)
     if not present:
         raise DataError("no row has a label; name the column of the labels as target")
     wrong = next((label for label in present if not isinstance(label, str) and not is_number(label)), None)
@@ -86,6 +94,48 @@ def read_labels(
     check_resolution("the target", torch.from_numpy(numbers[labelled]))
     made = task if isinstance(task, Task) else Task.regression(loss=loss or "mse", protocol=protocol or "regression")
     return Labels(made, torch.from_numpy(np.where(labelled, numbers, 0).astype(np.float32)), labelled)
+
+
+def _several(
+    values: Column | Table,
+    task: Task | TaskKind | None,
+    classes: Sequence[object] | None,
+    loss: str | None,
+    protocol: str | None,
+) -> Labels:
+    """Several labels a row.
+
+    Raises:
+        DataError: as `binary_columns` and `label_sets`, or a task of another kind.
+    """
+    if (task.kind if isinstance(task, Task) else task) not in (None, "multilabel") or loss is not None:
+        raise DataError("several labels a row are task='multilabel', with no loss to choose; leave task and loss out")
+    names = task.classes if isinstance(task, Task) else None if classes is None else tuple(map(label_name, classes))
+    if isinstance(values, Table):
+        matrix = binary_columns(values.columns, "the target")
+    elif isinstance(values, np.ndarray) and values.ndim == 2:
+        wanted = names or tuple(str(place) for place in range(values.shape[1]))
+        if len(wanted) != values.shape[1]:
+            raise DataError(f"the target has {values.shape[1]} columns and {len(wanted)} names of labels; name each")
+        matrix = binary_columns(dict(zip(wanted, values.T, strict=True)), "the target")
+    else:
+        matrix = label_sets([_label_set(label) for label in values], "the target", names)
+    if not matrix.labelled.any():
+        raise DataError("no row has a label; name the columns of the labels as target")
+    made = task if isinstance(task, Task) else Task.multilabel(matrix.names, protocol=protocol or "multilabel")
+    return Labels(made, matrix.target, matrix.labelled)
+
+
+def _is_label_set(label: object) -> bool:
+    return isinstance(label, list | tuple | set | frozenset) and all(isinstance(name, str) for name in label)
+
+
+def _label_set(label: Any) -> Collection[str] | None:
+    if hasattr(label, "tolist"):
+        label = label.tolist()
+    if isinstance(label, str) or is_number(label):
+        return None if _unlabelled(label) else [label_name(label)]
+    return None if is_absent(label) else label
 
 
 def label_name(label: Any) -> str:

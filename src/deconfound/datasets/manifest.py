@@ -103,7 +103,7 @@ def as_metadata(values: Sequence[Any]) -> np.ndarray:
 
     "007" stays text, "7" becomes 7; a missing value makes whole numbers float64 with NaN.
     """
-    parsed = [_number_of(value) if isinstance(value, str) else value for value in values]
+    parsed = [number_of(value) if isinstance(value, str) else value for value in values]
     present = [value for value in parsed if value is not None]
     if present and all(isinstance(value, bool | int | float) for value in present):
         if len(present) == len(parsed) and all(isinstance(value, int) and abs(value) < 2**63 for value in present):
@@ -112,7 +112,8 @@ def as_metadata(values: Sequence[Any]) -> np.ndarray:
     return np.array(["" if value is None else str(value) for value in values], dtype=object)
 
 
-def _number_of(text: str) -> str | int | float:
+def number_of(text: str) -> str | int | float:
+    """The number that a text is written as, else the text: "007", "1_000" and " 7" stay texts."""
     for kind in (int, float):
         try:
             value = kind(text)

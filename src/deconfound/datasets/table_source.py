@@ -12,13 +12,17 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from deconfound.data.missing_words import MISSING, with_none
+from deconfound.data.missing_words import MISSING, unlabelled_rows, with_none
 from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.signal import Signal
+from deconfound.data.task import TaskKind
 from deconfound.datasets.arrays import array_signal, resolve_inside
+from deconfound.datasets.label_sets import LabelMatrix, binary_columns, label_sets, split_names
 from deconfound.datasets.manifest import Values, column, numbers, read_manifest, texts
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
 from deconfound.datasets.repair import Fitting, Invalid, Repair
+from deconfound.datasets.tabular.encoding import TabularEncoding
+from deconfound.datasets.tabular.spec import Notes, TabularSpec, columns_signal, encodings_of
 from deconfound.datasets.toml_file import read_data_toml
 from deconfound.errors import DataError, did_you_mean
 from deconfound.registry import explain
@@ -31,14 +35,21 @@ class _Part(BaseModel):
 
 
 class TargetSpec(_Part):
-    """[target]"""
+    """[target]: one column, or several 0/1 columns of labels."""
 
-    column: str
-    kind: Literal["regression", "classification"] | None = None
+    column: str | None = None
+    columns: tuple[str, ...] | None = None
+    kind: TaskKind | None = None
     classes: tuple[str, ...] | None = None
+    separator: str = Field(default="|", min_length=1)
     loss: Literal["mse", "l1"] | None = None
     protocol: str | None = None
     unlabelled: Literal["refuse", "drop"] = "refuse"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_by_columns(cls, values: Any) -> Any:
+        return {"kind": "multilabel", **values} if isinstance(values, dict) and "columns" in values else values
 
     @field_validator("column", mode="before")
     @classmethod
@@ -48,6 +59,19 @@ class TargetSpec(_Part):
                 "several_columns", "{what}", {"what": f"expected the name of one column; {ONE_LABEL}"}
             )
         return column
+
+    @model_validator(mode="after")
+    def _one_way(self) -> TargetSpec:
+        if (self.column is None) == (self.columns is None):
+            raise ValueError("a target is one column, or several with columns")
+        if self.columns is not None and (self.kind != "multilabel" or self.classes is not None):
+            raise ValueError("columns are the labels of a multilabel target; leave kind and classes out")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that hold the labels."""
+        return self.columns or ((self.column,) if self.column is not None else ())
 
 
 class SplitSpec(_Part):
@@ -137,18 +161,26 @@ class TableSource:
             )
         return texts(values)
 
-    def labels(self, target: TargetSpec) -> list[str] | np.ndarray:
-        """(N) class names, or (N,) float64 numbers; "" or NaN where a row has none and may.
+    def labels(self, target: TargetSpec) -> list[str] | np.ndarray | LabelMatrix:
+        """(N) class names, (N,) float64 numbers, or several labels a row; "" or NaN where a row has none and may.
 
         Raises:
             DataError: a row without a label, unless the target says `unlabelled = "drop"`.
         """
+        if target.unlabelled == "refuse":
+            empty = next((name for name in target.names if None in self.column(name)), None)
+            if empty is not None:
+                raise DataError(
+                    f"{self.manifest}: {self._gap(empty)}; every row of a dataset needs a label: leave such rows out "
+                    "with unlabelled = \"drop\" under [target], and give them to 'deconfound predict'"
+                )
+        what = f"{self.manifest}: target"
+        if target.columns is not None:
+            return binary_columns({name: self.column(name) for name in target.columns}, what)
+        assert target.column is not None
         values = self.column(target.column)
-        if target.unlabelled == "refuse" and None in values:
-            raise DataError(
-                f"{self.manifest}: {self._gap(target.column)}; every row of a dataset needs a label: leave such rows out "
-                "with unlabelled = \"drop\" under [target], and give them to 'deconfound predict'"
-            )
+        if target.kind == "multilabel":
+            return label_sets(split_names(values, target.separator), what, target.classes)
         return self.numbers(target.column) if target.kind == "regression" else texts(values)
 
     def _gap(self, name: str) -> str:
@@ -168,19 +200,31 @@ class TableSource:
         return numbers(self.column(name), f"{self.manifest}: {name!r}")
 
     def signals(
-        self, train: np.ndarray, repairs: Mapping[str, Repair] | None = None, order: np.ndarray | None = None
+        self,
+        train: np.ndarray,
+        repairs: Mapping[str, Repair] | None = None,
+        encodings: Mapping[str, TabularEncoding] | None = None,
+        order: np.ndarray | None = None,
     ) -> tuple[dict[str, Signal], dict[str, dict[str, Any]]]:
         """All modalities, and what became of the values of each that are not finite, or how raw samples were prepared.
 
         Args:
             train: (N,) bool: the rows to learn from.
             repairs: modality → a repair that was learnt before.
+            encodings: modality → how its columns were read before.
             order: (R,) the rows to return, in their order; all by default.
         """
         signals: dict[str, Signal] = {}
         masks: dict[str, dict[str, Any]] = {}
         for name, array in self.spec.modalities.items():
             what = f"{self.path}: modalities.{name}"
+            if "columns" in array:
+                spec = _validate(TabularSpec, array, what)
+                if encodings is not None and name not in encodings:
+                    raise DataError(f"{what}: the run did not read {name!r} from columns; leave it out of the table")
+                signal, masks[name] = self._columns(name, spec, train, (encodings or {}).get(name))
+                signals[name] = signal if order is None else signal.select(torch.from_numpy(order))
+                continue
             if "column" in array:
                 raw = _validate(RawSpec, array, what)
                 signals[name], masks[name] = raw_signal(
@@ -188,13 +232,13 @@ class TableSource:
                 )
                 continue
             if "file" not in array:
-                known = {*ArraySpec.model_fields, *RawSpec.model_fields}
+                known = {*ArraySpec.model_fields, *RawSpec.model_fields, *TabularSpec.model_fields}
                 odd = next((key for key in array if key not in known), None)
                 if odd is not None:
                     raise DataError(f"{what}: there is no argument {odd[:80]!r}{did_you_mean(odd[:80], known)}")
                 raise DataError(
-                    f"{what}: name an array with file, or a column of texts or of paths to images, recordings or videos "
-                    "with column"
+                    f"{what}: name an array with file, a column of texts or of paths to images, recordings or videos with "
+                    "column, or columns of numbers and categories with columns"
                 )
             spec = _validate(ArraySpec, array, what)
             signal, masks[name] = array_signal(
@@ -210,13 +254,31 @@ class TableSource:
             signals[name] = signal if order is None else signal.select(torch.from_numpy(order))
         return signals, masks
 
+    def _columns(
+        self, name: str, spec: TabularSpec, train: np.ndarray, encoding: TabularEncoding | None
+    ) -> tuple[Signal, dict[str, Any]]:
+        """The rows of several columns; a column that only the training rows had may be absent."""
+        if encoding is not None:
+            known = {column: self.columns[column] for column in encoding.names if column in self.columns}
+            return encoding.encode(known, name, self.ids), {}
+        table = {column: self.column(column) for column in spec.columns}
+        folder = self.path.parent
+        return columns_signal(spec, table, train, self.ids, name=name, folder=folder, missing=self.spec.missing)
 
-def read_inputs(path: str | Path, repairs: Mapping[str, Repair] | None = None) -> tuple[dict[str, Signal], list[str]]:
-    """Read only the inputs; [target] and [split] are ignored and may be absent.
+
+def read_inputs(
+    path: str | Path,
+    repairs: Mapping[str, Repair] | None = None,
+    preparations: Notes | None = None,
+    unlabelled: bool = False,
+) -> tuple[dict[str, Signal], list[str]]:
+    """Read only the inputs; [split] and, unless `unlabelled`, [target] are ignored and may be absent.
 
     Args:
         path: the TOML of a table.
         repairs: modality → what training did with values that are not finite; without one their steps are masked.
+        preparations: modality → how training read it; columns of a table are read alike.
+        unlabelled: only rows without a label.
 
     Returns:
         modality name → `Signal` of N rows, and the N ids, in the order of the manifest.
@@ -226,7 +288,15 @@ def read_inputs(path: str | Path, repairs: Mapping[str, Repair] | None = None) -
     """
     table = TableSource(path)
     masked = {name: Repair("frame", 0) for name in table.spec.modalities} | dict(repairs or {})
-    return table.signals(np.zeros(len(table.ids), dtype=bool), masked)[0], table.ids
+    encodings = encodings_of(preparations or {})
+    signals = table.signals(np.zeros(len(table.ids), dtype=bool), masked, encodings)[0]
+    if not unlabelled:
+        return signals, table.ids
+    target = table.spec.target
+    if target is None:
+        raise DataError(f"{table.path}: there is no [target], so no row is known to lack its label; name its column")
+    rows = unlabelled_rows({name: table.column(name) for name in target.names})
+    return {name: signal.select(torch.tensor(rows)) for name, signal in signals.items()}, [table.ids[r] for r in rows]
 
 
 def _validate(model: type[_Model], values: dict[str, Any], what: str) -> _Model:

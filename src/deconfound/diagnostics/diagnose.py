@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconfound.data.dataset import DEVELOPMENT
+from deconfound.data.one_label import one_label_kind
 from deconfound.diagnostics.dependence import dependence
 from deconfound.diagnostics.factors import disentangled, matchings, recovered
 from deconfound.diagnostics.invariance import risks, shift
@@ -68,7 +69,7 @@ def diagnose(
 
     Raises:
         RunError: the run is not finished or of other data, or a file cannot be written.
-        DataError: there is no such split.
+        DataError: there is no such split, or the task has several labels a row.
     """
     from deconfound.runs.run import Run as OpenRun
 
@@ -78,6 +79,7 @@ def diagnose(
     data, method, done = opened.dataset(dataset), opened.method(encoders), opened.done
     assert done is not None, "a method is read from a finished run"
     data.rows(split)
+    one_label_kind(data.task, "a diagnosis")
     if split not in DEVELOPMENT:
         with exclusive_lock(opened.path):
             log_test_access(opened.path, [f"diagnose {split}"], data.name, opened.checksum)

@@ -26,7 +26,7 @@ from deconfound.compose import loss_of_views
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
-from deconfound.method import Loss, MethodWrapper, Representations
+from deconfound.method import Loss, MethodWrapper, Representations, refuse_labels
 from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
 from deconfound.nested_method import Inner, encoded_views, make_inner, weighted
@@ -98,6 +98,7 @@ class CmIR(MethodWrapper):
         agreement: Annotated[Agreement, Flat()] = Agreement(),
     ) -> None:
         refuse_contradictions(source, noise, views, independence, weights)
+        refuse_labels(type(self), backbone, one_label=source != "virtual" or agreement.module(("", "")) is not None)
         split = invariant_backbone(backbone, shape, source, noise, views, weights.reduce_reconstruction)
         inner_method = make_inner(inner, split)
         hooks = replace(
@@ -235,7 +236,8 @@ class CmIR(MethodWrapper):
         outputs = self._predict({name: part[chosen] for name, part in parts.items()}, batch)
         risks = risks_of_each(self.backbone.task, outputs, batch.target)
         mean = (risks[0] + risks[1:].mean(0)) / 2 if predict_on == "both" else risks.mean(0)
-        return Loss(mean.mean(), {"prediction": mean.mean()}, mean, {}, outputs[0])
+        total = batch.mean(mean)
+        return Loss(total, {"prediction": total}, mean, {}, outputs[0])
 
     def _predict(self, views: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """{(V, B, dim)} parts → (V, B, outputs), all views at once: the same in less time."""

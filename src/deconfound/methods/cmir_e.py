@@ -33,6 +33,8 @@ class CmIRE(Preset):
     Refuses data with one environment, or with fewer than three rows per label in two of them.
     """
 
+    one_label = True
+
     def __init__(
         self,
         backbone: Backbone,

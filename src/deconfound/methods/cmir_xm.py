@@ -25,6 +25,8 @@ class CmIRXM(Preset):
     printed and kept with the run.
     """
 
+    one_label = True
+
     def __init__(
         self,
         backbone: Backbone,

@@ -13,6 +13,8 @@ from deconfound.nn.backbone import Backbone
 class ERM(Method):
     """Mean of the task's risk over the rows. No arguments of its own: everything is in the backbone."""
 
+    weighs_rows = True
+
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone)
 
@@ -23,5 +25,5 @@ class ERM(Method):
         features = self.backbone.encode(batch)
         output = self.backbone.predict(features, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
-        total = risks.mean()
+        total = batch.mean(risks)
         return Loss(total, {"prediction": total}, risks, features, output)

@@ -16,7 +16,7 @@ from deconfound.nn.collect_features import training_rows
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.blending import blend_weights
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import risk_mean
 
 
 class GradientBlending(Method):
@@ -30,6 +30,8 @@ class GradientBlending(Method):
 
     The validation rows that choose the weights also choose the epoch, as in the paper.
     """
+
+    weighs_rows = True
 
     weights: Tensor
     before: Tensor
@@ -65,9 +67,9 @@ class GradientBlending(Method):
         output = self.backbone.predict(features, batch.present)
         risks = self.backbone.task.risk(output, batch.target)
         single = risks_of_each(self.backbone.task, self.heads(features), batch.target)
-        own = row_mean(single, self.heads.presence(batch.present))
-        total = (self.weights * torch.cat([risks.mean()[None], own])).sum()
-        terms = {"prediction": risks.mean()}
+        own = risk_mean(single, self.heads.presence(batch.present), batch.weight)
+        total = (self.weights * torch.cat([batch.mean(risks)[None], own])).sum()
+        terms = {"prediction": batch.mean(risks)}
         terms |= {f"unimodal/{name}": value for name, value in zip(self.heads.names, own, strict=True)}
         names = ("fused", *self.heads.names)
         monitors = {f"weight/{name}": value.clone() for name, value in zip(names, self.weights, strict=True)}

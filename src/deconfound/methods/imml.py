@@ -30,7 +30,7 @@ from deconfound.nn.layers import in_eval_mode
 from deconfound.nn.predominant import Predominant
 from deconfound.objectives.alignment import Alignment, alignment
 from deconfound.objectives.front_door import Head
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import risk_mean
 from deconfound.search import Search
 
 CHECKLIST = (
@@ -61,6 +61,8 @@ class IMML(Method):
     Raises:
         SpecError: fewer than two modalities, or `predominant` is none of them.
     """
+
+    one_label, weighs_rows = True, True
 
     choice: Tensor
 
@@ -184,10 +186,10 @@ class IMML(Method):
         prediction, output = risk(rows.task, target), outputs.named(self.chosen, self.interventions.mix)
         front, direct = [], []
         for part, share in outputs.with_shares(active):
-            front.append(share * row_mean(risk(part.do, target), part.formed))
-            direct.append(share * row_mean(risk(part.direct, target), rows.present[part.name]))
+            front.append(share * risk_mean(risk(part.do, target), part.formed, batch.weight))
+            direct.append(share * risk_mean(risk(part.direct, target), rows.present[part.name], batch.weight))
         terms = {
-            "prediction": prediction.mean(),
+            "prediction": batch.mean(prediction),
             "alignment": self._alignment(rows, target, active),
             "front-door": torch.stack(front).sum(),
             "direct": torch.stack(direct).sum(),

@@ -30,6 +30,8 @@ class IMMLRobust(Preset):
     see `imml`.
     """
 
+    one_label = True
+
     def __init__(
         self,
         backbone: Backbone,

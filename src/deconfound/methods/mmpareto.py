@@ -15,7 +15,7 @@ from deconfound.nn.layers import module_key
 from deconfound.nn.unimodal import UnimodalHeads
 from deconfound.objectives.averaging import risks_of_each
 from deconfound.objectives.pareto import pareto_coefficients
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import risk_mean
 from deconfound.search import Search
 
 
@@ -30,6 +30,8 @@ class MMPareto(Method):
     A term whose value is 0 and whose gradient is the difference makes the change, so penalties, augmentations and
     mixed precision work as with any loss. Costs a backward pass through the encoders for each of the two losses.
     """
+
+    weighs_rows = True
 
     def __init__(
         self,
@@ -55,8 +57,8 @@ class MMPareto(Method):
         risks = self.backbone.task.risk(output, batch.target)
         single = risks_of_each(self.backbone.task, self.heads(features), batch.target)
         terms = {
-            "prediction": risks.mean(),
-            "unimodal": row_mean(single, self.heads.presence(batch.present)).sum(),
+            "prediction": batch.mean(risks),
+            "unimodal": risk_mean(single, self.heads.presence(batch.present), batch.weight).sum(),
         }
         turn, cosines = self._turn(terms["prediction"], terms["unimodal"])
         total = terms["prediction"] + terms["unimodal"] + turn

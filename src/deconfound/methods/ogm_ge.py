@@ -34,6 +34,8 @@ class OGMGE(Method):
     nothing is slowed.
     """
 
+    one_label, weighs_rows = True, True
+
     def __init__(
         self,
         backbone: Backbone,
@@ -72,7 +74,8 @@ class OGMGE(Method):
             self._sums = self._sums + batch.view.weight * sums
         monitors = {f"score/{name}": value for name, value in zip(features, scores, strict=True)}
         monitors |= {f"coefficient/{name}": value for name, value in zip(features, slowed, strict=True)}
-        return Loss(risks.mean(), {"prediction": risks.mean()}, risks, features, output, monitors)
+        total = batch.mean(risks)
+        return Loss(total, {"prediction": total}, risks, features, output, monitors)
 
     @torch.no_grad()
     def _sum_confidence(self, features: dict[str, Tensor], output: Tensor, batch: Batch) -> Tensor:

@@ -49,6 +49,8 @@ class PMR(Method):
     reading is ours.
     """
 
+    one_label, weighs_rows = True, True
+
     edges: Tensor
 
     def __init__(
@@ -109,7 +111,7 @@ class PMR(Method):
         slow, fast = slow_and_fast(scores, counted.any(1))
         uncertain = -(spread.exp() * spread.clamp(min=-1e4)).sum(2).masked_fill(~counted, 0)
         terms = {
-            "prediction": risks.mean(),
+            "prediction": batch.mean(risks),
             "prototypes": (slow * row_mean(-truth, counted)).sum(),
             "entropy": (fast * row_mean(uncertain, counted)).sum(),
         }

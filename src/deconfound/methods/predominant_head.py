@@ -19,7 +19,7 @@ from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import average, risks_of_each
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import risk_mean
 from deconfound.search import Search
 
 
@@ -34,6 +34,8 @@ class PredominantHead(Method):
     Raises:
         SpecError: no modality has the name `predominant`.
     """
+
+    one_label, weighs_rows = True, True
 
     share: Tensor
 
@@ -78,8 +80,10 @@ class PredominantHead(Method):
         single = self.heads(inputs)
         output = self._both(fused, single, batch)
         target, task = batch.target, self.backbone.task
-        risks = row_mean(risks_of_each(self.backbone.task, single, target), self.heads.presence(batch.present))
-        terms = {"prediction": task.risk(fused, target).mean(), "head": (self.share * risks).sum()}
+        risks = risk_mean(
+            risks_of_each(self.backbone.task, single, target), self.heads.presence(batch.present), batch.weight
+        )
+        terms = {"prediction": batch.mean(task.risk(fused, target)), "head": (self.share * risks).sum()}
         total = terms["prediction"] + self.weight * terms["head"]
         monitors = {}
         if self.automatic:

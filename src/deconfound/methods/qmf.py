@@ -15,7 +15,7 @@ from deconfound.nn.backbone import Backbone
 from deconfound.nn.fusions import qmf
 from deconfound.nn.history import LossHistory, rank_risk
 from deconfound.objectives.averaging import risks_of_each
-from deconfound.objectives.rows import row_mean
+from deconfound.objectives.rows import risk_mean, row_mean
 from deconfound.search import Search
 
 
@@ -26,6 +26,8 @@ class QualityAwareFusion(Method):
     fusion `qmf`, whatever the backbone names; arguments given to a fusion of that name are kept. Each modality counts the
     rows that have it.
     """
+
+    one_label, weighs_rows = True, True
 
     def __init__(
         self,
@@ -67,8 +69,8 @@ class QualityAwareFusion(Method):
         own = risks_of_each(self.backbone.task, single, batch.target)
         history = self.history(batch.ids, own, present, batch.view.weight)
         terms = {
-            "prediction": risks.mean(),
-            "unimodal": row_mean(own, present).sum(),
+            "prediction": batch.mean(risks),
+            "unimodal": risk_mean(own, present, batch.weight).sum(),
             "rank": rank_risk(confidence, history, present, self.margin).sum(),
         }
         total = terms["prediction"] + self.unimodal * terms["unimodal"] + self.rank * terms["rank"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset, evenly_spaced
+from deconfound.data.one_label import one_label_kind
 from deconfound.nn.backbone import Backbone
 from deconfound.statistics.predominance import (
     BALANCED,
@@ -76,7 +77,7 @@ class Predominant(nn.Module):
         Warns `PredominanceWarning` if training rows (each half judged by heads of the other), or the validation rows of
         one environment (of 30 or more), clearly have another predominant modality.
         """
-        task = backbone.task
+        kind, outputs = one_label_kind(backbone.task, "predominance"), backbone.task.outputs
         train, valid = (evenly_spaced(development.rows(split), MOST_ROWS) for split in ("train", "valid"))
         known, new = (features_of(backbone, development, rows, self.share.device) for rows in (train, valid))
         y, y_new = development.target[train].numpy(), development.target[valid].numpy()
@@ -84,8 +85,8 @@ class Predominant(nn.Module):
         def judged(
             fit: np.ndarray | slice, rows: Mapping[str, np.ndarray], target: np.ndarray
         ) -> dict[str, np.ndarray]:
-            heads = {n: linear_outputs(known[n][fit], y[fit], rows[n], task.kind, task.outputs) for n in self.names}
-            return {name: row_scores(output, target, task.kind) for name, output in heads.items()}
+            heads = {n: linear_outputs(known[n][fit], y[fit], rows[n], kind, outputs) for n in self.names}
+            return {name: row_scores(output, target, kind) for name, output in heads.items()}
 
         scores = judged(slice(None), new, y_new)
         clusters = development.groups(*development.group)[0][valid].numpy() if development.group else None
@@ -118,6 +119,7 @@ class Predominant(nn.Module):
         """Shapley value of each modality for the backbone's own prediction on validation rows, into `contribution`."""
         if len(self.names) > MOST_MODALITIES:
             return
+        kind = one_label_kind(backbone.task, "predominance")
         rows = evenly_spaced(development.rows("valid"), _CHUNK)
         batch = development.batch(rows).to(self.share.device)
         features, target = backbone.encode(batch), batch.target.cpu().numpy()
@@ -126,7 +128,7 @@ class Predominant(nn.Module):
             present = {n: rows & (n in subset) for n, rows in batch.present.items()}
             shown = {n: values * present[n].unsqueeze(1) for n, values in features.items()}
             output = backbone.predict(shown, present).float().cpu().numpy()
-            scores[subset] = row_scores(output, target, backbone.task.kind)
+            scores[subset] = row_scores(output, target, kind)
         values = shapley(scores, self.names)
         self.contribution.copy_(torch.tensor([float(values[name].mean()) for name in self.names]))
 

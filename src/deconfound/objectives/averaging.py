@@ -25,9 +25,9 @@ def average(task: Task, outputs: Tensor, weights: Tensor) -> Tensor:
 
 
 def risks_of_each(task: Task, outputs: Tensor, target: Tensor) -> Tensor:
-    """Risk of every row under each of V predictions: (V, B, outputs), (B,) → (V, B)."""
+    """Risk of every row under each of V predictions: (V, B, outputs), (B,) or (B, L) → (V, B)."""
     count = len(outputs)
-    return task.risk(outputs.flatten(0, 1), target.repeat(count)).unflatten(0, (count, -1))
+    return task.risk(outputs.flatten(0, 1), torch.cat([target] * count)).unflatten(0, (count, -1))
 
 
 def confidence_in_truth(task: Task, outputs: Tensor, target: Tensor) -> Tensor:

@@ -14,7 +14,9 @@ Risk = Callable[[Tensor, Tensor], Tensor]
 
 
 @full_precision
-def gradient_penalty(output: Tensor, target: Tensor, env: Tensor, risk: Risk, halves: bool) -> Tensor:
+def gradient_penalty(
+    output: Tensor, target: Tensor, env: Tensor, risk: Risk, halves: bool, weight: Tensor | None = None
+) -> Tensor:
     """Mean over the environments of (∂R_e(w · output) / ∂w at w = 1)²: IRMv1 (their eq. 4) with one w for all outputs.
 
     Args:
@@ -24,15 +26,16 @@ def gradient_penalty(output: Tensor, target: Tensor, env: Tensor, risk: Risk, ha
         risk: (B, outputs), (B,) → (B,) per-row risk, such as `Task.risk`.
         halves: multiply the derivatives on two halves of each environment, its odd and its even rows, instead of squaring
             that on all: without bias, but it may be negative. An environment with one row does not count.
+        weight: (B,) of the rows; None where all count alike.
 
     Returns:
         ().
     """
     slopes, rows = risk_slopes(output, target, risk), members(env)[1]
     if not halves:
-        return row_mean(slopes, rows).square().mean()
+        return row_mean(slopes, rows, weight).square().mean()
     odd = rows.cumsum(1) % 2 == 1
-    first, second = row_mean(slopes, rows & odd), row_mean(slopes, rows & ~odd)
+    first, second = row_mean(slopes, rows & odd, weight), row_mean(slopes, rows & ~odd, weight)
     return row_mean(first * second, (rows & ~odd).any(1))
 
 

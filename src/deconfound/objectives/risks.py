@@ -25,13 +25,19 @@ def members(env: Tensor) -> tuple[Tensor, Tensor]:
     return numbers, env == numbers.unsqueeze(1)
 
 
-def environment_means(values: Tensor, env: Tensor) -> Tensor:
-    """Mean of (B,) values over the rows of each environment that occurs: (E',), in the order of the numbers (B,)."""
-    return row_mean(values, members(env)[1])
+def environment_means(values: Tensor, env: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of (B,) values over the rows of each environment that occurs: (E',), in the order of the numbers (B,).
+
+    Args:
+        weight: (B,) of the rows; None where all count alike.
+    """
+    return row_mean(values, members(env)[1], weight)
 
 
 @full_precision
-def risk_variance(risks: Tensor, env: Tensor, environments: Tensor | None = None) -> Tensor:
+def risk_variance(
+    risks: Tensor, env: Tensor, environments: Tensor | None = None, weight: Tensor | None = None
+) -> Tensor:
     """V-REx: variance, dividing by E, of the mean risks of the environments (Krueger et al., ICML 2021, eq. 8).
 
     The variance of E' of them is times E' (E − 1) / (E (E' − 1)), as samples without replacement need it. What the few rows of
@@ -41,11 +47,12 @@ def risk_variance(risks: Tensor, env: Tensor, environments: Tensor | None = None
         risks: (B,).
         env: (B,) environment numbers.
         environments: () integer E, of which the batch holds E'; E' if left out or smaller.
+        weight: (B,) of the rows; None where all count alike.
 
     Returns:
         () non-negative; 0 with one environment.
     """
-    means = environment_means(risks, env)
+    means = environment_means(risks, env, weight)
     variance, held = means.var(correction=0), len(means)
     if environments is None or held < 2:
         return variance
@@ -54,7 +61,7 @@ def risk_variance(risks: Tensor, env: Tensor, environments: Tensor | None = None
 
 
 @full_precision
-def group_risk(risks: Tensor, env: Tensor, log_share: Tensor) -> Tensor:
+def group_risk(risks: Tensor, env: Tensor, log_share: Tensor, weight: Tensor | None = None) -> Tensor:
     """Σ_e q_e R_e over all E environments, estimated as E / E' times the sum over the E' of the batch (GroupDRO).
 
     So the gradient is that of Σ_e q_e R_e in the mean over batches. The algorithm of Sagawa et al. (ICLR 2020), which samples
@@ -64,16 +71,19 @@ def group_risk(risks: Tensor, env: Tensor, log_share: Tensor) -> Tensor:
         risks: (B,).
         env: (B,) environment numbers in [0, E).
         log_share: (E,) logarithms of q, which sums to 1; −∞ for an environment that never is in a batch.
+        weight: (B,) of the rows; None where all count alike.
 
     Returns:
         () between the lowest and the highest mean risk where all environments are in the batch.
     """
     numbers, rows = members(env)
-    return row_mean(risks, rows) @ (log_share[numbers].exp() * _inverse_share(log_share, numbers)).to(risks.dtype)
+    return row_mean(risks, rows, weight) @ (log_share[numbers].exp() * _inverse_share(log_share, numbers)).to(
+        risks.dtype
+    )
 
 
 @full_precision
-def group_step(log_share: Tensor, risks: Tensor, env: Tensor, rate: float) -> Tensor:
+def group_step(log_share: Tensor, risks: Tensor, env: Tensor, rate: float, weight: Tensor | None = None) -> Tensor:
     """One step of GroupDRO's adversary: q_e ∝ q_e exp(rate · R_e) (Sagawa et al., ICLR 2020, algorithm 1).
 
     Of E environments the E' in the batch move, by rate · R_e · E / E': the factor makes the mean over batches that of a batch
@@ -85,12 +95,13 @@ def group_step(log_share: Tensor, risks: Tensor, env: Tensor, rate: float) -> Te
         risks: (B,).
         env: (B,) environment numbers in [0, E).
         rate: η ≥ 0.
+        weight: (B,) of the rows; None where all count alike.
 
     Returns:
         (E,) the new logarithms; q sums to 1.
     """
     numbers, rows = members(env)
-    gained = rate * _inverse_share(log_share, numbers) * row_mean(risks, rows)
+    gained = rate * _inverse_share(log_share, numbers) * row_mean(risks, rows, weight)
     return log_share.index_add(0, numbers, gained.to(log_share.dtype)).log_softmax(0)
 
 

@@ -29,10 +29,26 @@ def full_precision(objective: Callable[Concatenate[Tensor, _P], Tensor]) -> Call
     return computed
 
 
-def row_mean(values: Tensor, present: Tensor) -> Tensor:
-    """Mean over the present rows: (*, B) values and (*, B) bool → (*); 0 where no row is present."""
-    weight = present.to(values.dtype)
-    return (values * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+def row_mean(values: Tensor, present: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over the present rows: (*, B) values and (*, B) bool → (*); 0 where no row is present.
+
+    Args:
+        weight: (B,) of at least 0, or None where all rows count alike; the mean is 0 where all weights are.
+    """
+    share = present.to(values.dtype)
+    if weight is None:
+        return (values * share).sum(-1) / share.sum(-1).clamp(min=1)
+    share = share * weight.to(values.dtype)
+    return (values * share).sum(-1) / share.sum(-1).clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def risk_mean(risks: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
+    """As `row_mean`, times the mean weight of the batch, so that batches of heavy rows count for more.
+
+    With every row present it is the mean of risk times weight, as `Batch.mean`.
+    """
+    mean = row_mean(risks, present, weight)
+    return mean if weight is None else mean * weight.to(risks.dtype).mean()
 
 
 def row_moments(values: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:

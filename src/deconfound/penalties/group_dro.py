@@ -46,9 +46,9 @@ class GroupDRO(Penalty):
         log_share = self._log_share()
         if self.training:
             with torch.no_grad():
-                log_share = group_step(log_share, loss.risks, batch.env, self.rate * batch.view.weight)
+                log_share = group_step(log_share, loss.risks, batch.env, self.rate * batch.view.weight, batch.weight)
                 self.log_share.copy_(torch.where(self.trained, log_share, self.log_share))
-        return group_risk(loss.risks, batch.env, log_share) - loss.risks.mean()
+        return group_risk(loss.risks, batch.env, log_share, batch.weight) - batch.mean(loss.risks)
 
     def _log_share(self) -> Tensor:
         return self.log_share.masked_fill(~self.trained, -torch.inf).log_softmax(0)

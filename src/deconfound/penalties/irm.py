@@ -39,4 +39,4 @@ class IRM(Penalty):
         self.halves = estimate == "halves"
 
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        return gradient_penalty(loss.output, batch.target, batch.env, self.task.risk, self.halves)
+        return gradient_penalty(loss.output, batch.target, batch.env, self.task.risk, self.halves, batch.weight)

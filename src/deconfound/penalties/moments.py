@@ -30,6 +30,8 @@ class Moments(Penalty):
     feature, are those of the batch.
     """
 
+    one_label = True
+
     def __init__(
         self,
         backbone: Backbone,

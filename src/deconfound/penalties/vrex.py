@@ -37,4 +37,4 @@ class VREx(Penalty):
         super().__init__(backbone, environments, weight=weight, ramp=ramp)
 
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        return risk_variance(loss.risks, batch.env, self.trained.sum())
+        return risk_variance(loss.risks, batch.env, self.trained.sum(), batch.weight)

@@ -17,9 +17,12 @@ from deconfound.datasets.in_memory_raw import holds_images, is_raw, prepared_aga
 from deconfound.datasets.in_memory_rows import MemoryRows, memory_rows
 from deconfound.datasets.in_memory_signal import repaired, steps_of
 from deconfound.datasets.repair import Repair
+from deconfound.datasets.tabular.columns import Table, table_of
+from deconfound.datasets.tabular.encoding import TabularEncoding
+from deconfound.datasets.tabular.spec import check_same_encoding, encodings_of, notes_of
 from deconfound.errors import DataError
 from deconfound.prediction.conform import expectation, unknown_modality
-from deconfound.prediction.predict import embed_rows, predict_rows
+from deconfound.prediction.predict import embed_rows, predict_rows, predicted_name
 from deconfound.prediction.rows import Rows
 from deconfound.prediction.stored_rows import repaired_as
 
@@ -39,7 +42,7 @@ class MemoryPredictor:
         modalities, columns, repairs, preparations: as for `memory_inputs`.
         task: what is predicted.
         device: where to compute, such as "cuda".
-        target: column of the labels of training, which is ignored.
+        target: column or columns of the labels of training, which is ignored.
     """
 
     method: Method
@@ -49,7 +52,7 @@ class MemoryPredictor:
     repairs: Mapping[str, Repair]
     preparations: Preparations
     device: str
-    target: str | None = None
+    target: str | Sequence[str] | None = None
 
     def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
         names, signals = self._inputs(data, ids, lengths)
@@ -89,7 +92,7 @@ def memory_inputs(
     columns: Mapping[str, Any],
     repairs: Mapping[str, Repair],
     preparations: Preparations,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     ids: object,
     lengths: Mapping[str, object],
 ) -> Rows:
@@ -102,22 +105,27 @@ def memory_inputs(
         columns: modality → column or columns of the frame of training.
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
-        target: column of the labels of training, which is ignored.
+        target: column or columns of the labels of training, which is ignored.
         ids, lengths: as for `deconfound.dataset`.
 
     Raises:
         DataError: data of another form, a name or column that the run does not know, or no modality at all.
     """
     if isinstance(data, Dataset):
+        check_same_encoding(data.name, notes_of(data.provenance), preparations)
         names = [str(name) for name in data.columns["id"].values]
         signals = repaired_as(data, repairs)
         return names, {name: signals[name] for name in modalities if name in signals}
-    rows = _inputs(data, modalities, columns, target, ids)
+    encodings = encodings_of({name: note for name, note in preparations.items() if name in modalities})
+    rows = _inputs(data, modalities, columns, encodings, target, ids)
     signals = {}
     for name, choice in rows.modalities.items():
         what = f"the modality {name!r}"
         if isinstance(choice, Signal):
             signals[name] = choice
+            continue
+        if isinstance(choice, Table):
+            signals[name] = encodings[name].encode(choice.columns, what, rows.ids)
             continue
         values = rows.column(choice, what)
         images = name in preparations and preparations[name]["kind"] == "image" and holds_images(values)
@@ -139,15 +147,15 @@ def prediction_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.D
         output: (N, outputs) predictions or logits.
 
     Returns:
-        the column "prediction", a number in target units or the name of the most probable class; of a classification also
-        "p_CLASS" for every class, in [0, 1].
+        the column "prediction", a number in target units, the name of the most probable class or the names of the labels
+        joined by "|"; of a classification also "p_CLASS" for every class or label, in [0, 1].
     """
     import pandas as pd
 
     index = pd.Index(ids, name="id")
     if task.kind == "regression":
         return pd.DataFrame({"prediction": output[:, 0]}, index=index)
-    classes = np.array(task.classes, dtype=object)[output.argmax(axis=1)]
+    classes = [predicted_name(logits, task) for logits in output]
     shares = probability_table(output, task, ids).add_prefix("p_")
     shares.insert(0, "prediction", classes)
     return shares
@@ -157,8 +165,8 @@ def probability_table(output: np.ndarray, task: Task, ids: Sequence[str]) -> pd.
     """The probability of every class in [0, 1], one column per class, with the ids as the index."""
     import pandas as pd
 
-    softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
-    return pd.DataFrame(softmax, index=pd.Index(ids, name="id"), columns=list(task.classes))
+    shares = task.probabilities(torch.from_numpy(output)).numpy()
+    return pd.DataFrame(shares, index=pd.Index(ids, name="id"), columns=list(task.classes))
 
 
 def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.DataFrame:
@@ -170,22 +178,33 @@ def feature_table(features: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.
 
 
 def _inputs(
-    data: object, modalities: Mapping[str, Modality], columns: Mapping[str, Any], target: str | None, ids: object
+    data: object,
+    modalities: Mapping[str, Modality],
+    columns: Mapping[str, Any],
+    encodings: Mapping[str, TabularEncoding],
+    target: str | Sequence[str] | None,
+    ids: object,
 ) -> MemoryRows:
-    """The rows, with the columns that stand for modalities."""
+    """The rows, with the columns or tables that stand for modalities."""
+    targets = (target,) if isinstance(target, str) else target or ()
+    columns = {**columns, **{name: encoding.names for name, encoding in encodings.items()}}
     if isinstance(data, Mapping) and not is_split(data):
-        unknown = [name for name in data if name not in modalities and name not in ("id", target)]
+        unknown = [name for name in data if name not in modalities and name not in ("id", *targets)]
         named = {name for choice in columns.values() for name in ([choice] if isinstance(choice, str) else choice)}
         if unknown and not modalities.keys() <= data.keys() and not named & data.keys():
             raise DataError(unknown_modality(str(unknown[0]), modalities))
-        signals = {name: values for name, values in data.items() if isinstance(values, Signal)}
-        if signals:
-            others = {name: values for name, values in data.items() if name in modalities}
+        whole = any(isinstance(values, Signal) or (n in encodings and table_of(values)) for n, values in data.items())
+        if whole:
+            others = {n: (n in encodings and table_of(v)) or v for n, v in data.items() if n in modalities}
             return memory_rows(None, others, data.get("id", ids))
     frame = memory_rows(data, dict.fromkeys(modalities), ids)
     chosen: dict[str, object] = {}
     for name in modalities:
-        if name in columns and frame.is_named(columns[name]):
+        if name in encodings:
+            there = {column: frame.columns[column] for column in encodings[name].names if column in frame.columns}
+            if there:
+                chosen[name] = Table(there)
+        elif name in columns and frame.is_named(columns[name]):
             chosen[name] = columns[name]
         elif name in frame.columns:
             chosen[name] = name

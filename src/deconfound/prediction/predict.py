@@ -91,13 +91,15 @@ def predict_file(
     device: str | torch.device = "cpu",
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     raw: bool = False,
+    unlabelled: bool = False,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
     CSV has the columns id, prediction, p_CLASS…; a JSON line is {"id", "prediction", "probabilities": {class: p}}. A
-    prediction is a number in target units or the name of the most probable class.
+    prediction is a number in target units, the name of the most probable class, or the names of all labels whose probability
+    is a half or more, joined by "|".
 
     Args:
         modalities: the modalities that the method was trained on.
@@ -109,6 +111,7 @@ def predict_file(
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read, and those of the source will be.
         target: column of the labels of training, which a JSON line may hold too.
+        unlabelled: only the rows of a table that have no label; of a .csv or .parquet those that lack a `target`.
         raw: write the texts of CSV as they are, for programs; else a spreadsheet computes none of them, see
             `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
 
@@ -124,7 +127,7 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target)
+    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target, unlabelled)
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict; give one or more")
@@ -158,8 +161,7 @@ def _conformed(
 
 def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
     count = len(next(iter(signals.values())))
-    zeros = torch.zeros(count, dtype=torch.int64)
-    return Batch(signals, zeros if task.kind == "classification" else zeros.float(), torch.arange(count), zeros)
+    return Batch(signals, task.blank_target(count), torch.arange(count), torch.zeros(count, dtype=torch.int64))
 
 
 def _chunks(
@@ -167,31 +169,40 @@ def _chunks(
     modalities: Mapping[str, Modality],
     repairs: Mapping[str, Repair],
     preparations: Preparations,
-    target: str | None,
+    target: str | Sequence[str] | None,
+    unlabelled: bool,
 ) -> Iterator[Rows]:
     check_source(source)
+    targets = (target,) if isinstance(target, str) else tuple(target or ())
+    raw_table = source.suffix.lower() in RAW_TABLES
+    if unlabelled and not (source.suffix.lower() == ".toml" or (raw_table and targets)):
+        raise SpecError(
+            f"--unlabelled is for the .toml of a table, or a .csv or .parquet with the column of the labels; got {source}"
+        )
     if str(source) == "-":
         yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target)
     elif source.is_dir():
-        yield from _stored(source, repairs)
+        yield from _stored(source, repairs, preparations)
     elif source.suffix.lower() in JSON_LINES:
         yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target)
-    elif source.suffix.lower() in RAW_TABLES:
+    elif raw_table:
         from deconfound.prediction.raw_rows import read_raw_table
 
-        yield from read_raw_table(source, preparations, CHUNK)
+        yield from read_raw_table(source, preparations, CHUNK, targets if unlabelled else ())
     else:
         from deconfound.datasets.table_source import read_inputs
 
-        signals, ids = read_inputs(source, repairs)
+        signals, ids = read_inputs(source, repairs, preparations, unlabelled)
         if ids:
             yield list(ids), dict(signals)
 
 
-def _stored(source: Path, repairs: Mapping[str, Repair]) -> Iterator[Rows]:
+def _stored(source: Path, repairs: Mapping[str, Repair], preparations: Preparations) -> Iterator[Rows]:
     from deconfound.data.store import open_verified
+    from deconfound.datasets.tabular.spec import check_same_encoding, notes_of
 
     dataset = open_verified(source)
+    check_same_encoding(str(source), notes_of(dataset.provenance), preparations)
     dataset = replace(dataset, signals=repaired_as(dataset, repairs))
     ids = dataset.columns["id"].values
     for start in range(0, len(dataset), CHUNK):
@@ -227,10 +238,16 @@ def _prediction_rows(output: np.ndarray, task: Task) -> Iterator[dict[str, Any]]
     if task.kind == "regression":
         yield from ({"prediction": _short(value)} for value in output[:, 0])
         return
-    softmax = torch.from_numpy(output).double().softmax(dim=1).numpy()
-    for logits, row in zip(output, softmax, strict=True):
+    for logits, row in zip(output, task.probabilities(torch.from_numpy(output)).numpy(), strict=True):
         probabilities = {name: float(f"{value:.6g}") for name, value in zip(task.classes, row, strict=True)}
-        yield {"prediction": task.classes[int(logits.argmax())], "probabilities": probabilities}
+        yield {"prediction": predicted_name(logits, task), "probabilities": probabilities}
+
+
+def predicted_name(logits: np.ndarray, task: Task) -> str:
+    """The most probable class of a row, or its labels, joined by "|"; (outputs,) logits."""
+    if task.kind == "multilabel":
+        return "|".join(name for name, logit in zip(task.classes, logits, strict=True) if logit >= 0)
+    return task.classes[int(logits.argmax())]
 
 
 def _short(value: np.float32) -> float:

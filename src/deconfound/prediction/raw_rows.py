@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deconfound.data.missing_words import unlabelled_rows
 from deconfound.data.signal import Signal
-from deconfound.datasets.manifest import Values, read_manifest, texts
+from deconfound.datasets.manifest import Values, column, read_manifest, texts
+from deconfound.datasets.tabular.encoding import KIND, TabularEncoding
 from deconfound.errors import DataError
 from deconfound.extraction.prepare import prepare_again
 from deconfound.extraction.raw import RawColumn
 
 Preparations = Mapping[str, Mapping[str, Any]]
-"""Modality → how its raw samples were read, as `deconfound.extraction.prepare.prepare` notes it."""
+"""Modality → how its raw samples or columns were read, as `extraction.prepare` and `datasets.tabular` note it."""
 
 
 def prepared(
@@ -29,13 +31,28 @@ def prepared(
     return prepare_again(RawColumn(preparation["kind"], samples, folder), preparation, name, ids)
 
 
+def tabular(name: str, table: Mapping[str, Values], note: Mapping[str, Any], ids: Sequence[str]) -> Signal:
+    """B rows of a modality of several columns; a column that is not there is missing in all rows.
+
+    Raises:
+        DataError: a text in a column of numbers.
+    """
+    return TabularEncoding.of(note["encoding"]).encode(table, name, ids)
+
+
+def column_names(name: str, note: Mapping[str, Any]) -> list[str]:
+    """Columns that new rows of a modality may have: those of its table, or that of its samples, or else its own name."""
+    return list(note["columns"]) if note["kind"] == KIND else [note["column"], name]
+
+
 def read_raw_table(
-    source: Path, preparations: Preparations, chunk: int
+    source: Path, preparations: Preparations, chunk: int, targets: Sequence[str] = ()
 ) -> Iterator[tuple[list[str], dict[str, Signal]]]:
-    """Rows of a CSV, JSONL or Parquet file with a column of samples per modality; other columns are ignored.
+    """Rows of a CSV, JSONL or Parquet file with the columns of each modality; other columns are ignored.
 
     Args:
         chunk: rows at a time.
+        targets: only the rows that lack a value in one of these columns, the labels of training; all rows if empty.
 
     Raises:
         DataError: the run was not trained on raw samples, the file cannot be read, lacks all of the columns, or has a
@@ -46,10 +63,18 @@ def read_raw_table(
             f"{source} is a table of raw samples, and this run was trained on arrays; give a store, the .toml of a table or "
             "a .jsonl file"
         )
-    columns = read_manifest(source, files={*preparations, *(note["column"] for note in preparations.values())})
-    places = {name: _column_of(name, note, columns) for name, note in preparations.items()}
+    files = {*preparations, *(place for name, note in preparations.items() for place in column_names(name, note))}
+    columns = read_manifest(source, files=files)
+    if targets:
+        rows = unlabelled_rows({name: column(columns, name, source) for name in targets})
+        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+    places = {
+        name: [place for place in column_names(name, note) if place in columns] for name, note in preparations.items()
+    }
     if not any(places.values()):
-        wanted = ", ".join(repr(note["column"]) for note in preparations.values())
+        raw = {name: note for name, note in preparations.items() if note["kind"] != KIND}
+        names = [place for name in preparations if name not in raw for place in preparations[name]["columns"]]
+        wanted = ", ".join(map(repr, [*(note["column"] for note in raw.values()), *names]))
         raise DataError(
             f"{source} has none of the columns {wanted} that the run was trained on; it has {', '.join(columns)}"
         )
@@ -57,16 +82,15 @@ def read_raw_table(
     ids = texts(columns["id"]) if "id" in columns else [str(row + 1) for row in range(count)]
     for start in range(0, count, chunk):
         part = slice(start, start + chunk)
-        signals = {
-            name: prepared(name, _samples(columns[place][part]), preparations[name], source.parent, ids[part])
-            for name, place in places.items()
-            if place is not None
-        }
+        signals: dict[str, Signal | None] = {}
+        for name, there in places.items():
+            note = preparations[name]
+            if note["kind"] == KIND and there:
+                signals[name] = tabular(name, {place: columns[place][part] for place in there}, note, ids[part])
+            elif there:
+                samples = _samples(columns[there[0]][part])
+                signals[name] = prepared(name, samples, note, source.parent, ids[part])
         yield ids[part], {name: signal for name, signal in signals.items() if signal is not None}
-
-
-def _column_of(name: str, preparation: Mapping[str, Any], columns: Mapping[str, Values]) -> str | None:
-    return next((column for column in (preparation["column"], name) if column in columns), None)
 
 
 def _samples(values: Values) -> list[str | bytes | None]:

@@ -11,6 +11,8 @@ A line of JSON lines is one row: `{"id": "a", "text": [[0.1, 0.2], [0.3, 0.4]], 
   is set to the mean that training kept for it.
 - A modality that the run read from raw samples is a text, or the path of a file beside the JSON lines; its key may also be
   the column of the training table.
+- A modality of several columns is an object of them, `{"record": {"age": 41, "city": "Rome"}}`, or its columns are keys of
+  the line itself. A column that is left out or null has no value.
 - A step may have the features that the run's data had when they were read, those that were left out among them.
 """
 
@@ -30,13 +32,17 @@ import numpy as np
 from deconfound.data.signal import Signal
 from deconfound.data.task import Modality
 from deconfound.datasets.repair import Repair
-from deconfound.errors import DataError
+from deconfound.datasets.tabular.encoding import KIND
+from deconfound.errors import DataError, did_you_mean
 from deconfound.io.limits import NAME_LENGTH, is_name
 from deconfound.io.reading import FileKind, check_regular, reading
 from deconfound.prediction.conform import absent, expectation, unknown_modality
 
 if TYPE_CHECKING:
     from deconfound.prediction.raw_rows import Preparations
+
+Row = dict[str, np.ndarray | str | dict[str, Any]]
+"""Modality → its array, the text or path of a raw sample, or column → cell of a table."""
 
 Rows = tuple[list[str], dict[str, Signal]]
 """B ids, and modality name → `Signal` of B rows."""
@@ -55,20 +61,21 @@ def read_jsonl(
     chunk: int = 256,
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
 ) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
     Args:
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
-        target: column of the labels of training.
+        target: column or columns of the labels of training.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
+    targets = () if target is None else (target,) if isinstance(target, str) else tuple(target)
     if not isinstance(source, str | Path):
-        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), target)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), targets)
         yield from _chunks(source, "standard input", form, chunk)
         return
     kind = FileKind("rows", DataError, "name a file of JSON lines that you may read", math.inf)
@@ -76,7 +83,7 @@ def read_jsonl(
     with reading(source, kind):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     with file:
-        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, target)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, targets)
         yield from _chunks(file, str(source), form, chunk)
 
 
@@ -88,13 +95,17 @@ class _Form:
     repairs: Mapping[str, Repair]
     preparations: Preparations
     folder: Path
-    target: str | None
+    targets: tuple[str, ...]
 
     def name_of(self, key: str) -> str:
         """The modality that a key names: its own name, or the column that its samples had in training."""
         if key in self.modalities:
             return key
-        columns = {note["column"]: name for name, note in self.preparations.items()}
+        columns = {
+            column: name
+            for name, note in self.preparations.items()
+            for column in (note["columns"] if note["kind"] == KIND else [note["column"]])
+        }
         return columns.get(key, key)
 
 
@@ -105,19 +116,25 @@ def _chunks(file: IO[bytes], name: str, form: _Form, chunk: int) -> Iterator[Row
         yield ids, {name: _column(name, [row.get(name) for row in values], form, ids) for name in form.modalities}
 
 
-def _column(name: str, values: Sequence[np.ndarray | str | None], form: _Form, ids: Sequence[str]) -> Signal:
+def _column(
+    name: str, values: Sequence[np.ndarray | str | dict[str, Any] | None], form: _Form, ids: Sequence[str]
+) -> Signal:
     """B rows of one modality."""
     modality = form.modalities[name]
     if name not in form.preparations:
-        return _stack([value for value in values if not isinstance(value, str)], modality)
-    from deconfound.prediction.raw_rows import prepared  # loads what reads raw samples
+        return _stack([value for value in values if not isinstance(value, str | dict)], modality)
+    from deconfound.prediction.raw_rows import prepared, tabular  # loads what reads raw samples
 
+    if form.preparations[name]["kind"] == KIND:
+        rows = [value if isinstance(value, dict) else {} for value in values]
+        note = form.preparations[name]
+        return tabular(name, {column: [row.get(column) for row in rows] for column in note["columns"]}, note, ids)
     texts = [value if isinstance(value, str) else None for value in values]
     signal = prepared(name, texts, form.preparations[name], form.folder, ids)
     return absent(modality, len(values)) if signal is None else signal
 
 
-def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, dict[str, np.ndarray | str]]]:
+def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, Row]]:
     repairs = form.repairs
     widths = {
         m: max(int(np.prod(f.shape)), repairs[m].width if m in repairs else 0) for m, f in form.modalities.items()
@@ -132,10 +149,9 @@ def _lines(file: IO[bytes], name: str, form: _Form) -> Iterator[tuple[str, dict[
             raise DataError(f"{place} has more than {limit} bytes; {expectation(form.modalities)}, one row a line")
         if line.strip():
             values = _object(line, place, form.modalities)
-            if not noted and form.target in values and form.target not in form.modalities:
-                warnings.warn(
-                    f"{place}: {form.target!r} is the target of the run; it is ignored", TargetNote, stacklevel=2
-                )
+            held = next((name for name in form.targets if name in values and name not in form.modalities), None)
+            if not noted and held is not None:
+                warnings.warn(f"{place}: {held!r} is the target of the run; it is ignored", TargetNote, stacklevel=2)
                 noted = True
             yield _row(values, place, number, form)
 
@@ -158,21 +174,26 @@ def _object(line: bytes, place: str, modalities: Mapping[str, Modality]) -> dict
     return values
 
 
-def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tuple[str, dict[str, np.ndarray | str]]:
+def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tuple[str, Row]:
     modalities = form.modalities
     row_id = values.get("id", number)
     if not isinstance(row_id, str | int) or isinstance(row_id, bool) or not is_name(str(row_id)):
         raise DataError(
             f"{place}: an id must be text of at most {NAME_LENGTH} characters or an integer, not {repr(row_id)[:80]}"
         )
-    arrays: dict[str, np.ndarray | str] = {}
+    arrays: Row = {}
     for key, value in values.items():
         name = form.name_of(key)
-        if name in ("id", "target", form.target) and name not in modalities:
+        if name in ("id", "target", *form.targets) and name not in modalities:
             continue
         if name not in modalities:
             raise DataError(f"{place}: {unknown_modality(name, modalities)}")
-        if name in form.preparations:
+        if name in form.preparations and form.preparations[name]["kind"] == KIND:
+            cells = _cells(key, value, name, form, place)
+            if any(cell is not None for cell in cells.values()):
+                before = arrays.get(name)
+                arrays[name] = {**before, **cells} if isinstance(before, dict) else cells
+        elif name in form.preparations:
             if value is not None and value != "":
                 arrays[name] = _sample(value, name, form, place)
         elif value is not None and value != []:
@@ -180,6 +201,20 @@ def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tup
     if not arrays:
         raise DataError(f"{place} has no modality at all; {expectation(modalities)}")
     return str(row_id), arrays
+
+
+def _cells(key: str, value: object, name: str, form: _Form, place: str) -> dict[str, Any]:
+    """Column → cell, of an object of columns or of one column."""
+    columns = form.preparations[name]["columns"]
+    if key in columns and not isinstance(value, dict):
+        return {key: value}
+    row = {} if value is None else value
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: {name!r} must be an object of {', '.join(columns)}; got {repr(value)[:40]}")
+    unknown = next((column for column in row if column not in columns), None)
+    if unknown is not None:
+        raise DataError(f"{place}: {name!r} has no column {unknown[:80]!r}{did_you_mean(unknown[:80], columns)}")
+    return row
 
 
 def _sample(value: object, name: str, form: _Form, place: str) -> str:

@@ -55,6 +55,9 @@ def _disagreements(section: Section, split: str) -> Iterator[tuple[Any, ...]]:
 
 def _conflicts(section: Section, row: Row, split: str) -> Iterator[Conflict]:
     names = [modality.rpartition(" (")[0] for modality in row.runs[0].modalities]
+    kind = section.protocol.kind
+    if kind == "multilabel":  # which of two sets of labels is nearer to the row's depends on the measure
+        return
     for run in row.runs:
         alone = {name: kept_predictions(run, f"{PRESENT}{name}") for name in names}
         known = {
@@ -72,9 +75,7 @@ def _conflicts(section: Section, row: Row, split: str) -> Iterator[Conflict]:
         }
         pairs = set(combinations(outputs, 2))
         yield from (
-            conflict
-            for conflict in conflicts(outputs, target, section.protocol.kind)
-            if (conflict.first, conflict.second) in pairs
+            conflict for conflict in conflicts(outputs, target, kind) if (conflict.first, conflict.second) in pairs
         )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deconfound.data.columns import Columns
 from deconfound.data.dataset import DEVELOPMENT, Dataset
+from deconfound.data.one_label import one_label_kind
 from deconfound.data.signal import Batch
 from deconfound.data.store import verified
 from deconfound.data.task import Task
@@ -110,6 +111,7 @@ def infer_environments(
         raise DataError(f"{whole.name} has a column {column!r} already; name another one")
     if count < 2 or (how == "eiil" and count > 2):
         raise DataError(f"count = {count}: {how!r} makes 2 environments{_MORE[how]}")
+    one_label_kind(reference.task, "inferring environments")
     observed = observe(method, data.development(), device)
     environments = (
         harshest_split(observed, reference.task)

@@ -16,6 +16,7 @@ from deconfound.data.signal import Signal
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
 from deconfound.datasets.repair import Repair
+from deconfound.datasets.tabular.spec import Notes, check_same_encoding, notes_of
 from deconfound.errors import DataError, DeconfoundError, did_you_mean
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
@@ -53,6 +54,7 @@ def other_corpus(
     task: Task,
     environment: Sequence[str] | None = None,
     repairs: Mapping[str, Repair] | None = None,
+    preparations: Notes | None = None,
 ) -> Corpus:
     """Another corpus in the form of a run.
 
@@ -62,11 +64,13 @@ def other_corpus(
         modalities, task: those that the run was trained on.
         environment: columns that the run takes as the environment; where the corpus lacks one, its own stay.
         repairs: modality → what training did with values that are not finite; the corpus gets the features that are left.
+        preparations: modality → how the run's data were read.
 
     Raises:
         DataError: one line that names the first difference of form.
     """
     _check_task(dataset, task)
+    check_same_encoding(f"the corpus {dataset.name!r}", notes_of(dataset.provenance), preparations or {})
     repaired = replace(dataset, signals=repaired_as(dataset, repairs or {}))
     signals = {name: _conform(repaired, modality) for name, modality in modalities.items()}
     folder = run / CORPORA / f"{file_stem(dataset.name)}-{dataset.checksum[:12]}"
@@ -114,8 +118,8 @@ def _holds_validation_rows(run: Path, other: Dataset) -> bool:
     if not path.is_file():
         return False
     kept = load_predictions(path)
-    known = set(zip(kept.ids.tolist(), kept.target.tolist(), strict=True))
-    return known <= set(zip(map(str, other.columns["id"].values), other.target.tolist(), strict=True))
+    known = set(zip(kept.ids.tolist(), map(repr, kept.target.tolist()), strict=True))
+    return known <= set(zip(map(str, other.columns["id"].values), map(repr, other.target.tolist()), strict=True))
 
 
 def shared_rows(own: Dataset, other: Dataset) -> dict[str, int]:

@@ -156,9 +156,8 @@ class Run:
         whole = load_run_data(self.spec.data, self.path, dataset)
         if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
-        return other_corpus(
-            self.path, whole, self.modalities, self.task, self.spec.data.environment, repairs=self.repairs
-        )
+        how = {"repairs": self.repairs, "preparations": self.preparations}
+        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment, **how)
 
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.

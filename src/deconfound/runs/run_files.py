@@ -36,7 +36,7 @@ class _Repair(_Part):
 
 
 class _Task(_Part):
-    kind: Literal["regression", "classification"]
+    kind: Literal["regression", "classification", "multilabel"]
     classes: list[str]
     loss: str
     protocol: str
@@ -56,7 +56,7 @@ class _Data(_Part):
     environments: _Size = 1
     modalities: dict[str, _Modality] = Field(min_length=1)
     repairs: dict[str, _Repair | None] = {}
-    target: str | None = None
+    target: str | list[str] | None = None
     fold: _Fold | None = None
     task: _Task
 

@@ -94,6 +94,15 @@ class TrainSpec(_Table):
         description="epoch whose weights predict: the one with the lowest validation risk, or the last one, without early "
         "stopping; the former prefers epochs that still rely on shortcuts where the validation rows have them",
     )
+    weight: str | None = Field(
+        default=None,
+        description="metadata column of numbers of at least 0, by which the risks of training and validation rows count",
+    )
+    class_weight: Literal["balanced"] | dict[str, float] | None = Field(
+        default=None,
+        description="weights of the classes in the risk: 'balanced', all alike whatever their number of rows, or a table; 1 "
+        "for a class that it leaves out",
+    )
     clip: float = Field(default=1.0, gt=0, le=1e30, description="largest norm of the gradient")
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = Field(
         default="32-true", description="number format of the arithmetic"

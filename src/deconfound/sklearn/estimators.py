@@ -16,8 +16,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.task import Kind, Task
+from deconfound.data.task import Task
 from deconfound.datasets.frames import frame_columns
+from deconfound.datasets.in_memory import ModalityKind
 from deconfound.datasets.in_memory_target import label_name
 from deconfound.datasets.stratified import strata_of
 from deconfound.errors import DataError
@@ -26,14 +27,15 @@ from deconfound.runs.begin import free_folder
 from deconfound.runs.own_code import OwnMethod, method_table
 from deconfound.runs.spec import Spec
 from deconfound.sklearn.rows import (
+    WEIGHT,
     ValidateOn,
     checked_rows,
+    checked_weights,
     environment_names,
     holds_modalities,
     make_dataset,
     named_columns,
     validation_split,
-    weighted_rows,
 )
 from deconfound.sklearn.samples import Samples
 from deconfound.training.best_epoch import EpochWarning
@@ -55,7 +57,7 @@ class _Estimator(BaseEstimator, ABC):
         method: str | Mapping[str, Any] | OwnMethod = "erm",
         *,
         modalities: Mapping[str, object] | None = None,
-        kinds: Mapping[str, Kind] | None = None,
+        kinds: Mapping[str, ModalityKind] | None = None,
         epochs: int = 60,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
@@ -92,7 +94,7 @@ class _Estimator(BaseEstimator, ABC):
             X: (N, D) or (N, T, D) array; a frame; `Samples`, or a dict of modalities to N rows.
             y: (N,) labels.
             environment: (N,) values that name the environment of each row, for methods and penalties that use it.
-            sample_weight: (N,) weights of at least 0; the training rows are drawn in proportion to them, with replacement.
+            sample_weight: (N,) weights of at least 0, by which the risks of the rows count, as `train.weight` says.
 
         Raises:
             ValueError: an argument that scikit-learn or the package refuses, in one line.
@@ -103,8 +105,9 @@ class _Estimator(BaseEstimator, ABC):
         seed = int(self.random_state) if own_seed else int(check_random_state(self.random_state).randint(2**31 - 1))  # type: ignore[arg-type]
         names = environment_names(environment, len(labels))
         split = validation_split(strata, names, self.validation, self.validate_on, seed)
-        rows = weighted_rows(split, sample_weight, seed)
-        self._train(make_dataset(samples, task, target, split, names, self.kinds or {}, rows), seed)
+        weights = checked_weights(split, sample_weight)
+        data = make_dataset(samples, task, target, split, names, self.kinds or {}, weights)
+        self._train(data, seed, None if weights is None else WEIGHT)
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -130,7 +133,7 @@ class _Estimator(BaseEstimator, ABC):
     def _samples(self, X: object) -> Samples:  # noqa: N803
         if isinstance(X, Samples):
             return X
-        return Samples(X) if holds_modalities(X) else named_columns(X, self.modalities or {})
+        return Samples(X) if holds_modalities(X) else named_columns(X, self.modalities or {}, self.kinds or {})
 
     def _predictable(self, X: object) -> dict[str, Any]:  # noqa: N803
         check_is_fitted(self, "predictor_")
@@ -138,14 +141,14 @@ class _Estimator(BaseEstimator, ABC):
             return dict(self._samples(X))
         return {ONE: _validate(self, X, reset=False, allow_nd=True, ensure_all_finite="allow-nan")}
 
-    def _train(self, data: Dataset, seed: int) -> None:
+    def _train(self, data: Dataset, seed: int, weight: str | None) -> None:
         table, own = method_table(self.method)
         train = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         values = {
             "seed": seed,
             "method": table,
             "backbone": self.backbone or {},
-            "train": {**train, **(self.train or {})},
+            "train": {**train, **(self.train or {}), **({} if weight is None else {"weight": weight})},
         }
         spec = Spec.of(values)
         with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
@@ -162,13 +165,13 @@ class DeconfoundClassifier(ClassifierMixin, _Estimator):
     """A method of the package as a classifier of scikit-learn.
 
     A share of the training rows selects the epoch; all else of `fit` sees only the rows that it is given. A weight of a row
-    is its chance to be drawn, not a factor in the loss.
+    is a factor of its risk in the loss, as if the row came that often.
 
     Args:
         method: as for `deconfound.fit`: a name, a table with a name and arguments, or a subclass of `Method`.
-        modalities: of a frame: modality → column of arrays or numbers, or columns of numbers; None takes all columns as
-            the one modality "x".
-        kinds: modality → "vector", "sequence", "image" or "tokens", where the axes do not say it.
+        modalities: of a frame: modality → column of arrays or numbers, or columns of numbers or categories; None takes all
+            columns, of numbers, as the one modality "x".
+        kinds: modality → "vector", "sequence", "image", "tokens" or "table", where the values do not say it.
         epochs, batch_size, learning_rate: of the training; train: further fields of `TrainSpec`.
         backbone: fields of `BackboneSpec`.
         validation: share of the rows, in (0, 1), that select the epoch.

@@ -9,12 +9,13 @@ import numpy as np
 from scipy.sparse import issparse
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.task import Kind, Task
+from deconfound.data.task import Task
 from deconfound.datasets.frames import frame_columns, plain, resolve_column
 from deconfound.datasets.grouped import grouped_split
-from deconfound.datasets.in_memory import dataset
+from deconfound.datasets.in_memory import ModalityKind, dataset
 from deconfound.datasets.in_memory_target import label_name
 from deconfound.datasets.stratified import stratified_split
+from deconfound.datasets.tabular.columns import chosen_table
 from deconfound.errors import DataError
 from deconfound.sklearn.samples import Samples
 
@@ -26,11 +27,12 @@ def holds_modalities(data: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(data, Mapping) and not issparse(data)
 
 
-def named_columns(frame: object, modalities: Mapping[str, object]) -> Samples:
+def named_columns(frame: object, modalities: Mapping[str, object], kinds: Mapping[str, ModalityKind]) -> Samples:
     """The columns of a frame that stand for modalities.
 
     Args:
-        modalities: modality → column, or columns of numbers.
+        modalities: modality → column, or columns of numbers or categories.
+        kinds: modality → "table" for columns of numbers that are to be read like those with texts.
 
     Raises:
         DataError: the frame lacks one.
@@ -42,7 +44,8 @@ def named_columns(frame: object, modalities: Mapping[str, object]) -> Samples:
         missing = next((column for column in wanted if column not in columns), None)
         if missing is not None:
             raise DataError(f"modalities names {missing!r} for {name!r}; the columns are {', '.join(columns)}")
-        named[name] = resolve_column(columns, choice, f"the modality {name!r}")
+        table = chosen_table(columns, choice, forced=kinds.get(name) == "table")
+        named[name] = table or resolve_column(columns, choice, f"the modality {name!r}")
     return Samples(named)
 
 
@@ -82,10 +85,12 @@ def validation_split(
     return grouped_split(environment, shares, seed)
 
 
-def weighted_rows(split: Sequence[str], sample_weight: object, seed: int) -> np.ndarray:
-    """(N,) row numbers: the training rows drawn with replacement, in proportion to their weights, the others as they are.
+WEIGHT = "sample_weight"
+"""Column of the weights in the datasets of estimators."""
 
-    Equal weights draw nothing.
+
+def checked_weights(split: Sequence[str], sample_weight: object) -> np.ndarray | None:
+    """(N,) float64 weights, or None where they are all equal; ones for validation rows that all weigh nothing.
 
     Args:
         sample_weight: (N,) weights of at least 0, or None.
@@ -93,25 +98,22 @@ def weighted_rows(split: Sequence[str], sample_weight: object, seed: int) -> np.
     Raises:
         DataError: weights of another number, negative, not finite, or all 0 in the training rows.
     """
-    rows = np.arange(len(split))
     if sample_weight is None:
-        return rows
+        return None
     try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = np.array(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"sample_weight holds {sample_weight!r:.60}; expected ({len(rows)},) numbers") from error
+        raise DataError(f"sample_weight holds {sample_weight!r:.60}; expected ({len(split)},) numbers") from error
     train = np.array([name == "train" for name in split])
-    if weights.shape != rows.shape or not np.isfinite(weights).all() or weights.min() < 0:
+    if weights.shape != train.shape or not np.isfinite(weights).all() or weights.min() < 0:
         raise DataError(
-            f"sample_weight has the shape {weights.shape}; expected ({len(rows)},) finite weights of at least 0"
+            f"sample_weight has the shape {weights.shape}; expected ({len(split)},) finite weights of at least 0"
         )
     if not weights[train].any():
         raise DataError("sample_weight: the weights of all training rows are zero; give some a larger weight")
-    if np.ptp(weights[train]) == 0:
-        return rows
-    chance = weights[train] / weights[train].sum()
-    drawn = np.random.default_rng(seed).choice(rows[train], train.sum(), replace=True, p=chance)
-    return np.concatenate([np.sort(drawn), rows[~train]])
+    if not weights[~train].any():
+        weights[~train] = 1
+    return None if np.ptp(weights) == 0 else weights
 
 
 def environment_names(environment: object, count: int) -> list[str] | None:
@@ -134,16 +136,17 @@ def make_dataset(
     target: Sequence[object],
     split: Sequence[str],
     environment: Sequence[str] | None,
-    kinds: Mapping[str, Kind],
-    rows: np.ndarray,
+    kinds: Mapping[str, ModalityKind],
+    weights: np.ndarray | None,
 ) -> Dataset:
-    """The dataset of these rows of the samples; a row may come several times."""
-    about: dict[str, Any] = {} if environment is None else {"environment": [environment[row] for row in rows]}
+    """The dataset of these samples; the weights are its column `WEIGHT`."""
+    about: dict[str, Any] = {} if environment is None else {"environment": list(environment)}
     return dataset(
-        target=[target[row] for row in rows],
+        None if weights is None else {WEIGHT: weights},
+        target=list(target),
         task=task,
-        split=[split[row] for row in rows],
-        modalities=dict(samples[rows]),
+        split=list(split),
+        modalities=dict(samples),
         kinds=kinds,
         name="samples",
         quiet=True,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deconfound.datasets.frames import Column, plain
+from deconfound.datasets.tabular.columns import Table, table_of
 from deconfound.errors import DataError
 
 
@@ -18,7 +19,7 @@ class Samples(Mapping[str, Any]):
     that splits rows need `Samples(text=a, audio=b)` instead of `{"text": a, "audio": b}`; `fit` and `predict` take both.
 
     Args:
-        modalities: modality → (N, ...) array, or list of N arrays, numbers or None; also given by keyword.
+        modalities: modality → (N, ...) array, list of N arrays, numbers or None, or a frame; also given by keyword.
 
     Raises:
         DataError: no modality, or modalities of different lengths.
@@ -26,7 +27,9 @@ class Samples(Mapping[str, Any]):
 
     def __init__(self, modalities: Mapping[str, object] | None = None, /, **by_keyword: object) -> None:
         columns = {**(modalities or {}), **by_keyword}
-        self._columns: dict[str, Column] = {name: plain(values) for name, values in columns.items()}
+        self._columns: dict[str, Column | Table] = {
+            name: table_of(values) or plain(values) for name, values in columns.items()
+        }
         sizes = {name: len(values) for name, values in self._columns.items()}
         if len(set(sizes.values())) != 1:
             raise DataError(f"samples need one modality or more, all of one length; got {sizes}")
@@ -48,12 +51,13 @@ class Samples(Mapping[str, Any]):
                 f"samples are indexed by several rows, such as [[{rows}]], or by the name of a modality; "
                 "use one of these"
             )
-        return Samples(
-            {
-                name: values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows.tolist()]
-                for name, values in self._columns.items()
-            }
-        )
+        return Samples({name: _selected(values, rows) for name, values in self._columns.items()})
 
     def __repr__(self) -> str:
         return f"Samples of {len(self)} rows: {', '.join(self._columns)}"
+
+
+def _selected(values: Column | Table, rows: np.ndarray) -> Column | Table:
+    if isinstance(values, Table):
+        return values.select(rows)
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows.tolist()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -32,9 +33,9 @@ def check_augmentation(
     """Check an augmentation. No state of the caller changes.
 
     The laws: the weights are not negative and sum to 1; each batch has the original rows in their order, with the same row
-    numbers, environments, modalities, shapes and types; values are finite, and 0 where the mask is False; a row that has a
-    modality keeps one; the generator decides, and the global one is not touched; the original batch is not changed; something
-    is changed; ERM with it keeps the laws of a method (`check_method`).
+    numbers, environments, modalities, shapes and types, and weights of the rows; values are finite, and 0 where the mask is
+    False; a row that has a modality keeps one; the generator decides, and the global one is not touched; the original batch
+    is not changed; something is changed; ERM with it keeps the laws of a method (`check_method`).
 
     Args:
         augmentation: one that leaves chance its part.
@@ -46,7 +47,8 @@ def check_augmentation(
         AssertionError: a law is broken; the message says which.
     """
     task = task or Task.regression()
-    batch = random_batch(modalities, task, _ROWS, torch.Generator().manual_seed(seed))
+    rows = random_batch(modalities, task, _ROWS, torch.Generator().manual_seed(seed))
+    batch = replace(rows, weight=torch.arange(_ROWS) / ((_ROWS - 1) / 2))
     copy = _copy(batch)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -91,6 +93,7 @@ def _check_form(batch: Batch, weighted: Weighted) -> None:
         assert torch.equal(made.env, batch.env), "the environments stay as they are"
         like = made.target.shape == batch.target.shape and made.target.dtype == batch.target.dtype
         assert like, f"the target keeps shape and type; got {tuple(made.target.shape)} {made.target.dtype}"
+        assert made.weight is not None, "the rows keep their weights"
         assert set(made.signals) == set(batch.signals), "the modalities keep their names"
         before, after = (torch.stack(list(rows.present.values())).any(0) for rows in (batch, made))
         assert bool((after | ~before).all()), "a row that has a modality keeps one"
@@ -107,7 +110,8 @@ def _check_signal(name: str, original: Signal, made: Signal) -> None:
 
 def _copy(batch: Batch) -> Batch:
     signals = {name: Signal(signal.values.clone(), signal.mask.clone()) for name, signal in batch.signals.items()}
-    return Batch(signals, batch.target.clone(), batch.ids.clone(), batch.env.clone())
+    weight = None if batch.weight is None else batch.weight.clone()
+    return Batch(signals, batch.target.clone(), batch.ids.clone(), batch.env.clone(), weight=weight)
 
 
 def _same(one: Weighted, other: Weighted) -> bool:

@@ -58,7 +58,8 @@ def _check_columns(dataset: Dataset) -> None:
 
 def _check_target(dataset: Dataset) -> None:
     target, task = dataset.target, dataset.task
-    assert target.shape == (len(dataset),), f"target: must be (N,); got {tuple(target.shape)}"
+    shape = (len(dataset), task.outputs) if task.kind == "multilabel" else (len(dataset),)
+    assert target.shape == shape, f"target: must be {shape}; got {tuple(target.shape)}"
     if task.kind == "classification":
         assert target.dtype == torch.int64, f"target: class numbers are int64; got {target.dtype}"
         assert int(target.min()) >= 0, "target: a negative class number"
@@ -66,6 +67,8 @@ def _check_target(dataset: Dataset) -> None:
     else:
         assert target.dtype == torch.float32, f"target: float32; got {target.dtype}"
         assert bool(torch.isfinite(target).all()), "target: NaN or infinite"
+        binary = task.kind != "multilabel" or bool(((target == 0) | (target == 1)).all())
+        assert binary, "target: a label other than 0 and 1"
 
 
 def _check_signal(dataset: Dataset, name: str) -> None:

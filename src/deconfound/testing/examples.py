@@ -39,16 +39,21 @@ def random_batch(
             alone = torch.arange(rows).unsqueeze(1)
             steps &= (alone == number) | (alone > len(modalities))
         signals[name] = Signal(values, torch.ones_like(steps)).keep(steps)
-    classes = task.kind == "classification"
-    target = torch.arange(rows) % task.outputs if classes else torch.randn(rows, generator=generator)
+    if task.kind == "multilabel":
+        target = (torch.rand(rows, task.outputs, generator=generator) < 0.5).float()
+    elif task.kind == "classification":
+        target = torch.arange(rows) % task.outputs
+    else:
+        target = torch.randn(rows, generator=generator)
     return Batch(signals, target, torch.arange(rows), torch.arange(rows) % 2)
 
 
 def learnable_batch(modalities: Mapping[str, Modality], task: Task, rows: int, generator: torch.Generator) -> Batch:
     """Rows in which every step of every modality tells the label: a latent value plus 0.3 N(0, 1).
 
-    The target of a regression is the latent value, standard normal; a class is an interval of it. Tokens are
-    5 + 2 · value, rounded, in 0 … 9. Rows are spread evenly over two environments, and nothing is absent.
+    The target of a regression is the latent value, standard normal; a class is an interval of it, and a row has a label
+    from one value of it on. Tokens are 5 + 2 · value, rounded, in 0 … 9. Rows are spread evenly over two environments, and
+    nothing is absent.
     """
     latent = torch.randn(rows, generator=generator)
     signals: dict[str, Signal] = {}
@@ -59,8 +64,11 @@ def learnable_batch(modalities: Mapping[str, Modality], task: Task, rows: int, g
         if modality.kind == "tokens":
             values = (5 + 2 * values).round().clamp(0, 9).long()
         signals[name] = Signal(values, torch.ones(rows, modality.steps, dtype=torch.bool))
-    classes = task.kind == "classification"
-    target = latent.argsort().argsort() * task.outputs // rows if classes else latent
+    rank = latent.argsort().argsort()
+    target = rank * task.outputs // rows if task.kind == "classification" else latent
+    if task.kind == "multilabel":
+        edges = (torch.arange(task.outputs) + 1) * rows // (task.outputs + 1)
+        target = (rank.unsqueeze(1) >= edges).float()
     return Batch(signals, target, torch.arange(rows), torch.arange(rows) % 2)
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from deconfound.compose import weighs_rows
 from deconfound.data.signal import Batch
 from deconfound.data.task import Modality, Task
 from deconfound.method import Method
 from deconfound.nn.backbone import Backbone
 from deconfound.testing.examples import MODALITIES, random_batch, with_garbage, with_padding
 from deconfound.testing.loss import check_features, check_learning, check_prediction, check_terms, loss_of
+from deconfound.testing.weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +48,8 @@ def check_method(
     of its terms with weights that do not depend on the batch; twenty steps of Adam on a learnable toy lower the risk by a
     tenth; the input is not changed; every parameter gets a gradient within a few steps; the `state_dict` holds no tensor
     twice, and a new instance that takes it predicts the same; what holds for the prediction holds for the method's
-    variants. That each hyper-parameter matters is a law of its own: `check_hyperparameters`.
+    variants; where the method weighs rows, a weight of k is a row that comes k times. That each hyper-parameter matters
+    is a law of its own: `check_hyperparameters`.
 
     Args:
         make: backbone → method, such as the class itself or a function that adds arguments.
@@ -87,6 +90,8 @@ def check_method(
         check_terms(method, modalities, task, generator)
         if learns:
             check_learning(build(), modalities, task, generator)
+        if weighs_rows(method) and not other_views:
+            check_weights(method, batch)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ Rows = tuple[Array, Array]
 def check_metric(metric: Metric, *, seed: int = 0) -> None:
     """Hold a metric to its laws.
 
-    - `inputs` is "values", "classes" or "logits". A value is a finite float, or None where it is undefined.
+    - `inputs` is "values", "classes", "logits" or "label-logits". A value is a finite float, or None where it is undefined.
     - No prediction is better than the labels themselves.
     - The order of the rows does not matter.
     - With weights of one the weighted form gives the value, and with weights k the value of the rows repeated k times;
@@ -59,10 +59,12 @@ def _examples(metric: Metric, generator: np.random.Generator) -> Iterator[Rows]:
             else:
                 shape = rows, classes
                 logits = generator.integers(-2, 3, shape) if tied else 2 * generator.normal(size=shape)
-                prediction, target = logits.astype(np.float32), generator.integers(0, classes, rows)
+                several = metric.inputs == "label-logits"
+                target = generator.integers(0, 2, shape) if several else generator.integers(0, classes, rows)
+                prediction = logits.astype(np.float32)
             yield prediction, target
             yield np.repeat(prediction[:1], rows, axis=0), target
-            yield prediction, np.repeat(target[:1], rows)
+            yield prediction, np.repeat(target[:1], rows, axis=0)
 
 
 def _check_inputs_stay(metric: Metric, prediction: Array, target: Array) -> None:
@@ -112,6 +114,8 @@ def _check_perfect(metric: Metric, prediction: Array, target: Array) -> None:
     perfect = target
     if metric.inputs == "logits":
         perfect = (_PERFECT_MARGIN * np.eye(prediction.shape[1])[target]).astype(np.float32)
+    if metric.inputs == "label-logits":
+        perfect = (_PERFECT_MARGIN * (2 * target - 1)).astype(np.float32)
     best, value = metric.value(perfect, target), metric.value(prediction, target)
     if best is None or value is None:
         return

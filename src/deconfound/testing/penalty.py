@@ -95,7 +95,11 @@ def _hard_batches(batch: Batch) -> Iterator[tuple[str, Batch]]:
     yield "where an environment has one row", replace(batch, env=(torch.arange(len(batch)) == 0).long())
     yield "where an environment has no row", batch.select(torch.nonzero(batch.env != 1).flatten())
     yield "where all labels are equal", replace(batch, target=torch.zeros_like(batch.target))
-    yield "where every environment has one label", replace(batch, target=batch.env.to(batch.target.dtype))
+    label = batch.env.to(batch.target.dtype)
+    yield (
+        "where every environment has one label",
+        replace(batch, target=label if batch.target.ndim == 1 else label.unsqueeze(1).expand_as(batch.target)),
+    )
     other = int(torch.nonzero(batch.env != batch.env[-1])[-1])
     yield "of two rows", batch.select(torch.tensor([other, len(batch) - 1]))
 

@@ -24,9 +24,11 @@ from deconfound.training.loaders import (
     train_loader,
 )
 from deconfound.training.optimiser import adamw
+from deconfound.training.row_weights import row_weights
 
 SELECTION = "valid/risk"
-"""The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows."""
+"""The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows, by
+their weights where the training has weights."""
 
 
 class Learner(LightningModule):
@@ -46,6 +48,7 @@ class Learner(LightningModule):
         assert not dataset.test_splits, "a learner must not hold test rows"
         self.method, self.dataset, self.train_spec, self.seed = method, dataset, train, seed
         self.steps = train.epochs * len(ShuffledRows(dataset.rows("train"), train.batch_size, seed, 0, train.processes))
+        self.weights = row_weights(dataset, train)
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self._risk: list[Tensor] = []
@@ -64,10 +67,11 @@ class Learner(LightningModule):
         if self.method.needs_environments and not environments_per_batch:
             environments_per_batch = default_environments_per_batch(self.dataset, size)
         world = self.trainer.world_size
-        return train_loader(self.dataset, size, self.seed, self.global_rank, world, environments_per_batch)
+        rows = (self.dataset, size, self.seed, self.global_rank, world, environments_per_batch)
+        return train_loader(*rows, self.weights)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))
+        return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size), self.weights)
 
     def on_train_epoch_start(self) -> None:
         numbers = (self.seed, self.current_epoch, -3)
@@ -122,7 +126,8 @@ class Learner(LightningModule):
         self.method.hooks.on_validation_start(self.dataset)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._risk.append(self.dataset.task.risk(self.method(batch).float(), batch.target))
+        risk = self.dataset.task.risk(self.method(batch).float(), batch.target)
+        self._risk.append(risk if batch.weight is None else risk * batch.weight)
 
     def on_validation_epoch_end(self) -> None:
         risk = torch.cat(self._risk).mean()

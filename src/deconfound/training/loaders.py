@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -90,14 +91,15 @@ def default_environments_per_batch(dataset: Dataset, size: int) -> int:
 
 
 class _Rows(TorchDataset[Batch]):
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset, weights: Tensor | None) -> None:
+        self.dataset, self.weights = dataset, weights
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, rows: Any) -> Batch:
-        return self.dataset.batch(rows)
+        batch = self.dataset.batch(rows)
+        return batch if self.weights is None else replace(batch, weight=self.weights[batch.ids])
 
 
 def derive_seed(*numbers: int) -> int:
@@ -107,22 +109,32 @@ def derive_seed(*numbers: int) -> int:
 
 
 def train_loader(
-    dataset: Dataset, size: int, seed: int, rank: int = 0, world: int = 1, environments_per_batch: int = 0
+    dataset: Dataset,
+    size: int,
+    seed: int,
+    rank: int = 0,
+    world: int = 1,
+    environments_per_batch: int = 0,
+    weights: Tensor | None = None,
 ) -> DataLoader[Batch]:
-    """Shuffled batches of the "train" split, each with rows of `environments_per_batch` environments; 0 ignores them."""
+    """Shuffled batches of the "train" split, each with rows of `environments_per_batch` environments; 0 ignores them.
+
+    Args:
+        weights: (N,) of all rows of the dataset, for `Batch.weight`.
+    """
     arguments = (dataset.rows("train"), size, seed, rank, world)
     if environments_per_batch:
         sampler = GroupedRows(*arguments, dataset.env, environments_per_batch)
     else:
         sampler = ShuffledRows(*arguments)
-    return DataLoader(_Rows(dataset), sampler=sampler, batch_size=None, collate_fn=_identity)
+    return DataLoader(_Rows(dataset, weights), sampler=sampler, batch_size=None, collate_fn=_identity)
 
 
-def ordered_loader(dataset: Dataset, split: str, size: int) -> DataLoader[Batch]:
-    """Batches of a split in row order, as views of the dataset."""
+def ordered_loader(dataset: Dataset, split: str, size: int, weights: Tensor | None = None) -> DataLoader[Batch]:
+    """Batches of a split in row order, as views of the dataset; `weights` as for `train_loader`."""
     rows = dataset.rows(split)
     chunks = [range(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]
-    return DataLoader(_Rows(dataset), sampler=chunks, batch_size=None, collate_fn=_identity)  # type: ignore[arg-type]
+    return DataLoader(_Rows(dataset, weights), sampler=chunks, batch_size=None, collate_fn=_identity)  # type: ignore[arg-type]
 
 
 def _identity(batch: Any) -> Any:

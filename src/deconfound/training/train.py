@@ -40,6 +40,7 @@ from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
+from deconfound.training.row_weights import check_weighs_rows, row_weights
 from deconfound.training.run_writers import CsvLogger, SafeCheckpointIO, SessionClock
 from deconfound.training.trainer import (
     SafeCheckpoint,
@@ -135,6 +136,8 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     torch.manual_seed(derive_seed(spec.seed, -1))
     method = build_method(spec, development.modalities, development.task, code, environments)
     method.hooks.check(development)
+    if row_weights(development, spec.train) is not None:
+        check_weighs_rows(method)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(

@@ -146,5 +146,5 @@ def test_files_outside_the_folder_and_damaged_ones_are_refused(tmp_path):
 
 def test_several_labels_a_row_say_what_can_be_done(tmp_path):
     several = {split: [{**row, "label": [0, 1]} for row in rows] for split, rows in TABLES.items()}
-    with pytest.raises(DataError, match=r"'label' holds \[0, 1\]; .* one dataset for each"):
+    with pytest.raises(DataError, match=r"'label' holds \[0, 1\].* for several labels a row"):
         read(save_to_disk(tmp_path / "saved", several))

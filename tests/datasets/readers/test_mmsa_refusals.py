@@ -47,7 +47,7 @@ BAD = {
     "labels of text": (change(valid__regression_labels=["a", "b", "c"]), "something other than numbers"),
     "labels in two columns": (
         change(train__regression_labels=np.zeros((5, 2))),
-        r"shape \(5, 2\); .* one dataset for each",
+        r"shape \(5, 2\).* for several labels a row",
     ),
     "a label that is NaN": (change(train__regression_labels=[0.0, float("nan"), 0, 0, 0]), r"'train0\$_\$1' is nan"),
     "no rows": (lambda c: {**c, "valid": {"regression_labels": [], "text": np.zeros((0, 4, 2))}}, "'valid' is empty"),

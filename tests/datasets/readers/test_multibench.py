@@ -72,7 +72,7 @@ BAD = {
     "labels of text": (change("valid", labels=["a"] * 3), "'labels' of 'valid' is a list of 3; expected one number"),
     "labels in two columns": (
         change("valid", labels=np.zeros((3, 2))),
-        r"has the shape \(3, 2\); .* one dataset for each",
+        r"has the shape \(3, 2\).* for several labels a row",
     ),
     "ids of dicts": (change("valid", id=[{}, {}, {}]), "an id of 'valid' is a dict"),
     "too few ids": (change("valid", id=["a"]), "labels has 3 rows"),

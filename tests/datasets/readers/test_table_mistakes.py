@@ -193,7 +193,7 @@ def test_arrays_of_unequal_length_say_how_to_pad_them(folder, ending):
 
 def test_several_labels_a_row_say_what_can_be_done(folder):
     path = edit(folder, 'column = "label"', 'column = ["label", "code"]')
-    refuse_table(path, r"\['label', 'code'\]: expected the name of one column; .* one dataset for each")
+    refuse_table(path, r"\['label', 'code'\]: expected the name of one column; for several labels a row")
     write_rows(folder, [row | {"label": ["sad", "angry"]} for row in ROWS], "jsonl")
     edit(folder, '["label", "code"]', '"label"')
     refuse_table(edit(folder, "rows.csv", "rows.jsonl"), "'label' holds a list; .* several labels a 0/1 column each")

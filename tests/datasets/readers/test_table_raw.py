@@ -106,9 +106,7 @@ def test_mistakes_in_new_rows_are_told(folder: Path, tmp_path: Path) -> None:
 
 def test_a_modality_names_a_file_or_a_column(folder: Path) -> None:
     (folder / "corpus.toml").write_text(TOML.replace('column = "image"\n', ""))
-    with pytest.raises(
-        DataError, match=r"modalities\.picture: name an array with file, or a column of texts or of paths"
-    ):
+    with pytest.raises(DataError, match=r"modalities\.picture: name an array with file, a column of texts or of paths"):
         read_table(folder / "corpus.toml")
     (folder / "corpus.toml").write_text(TOML.replace('column = "image"\n', 'column = "images"\n'))
     with pytest.raises(DataError, match="has no column 'images'; did you mean 'image'"):

@@ -59,6 +59,9 @@ def _by_split(dataset: Dataset, name: str) -> list[str]:
 def _strata(dataset: Dataset, target: Tensor) -> list[tuple[str, Tensor]]:
     if dataset.task.kind == "classification":
         return [(f"the class {label!r}", target == code) for code, label in enumerate(dataset.task.classes)]
+    if dataset.task.kind == "multilabel":
+        named = [(f"the label {label!r}", target[:, code] == 1) for code, label in enumerate(dataset.task.classes)]
+        return [*named, ("no label", target.sum(1) == 0)]
     middle = float(target.median())
     return [(f"labels up to {middle:.3g}", target <= middle), (f"labels above {middle:.3g}", target > middle)]
 

@@ -45,7 +45,7 @@ def _within(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
 
 
 def _contradicting(dataset: Dataset, repeated: list[list[int]]) -> list[str]:
-    torn = [rows for rows in repeated if len(dataset.target[rows].unique()) > 1]
+    torn = [rows for rows in repeated if len(dataset.target[rows].unique(dim=0)) > 1]
     if not torn:
         return []
     rows = [row for group in torn for row in group]

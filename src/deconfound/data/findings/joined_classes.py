@@ -12,7 +12,7 @@ _SEPARATORS = "|;,+&"
 
 def find(dataset: Dataset) -> list[str]:
     """One line if two or more classes share parts that a separator joins."""
-    classes = dataset.task.classes
+    classes = dataset.task.classes if dataset.task.kind == "classification" else ()
     for separator in _SEPARATORS:
         joined = [name for name in classes if separator in name.strip(separator)]
         parts = Counter(part.strip() for name in classes for part in set(name.split(separator)))

@@ -13,7 +13,11 @@ from deconfound.data.findings.wording import named_rows
 def find(dataset: Dataset) -> list[str]:
     """One line if a negative class is rare."""
     classes = dataset.task.classes
-    if len(classes) < 3 or not all(re.fullmatch(r"-?\d+(\.0)?", name) for name in classes):
+    if (
+        dataset.task.kind != "classification"
+        or len(classes) < 3
+        or not all(re.fullmatch(r"-?\d+(\.0)?", name) for name in classes)
+    ):
         return []
     counts = torch.bincount(dataset.target, minlength=len(classes)).tolist()
     negative = [code for code, name in enumerate(classes) if float(name) < 0]

@@ -17,6 +17,8 @@ kind = "classification"          # or "regression"; default: by the labels, as i
 classes = ["sad", "happy"]       # optional; default: the labels that occur, sorted
 # loss = "mse"                   # of a regression: "mse" (default) or "l1"
 # protocol = "mmsa-regression"   # optional: the metric protocol; default "classification" or "regression"
+# columns = ["happy", "sad"]     # in the place of column and kind: several labels a row, a 0/1 column each; or a column
+                                 # of names with kind = "multilabel" and separator = "|"
 # unlabelled = "drop"            # rows without a label: "refuse" (default), or "drop" to leave them out
 
 [split]                          # optional; default: the column "split", else rows at random
@@ -45,6 +47,12 @@ column = "text"                  # raw samples: texts, or paths of images, recor
 # extractor = "sentence"         # what makes arrays of them; default: "sentence", "image-vector", "log-mel", "frames"
 # folder = "media"               # the folder that the paths stay in; default: the folder of the TOML
 # most_broken = 0.05             # largest share of samples that may be unreadable; their rows lack the modality
+
+[modalities.record]
+columns = ["age", "city"]        # columns of numbers and categories, side by side as one vector
+# categorical = ["zip"]          # those whose numbers are names of categories
+# most_categories = 100          # of a column, with a column of their own; all others share one
+# like = "runs/0"                # a store or run whose categories and scales are taken, in the place of those of train
 ```
 
 The kind says how to read the axes of the array: "vector" (N, D), "sequence" (N, T, D), "image" (N, H, W) or
@@ -82,14 +90,18 @@ from deconfound.data.splits import known_names
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
 from deconfound.datasets.fold_rows import joined_groups
+from deconfound.datasets.label_sets import LabelMatrix
 from deconfound.datasets.manifest import as_metadata
 from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import shares_split, strata_of
 from deconfound.datasets.table_defaults import with_kind, with_split
-from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
+from deconfound.datasets.table_source import SplitSpec, TableSource, TableSpec, TargetSpec
 from deconfound.datasets.validation_share import validation_note, validation_rows
 from deconfound.errors import DataError, did_you_mean
+
+Labels = list[str] | np.ndarray | LabelMatrix
+"""Class names, numbers, or several labels of each row."""
 
 
 class TableReader(Reader):
@@ -125,6 +137,7 @@ def read_table(path: str | Path) -> Dataset:
         )
     wanted, of_target = with_kind(table, spec.target)
     how, of_split = with_split(table)
+    _check_inputs(spec, how)
     labels = table.labels(wanted)
     split, notes = _split(table, how, labels)
     kept = _labelled(labels)
@@ -146,7 +159,7 @@ def read_table(path: str | Path) -> Dataset:
             "format": "table",
             "file": table.path.name,
             "manifest": spec.manifest,
-            "target": wanted.column,
+            "target": wanted.column or list(wanted.names),
             "sha256": sha256(table.manifest),
             **notes,
             "split": how.model_dump(mode="json", exclude_none=True),
@@ -157,10 +170,29 @@ def read_table(path: str | Path) -> Dataset:
     )
 
 
+def _check_inputs(spec: TableSpec, split: SplitSpec) -> None:
+    """Check that no modality reads the labels, the splits or the ids as columns of a table.
+
+    Raises:
+        DataError: one does.
+    """
+    served = {
+        "id": (spec.id,),
+        "target": spec.target.names if spec.target else (),
+        "split": (split.column,),
+    }
+    for name, array in spec.modalities.items():
+        read = array["columns"] if isinstance(array.get("columns"), list) else []
+        for purpose, columns in served.items():
+            used = next((column for column in read if column in columns), None)
+            if used is not None:
+                raise DataError(f"modalities.{name}: {used!r} is the {purpose}; a model must not read it: leave it out")
+
+
 def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[str, np.ndarray]:
     """(N,) values of each column that is kept, the ids among them."""
     spec = table.spec
-    used = {spec.id, target.column, split.column} | table.raw_columns
+    used = {spec.id, *target.names, split.column} | table.raw_columns
     names = spec.metadata if spec.metadata is not None else [name for name in table.columns if name not in used]
     as_text = {*spec.environment, *(split.group or ())}
     columns = {
@@ -171,16 +203,20 @@ def _metadata(table: TableSource, target: TargetSpec, split: SplitSpec) -> dict[
     return columns | {"id": np.array(table.ids, dtype=object)}
 
 
-def _labelled(labels: list[str] | np.ndarray) -> np.ndarray:
+def _labelled(labels: Labels) -> np.ndarray:
     """(R,) rows that have a label."""
+    if isinstance(labels, LabelMatrix):
+        return np.flatnonzero(labels.labelled)
     there = ~np.isnan(labels) if isinstance(labels, np.ndarray) else np.array([label != "" for label in labels])
     return np.flatnonzero(there)
 
 
-def _split(table: TableSource, spec: SplitSpec, labels: list[str] | np.ndarray) -> tuple[list[str], dict[str, Any]]:
+def _split(table: TableSource, spec: SplitSpec, labels: Labels) -> tuple[list[str], dict[str, Any]]:
     """(N) names of splits, and what the provenance says of them."""
     groups = ["\x1f".join(row) for row in zip(*map(table.texts, spec.group or (table.spec.id,)), strict=True)]
-    strata = strata_of(labels) if spec.drawn_by_class else None
+    strata = None
+    if spec.drawn_by_class:
+        strata = labels.strata if isinstance(labels, LabelMatrix) else strata_of(labels)
     renamed: dict[str, str] = {}
     notes: dict[str, Any] = {"renamed_splits": renamed, BLOCKS: False}
     if spec.column is not None:
@@ -216,11 +252,13 @@ def _with_validation(
     return taken, validation_note(taken, spec.valid, spec.group or (), stratify=stratify, seed=seed)
 
 
-def _target(
-    table: TableSource, spec: TargetSpec, labels: list[str] | np.ndarray, kept: np.ndarray
-) -> tuple[Task, torch.Tensor]:
-    """The task, and the (R,) labels of the kept rows."""
+def _target(table: TableSource, spec: TargetSpec, labels: Labels, kept: np.ndarray) -> tuple[Task, torch.Tensor]:
+    """The task, and the (R,) or (R, L) labels of the kept rows."""
     where = f"{table.path}: target"
+    if isinstance(labels, LabelMatrix):
+        if spec.loss is not None:
+            raise DataError(f"{where}: a multilabel target has no loss to choose; remove it")
+        return Task.multilabel(labels.names, protocol=spec.protocol or "multilabel"), labels.target[kept]
     if isinstance(labels, np.ndarray):
         if spec.classes is not None:
             raise DataError(f"{where}: a regression has no classes; remove them")
