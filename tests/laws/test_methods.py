@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from deconfound.compose import FittedMethod
 from deconfound.data.task import Modality, Task
+from deconfound.errors import SpecError
+from deconfound.nn.backbone import Backbone
 from deconfound.registry import build, get_class, names
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES
@@ -49,7 +52,12 @@ OTHER_VIEWS = {"cmir-e": "its loss predicts noisy views", "imml-robust": "its lo
 @pytest.mark.parametrize("fusion", names("fusions"))
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
-    check_method(get_class("methods", method), backbone={"fusion": fusion}, other_views=method in OTHER_VIEWS)
+    check_method(
+        get_class("methods", method),
+        backbone={"fusion": fusion},
+        other_views=method in OTHER_VIEWS,
+        learns=method != "constant",
+    )
 
 
 @pytest.mark.parametrize("encoder", [name for name in names("encoders") if not name.startswith("pretrained-")])
@@ -62,13 +70,16 @@ def test_laws_with_every_encoder(method: str, encoder: str) -> None:
         modalities=modalities,
         backbone={"encoders": dict.fromkeys(fitting, encoder)},
         other_views=method in OTHER_VIEWS,
+        learns=method != "constant",
     )
 
 
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_of_a_classification(method: str) -> None:
     task = Task.classification(("a", "b", "c"))
-    check_method(get_class("methods", method), task=task, other_views=method in OTHER_VIEWS)
+    check_method(
+        get_class("methods", method), task=task, other_views=method in OTHER_VIEWS, learns=method != "constant"
+    )
 
 
 @pytest.mark.parametrize("hyperparameters", CMIR, ids=str)
@@ -98,7 +109,10 @@ class Words(nn.Module):
         return (self.table(values) * mask.unsqueeze(2)).sum(1)
 
 
-@pytest.mark.parametrize("method", names("methods"))
+FITTED = [name for name in names("methods") if issubclass(get_class("methods", name), FittedMethod)]
+
+
+@pytest.mark.parametrize("method", [name for name in names("methods") if name not in FITTED])
 def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
     modalities = {"words": Modality("words", 4, ()), "audio": MODALITIES["audio"]}
 
@@ -108,3 +122,10 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
     torch.manual_seed(0)
     encoders = {"words": Words()}
     check_method(make, modalities=modalities, backbone={"encoders": encoders}, other_views=method in OTHER_VIEWS)
+
+
+@pytest.mark.parametrize("method", FITTED)
+def test_a_fitted_method_refuses_tokens(method: str) -> None:
+    backbone = Backbone.build({"words": Modality("words", 4, ())}, Task.regression(), encoders={"words": Words()})
+    with pytest.raises(SpecError, match="needs floats; words holds tokens"):
+        get_class("methods", method)(backbone)

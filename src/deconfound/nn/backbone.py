@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from deconfound.data.signal import Batch, EncodedBatch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoding_memory import EncodingMemory
 from deconfound.nn.fusion import Fusion
 from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
@@ -71,12 +72,13 @@ class Backbone(nn.Module):
         widths: Mapping[str, int],
         recipe: _Recipe,
         encoded: Mapping[str, int] | None = None,
+        predictor: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.modalities, self.widths, self.task = dict(modalities), dict(widths), recipe.task
         self.encoded = dict(widths if encoded is None else encoded)
         self.scales, self.encoders, self._recipe = scales, encoders, recipe
-        self.fusion, self.head = recipe.build(widths)
+        self.fusion, self.head = recipe.build(widths) if predictor is None else (predictor, nn.Identity())
         self.after: nn.Module | None = None
         self.memory = EncodingMemory()
 
@@ -147,6 +149,20 @@ class Backbone(nn.Module):
         resized = Backbone(self.modalities, self.encoders, self.scales, widths, recipe, self.encoded)
         resized.after, resized.memory = self.after, self.memory
         return resized
+
+    def pooled(self, make: Callable[[Mapping[str, int]], Fusion]) -> Backbone:
+        """The same scales (shared, not copied); the features are the mean of the standardised input over its steps.
+
+        Args:
+            make: modality → width of the features → fusion that predicts.
+
+        Raises:
+            SpecError: a modality of tokens, which has no mean.
+        """
+        pools = {name: Pool(modality, 0) for name, modality in self.modalities.items()}
+        widths = {name: pool.width for name, pool in pools.items()}
+        modules = nn.ModuleDict({module_key(name): pool for name, pool in pools.items()})
+        return Backbone(self.modalities, modules, self.scales, widths, self._recipe, predictor=make(widths))
 
     def new_head(self, width: int) -> nn.Module:
         """An MLP of the size of the head, from (..., width) to (..., outputs), with weights of its own."""

@@ -38,15 +38,16 @@ def check_method(
     """Check a method on a backbone. It is built and trained for a few steps; no state of the caller changes.
 
     The laws: the output is (B, outputs) and finite; eval mode is deterministic, draws no global random numbers and
-    keeps the state; only the signals predict, not the target, the row number or the environment; each row is computed by
-    itself; values under a False mask influence neither prediction nor loss, appended padding not the prediction; every set
-    of absent modalities, all of them included, gives finite predictions, losses and gradients; the loss has the documented
-    form and depends on its generator alone; features have the widths of the backbone and are 0 where their modality is
-    absent; the output of the loss is the prediction, its risks are the task's risks of the output, and its total is a sum
-    of its terms with weights that do not depend on the batch; twenty steps of Adam on a learnable toy lower the risk by a
-    tenth; the input is not changed; every parameter gets a gradient within a few steps; the `state_dict` holds no tensor
-    twice, and a new instance that takes it predicts the same; what holds for the prediction holds for the method's
-    variants. That each hyper-parameter matters is a law of its own: `check_hyperparameters`.
+    keeps the state; only the signals predict, not the target, the row number or the environment; each row is computed
+    by itself; values under a False mask influence neither prediction nor loss, appended padding not the prediction;
+    every set of absent modalities, all of them included, gives finite predictions, losses and gradients; the loss has
+    the documented form and depends on its generator alone; features have the widths of the backbone and are 0 where
+    their modality is absent; the output of the loss is the prediction, its risks are the task's risks of the output,
+    and its total is a sum of its terms with weights that do not depend on the batch; twenty steps of Adam on a
+    learnable toy, or the fit of a method that is fitted at once, lower the risk by a tenth; the input is not changed;
+    every parameter gets a gradient within a few steps; the `state_dict` holds no tensor twice, and a new instance that
+    takes it predicts the same; what holds for the prediction holds for the method's variants. That each hyper-parameter
+    matters is a law of its own: `check_hyperparameters`.
 
     Args:
         make: backbone → method, such as the class itself or a function that adds arguments.
@@ -55,7 +56,7 @@ def check_method(
         backbone: arguments of `Backbone.build`.
         other_views: True for a method whose loss predicts other views of the rows than `forward`, such as noisy or mixed
             ones; then neither output nor risks are compared with the prediction, nor features with the rows' modalities.
-        learns: False for a method whose loss need not lower the risk in its first steps.
+        learns: False for a method whose loss need not lower the risk in its first steps, or that predicts a constant.
         seed: of the weights and the batches.
 
     Raises:
