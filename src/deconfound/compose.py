@@ -13,7 +13,7 @@ from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
 from deconfound.data.task import Task
-from deconfound.errors import DataError, SpecError
+from deconfound.errors import DataError
 from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
@@ -54,17 +54,12 @@ class RegularizedMethod(MethodWrapper):
     "NAME/computed" is the share of batches that had one. Batches made for a method with penalties hold several.
 
     Raises:
-        SpecError: an augmentation cannot change a modality, or the inner method is fitted at once.
+        SpecError: an augmentation cannot change a modality.
     """
 
     def __init__(
         self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
     ) -> None:
-        if inner.hooks.fit is not None:
-            raise SpecError(
-                f"{', '.join([*penalties, *augmentations])}: {type(inner).__name__} is fitted at once, without steps "
-                "that these could join; leave them out"
-            )
         hooks = replace(inner.hooks, check=self._check, on_epoch_start=self._begin_epoch)
         super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})

@@ -56,7 +56,7 @@ def test_it_sees_no_test_row(tmp_path: Path) -> None:
 def test_penalties_augmentations_and_several_processes_are_refused(tmp_path: Path) -> None:
     data = tiny()
     for added in ({"penalties": {"vrex": {}}}, {"augmentations": {"noise": {}}}):
-        with pytest.raises(SpecError, match="Linear is fitted at once, without steps that these could join"):
+        with pytest.raises(SpecError, match="'linear' is fitted at once, without steps that these could join"):
             dc.fit(data, {"name": "linear", **added}, out=tmp_path / "run", progress=False)
     spec = Spec.of({"method": "linear", "train": {"devices": 2, "accelerator": "cpu"}})
     from deconfound.training.fit_at_once import check_processes

@@ -118,6 +118,11 @@ def build_method(
     )
     method = _plain_method(spec, modalities, backbone, code)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
+    if (penalties or augmentations) and method.hooks.fit is not None:
+        raise SpecError(
+            f"{', '.join([*penalties, *augmentations])}: the method {spec.method['name']!r} is fitted at once, without steps "
+            "that these could join; leave them out"
+        )
     if penalties or augmentations:
         method = RegularizedMethod(
             method,
