@@ -72,7 +72,7 @@ def encoded_views(
             standardised[name] = signal.select(torch.arange(start, start + count, device=batch.ids.device))
         features = dict(zip(names, kept[:, view], strict=True))
         about = (batch.target, batch.ids, batch.env, standardised, features)
-        views.append(EncodedBatch(batch.signals, *about, view=batch.view))
+        views.append(EncodedBatch(batch.signals, *about, view=batch.view, own=batch.own))
     return views
 
 

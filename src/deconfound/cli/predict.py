@@ -48,6 +48,7 @@ def predict(
         preparations=opened.preparations,
         target=opened.environment["data"].get("target"),
         raw=raw,
+        scale_by=opened.spec.data.scale_by,
     )
     if out is not None:
         print(f"wrote {rows} rows to {out}")

@@ -56,6 +56,7 @@ def read_jsonl(
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
     target: str | None = None,
+    beside: Sequence[str] = (),
 ) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
@@ -63,12 +64,13 @@ def read_jsonl(
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
         target: column of the labels of training.
+        beside: further keys that a line may hold, such as the speaker that scales it.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
     if not isinstance(source, str | Path):
-        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), target)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), target, tuple(beside))
         yield from _chunks(source, "standard input", form, chunk)
         return
     kind = FileKind("rows", DataError, "name a file of JSON lines that you may read", math.inf)
@@ -76,7 +78,7 @@ def read_jsonl(
     with reading(source, kind):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     with file:
-        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, target)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, target, tuple(beside))
         yield from _chunks(file, str(source), form, chunk)
 
 
@@ -89,6 +91,7 @@ class _Form:
     preparations: Preparations
     folder: Path
     target: str | None
+    beside: tuple[str, ...]
 
     def name_of(self, key: str) -> str:
         """The modality that a key names: its own name, or the column that its samples had in training."""
@@ -168,7 +171,7 @@ def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tup
     arrays: dict[str, np.ndarray | str] = {}
     for key, value in values.items():
         name = form.name_of(key)
-        if name in ("id", "target", form.target) and name not in modalities:
+        if name in ("id", "target", form.target, *form.beside) and name not in modalities:
             continue
         if name not in modalities:
             raise DataError(f"{place}: {unknown_modality(name, modalities)}")

@@ -15,12 +15,13 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.standardise import training_scale
+from deconfound.nn.fit_scales import fit_scales
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
 from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.own_code import make_method, own_encoders
 from deconfound.runs.run_files import read_environment
+from deconfound.runs.scale_by import scaled_by
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.target_scaled import TargetScaled, target_scale
 
@@ -60,7 +61,7 @@ def load_named_data(data: DataSpec, run: Path) -> Dataset:
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The dataset with the modalities, environments and left-out environment that a specification asks for.
+    """The dataset with the modalities, environments, left-out environment and groups of scaling of a specification.
 
     Raises:
         DataError: a modality, column or environment that does not exist among the training and validation rows.
@@ -69,7 +70,9 @@ def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
         dataset = dataset.only(*data.modalities)
     if data.environment is not None:
         dataset = dataset.with_environment(*data.environment)
-    return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
+    if data.leave_out is not None:
+        dataset = leave_out(dataset, data.leave_out)
+    return dataset if data.scale_by is None else scaled_by(dataset, data.scale_by)
 
 
 def leave_out(dataset: Dataset, environment: str) -> Dataset:
@@ -115,6 +118,7 @@ def build_method(
         hidden=spec.backbone.hidden,
         depth=spec.backbone.depth,
         dropout=spec.backbone.dropout,
+        scale=spec.data.scale,
     )
     method = _plain_method(spec, modalities, backbone, code)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
@@ -134,7 +138,7 @@ def build_method(
 
 def set_scales(method: Method, development: Dataset) -> None:
     """Give a fresh method the scale of the training rows: of their inputs and, in a regression, of their targets."""
-    method.backbone.set_scale(training_scale(development))
+    fit_scales(method.backbone, development)
     if isinstance(method, TargetScaled):
         method.set_scale(*target_scale(development))
 

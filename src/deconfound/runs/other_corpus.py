@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from deconfound.errors import DataError, DeconfoundError, did_you_mean
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
 from deconfound.io.files import file_stem, write_json
+from deconfound.runs.scale_by import scaled_by
+from deconfound.runs.spec import DataSpec
 
 
 class OverlapWarning(UserWarning):
@@ -49,7 +51,7 @@ def other_corpus(
     dataset: Dataset,
     modalities: Mapping[str, Modality],
     task: Task,
-    environment: Sequence[str] | None = None,
+    data: DataSpec,
 ) -> Corpus:
     """Another corpus in the form of a run.
 
@@ -57,7 +59,8 @@ def other_corpus(
         run: the run's directory.
         dataset: any rows with the run's modalities, classes, task and protocol; further modalities are left out.
         modalities, task: those that the run was trained on.
-        environment: columns that the run takes as the environment; where the corpus lacks one, its own stay.
+        data: the run's columns of environments and of groups that scale their own inputs; where the corpus lacks one, its own
+            environment stays, and the training rows scale.
 
     Raises:
         DataError: one line that names the first difference of form.
@@ -65,8 +68,10 @@ def other_corpus(
     _check_task(dataset, task)
     signals = {name: _conform(dataset, modality) for name, modality in modalities.items()}
     folder = run / CORPORA / f"{file_stem(dataset.name)}-{dataset.checksum[:12]}"
-    if environment is not None and set(environment) <= set(dataset.columns):
-        dataset = dataset.with_environment(*environment)
+    if data.environment is not None and set(data.environment) <= set(dataset.columns):
+        dataset = dataset.with_environment(*data.environment)
+    if data.scale_by is not None:
+        dataset = scaled_by(dataset, data.scale_by, optional=True)
     return Corpus(replace(dataset, signals=signals), dataset.checksum, folder, tuple(dataset.signals), own=False)
 
 

@@ -158,7 +158,7 @@ class Run:
         whole = load_named_data(self.spec.data, self.path) if dataset is None else verified(dataset)
         if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
-        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment)
+        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data)
 
     def validate(self, method: Method, development: Dataset) -> None:
         """Predict and measure the validation rows at the end of training; no test row is touched."""
@@ -239,7 +239,7 @@ class Run:
 
         data = self.environment["data"]
         known = (self.modalities, self.task, data.get("columns", {}), self.repairs, self.preparations)
-        return MemoryPredictor(self.method(), *known, device, data.get("target"))
+        return MemoryPredictor(self.method(), *known, device, data.get("target"), self.spec.data.scale_by)
 
     def evaluate(
         self,

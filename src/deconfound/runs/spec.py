@@ -20,6 +20,13 @@ from deconfound.registry import check_name, explain, validate_arguments, validat
 _STORE = FileKind("store", SpecError, "give the path of a folder")
 
 
+Scale = Literal["standard", "robust", "rank-gauss", "none"]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -39,6 +46,14 @@ class DataSpec(_Table):
     environment: tuple[str, ...] | None = Field(default=None, description="metadata columns that name the environment")
     leave_out: str | None = Field(
         default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
+    )
+    scale: Scale | dict[str, Scale] = Field(
+        default="standard",
+        description="scaling of the inputs, learnt from the training rows: one name, or modality → name",
+    )
+    scale_by: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = Field(
+        default=None,
+        description="metadata columns, such as the speaker, whose own rows scale the inputs of each of them",
     )
 
     def placed(self, folder: Path) -> Self:
