@@ -109,13 +109,10 @@ class RankGauss(ScaleCurve):
 def _share(values: Tensor, known: Tensor, *, right: bool) -> Tensor:
     """(S, n) share of the distribution below each value, at ties that of the last (`right`) or first of the quantiles."""
     last = known.shape[1] - 1
-    if last == 0:
-        return torch.where(values > known, 1.0, torch.where(values < known, 0.0, 0.5)).to(values.dtype)
-    place = torch.searchsorted(known, values.detach(), right=right)
-    left = (place - 1).clamp(0, last - 1)
-    start, stop = known.gather(1, left), known.gather(1, left + 1)
-    width = stop - start
-    part = torch.where(
-        width > 0, (values - start) / torch.where(width > 0, width, 1), (values >= stop).to(values.dtype)
-    )
-    return ((left + part) / last).clamp(0, 1)
+    place = torch.searchsorted(known, values.detach(), right=right)  # between place - 1 and place
+    left, right_end = (place - 1).clamp(min=0), place.clamp(max=last)
+    start, stop = known.gather(1, left), known.gather(1, right_end)
+    inside = (place > 0) & (place <= last)
+    part = (values - start) / torch.where(inside, stop - start, 1)
+    share = (left + part) / max(1, last)
+    return torch.where(inside, share, (place > last).to(values.dtype))
