@@ -20,6 +20,7 @@ from deconfound.data.findings import (
     joined_classes,
     label_range,
     negative_class,
+    outside_train,
 )
 
 Find = Callable[[Dataset], list[str]]
@@ -34,6 +35,7 @@ FINDINGS: tuple[Find, ...] = (
     equal_rows.find,
     constant_features.find,
     far_values.find,
+    outside_train.find,
     group_sizes.find,
 )
 """All of them, in the order of the report."""
