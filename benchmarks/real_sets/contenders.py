@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sets import GROUP
+from registry import GROUP
 
 SET_GROUP = "the column of groups of the set"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contenders import CONTENDERS, tables_for
-from sets import all_sets
+from registry import all_sets
 
 from deconfound.data.dataset import Dataset
 from deconfound.evaluation.scenario import Scenario
