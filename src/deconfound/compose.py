@@ -195,7 +195,8 @@ class FittedMethod(Method):
         model = self.backbone.fusion
         assert isinstance(model, ShallowModel)
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
-        model.fit(*(pooled_rows(self.backbone, development, split) for split in ("train", "valid")), seed)
+        train, valid = (pooled_rows(self.backbone, development, split) for split in ("train", "valid"))
+        model.fit(train, valid, seed)
 
 
 def pooled_rows(backbone: Backbone, dataset: Dataset, split: str) -> PooledRows:

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from deconfound.data.missing_words import MISSING, folded, is_missing
-from deconfound.data.scale_shape import scale_shape
 from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import GroupMoments, Signal
-from deconfound.data.task import Modality
+from deconfound.data.task import Modality, scale_shape
 
 _CHUNK = 1 << 22  # numbers converted to float64 at a time
 _MISSING = folded(MISSING)

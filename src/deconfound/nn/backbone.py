@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
+from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, EncodedBatch, GroupMoments, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
@@ -19,7 +20,7 @@ from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoding_memory import EncodingMemory
 from deconfound.nn.fusion import Fusion
 from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
-from deconfound.nn.standardise import Standardise
+from deconfound.nn.standardise import Standardise, fit_scales
 from deconfound.registry import arguments, build, explain, get_class
 from deconfound.search import Search
 
@@ -186,6 +187,10 @@ class Backbone(nn.Module):
             if name not in self.modalities:
                 raise DataError(f"the backbone has no modality {name!r}{did_you_mean(name, self.modalities)}")
             cast("Standardise", self.scales[module_key(name)]).set_scale(mean, std)
+
+    def fit_scales(self, development: Dataset) -> None:
+        """Learn the scales from the training rows, see `nn.standardise.fit_scales`."""
+        fit_scales({n: cast("Standardise", self.scales[module_key(n)]) for n in self.modalities}, development)
 
     def standardise(self, batch: Batch) -> dict[str, Signal]:
         """Modality → standardised signal, 0 at the steps that do not exist.

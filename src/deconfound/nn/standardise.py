@@ -6,24 +6,26 @@ pixels keep their contrast with each other. Tokens are not scaled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from deconfound.data.scale_shape import scale_shape
+from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.signal import GroupMoments, Signal
-from deconfound.data.task import Modality
+from deconfound.data.task import Modality, scale_shape
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.nn.scale_curves import RankGauss, Robust, ScaleCurve
-
-if TYPE_CHECKING:
-    from deconfound.data.dataset import Dataset
 
 _CHUNK = 1 << 22  # numbers converted to float64 at a time: 32 MiB
 
 SCALES = ("standard", "robust", "rank-gauss", "none")
 """Choices of scaling: by mean and standard deviation, by median and quartiles, to a normal by quantiles, and as it is."""
+
+MOST_VALUES = 100_000
+"""Values of one feature that a curve is learnt from; of more rows, evenly spaced ones are taken."""
+
+_ROWS = 256  # read at a time for a curve
 
 FLOOR = 8.0
 """Rows of a group whose own moments count as much as those of all training rows."""
@@ -146,3 +148,35 @@ def _scale(signal: Signal, rows: range, shape: tuple[int, ...]) -> tuple[Tensor,
     if count == 0:
         return torch.zeros(shape), torch.ones(shape)
     return mean.float(), (squares / count).sqrt().float()
+
+
+def fit_scales(scales: Mapping[str, Standardise], development: Dataset) -> None:
+    """Give the scale of each modality what it keeps of the training rows: mean, standard deviation and curve.
+
+    Args:
+        scales: modality → scale.
+        development: its "train" rows are read; with `Dataset.scale_by` a curve learns from rows scaled by their own groups.
+
+    Raises:
+        DataError: the dataset has no split "train".
+    """
+    for name, (mean, std) in training_scale(development).items():
+        scales[name].set_scale(mean, std)
+    for name, scale in scales.items():
+        values = [] if scale.curve is None else list(_standardised(scale, name, development))
+        if scale.curve is not None and values:
+            scale.curve.fit(torch.cat(values, dim=1))
+
+
+def _standardised(scale: Standardise, name: str, development: Dataset) -> Iterator[Tensor]:
+    """(S, n) standardised values of the existing steps of training rows, in parts."""
+    assert scale.curve is not None, "without a curve there is nothing to learn"
+    train, signal = development.rows("train"), development.signals[name]
+    per_row = max(1, int(signal.mask[train.start : train.stop].sum()) // max(1, len(train)))
+    per_row *= signal.values.shape[2:].numel() // scale.curve.size
+    for rows in evenly_spaced(train, max(1, MOST_VALUES // per_row)).split(_ROWS):
+        batch = development.batch(rows)
+        part = batch.signals[name]
+        steps = scale.standardised(part, batch.own.get(name))[part.mask]
+        if len(steps):
+            yield scale.curve.columns(steps.unsqueeze(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.group_scale import dataset_groups, group_name
-from deconfound.datasets.frames import frame_columns
+from deconfound.datasets.frames import Column, frame_columns
 from deconfound.datasets.manifest import read_manifest
 from deconfound.errors import DataError
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES
@@ -75,7 +75,9 @@ def _of_dataset(dataset: Dataset, columns: Sequence[str]) -> list[str]:
     return dataset_groups(dataset, columns) if known else [""] * len(dataset)
 
 
-def _of_table(table: Mapping[str, Sequence[object]], columns: Sequence[str], count: int) -> list[str]:
+def _of_table(
+    table: Mapping[str, Sequence[object]] | Mapping[str, Column], columns: Sequence[str], count: int
+) -> list[str]:
     if not set(columns) <= set(table):
         return [""] * count
     for name in columns:

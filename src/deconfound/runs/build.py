@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.fit_scales import fit_scales
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
 from deconfound.runs.code import NO_CODE, OwnCode
@@ -122,11 +121,8 @@ def build_method(
     )
     method = _plain_method(spec, modalities, backbone, code)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
-    if (penalties or augmentations) and method.hooks.fit is not None:
-        raise SpecError(
-            f"{', '.join([*penalties, *augmentations])}: the method {spec.method['name']!r} is fitted at once, without steps "
-            "that these could join; leave them out"
-        )
+    if method.hooks.fit is not None:
+        _check_fitted(spec, [*penalties, *augmentations])
     if penalties or augmentations:
         method = RegularizedMethod(
             method,
@@ -136,9 +132,19 @@ def build_method(
     return TargetScaled(method) if task.kind == "regression" else method
 
 
+def _check_fitted(spec: Spec, added: Sequence[str]) -> None:
+    """Refuse what a method that is fitted at once has no steps for."""
+    if added or spec.train.processes > 1:
+        what = ", ".join(added) or f"train.devices = {spec.train.devices}, nodes = {spec.train.nodes}"
+        raise SpecError(
+            f"{what}: the method {spec.method['name']!r} is fitted at once by one process, without steps to join or share; "
+            "leave them out"
+        )
+
+
 def set_scales(method: Method, development: Dataset) -> None:
     """Give a fresh method the scale of the training rows: of their inputs and, in a regression, of their targets."""
-    fit_scales(method.backbone, development)
+    method.backbone.fit_scales(development)
     if isinstance(method, TargetScaled):
         method.set_scale(*target_scale(development))
 

@@ -7,30 +7,16 @@ import time
 import torch
 
 from deconfound.data.dataset import Dataset
-from deconfound.errors import RunError, SpecError
+from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.method import Method
 from deconfound.runs.checkpoint import write_checkpoint
 from deconfound.runs.run import Run
-from deconfound.runs.spec import Spec
 from deconfound.training.csv_logger import CsvLogger
 from deconfound.training.learner import SELECTION
 from deconfound.training.loaders import derive_seed
 
 _ROWS = 512  # predicted at a time
-
-
-def check_processes(method: Method, spec: Spec) -> None:
-    """Refuse several processes for a method that is fitted by one.
-
-    Raises:
-        SpecError: the specification asks for them.
-    """
-    if method.hooks.fit is not None and spec.train.processes > 1:
-        raise SpecError(
-            f"train.devices = {spec.train.devices}, nodes = {spec.train.nodes}: the method {spec.title!r} is fitted at once "
-            "by one process; leave both out"
-        )
 
 
 def fit_at_once(run: Run, method: Method, data: Dataset) -> None:

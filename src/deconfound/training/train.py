@@ -41,7 +41,7 @@ from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
-from deconfound.training.fit_at_once import check_processes, fit_at_once
+from deconfound.training.fit_at_once import fit_at_once
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
 from deconfound.training.session_clock import SessionClock
@@ -142,7 +142,6 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     torch.manual_seed(derive_seed(spec.seed, -1))
     method = build_method(spec, development.modalities, development.task, code, environments)
     method.hooks.check(development)
-    check_processes(method, spec)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(
