@@ -12,7 +12,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     name: {"method": name} for name in ("constant", "linear", "late-linear", "boosted-trees")
 }
 SCALES: dict[str, dict[str, Any]] = {
-    f"erm {scale}": {"method": "erm", "data": {"scale": scale}} for scale in ("standard", "robust", "rank-gauss")
+    f"erm {scale}": {"method": "erm", "data": {"scale": scale}} for scale in ("standard", "rank-gauss", "robust")
 }
 PER_GROUP: dict[str, dict[str, Any]] = {
     f"{name} per group": {**tables, "data": {**tables.get("data", {}), "scale_by": SET_GROUP}}

@@ -50,8 +50,8 @@ def main() -> None:
     options = parser.parse_args()
     lines = options.results.read_text(encoding="utf-8").splitlines() if options.results.is_file() else []
     known = {(line["set"], line["contender"], line["fold"]) for line in map(json.loads, lines)}
-    for name in options.set:
-        for fold in options.folds:
+    for fold in options.folds:  # outermost, so that what is there when a call is stopped covers all sets
+        for name in options.set:
             waiting = [c for c in options.contender if (name, c, fold) not in known]
             dataset = sets[name](fold) if waiting else None
             for contender in waiting:
