@@ -8,9 +8,10 @@ from deconfound.compose import FittedMethod
 from deconfound.data.task import Modality, Task
 from deconfound.errors import SpecError
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.standardise import SCALES
 from deconfound.registry import build, get_class, names
 from deconfound.testing import check_method
-from deconfound.testing.examples import MODALITIES
+from deconfound.testing.examples import MODALITIES, learnable_dataset
 
 SEQUENCE = {"text": MODALITIES["text"], "audio": MODALITIES["audio"]}
 CMIR = [
@@ -129,3 +130,13 @@ def test_a_fitted_method_refuses_tokens(method: str) -> None:
     backbone = Backbone.build({"words": Modality("words", 4, ())}, Task.regression(), encoders={"words": Words()})
     with pytest.raises(SpecError, match="needs floats; words holds tokens"):
         get_class("methods", method)(backbone)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("method", ["erm", "linear"])
+def test_laws_with_every_scaling(method: str, scale: str) -> None:
+    def make(backbone):
+        backbone.fit_scales(learnable_dataset(MODALITIES, Task.regression(), torch.Generator().manual_seed(0)))
+        return get_class("methods", method)(backbone)
+
+    check_method(make, backbone={"scale": scale})
