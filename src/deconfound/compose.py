@@ -13,7 +13,7 @@ from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
 from deconfound.data.task import Task
-from deconfound.errors import DataError
+from deconfound.errors import DataError, SpecError
 from deconfound.method import Loss, Method, MethodHooks
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
@@ -176,9 +176,18 @@ class FittedMethod(Method):
     Args:
         backbone: gives the modalities, their scaling and the task.
         make: widths of the pooled features and the task → model.
+
+    Raises:
+        SpecError: a modality of tokens, which have no mean.
     """
 
     def __init__(self, backbone: Backbone, make: Callable[[Mapping[str, int], Task], ShallowModel]) -> None:
+        tokens = [name for name, modality in backbone.modalities.items() if modality.kind == "tokens"]
+        if tokens:
+            raise SpecError(
+                f"{tokens[0]!r} holds tokens, and {type(self).__name__} reads numbers; prepare the text with the extractor "
+                "'sentence', or name the other modalities under data.modalities"
+            )
         pooled = backbone.pooled(lambda widths: make(widths, backbone.task))
         super().__init__(pooled, hooks=MethodHooks(fit=self._fit))
 

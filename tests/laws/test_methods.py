@@ -128,7 +128,7 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
 @pytest.mark.parametrize("method", FITTED)
 def test_a_fitted_method_refuses_tokens(method: str) -> None:
     backbone = Backbone.build({"words": Modality("words", 4, ())}, Task.regression(), encoders={"words": Words()})
-    with pytest.raises(SpecError, match="needs floats; words holds tokens"):
+    with pytest.raises(SpecError, match=r"'words' holds tokens, and .* reads numbers; prepare the text"):
         get_class("methods", method)(backbone)
 
 

@@ -165,7 +165,7 @@ class Backbone(nn.Module):
             make: modality → width of the features → fusion that predicts.
 
         Raises:
-            SpecError: a modality of tokens, which has no mean.
+            SpecError: a modality of tokens.
         """
         pools = {name: Pool(modality, 0) for name, modality in self.modalities.items()}
         widths = {name: pool.width for name, pool in pools.items()}
