@@ -58,14 +58,18 @@ def interval(values: np.ndarray) -> str:
 
 
 def value_table(kept: Mapping[tuple[str, str, str], Grid]) -> list[str]:
-    """Means over folds of every contender, one line per set and test split."""
+    """Means over the folds of `constant`, one line per set and test split; blank for a contender that lacks one of them."""
     names = list(dict.fromkeys(name for grid in kept.values() for name in grid))
     rows = [f"| set | test | folds | {' | '.join(names)} |", "|---|---|--:|" + "--:|" * len(names)]
     for (name, split, metric), grid in kept.items():
         digits = 2 if metric == "mae" and np.mean(list(grid["constant"].values())) > 10 else 3
-        cells = [f"{np.mean(list(grid[c].values())):.{digits}f}" if c in grid else "" for c in names]
-        folds = len(grid["constant"])
-        rows.append(f"| {name}{' (MAE)' if metric == 'mae' else ''} | {split} | {folds} | {' | '.join(cells)} |")
+        folds = grid["constant"].keys()
+        whole = [c in grid and folds <= grid[c].keys() for c in names]
+        means = [
+            np.mean([grid[c][fold] for fold in folds]) if there else None for c, there in zip(names, whole, strict=True)
+        ]
+        cells = ["" if mean is None else f"{mean:.{digits}f}" for mean in means]
+        rows.append(f"| {name}{' (MAE)' if metric == 'mae' else ''} | {split} | {len(folds)} | {' | '.join(cells)} |")
     return rows
 
 
@@ -87,7 +91,7 @@ def gap_table(kept: Mapping[tuple[str, str, str], Grid]) -> list[str]:
 
 
 def over_sets(kept: Mapping[tuple[str, str, str], Grid]) -> list[str]:
-    """Mean gain of every scaling over `standard`, the set as the unit."""
+    """Mean gain of every scaling over `standard`, the test split of a set as the unit."""
     rows = []
     for scaling in ("erm rank-gauss", "erm robust", "erm standard" + PER_GROUP, "erm rank-gauss" + PER_GROUP):
         gains = [
@@ -96,7 +100,7 @@ def over_sets(kept: Mapping[tuple[str, str, str], Grid]) -> list[str]:
             if scaling in grid and "erm standard" in grid
         ]
         if gains:
-            rows.append(f"- {scaling}: {interval(np.array(gains))} over {len(gains)} sets, worst {min(gains):+.3f}")
+            rows.append(f"- {scaling}: {interval(np.array(gains))} over {len(gains)} test splits, worst {min(gains):+.3f}")
     return rows
 
 
