@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from deconfound.compose import FittedMethod
+from deconfound.data.scales import SCALES
 from deconfound.data.task import Modality, Task
 from deconfound.errors import SpecError
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.standardise import SCALES
 from deconfound.registry import build, get_class, names
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES, learnable_dataset

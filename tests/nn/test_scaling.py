@@ -9,10 +9,11 @@ from scipy.stats import norm, rankdata
 from sklearn.preprocessing import StandardScaler
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.scales import SCALES
 from deconfound.data.signal import Signal
 from deconfound.errors import DataError, SpecError
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.standardise import FLOOR, SCALES, training_scale
+from deconfound.nn.standardise import FLOOR, training_scale
 from support.small import tiny
 
 

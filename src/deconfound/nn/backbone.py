@@ -114,7 +114,7 @@ class Backbone(nn.Module):
             encoders: for the modalities that should not have the default of their kind: vectors `mlp`, sequences `gru`,
                 images `cnn`, tokens `pretrained-text`. Your own module takes (values (B, T, *F), mask (B, T)) and returns
                 (B, H); H is found by a dry run.
-            scale: one of `nn.standardise.SCALES`; modalities that are not named have "standard".
+            scale: one of `data.scales.SCALES`; modalities that are not named have "standard".
 
         Raises:
             SpecError: no modality, an unknown name, an argument out of range, or a module of

@@ -12,15 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset, evenly_spaced
+from deconfound.data.scales import SCALES
 from deconfound.data.signal import GroupMoments, Signal
 from deconfound.data.task import Modality, scale_shape
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.nn.scale_curves import RankGauss, Robust, ScaleCurve
 
 _CHUNK = 1 << 22  # numbers converted to float64 at a time: 32 MiB
-
-SCALES = ("standard", "robust", "rank-gauss", "none")
-"""Choices of scaling: by mean and standard deviation, by median and quartiles, to a normal by quantiles, and as it is."""
 
 MOST_VALUES = 100_000
 """Values of one feature that a curve is learnt from; of more rows, evenly spaced ones are taken."""

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from deconfound.errors import SpecError
+from deconfound.data.scales import SCALES
+from deconfound.errors import SpecError, did_you_mean
 from deconfound.io.limits import MOST_THREADS, WIDEST
 from deconfound.io.python_file import load_class, names_file, with_placed_code
 from deconfound.io.reading import FileKind, resolved
@@ -20,7 +21,15 @@ from deconfound.registry import check_name, explain, validate_arguments, validat
 _STORE = FileKind("store", SpecError, "give the path of a folder")
 
 
-Scale = Literal["standard", "robust", "rank-gauss", "none"]
+def _scale(value: Any) -> Any:
+    for choice in value.values() if isinstance(value, dict) else [value]:
+        if choice not in SCALES:
+            raise ValueError(f"give one of {', '.join(SCALES)}, or a table modality → one of these{_near(choice)}")
+    return value
+
+
+def _near(choice: Any) -> str:
+    return did_you_mean(choice, SCALES) if isinstance(choice, str) else ""
 
 
 def _listed(value: Any) -> Any:
@@ -47,7 +56,7 @@ class DataSpec(_Table):
     leave_out: str | None = Field(
         default=None, description="environment, as 'speaker=anna', whose rows alone are validation rows"
     )
-    scale: Scale | dict[str, Scale] = Field(
+    scale: Annotated[str | dict[str, str], BeforeValidator(_scale)] = Field(
         default="standard",
         description="scaling of the inputs, learnt from the training rows: one name, or modality → name",
     )
