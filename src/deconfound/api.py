@@ -29,6 +29,8 @@ def fit(
     seed: int = 0,
     modalities: Sequence[str] | None = None,
     environment: Sequence[str] | None = None,
+    scale: str | Mapping[str, str] = "standard",
+    scale_by: str | Sequence[str] | None = None,
     backbone: Mapping[str, Any] | None = None,
     train: Mapping[str, Any] | None = None,
     encoders: Mapping[str, OwnEncoder] | None = None,
@@ -51,6 +53,10 @@ def fit(
         seed: determines initial weights, batch order and noise.
         modalities: the modalities to use; all if left out.
         environment: metadata columns that name the environment.
+        scale: scaling of the inputs, learnt from the training rows: "standard", "robust", "rank-gauss" or "none", or modality
+            → one of these.
+        scale_by: metadata columns, such as the speaker, whose own rows scale the inputs of each of their groups, in
+            training and prediction alike. No label is read.
         backbone: fields of `BackboneSpec`; train: fields of `TrainSpec`.
         encoders: your own encoders, modality → module with `forward(values (B, T, *F), mask (B, T)) -> (B, H)`, which is
             copied and stays as it is; or a class or function without arguments that makes one, whose weights `seed` decides.
@@ -69,7 +75,11 @@ def fit(
     python_encoders = {modality: {"python": name_of(encoder)} for modality, encoder in (encoders or {}).items()}
     backbone = dict(backbone or {})
     backbone["encoders"] = {**backbone.get("encoders", {}), **python_encoders}
-    data = {"modalities": modalities and list(modalities), "environment": environment and list(environment)}
+    data: dict[str, Any] = {
+        "modalities": modalities and list(modalities),
+        "environment": environment and list(environment),
+    }
+    data |= {"scale": scale if isinstance(scale, str) else dict(scale), "scale_by": scale_by}
     values = {"name": name, "seed": seed, "data": data, "method": table, "backbone": backbone, "train": train or {}}
     spec = Spec.of(values)
     folder = free_folder(spec, dataset, fresh=own is not None or bool(encoders)) if out is None else Path(out)

@@ -1,9 +1,9 @@
-"""`RegularizedMethod`: any method with penalties over environments and augmentations of its batches."""
+"""Methods made of parts: `RegularizedMethod` has penalties and augmentations, `FittedMethod` a model of scikit-learn."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,10 +12,15 @@ from torch import Tensor, nn
 from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
-from deconfound.errors import DataError
-from deconfound.method import Loss, Method, MethodWrapper
+from deconfound.data.task import Task
+from deconfound.errors import DataError, SpecError
+from deconfound.method import Loss, Method, MethodHooks, MethodWrapper
+from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
+from deconfound.nn.shallow.model import PooledRows, ShallowModel
 from deconfound.penalty import Penalty, several_environments
+
+_CHUNK = 512  # rows that are pooled at a time
 
 
 class PenaltyWarning(RuntimeWarning):
@@ -151,3 +156,58 @@ def weighted_sum(losses: list[tuple[float, Loss]]) -> Loss:
 def zero_touching_parameters(penalty: Penalty, loss: Loss) -> Tensor:
     """() zero that depends on every parameter of the penalty: processes that train together need a gradient for each."""
     return sum((p.sum() * 0 for p in penalty.parameters()), loss.total.new_zeros(()))
+
+
+class FittedMethod(Method):
+    """Base of methods that scikit-learn fits at once to the pooled features; a subclass has a constructor and nothing else.
+
+    It predicts from `Backbone.pooled`, so encoders, fusion, hidden width, depth and dropout of the specification play no
+    part. The parameters can be trained by gradients too; `MethodHooks.fit` replaces that.
+
+    Args:
+        backbone: gives the modalities, their scaling and the task.
+        make: widths of the pooled features and the task → model.
+
+    Raises:
+        SpecError: a modality of tokens, which have no mean.
+    """
+
+    def __init__(self, backbone: Backbone, make: Callable[[Mapping[str, int], Task], ShallowModel]) -> None:
+        tokens = [name for name, modality in backbone.modalities.items() if modality.kind == "tokens"]
+        if tokens:
+            raise SpecError(
+                f"{tokens[0]!r} holds tokens, and {type(self).__name__} reads numbers; prepare the text with the extractor "
+                "'sentence', or name the other modalities under data.modalities"
+            )
+        pooled = backbone.pooled(lambda widths: make(widths, backbone.task))
+        super().__init__(pooled, hooks=MethodHooks(fit=self._fit))
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.backbone.predict(self.backbone.encode(batch), batch.present)
+
+    def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
+        features = self.backbone.encode(batch)
+        output = self.backbone.predict(features, batch.present)
+        risks = self.backbone.task.risk(output, batch.target)
+        return Loss(risks.mean(), {"prediction": risks.mean()}, risks, features, output)
+
+    def _fit(self, development: Dataset, generator: torch.Generator) -> None:
+        model = self.backbone.fusion
+        assert isinstance(model, ShallowModel)
+        seed = int(torch.randint(2**31 - 1, (), generator=generator))
+        train, valid = (pooled_rows(self.backbone, development, split) for split in ("train", "valid"))
+        model.fit(train, valid, seed)
+
+
+def pooled_rows(backbone: Backbone, dataset: Dataset, split: str) -> PooledRows:
+    """What a pooled backbone makes of the rows of a split."""
+    rows, parts = dataset.rows(split), []
+    with torch.no_grad():
+        for start in range(rows.start, rows.stop, _CHUNK):
+            batch = dataset.batch(range(start, min(start + _CHUNK, rows.stop)))
+            parts.append((backbone.encode(batch), batch.present, batch.target))
+    return PooledRows(
+        {name: torch.cat([features[name] for features, _, _ in parts]) for name in backbone.modalities},
+        {name: torch.cat([present[name] for _, present, _ in parts]) for name in backbone.modalities},
+        torch.cat([target for _, _, target in parts]),
+    )

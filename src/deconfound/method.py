@@ -101,6 +101,8 @@ class MethodHooks:
         variants: batch → name → (B, outputs) other predictions of the same model, see `Method.variants`.
         representations: batch → `Representations`; None for the features of the backbone.
         reconstruct: representations → modality → (B, H), see `Method.reconstruct`.
+        fit: called once with the training and validation rows and the only source of randomness, in place of all epochs, by
+            a method that is not trained in steps. Keep the result in parameters and buffers of sizes known beforehand.
         in_target_units: (B, outputs) of the backbone's head → predictions, for a method that scales its targets.
     """
 
@@ -112,6 +114,7 @@ class MethodHooks:
     variants: Callable[[Batch], Mapping[str, Tensor]] = _no_variants
     representations: Callable[[Batch], Representations] | None = None
     reconstruct: Callable[[Representations], Mapping[str, Tensor] | None] = _no_decoder
+    fit: Callable[[Dataset, torch.Generator], None] | None = None
     in_target_units: Callable[[Tensor], Tensor] = _as_it_is
 
 

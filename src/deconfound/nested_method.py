@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from deconfound.data.signal import Batch, EncodedBatch, Signal
+from deconfound.errors import SpecError
 from deconfound.method import Method
 from deconfound.method_names import PLAIN, inner_name
 from deconfound.nn.backbone import Backbone
@@ -43,7 +44,12 @@ def make_inner(choice: str | Mapping[str, Any], backbone: Backbone) -> Method:
     Raises:
         SpecError: an unknown name or argument, or a method that this backbone does not suit.
     """
-    return build("methods", inner_name(choice), backbone, **_arguments(choice))
+    method = build("methods", inner_name(choice), backbone, **_arguments(choice))
+    if method.hooks.fit is not None:
+        raise SpecError(
+            f"inner = {inner_name(choice)!r} is fitted at once, and an inner method is trained in steps; choose another"
+        )
+    return method
 
 
 def encoded_views(batch: Batch, signals: Mapping[str, Signal], parts: Mapping[str, Tensor]) -> list[EncodedBatch]:
@@ -62,7 +68,7 @@ def encoded_views(batch: Batch, signals: Mapping[str, Signal], parts: Mapping[st
             standardised[name] = signal.select(torch.arange(start, start + count, device=batch.ids.device))
         features = {name: views[view] for name, views in kept.items()}
         about = (batch.target, batch.ids, batch.env, standardised, features)
-        made.append(EncodedBatch(batch.signals, *about, weight=batch.weight, view=batch.view))
+        made.append(EncodedBatch(batch.signals, *about, weight=batch.weight, view=batch.view, own=batch.own))
     return made
 
 

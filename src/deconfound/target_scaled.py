@@ -40,6 +40,7 @@ class TargetScaled(MethodWrapper):
             on_epoch_start=self._start_epoch,
             on_validation_start=self._start_validation,
             variants=self._variants,
+            fit=None if inner.hooks.fit is None else self._fit,
             in_target_units=self._in_target_units,
         )
         super().__init__(inner, hooks=hooks)
@@ -94,6 +95,10 @@ class TargetScaled(MethodWrapper):
 
     def _start_validation(self, development: Dataset) -> None:
         self.inner.hooks.on_validation_start(self._scaled_rows(development))
+
+    def _fit(self, development: Dataset, generator: torch.Generator) -> None:
+        assert self.inner.hooks.fit is not None, "only a method with this hook is asked for it"
+        self.inner.hooks.fit(self._scaled_rows(development), generator)
 
     def _scaled_rows(self, development: Dataset) -> Dataset:
         mean, std = float(self.mean), float(self.std)  # the rows are on the CPU

@@ -24,6 +24,7 @@ BESIDE: dict[str, dict[str, dict[str, Any]]] = {
         "movement": {"source": "directed"},
     },
     "cmir-xm": {"alignment": {"alignment_needs": -1.0}, "temperature": {"alignment_needs": -1.0}},
+    "boosted-trees": {"leaves": {"leaf_rows": 2}},
     "gradient-blending": {"when": {"every": 1}},
     "imml": {
         "weights": {"head": "mc-cond"},

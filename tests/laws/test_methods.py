@@ -4,10 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from deconfound.compose import FittedMethod
+from deconfound.data.scales import SCALES
 from deconfound.data.task import Modality, Task
+from deconfound.errors import SpecError
+from deconfound.nn.backbone import Backbone
 from deconfound.registry import build, get_class, names
 from deconfound.testing import check_method
-from deconfound.testing.examples import MODALITIES
+from deconfound.testing.examples import MODALITIES, learnable_dataset
 
 SEQUENCE = {"text": MODALITIES["text"], "audio": MODALITIES["audio"]}
 CMIR = [
@@ -60,7 +64,12 @@ OTHER_VIEWS = {"cmir-e": "its loss predicts noisy views", "imml-robust": "its lo
 @pytest.mark.parametrize("fusion", names("fusions"))
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
-    check_method(get_class("methods", method), backbone={"fusion": fusion}, other_views=method in OTHER_VIEWS)
+    check_method(
+        get_class("methods", method),
+        backbone={"fusion": fusion},
+        other_views=method in OTHER_VIEWS,
+        learns=method != "constant",
+    )
 
 
 @pytest.mark.parametrize("encoder", [name for name in names("encoders") if not name.startswith("pretrained-")])
@@ -73,13 +82,16 @@ def test_laws_with_every_encoder(method: str, encoder: str) -> None:
         modalities=modalities,
         backbone={"encoders": dict.fromkeys(fitting, encoder)},
         other_views=method in OTHER_VIEWS,
+        learns=method != "constant",
     )
 
 
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_of_a_classification(method: str) -> None:
     task = Task.classification(("a", "b", "c"))
-    check_method(get_class("methods", method), task=task, other_views=method in OTHER_VIEWS)
+    check_method(
+        get_class("methods", method), task=task, other_views=method in OTHER_VIEWS, learns=method != "constant"
+    )
 
 
 @pytest.mark.parametrize("hyperparameters", CMIR, ids=str)
@@ -110,7 +122,10 @@ class Words(nn.Module):
         return (self.table(values) * mask.unsqueeze(2)).sum(1)
 
 
-@pytest.mark.parametrize("method", names("methods"))
+FITTED = [name for name in names("methods") if issubclass(get_class("methods", name), FittedMethod)]
+
+
+@pytest.mark.parametrize("method", [name for name in names("methods") if name not in FITTED])
 def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
     modalities = {"words": Modality("words", 4, ()), "audio": MODALITIES["audio"]}
 
@@ -120,3 +135,20 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
     torch.manual_seed(0)
     encoders = {"words": Words()}
     check_method(make, modalities=modalities, backbone={"encoders": encoders}, other_views=method in OTHER_VIEWS)
+
+
+@pytest.mark.parametrize("method", FITTED)
+def test_a_fitted_method_refuses_tokens(method: str) -> None:
+    backbone = Backbone.build({"words": Modality("words", 4, ())}, Task.regression(), encoders={"words": Words()})
+    with pytest.raises(SpecError, match=r"'words' holds tokens, and .* reads numbers; prepare the text"):
+        get_class("methods", method)(backbone)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("method", ["erm", "linear"])
+def test_laws_with_every_scaling(method: str, scale: str) -> None:
+    def make(backbone):
+        backbone.fit_scales(learnable_dataset(MODALITIES, Task.regression(), torch.Generator().manual_seed(0)))
+        return get_class("methods", method)(backbone)
+
+    check_method(make, backbone={"scale": scale})

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from deconfound.compose import FittedMethod
 from deconfound.data.signal import Batch, View
 from deconfound.data.task import Task
 from deconfound.datasets.synthetic import synthetic
@@ -21,7 +22,7 @@ from deconfound.methods.imml import IMML
 from deconfound.methods.qmf import QualityAwareFusion
 from deconfound.nn.backbone import Backbone
 from deconfound.penalty import warm_up
-from deconfound.registry import build, names
+from deconfound.registry import build, get_class, names
 from deconfound.runs.spec import Spec
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES as EXAMPLES
@@ -30,9 +31,16 @@ from support.killing import killed_and_resumed
 from support.small import small_spec, tiny
 
 CLASSES = Task.classification(("a", "b", "c"))
-INNER = [name for name in names("methods") if not name.startswith("cmir") and name != "erm"]
+FITTED = [name for name in names("methods") if issubclass(get_class("methods", name), FittedMethod)]
+INNER = [name for name in names("methods") if not name.startswith("cmir") and name not in ("erm", *FITTED)]
 SEQUENCE = {"text": EXAMPLES["text"], "audio": EXAMPLES["audio"]}
 PLUG = {"name": "imml", "training": "plug", "form": "additive", "head": "mc-cond", "predict": "do"}
+
+
+@pytest.mark.parametrize("inner", FITTED)
+def test_a_method_that_is_fitted_at_once_is_refused_inside(inner: str) -> None:
+    with pytest.raises(SpecError, match="fitted at once, and an inner method is trained in steps; choose another"):
+        CmIR(Backbone.build(SEQUENCE, CLASSES), inner=inner)
 
 
 @pytest.mark.parametrize("inner", INNER)

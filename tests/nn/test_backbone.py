@@ -96,7 +96,8 @@ def test_no_modality_is_refused() -> None:
 
 
 def test_the_schema_of_the_arguments_is_their_annotation() -> None:
-    assert set(arguments(Backbone.build).model_fields) == {"encoders", "fusion", "hidden", "depth", "dropout"}  # type: ignore[arg-type]
+    names = {"encoders", "fusion", "hidden", "depth", "dropout", "scale"}
+    assert set(arguments(Backbone.build).model_fields) == names  # type: ignore[arg-type]
 
 
 def test_names_that_torch_reserves_are_fine() -> None:

@@ -20,6 +20,11 @@ def test_defaults_are_filled_in_and_survive_json():
     [
         ({**GOOD, "method": "cmri"}, "there is no method 'cmri'; did you mean 'cmir'"),
         ({"data": {}}, "'method' is missing"),
+        ({**GOOD, "data": {"scale": "rank"}}, "data.scale = 'rank': give one of standard, robust, rank-gauss, none"),
+        (
+            {**GOOD, "data": {"scale": {"m1": 3}}},
+            "data.scale = {'m1': 3}: give one of standard, robust, rank-gauss, none",
+        ),
         ({**GOOD, "method": {"name": "cmir", "invarance": 1}}, "'invarance'; did you mean 'invariance'"),
         ({**GOOD, "method": {"name": "cmir", "invariance": -1}}, "invariance = -1: input should be greater"),
         ({**GOOD, "train": {"epoch": 3}}, "'train.epoch'; did you mean 'epochs'"),

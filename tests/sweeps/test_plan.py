@@ -85,6 +85,15 @@ def test_leaving_environments_out_adds_a_run_for_each():
     assert {job.seed for job in more.jobs if job.left_out} == {0, 1}
 
 
+def test_a_method_of_fewer_modalities_keeps_the_scaling_of_those_it_has():
+    scaled = {**TOY, "scale": {"m1": "robust", "m2": "none"}, "scale_by": "environment"}
+    methods = [{"name": "erm"}, {"name": "linear", "label": "one", "modalities": ["m1"]}]
+    jobs = make_plan(small_sweep(dataset=[scaled], method=methods, search={})).jobs
+    assert jobs[0].spec["data"]["scale"] == {"m1": "robust", "m2": "none"}
+    assert jobs[-1].spec["data"]["scale"] == {"m1": "robust"}
+    assert jobs[-1].spec["data"]["scale_by"] == ["environment"]
+
+
 def test_methods_may_use_other_modalities_and_encoders():
     base = {"train": {"epochs": 1}, "backbone": {"encoders": {"m1": "pool", "m2": "pool"}}}
     alone = {"name": "erm", "label": "one", "modalities": ["m1"], "backbone": {"fusion": "gated"}}

@@ -52,6 +52,7 @@ def predict(
         target=opened.environment["data"].get("target"),
         raw=raw,
         unlabelled=unlabelled,
+        scale_by=opened.spec.data.scale_by,
     )
     if out is not None:
         print(f"wrote {rows} rows to {out}")

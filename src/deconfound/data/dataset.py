@@ -15,22 +15,20 @@ import torch
 from torch import Tensor
 
 from deconfound.data.columns import Columns, MetadataColumn
+from deconfound.data.group_scale import GroupScale, dataset_groups, group_scale
 from deconfound.data.mapped import byte_chunks
-from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.row_order import rows_by_split
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.splits import DEVELOPMENT, TAKE_VALID, check_ranges, check_split_names
 from deconfound.data.summary import summary_html, summary_lines
 from deconfound.data.task import Modality, Task
-from deconfound.data.validation import check_rows
+from deconfound.data.validation import check_all_have_split, check_rows
 from deconfound.errors import DataError, did_you_mean
 from deconfound.registry import names as component_names
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MISSING = folded(MISSING)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,6 +51,7 @@ class Dataset:
         provenance: source of the rows and the processing applied, JSON values only.
         latents: name → (N, D) true factors of synthetic data, for diagnostics; never part of a batch.
         source: store that the rows were opened from; None for rows that were made in memory.
+        scale_by: columns whose groups scale their own inputs, within each split; part of a run, not of a store.
     """
 
     name: str
@@ -66,6 +65,7 @@ class Dataset:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     latents: Mapping[str, Tensor] = field(default_factory=dict)
     source: Path | None = None
+    scale_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {name: len(signal) for name, signal in self.signals.items()}
@@ -78,7 +78,7 @@ class Dataset:
             )
         if not self.signals or "id" not in self.columns:
             raise DataError(f"{self.name}: a dataset needs at least one modality and a metadata column 'id'; give both")
-        for column in (*self.environment, *self.group):
+        for column in (*self.environment, *self.group, *self.scale_by):
             self._column(column)
         check_ranges(self.splits, len(self.target))
 
@@ -110,12 +110,7 @@ class Dataset:
         labels = np.array([str(name) for name in split], dtype=object)
         if len(labels) != len(target):
             raise DataError(f"{name}: {len(target)} targets but {len(labels)} split names; give each row one")
-        unnamed = [row for row, value in enumerate(labels.tolist()) if is_missing(value, _MISSING)]
-        if unnamed:
-            raise DataError(
-                f"{name}: row {unnamed[0] + 1} has the split {labels[unnamed[0]]!r}, which means no value; name the "
-                f"split of all rows ({len(unnamed)} have none)"
-            )
+        check_all_have_split(name, labels.tolist())
         names = list(dict.fromkeys(labels.tolist()))
         check_split_names(names, component_names("corruptions"))
         order = [s for s in DEVELOPMENT if s in names] + [s for s in names if s not in DEVELOPMENT]
@@ -217,12 +212,17 @@ class Dataset:
         """A split by name, a range of rows (a view), or an (R,) integer tensor of rows (a copy)."""
         if isinstance(rows, str):
             rows = self.rows(rows)
+        own = {} if self._own is None else self._own.of(rows)
         if isinstance(rows, range):
             cut = slice(rows.start, rows.stop)
             signals = {name: Signal(s.values[cut], s.mask[cut]) for name, s in self.signals.items()}
-            return Batch(signals, self.target[cut], torch.arange(rows.start, rows.stop), self.env[cut])
+            return Batch(signals, self.target[cut], torch.arange(rows.start, rows.stop), self.env[cut], own=own)
         signals = {name: signal.select(rows) for name, signal in self.signals.items()}
-        return Batch(signals, self.target.index_select(0, rows), rows, self.env.index_select(0, rows))
+        return Batch(signals, self.target.index_select(0, rows), rows, self.env.index_select(0, rows), own=own)
+
+    @cached_property
+    def _own(self) -> GroupScale | None:
+        return group_scale(self.signals, dataset_groups(self, self.scale_by)) if self.scale_by else None
 
     def development(self) -> Dataset:
         """Only the training and validation rows: a view that keeps their row numbers where they come first, else a copy.
@@ -277,7 +277,7 @@ class Dataset:
             provenance=self.provenance,
             latents={name: values[rows] for name, values in self.latents.items()},
         )
-        return replace(sorted_rows, source=self.source)
+        return replace(sorted_rows, source=self.source, scale_by=self.scale_by)
 
     @cached_property
     def checksum(self) -> str:

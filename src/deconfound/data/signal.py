@@ -65,6 +65,28 @@ class Signal:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class GroupMoments:
+    """Mean and variance of one modality over the existing steps of groups of rows, to scale each row by its own group.
+
+    Args:
+        rows: (B,) float number of rows of the group that have the modality; 0 for a row without a group.
+        mean, var: (B, *S) floats, where S is `scale_shape` of the modality; the variance divides by n.
+    """
+
+    rows: Tensor
+    mean: Tensor
+    var: Tensor
+
+    def select(self, numbers: Tensor) -> GroupMoments:
+        """The entries with the numbers in an (R,) integer tensor, in that order."""
+        return GroupMoments(*(part.index_select(0, numbers) for part in (self.rows, self.mean, self.var)))
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> GroupMoments:
+        """The same entries on a device."""
+        return GroupMoments(*(part.to(device, non_blocking=non_blocking) for part in (self.rows, self.mean, self.var)))
+
+
 @dataclass(frozen=True)
 class View:
     """The place of one view of some rows among the views whose weighted losses make one step.
@@ -116,6 +138,8 @@ class Batch:
             where all count alike.
         view: place among the views of these rows in one step of training. A method that keeps something of the batches it
             has seen takes in each by `view.weight`, or only the rows that `view.rows` names.
+        own: modality → moments of the group of each row, where inputs are scaled per group. They are those of the clean rows:
+            a corruption of the signals leaves them as they are.
 
     Raises:
         DataError: the parts do not have the same number of rows, or there is no modality.
@@ -127,6 +151,7 @@ class Batch:
     env: Tensor
     weight: Tensor | None = field(default=None, kw_only=True)
     view: View = field(default=WHOLE, kw_only=True)
+    own: Mapping[str, GroupMoments] = field(default_factory=dict[str, GroupMoments], kw_only=True)
 
     def __post_init__(self) -> None:
         sizes = {name: len(signal) for name, signal in self.signals.items()}
@@ -165,6 +190,7 @@ class Batch:
             self.env.index_select(0, rows),
             weight=None if self.weight is None else self.weight.index_select(0, rows),
             view=self.view,
+            own={name: moments.select(rows) for name, moments in self.own.items()},
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
@@ -176,6 +202,7 @@ class Batch:
             self.env.to(device, non_blocking=non_blocking),
             weight=None if self.weight is None else self.weight.to(device, non_blocking=non_blocking),
             view=self.view,
+            own={name: moments.to(device, non_blocking) for name, moments in self.own.items()},
         )
 
 
@@ -195,5 +222,5 @@ class EncodedBatch(Batch):
     features: Mapping[str, Tensor]
 
     def with_signals(self, signals: Mapping[str, Signal]) -> Batch:
-        joined = {**self.signals, **signals}
-        return Batch(joined, self.target, self.ids, self.env, weight=self.weight, view=self.view)
+        joined, about = {**self.signals, **signals}, (self.target, self.ids, self.env)
+        return Batch(joined, *about, weight=self.weight, view=self.view, own=self.own)

@@ -43,6 +43,17 @@ class Modality:
         return f"{self.name} {self.kind} {'×'.join(map(str, (self.steps, *self.shape)))}"
 
 
+def scale_shape(modality: Modality) -> tuple[int, ...]:
+    """Shape of a modality's mean and standard deviation; it broadcasts against one step.
+
+    (D,) → (D,); (channels, H, W) → (channels, 1, 1); (H, W) → (1, 1); tokens → ().
+    """
+    shape = modality.shape
+    if len(shape) < 2:
+        return shape
+    return (shape[0] if len(shape) > 2 else 1, *[1] * (len(shape) - 1))
+
+
 @dataclass(frozen=True)
 class Task:
     """The target, the risk per row, and the metric protocol.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from deconfound.data.mapped import CHUNK, release
+from deconfound.data.missing_words import MISSING, folded, is_missing
 from deconfound.data.one_label import ONE_LABEL
 from deconfound.data.schema import DatasetParts
 from deconfound.data.signal import Signal
@@ -176,3 +177,22 @@ def _check_steps(what: str, values: Tensor, mask: Tensor) -> None:
         raise DataError(f"{what} holds NaN or infinite values; mask those steps")
     if bool((steps[~mask] != 0).any()):
         raise DataError(f"{what} has values other than 0 where its mask is False; set them to 0 with Signal.keep")
+
+
+def check_all_have_split(name: str, labels: Sequence[str]) -> None:
+    """Check that the split of every row has a name.
+
+    Args:
+        name: of the dataset.
+        labels: N split names.
+
+    Raises:
+        DataError: one of them means no value.
+    """
+    words = folded(MISSING)
+    unnamed = [row for row, value in enumerate(labels) if is_missing(value, words)]
+    if unnamed:
+        raise DataError(
+            f"{name}: row {unnamed[0] + 1} has the split {labels[unnamed[0]]!r}, which means no value; name the "
+            f"split of all rows ({len(unnamed)} have none)"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,13 +12,15 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from deconfound.data.signal import Batch, EncodedBatch, Signal
+from deconfound.data.dataset import Dataset
+from deconfound.data.signal import Batch, EncodedBatch, GroupMoments, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoding_memory import EncodingMemory
 from deconfound.nn.fusion import Fusion
 from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
-from deconfound.nn.standardise import Standardise
+from deconfound.nn.standardise import Standardise, fit_scales
 from deconfound.registry import arguments, build, explain, get_class
 from deconfound.search import Search
 
@@ -71,12 +73,13 @@ class Backbone(nn.Module):
         widths: Mapping[str, int],
         recipe: _Recipe,
         encoded: Mapping[str, int] | None = None,
+        predictor: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.modalities, self.widths, self.task = dict(modalities), dict(widths), recipe.task
         self.encoded = dict(widths if encoded is None else encoded)
         self.scales, self.encoders, self._recipe = scales, encoders, recipe
-        self.fusion, self.head = recipe.build(widths)
+        self.fusion, self.head = recipe.build(widths) if predictor is None else (predictor, nn.Identity())
         self.after: nn.Module | None = None
         self.memory = EncodingMemory()
 
@@ -97,6 +100,9 @@ class Backbone(nn.Module):
             int, Field(ge=1, le=16, description="linear layers of the head and of an MLP"), Search(1, 3)
         ] = 2,
         dropout: Annotated[float, Field(ge=0, lt=1, description="share of units dropped"), Search(0.0, 0.5)] = 0.1,
+        scale: Annotated[
+            str | Mapping[str, str], Field(description="scaling of the inputs: one name, or modality → name")
+        ] = "standard",
     ) -> Backbone:
         """Build encoders, fusion and head.
 
@@ -108,12 +114,14 @@ class Backbone(nn.Module):
             encoders: for the modalities that should not have the default of their kind: vectors `mlp`, sequences `gru`,
                 images `cnn`, tokens `pretrained-text`. Your own module takes (values (B, T, *F), mask (B, T)) and returns
                 (B, H); H is found by a dry run.
+            scale: one of `data.scales.SCALES`; modalities that are not named have "standard".
 
         Raises:
             SpecError: no modality, an unknown name, an argument out of range, or a module of
                 another form.
         """
         options = {"encoders": encoders, "fusion": fusion, "hidden": hidden, "depth": depth, "dropout": dropout}
+        options["scale"] = scale
         schema = arguments(cast("type[Any]", cls.build))
         try:
             schema(**options)
@@ -121,15 +129,17 @@ class Backbone(nn.Module):
             raise SpecError(f"backbone: {explain(error, schema)}") from error
         if not modalities:
             raise SpecError("a backbone needs a modality; the dataset has none")
-        for name in encoders:
-            if name not in modalities:
-                raise SpecError(f"encoders: there is no modality {name!r}{did_you_mean(name, modalities)}")
+        scales = dict.fromkeys(modalities, scale) if isinstance(scale, str) else dict(scale)
+        for argument, names in (("encoders", encoders), ("scale", scales)):
+            for name in names:
+                if name not in modalities:
+                    raise SpecError(f"{argument}: there is no modality {name!r}{did_you_mean(name, modalities)}")
         shared = {"depth": depth, "dropout": dropout}
         parts = {n: _encoder(m, encoders.get(n), hidden, shared) for n, m in modalities.items()}
         return cls(
             modalities,
             nn.ModuleDict({module_key(name): module for name, (module, _) in parts.items()}),
-            nn.ModuleDict({module_key(name): Standardise(modality) for name, modality in modalities.items()}),
+            nn.ModuleDict({module_key(n): Standardise(m, scales.get(n, "standard")) for n, m in modalities.items()}),
             {name: width for name, (_, width) in parts.items()},
             _Recipe({"name": fusion} if isinstance(fusion, str) else dict(fusion), task, hidden, depth, dropout),
         )
@@ -148,6 +158,20 @@ class Backbone(nn.Module):
         resized.after, resized.memory = self.after, self.memory
         return resized
 
+    def pooled(self, make: Callable[[Mapping[str, int]], Fusion]) -> Backbone:
+        """The same scales (shared, not copied); the features are the mean of the standardised input over its steps.
+
+        Args:
+            make: modality → width of the features → fusion that predicts.
+
+        Raises:
+            SpecError: a modality of tokens.
+        """
+        pools = {name: Pool(modality, 0) for name, modality in self.modalities.items()}
+        widths = {name: pool.width for name, pool in pools.items()}
+        modules = nn.ModuleDict({module_key(name): pool for name, pool in pools.items()})
+        return Backbone(self.modalities, modules, self.scales, widths, self._recipe, predictor=make(widths))
+
     def new_head(self, width: int) -> nn.Module:
         """An MLP of the size of the head, from (..., width) to (..., outputs), with weights of its own."""
         recipe = self._recipe
@@ -164,6 +188,10 @@ class Backbone(nn.Module):
                 raise DataError(f"the backbone has no modality {name!r}{did_you_mean(name, self.modalities)}")
             cast("Standardise", self.scales[module_key(name)]).set_scale(mean, std)
 
+    def fit_scales(self, development: Dataset) -> None:
+        """Learn the scales from the training rows, see `nn.standardise.fit_scales`."""
+        fit_scales({n: cast("Standardise", self.scales[module_key(n)]) for n in self.modalities}, development)
+
     def standardise(self, batch: Batch) -> dict[str, Signal]:
         """Modality → standardised signal, 0 at the steps that do not exist.
 
@@ -172,7 +200,7 @@ class Backbone(nn.Module):
         """
         if isinstance(batch, EncodedBatch):
             return dict(batch.standardised)
-        return self._standardise(self._own_signals(batch))
+        return self._standardise(self._own_signals(batch), batch.own)
 
     def _own_signals(self, batch: Batch) -> dict[str, Signal]:
         for name in self.modalities:
@@ -182,8 +210,8 @@ class Backbone(nn.Module):
                 )
         return {name: batch.signals[name] for name in self.modalities}
 
-    def _standardise(self, signals: Mapping[str, Signal]) -> dict[str, Signal]:
-        return {name: self.scales[module_key(name)](signal) for name, signal in signals.items()}
+    def _standardise(self, signals: Mapping[str, Signal], own: Mapping[str, GroupMoments]) -> dict[str, Signal]:
+        return {name: self.scales[module_key(name)](signal, own.get(name)) for name, signal in signals.items()}
 
     def encode_signals(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
         """Standardised signals → modality → (B, encoded) what the encoders make, 0 where the modality is absent."""
@@ -197,15 +225,15 @@ class Backbone(nn.Module):
         """
         if isinstance(batch, EncodedBatch):
             return dict(batch.features)
-        features = self._encode(self._own_signals(batch))
+        features = self._encode(self._own_signals(batch), batch.own)
         if self.after is None:
             return features
         present = batch.present
         return {name: part.masked_fill(~present[name][:, None], 0) for name, part in self.after(features).items()}
 
-    def _encode(self, signals: Mapping[str, Signal]) -> dict[str, Tensor]:
+    def _encode(self, signals: Mapping[str, Signal], own: Mapping[str, GroupMoments]) -> dict[str, Tensor]:
         known = self.memory.recall(signals)
-        fresh = self.encode_signals(self._standardise({n: s for n, s in signals.items() if n not in known}))
+        fresh = self.encode_signals(self._standardise({n: s for n, s in signals.items() if n not in known}, own))
         self.memory.keep(signals, fresh)
         return {name: known[name] if name in known else fresh[name] for name in signals}
 

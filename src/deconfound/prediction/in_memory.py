@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.group_scale import warn_of_unknown
 from deconfound.data.signal import Signal
 from deconfound.data.task import Kind, Modality, Task
 from deconfound.datasets.frames import is_split, numbers_of
@@ -22,6 +23,7 @@ from deconfound.datasets.tabular.encoding import TabularEncoding
 from deconfound.datasets.tabular.spec import check_same_encoding, encodings_of, notes_of
 from deconfound.errors import DataError
 from deconfound.prediction.conform import expectation, unknown_modality
+from deconfound.prediction.groups import groups_in_memory, without_groups
 from deconfound.prediction.predict import embed_rows, predict_rows, predicted_name
 from deconfound.prediction.rows import Rows
 from deconfound.prediction.stored_rows import repaired_as
@@ -43,6 +45,7 @@ class MemoryPredictor:
         task: what is predicted.
         device: where to compute, such as "cuda".
         target: column or columns of the labels of training, which is ignored.
+        scale_by: columns of the groups whose own rows scale them, None where the training rows scale all.
     """
 
     method: Method
@@ -53,25 +56,27 @@ class MemoryPredictor:
     preparations: Preparations
     device: str
     target: str | Sequence[str] | None = None
+    scale_by: Sequence[str] | None = None
 
     def predict(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
         names, signals = self._inputs(data, ids, lengths)
-        return prediction_table(self._outputs(names, signals), self.task, names)
+        return prediction_table(self._outputs(names, signals, data), self.task, names)
 
     def probabilities(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
         if self.task.kind == "regression":
             raise DataError("a regression has no probabilities; use predict")
         names, signals = self._inputs(data, ids, lengths)
-        return probability_table(self._outputs(names, signals), self.task, names)
+        return probability_table(self._outputs(names, signals, data), self.task, names)
 
     def features(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> pd.DataFrame:
         names, signals = self._inputs(data, ids, lengths)
-        features = embed_rows(self.method, self.modalities, self.task, signals, names, device=self.device)
+        known = (self.method, self.modalities, self.task, signals, names)
+        features = embed_rows(*known, device=self.device, groups=self._groups(data, len(names)))
         return feature_table(features, names)
 
     def _inputs(self, data: object, ids: object, lengths: Mapping[str, object] | None) -> Rows:
         return memory_inputs(
-            data,
+            data if self.scale_by is None else without_groups(data, self.scale_by, self.modalities),
             self.modalities,
             columns=self.columns,
             repairs=self.repairs,
@@ -81,8 +86,16 @@ class MemoryPredictor:
             lengths=lengths or {},
         )
 
-    def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal]) -> np.ndarray:
-        return predict_rows(self.method, self.modalities, self.task, signals, ids, device=self.device)
+    def _outputs(self, ids: Sequence[str], signals: Mapping[str, Signal], data: object) -> np.ndarray:
+        known = (self.method, self.modalities, self.task, signals, ids)
+        return predict_rows(*known, device=self.device, groups=self._groups(data, len(ids)))
+
+    def _groups(self, data: object, count: int) -> list[str] | None:
+        if self.scale_by is None:
+            return None
+        groups = groups_in_memory(data, self.scale_by, count)
+        warn_of_unknown("the data", groups.count(""), count, " and ".join(map(repr, self.scale_by)))
+        return groups
 
 
 def memory_inputs(

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deconfound.data.signal import Batch, Signal
+from deconfound.data.group_scale import group_scale, warn_of_unknown
+from deconfound.data.signal import Batch, GroupMoments, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
 from deconfound.evaluation.outputs import CHUNK, check_finite, collect_outputs
@@ -20,6 +21,7 @@ from deconfound.io.files import atomic_write
 from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.nn.inference import apply_to_batches
 from deconfound.prediction.conform import conform
+from deconfound.prediction.groups import groups_in_file
 from deconfound.prediction.rows import Rows, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
 from deconfound.prediction.stored_rows import repaired_as
@@ -40,6 +42,7 @@ def predict_rows(
     ids: Sequence[str],
     *,
     device: str | torch.device = "cpu",
+    groups: Sequence[str] | None = None,
 ) -> np.ndarray:
     """Predict N rows.
 
@@ -48,6 +51,7 @@ def predict_rows(
         signals: modality name → `Signal` of N rows; a modality that is left out is absent.
         ids: N row names for error messages.
         device: where to compute, such as "cuda".
+        groups: N names of the groups whose own rows scale them, as in training; "" for none.
 
     Returns:
         (N, outputs) float32 predictions, or logits of the classes.
@@ -56,7 +60,7 @@ def predict_rows(
         DataError: `deconfound.prediction.conform.conform` refuses the signals.
         RunError: an output is not finite or has another shape than the task's.
     """
-    output = collect_outputs(method, _conformed(modalities, task, signals, ids), task, device=device)
+    output = collect_outputs(method, _conformed(modalities, task, signals, ids, groups), task, device=device)
     check_finite(np.asarray(~np.isfinite(output).all(axis=1)), ids, type(method).__name__)
     return output
 
@@ -69,6 +73,7 @@ def embed_rows(
     ids: Sequence[str],
     *,
     device: str | torch.device = "cpu",
+    groups: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Modality → (N, D) float32 representations that predict; arguments and errors as for `predict_rows`."""
 
@@ -76,7 +81,7 @@ def embed_rows(
         parts = method.representations(batch).predictive
         return {name: values.float().cpu().numpy() for name, values in parts.items()}
 
-    parts = apply_to_batches(method, _conformed(modalities, task, signals, ids), features, device)
+    parts = apply_to_batches(method, _conformed(modalities, task, signals, ids, groups), features, device)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -94,6 +99,7 @@ def predict_file(
     target: str | Sequence[str] | None = None,
     raw: bool = False,
     unlabelled: bool = False,
+    scale_by: Sequence[str] | None = None,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -114,6 +120,8 @@ def predict_file(
         unlabelled: only the rows of a table that have no label; of a .csv or .parquet those that lack a `target`.
         raw: write the texts of CSV as they are, for programs; else a spreadsheet computes none of them, see
             `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
+        scale_by: columns of the groups whose own rows scale them; then all rows are read before the first is predicted, and
+            an `UnknownGroupWarning` says how many have no group.
 
     Returns:
         The number of rows.
@@ -127,16 +135,21 @@ def predict_file(
         raise SpecError(f"there is no output format {format!r}{did_you_mean(format, FORMATS)}")
     if out is not None and out.is_file() and source.exists() and out.samefile(source):
         raise SpecError(f"{out} is the input itself; choose another output file")
-    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target, unlabelled)
+    chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target, unlabelled, scale_by or ())
+    if scale_by is not None:
+        chunks = _in_one(chunks)
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict; give one or more")
+    groups = None if scale_by is None else groups_in_file(source, scale_by)
+    if groups is not None:
+        warn_of_unknown(str(source), groups.count(""), len(groups), " and ".join(map(repr, scale_by or ())))
 
     def write_predictions(file: IO[str]) -> int:
         write, count = _writer(file, format, task, raw=raw), 0
         ids, signals = first
         while True:
-            write(ids, predict_rows(method, modalities, task, signals, ids, device=device))
+            write(ids, predict_rows(method, modalities, task, signals, ids, device=device, groups=groups))
             count += len(ids)
             chunk = next(chunks, None)
             if chunk is None:
@@ -150,18 +163,51 @@ def predict_file(
 
 
 def _conformed(
-    modalities: Mapping[str, Modality], task: Task, signals: Mapping[str, Signal], ids: Sequence[str]
+    modalities: Mapping[str, Modality],
+    task: Task,
+    signals: Mapping[str, Signal],
+    ids: Sequence[str],
+    groups: Sequence[str] | None,
 ) -> Iterator[Batch]:
     """The rows in batches of at most `CHUNK`, in the shapes of the run."""
+    scale = None if groups is None else group_scale(conform(signals, modalities, ids), groups)
     for start in range(0, len(ids), CHUNK):
         part = slice(start, start + CHUNK)
         cut = {name: Signal(signal.values[part], signal.mask[part]) for name, signal in signals.items()}
-        yield _unlabelled(conform(cut, modalities, ids[part]), task)
+        own = {} if scale is None else scale.of(range(start, min(start + CHUNK, len(ids))))
+        yield _unlabelled(conform(cut, modalities, ids[part]), task, own)
 
 
-def _unlabelled(signals: Mapping[str, Signal], task: Task) -> Batch:
+def _unlabelled(signals: Mapping[str, Signal], task: Task, own: Mapping[str, GroupMoments]) -> Batch:
     count = len(next(iter(signals.values())))
-    return Batch(signals, task.blank_target(count), torch.arange(count), torch.zeros(count, dtype=torch.int64))
+    zeros = torch.zeros(count, dtype=torch.int64)
+    return Batch(signals, task.blank_target(count), torch.arange(count), zeros, own=own)
+
+
+def _in_one(chunks: Iterator[Rows]) -> Iterator[Rows]:
+    """All rows as one chunk; none where there is no row."""
+    parts = list(chunks)
+    if not parts:
+        return
+    names = {name: None for _, signals in parts for name in signals}
+    whole = {name: _joined([(signals.get(name), len(ids)) for ids, signals in parts]) for name in names}
+    yield [row for ids, _ in parts for row in ids], whole
+
+
+def _joined(parts: Sequence[tuple[Signal | None, int]]) -> Signal:
+    """The rows of all parts, padded to the longest; those of a part that is None have no step."""
+    some = next(signal for signal, _ in parts if signal is not None)
+    steps = max(signal.mask.shape[1] for signal, _ in parts if signal is not None)
+    shape = some.values.shape[2:]
+    values = some.values.new_zeros(sum(count for _, count in parts), steps, *shape)
+    mask = torch.zeros(values.shape[:2], dtype=torch.bool)
+    start = 0
+    for signal, count in parts:
+        if signal is not None:
+            values[start : start + count, : signal.mask.shape[1]] = signal.values
+            mask[start : start + count, : signal.mask.shape[1]] = signal.mask
+        start += count
+    return Signal(values, mask)
 
 
 def _chunks(
@@ -171,6 +217,7 @@ def _chunks(
     preparations: Preparations,
     target: str | Sequence[str] | None,
     unlabelled: bool,
+    beside: Sequence[str],
 ) -> Iterator[Rows]:
     check_source(source)
     targets = (target,) if isinstance(target, str) else tuple(target or ())
@@ -180,11 +227,11 @@ def _chunks(
             f"--unlabelled is for the .toml of a table, or a .csv or .parquet with the column of the labels; got {source}"
         )
     if str(source) == "-":
-        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target)
+        yield from read_jsonl(sys.stdin.buffer, modalities, CHUNK, repairs, preparations, target, beside)
     elif source.is_dir():
         yield from _stored(source, repairs, preparations)
     elif source.suffix.lower() in JSON_LINES:
-        yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target)
+        yield from read_jsonl(source, modalities, CHUNK, repairs, preparations, target, beside)
     elif raw_table:
         from deconfound.prediction.raw_rows import read_raw_table
 

@@ -62,6 +62,7 @@ def read_jsonl(
     repairs: Mapping[str, Repair] | None = None,
     preparations: Preparations | None = None,
     target: str | Sequence[str] | None = None,
+    beside: Sequence[str] = (),
 ) -> Iterator[Rows]:
     """Rows of a file of JSON lines, or of an open binary stream, `chunk` of them at a time.
 
@@ -69,13 +70,14 @@ def read_jsonl(
         repairs: modality → what training did with values that are not finite.
         preparations: modality → how the raw samples of training were read.
         target: column or columns of the labels of training.
+        beside: further keys that a line may hold, such as the speaker that scales it.
 
     Raises:
         DataError: the file cannot be read, or a line breaks the rules above.
     """
     targets = () if target is None else (target,) if isinstance(target, str) else tuple(target)
     if not isinstance(source, str | Path):
-        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), targets)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path.cwd(), targets, tuple(beside))
         yield from _chunks(source, "standard input", form, chunk)
         return
     kind = FileKind("rows", DataError, "name a file of JSON lines that you may read", math.inf)
@@ -83,7 +85,7 @@ def read_jsonl(
     with reading(source, kind):
         file = open(source, "rb")  # noqa: SIM115 (closed below; only its opening may fail here)
     with file:
-        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, targets)
+        form = _Form(modalities, repairs or {}, preparations or {}, Path(source).parent, targets, tuple(beside))
         yield from _chunks(file, str(source), form, chunk)
 
 
@@ -96,6 +98,7 @@ class _Form:
     preparations: Preparations
     folder: Path
     targets: tuple[str, ...]
+    beside: tuple[str, ...]
 
     def name_of(self, key: str) -> str:
         """The modality that a key names: its own name, or the column that its samples had in training."""
@@ -184,7 +187,7 @@ def _row(values: Mapping[str, Any], place: str, number: int, form: _Form) -> tup
     arrays: Row = {}
     for key, value in values.items():
         name = form.name_of(key)
-        if name in ("id", "target", *form.targets) and name not in modalities:
+        if name in ("id", "target", *form.targets, *form.beside) and name not in modalities:
             continue
         if name not in modalities:
             raise DataError(f"{place}: {unknown_modality(name, modalities)}")

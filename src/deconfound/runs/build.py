@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
-from deconfound.nn.standardise import training_scale
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
 from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.own_code import make_method, own_encoders
 from deconfound.runs.run_files import read_environment
+from deconfound.runs.scale_by import scaled_by
 from deconfound.runs.spec import DataSpec, Spec
 from deconfound.target_scaled import TargetScaled, target_scale
 
@@ -84,7 +84,7 @@ def load_run_data(data: DataSpec, run: Path, replacement: Dataset | None = None)
 
 
 def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
-    """The dataset with the modalities, environments and validation rows that a specification asks for.
+    """The dataset with the modalities, environments, validation rows and groups of scaling of a specification.
 
     Raises:
         DataError: a modality, column or environment that does not exist among the training and validation rows; or
@@ -96,7 +96,9 @@ def apply_data_spec(dataset: Dataset, data: DataSpec) -> Dataset:
         dataset = dataset.with_environment(*data.environment)
     if data.valid is not None:
         dataset = take_validation(dataset, data.valid)
-    return dataset if data.leave_out is None else leave_out(dataset, data.leave_out)
+    if data.leave_out is not None:
+        dataset = leave_out(dataset, data.leave_out)
+    return dataset if data.scale_by is None else scaled_by(dataset, data.scale_by)
 
 
 def leave_out(dataset: Dataset, environment: str) -> Dataset:
@@ -142,9 +144,12 @@ def build_method(
         hidden=spec.backbone.hidden,
         depth=spec.backbone.depth,
         dropout=spec.backbone.dropout,
+        scale=spec.data.scale,
     )
     method = _plain_method(spec, modalities, backbone, code)
     penalties, augmentations = (spec.method.get(kind, {}) for kind in ADDED)
+    if method.hooks.fit is not None:
+        _check_fitted(spec, [*penalties, *augmentations])
     if penalties or augmentations:
         method = RegularizedMethod(
             method,
@@ -154,9 +159,19 @@ def build_method(
     return TargetScaled(method) if task.kind == "regression" else method
 
 
+def _check_fitted(spec: Spec, added: Sequence[str]) -> None:
+    """Refuse what a method that is fitted at once has no steps for."""
+    if added or spec.train.processes > 1:
+        what = ", ".join(added) or f"train.devices = {spec.train.devices}, nodes = {spec.train.nodes}"
+        raise SpecError(
+            f"{what}: the method {spec.method['name']!r} is fitted at once by one process, without steps to join or share; "
+            "leave them out"
+        )
+
+
 def set_scales(method: Method, development: Dataset) -> None:
     """Give a fresh method the scale of the training rows: of their inputs and, in a regression, of their targets."""
-    method.backbone.set_scale(training_scale(development))
+    method.backbone.fit_scales(development)
     if isinstance(method, TargetScaled):
         method.set_scale(*target_scale(development))
 

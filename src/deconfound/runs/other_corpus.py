@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from deconfound.evaluation.predictions import load_predictions
 from deconfound.evaluation.records import CORPORA, CORPUS
 from deconfound.io.files import file_stem, write_json
 from deconfound.prediction.stored_rows import repaired_as
+from deconfound.runs.scale_by import scaled_by
+from deconfound.runs.spec import DataSpec
 
 
 class OverlapWarning(UserWarning):
@@ -52,7 +54,7 @@ def other_corpus(
     dataset: Dataset,
     modalities: Mapping[str, Modality],
     task: Task,
-    environment: Sequence[str] | None = None,
+    data: DataSpec,
     repairs: Mapping[str, Repair] | None = None,
     preparations: Notes | None = None,
 ) -> Corpus:
@@ -62,7 +64,8 @@ def other_corpus(
         run: the run's directory.
         dataset: any rows with the run's modalities, classes, task and protocol; further modalities are left out.
         modalities, task: those that the run was trained on.
-        environment: columns that the run takes as the environment; where the corpus lacks one, its own stay.
+        data: the run's columns of environments and of groups that scale their own inputs; where the corpus lacks one, its own
+            environment stays, and the training rows scale.
         repairs: modality → what training did with values that are not finite; the corpus gets the features that are left.
         preparations: modality → how the run's data were read.
 
@@ -74,8 +77,10 @@ def other_corpus(
     repaired = replace(dataset, signals=repaired_as(dataset, repairs or {}))
     signals = {name: _conform(repaired, modality) for name, modality in modalities.items()}
     folder = run / CORPORA / f"{file_stem(dataset.name)}-{dataset.checksum[:12]}"
-    if environment is not None and set(environment) <= set(dataset.columns):
-        dataset = dataset.with_environment(*environment)
+    if data.environment is not None and set(data.environment) <= set(dataset.columns):
+        dataset = dataset.with_environment(*data.environment)
+    if data.scale_by is not None:
+        dataset = scaled_by(dataset, data.scale_by, optional=True)
     return Corpus(replace(dataset, signals=signals), dataset.checksum, folder, tuple(dataset.signals), own=False)
 
 

@@ -157,7 +157,7 @@ class Run:
         if whole.checksum == self.checksum or dataset is None:
             return Corpus(self.dataset(whole), self.checksum, self.path, tuple(whole.signals), own=True)
         how = {"repairs": self.repairs, "preparations": self.preparations}
-        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data.environment, **how)
+        return other_corpus(self.path, whole, self.modalities, self.task, self.spec.data, **how)
 
     def method(self, encoders: Mapping[str, OwnEncoder] | None = None) -> Method:
         """The trained method in eval mode, with the weights of the best validation epoch, or as `train.keep` says.
@@ -229,7 +229,7 @@ class Run:
 
         data = self.environment["data"]
         known = (self.modalities, self.task, data.get("columns", {}), self.repairs, self.preparations)
-        return MemoryPredictor(self.method(), *known, device, data.get("target"))
+        return MemoryPredictor(self.method(), *known, device, data.get("target"), self.spec.data.scale_by)
 
     def evaluate(
         self,

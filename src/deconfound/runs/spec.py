@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from deconfound.data.scales import SCALES
 from deconfound.data.store import check_is_store
 from deconfound.datasets.fold_spec import FoldSpec
-from deconfound.errors import SpecError
+from deconfound.errors import SpecError, did_you_mean
 from deconfound.io.limits import MOST_THREADS, WIDEST
 from deconfound.io.python_file import load_class, names_file, with_placed_code
 from deconfound.io.reading import FileKind, read_toml, resolved
@@ -19,6 +20,21 @@ from deconfound.method_names import ADDED, method_title
 from deconfound.registry import check_name, explain, get_class, presets_of, validate_arguments, validate_for
 
 _STORE = FileKind("store", SpecError, "give the path of a folder")
+
+
+def _scale(value: Any) -> Any:
+    for choice in value.values() if isinstance(value, dict) else [value]:
+        if choice not in SCALES:
+            raise ValueError(f"give one of {', '.join(SCALES)}, or a table modality → one of these{_near(choice)}")
+    return value
+
+
+def _near(choice: Any) -> str:
+    return did_you_mean(choice, SCALES) if isinstance(choice, str) else ""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class _Table(BaseModel):
@@ -46,6 +62,14 @@ class DataSpec(_Table):
     )
     fold: FoldSpec | None = Field(
         default=None, description="fold of the store's rows in place of its splits, as 'sweep' makes of [folds]"
+    )
+    scale: Annotated[str | dict[str, str], BeforeValidator(_scale)] = Field(
+        default="standard",
+        description="scaling of the inputs, learnt from the training rows: one name, or modality → name",
+    )
+    scale_by: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = Field(
+        default=None,
+        description="metadata columns, such as the speaker, whose own rows scale the inputs of each of them",
     )
 
     def placed(self, folder: Path) -> Self:

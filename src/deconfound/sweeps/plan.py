@@ -222,6 +222,8 @@ def _run_spec(spec: SweepSpec, entry: DatasetEntry, method: MethodEntry, label: 
         data["modalities"] = method.modalities
         encoders = shared["encoders"]
         shared["encoders"] = {name: encoder for name, encoder in encoders.items() if name in method.modalities}
+        if isinstance(data["scale"], dict):
+            data["scale"] = {name: scale for name, scale in data["scale"].items() if name in method.modalities}
     backbone = {**shared, **method.backbone}
     encoders = backbone["encoders"]
     tables = {name: encoder for name, encoder in encoders.items() if isinstance(encoder, dict) and "python" in encoder}

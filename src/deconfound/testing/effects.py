@@ -52,6 +52,8 @@ def _method_effects(method: Method, batch: Batch, dataset: Dataset) -> Iterator[
     development, generator = dataset.development(), torch.Generator().manual_seed(0)
     method.hooks.check(development)
     yield from (parameter.detach().clone() for parameter in method.parameters())
+    if method.hooks.fit is not None:
+        method.hooks.fit(development, generator)
     optimiser = torch.optim.Adam([p for p in method.parameters() if p.requires_grad], lr=_RATE)
     for epoch in range(_EPOCHS):
         method.hooks.on_epoch_start(epoch, development, generator)

@@ -45,9 +45,9 @@ def check_method(
     of absent modalities, all of them included, gives finite predictions, losses and gradients; the loss has the documented
     form and depends on its generator alone; features have the widths of the backbone and are 0 where their modality is
     absent; the output of the loss is the prediction, its risks are the task's risks of the output, and its total is a sum
-    of its terms with weights that do not depend on the batch; twenty steps of Adam on a learnable toy lower the risk by a
-    tenth; the input is not changed; every parameter gets a gradient within a few steps; the `state_dict` holds no tensor
-    twice, and a new instance that takes it predicts the same; what holds for the prediction holds for the method's
+    of its terms with weights that do not depend on the batch; twenty steps of Adam on a learnable toy, or the fit of
+    a method that is fitted at once, lower the risk by a tenth; the input is not changed; every parameter gets a
+    gradient within a few steps; the `state_dict` holds no tensor twice, and a new instance that takes it predicts the same; what holds for the prediction holds for the method's
     variants; where the method weighs rows, a weight of k is a row that comes k times. That each hyper-parameter matters
     is a law of its own: `check_hyperparameters`.
 
@@ -58,7 +58,7 @@ def check_method(
         backbone: arguments of `Backbone.build`.
         other_views: True for a method whose loss predicts other views of the rows than `forward`, such as noisy or mixed
             ones; then neither output nor risks are compared with the prediction, nor features with the rows' modalities.
-        learns: False for a method whose loss need not lower the risk in its first steps.
+        learns: False for a method whose loss need not lower the risk in its first steps, or that predicts a constant.
         seed: of the weights and the batches.
 
     Raises:

@@ -38,6 +38,7 @@ from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
+from deconfound.training.fit_at_once import fit_at_once
 from deconfound.training.learner import SELECTION, Learner
 from deconfound.training.loaders import derive_seed
 from deconfound.training.row_weights import check_weighs_rows, row_weights
@@ -104,7 +105,10 @@ def train_run(
             run = begin_run(out, spec, whole, development)
             if run.done is None:
                 set_scales(built, development)
-                _fit(run, built, development, loggers, callbacks, show_progress)
+                if built.hooks.fit is None:
+                    _fit(run, built, development, loggers, callbacks, show_progress)
+                else:
+                    fit_at_once(run, built, development)
     return replace(run, code=code)
 
 

@@ -23,6 +23,7 @@ from deconfound.data.findings import (
     near_texts,
     near_vectors,
     negative_class,
+    outside_train,
     row_order,
 )
 
@@ -47,6 +48,7 @@ FINDINGS: tuple[Find, ...] = (
     absence.find,
     constant_features.find,
     far_values.find,
+    outside_train.find,
     group_sizes.find,
 )
 """All of them, in the order of the report."""
