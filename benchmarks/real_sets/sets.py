@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from sklearn import datasets
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

@@ -27,6 +27,7 @@ from deconfound.io.files import atomic_write
 from deconfound.runs.spec import Spec
 from deconfound.training.train import train_run
 
+
 def budget(name: str, rows: int) -> dict[str, Any]:
     """The [train] of a name: "today" for 60 epochs of batches of 64; "s1000-b32-r0.001" for 1000 steps of 32 rows."""
     if name == "today":

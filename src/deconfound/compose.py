@@ -13,7 +13,7 @@ from deconfound.augmentation import Augmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
 from deconfound.errors import DataError
-from deconfound.method import Loss, Method, MethodHooks
+from deconfound.method import Loss, Method, MethodHooks, WarmUp
 from deconfound.nn.layers import module_key
 from deconfound.penalty import Penalty, several_environments
 
@@ -55,7 +55,7 @@ class RegularizedMethod(MethodWrapper):
     def __init__(
         self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
     ) -> None:
-        hooks = replace(inner.hooks, check=self._check, on_epoch_start=self._begin_epoch)
+        hooks = replace(inner.hooks, check=self._check, on_epoch_start=self._begin_epoch, warm_up=self._warm_up)
         super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
         self._names = tuple(penalties)
@@ -77,6 +77,11 @@ class RegularizedMethod(MethodWrapper):
                 f"{', '.join(self._names)}: the training rows of {development.name} are of one environment; name columns "
                 "that tell several apart ('environment' under [data]), or leave the penalty out"
             )
+
+    def _warm_up(self) -> WarmUp:
+        """That of the inner method, and the longest ramp of a penalty."""
+        own = [part for part in self.penalties.values() if isinstance(part, Penalty) and part.weight > 0]
+        return self.inner.hooks.warm_up().joined(WarmUp(share=max((part.ramp for part in own), default=0.0)))
 
     def _begin_epoch(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         rows = development.rows("train")

@@ -56,9 +56,9 @@ class _Estimator(BaseEstimator, ABC):
         *,
         modalities: Mapping[str, object] | None = None,
         kinds: Mapping[str, Kind] | None = None,
-        epochs: int = 60,
-        batch_size: int = 64,
-        learning_rate: float = 1e-3,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         train: Mapping[str, Any] | None = None,
         backbone: Mapping[str, Any] | None = None,
         validation: float = 0.2,
@@ -140,7 +140,8 @@ class _Estimator(BaseEstimator, ABC):
 
     def _train(self, data: Dataset, seed: int) -> None:
         table, own = method_table(self.method)
-        train = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        named = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        train = {name: number for name, number in named.items() if number is not None}
         values = {
             "seed": seed,
             "method": table,
@@ -169,7 +170,8 @@ class DeconfoundClassifier(ClassifierMixin, _Estimator):
         modalities: of a frame: modality → column of arrays or numbers, or columns of numbers; None takes all columns as
             the one modality "x".
         kinds: modality → "vector", "sequence", "image" or "tokens", where the axes do not say it.
-        epochs, batch_size, learning_rate: of the training; train: further fields of `TrainSpec`.
+        epochs, batch_size, learning_rate: of the training; None for those of the budget (`train.preset`); train: further
+            fields of `TrainSpec`.
         backbone: fields of `BackboneSpec`.
         validation: share of the rows, in (0, 1), that select the epoch.
         validate_on: "rows", with the classes in equal shares, or whole "environments".

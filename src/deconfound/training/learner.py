@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from torch.utils.data import DataLoader
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import RunError
+from deconfound.evaluation.criterion import validation_score
 from deconfound.method import Loss, Method
 from deconfound.nn.pretrained import PretrainedEncoder
 from deconfound.runs.spec import TrainSpec
+from deconfound.training.epoch_choice import EpochChoice
 from deconfound.training.loaders import (
     ShuffledRows,
     default_environments_per_batch,
@@ -26,8 +29,13 @@ from deconfound.training.loaders import (
 from deconfound.training.optimiser import adamw
 from deconfound.training.seeding import seed_default_generators
 
-SELECTION = "valid/risk"
-"""The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows."""
+RISK = "valid/risk"
+"""The logged mean risk of the task over the validation rows."""
+
+
+def score_name(criterion: str) -> str:
+    """The logged metric that early stopping and the best checkpoint follow; lower is better."""
+    return RISK if criterion == "risk" else "valid/score"
 
 
 class Learner(LightningModule):
@@ -46,14 +54,19 @@ class Learner(LightningModule):
         super().__init__()
         assert not dataset.test_splits, "a learner must not hold test rows"
         self.method, self.dataset, self.train_spec, self.seed = method, dataset, train, seed
-        self.steps = train.epochs * len(ShuffledRows(dataset.rows("train"), train.batch_size, seed, 0, train.processes))
+        epochs, self.batch_size = train.budget.epochs, train.budget.batch_size
+        self.steps = epochs * len(ShuffledRows(dataset.rows("train"), self.batch_size, seed, 0, train.processes))
+        held = math.ceil(train.probe * epochs) if train.schedule == "probe-then-tune" else 0
+        patience = train.budget.patience
+        self.choice = EpochChoice.of(method.hooks.warm_up(), epochs, train.window, patience, later=held)
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
-        self._risk: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
         self._random: torch.Generator | None = None
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        size = self.train_spec.batch_size
+        size = self.batch_size
         environments_per_batch = self.train_spec.environments_per_batch or 0
         if self.method.needs_environments and not environments_per_batch:
             environments_per_batch = default_environments_per_batch(self.dataset, size)
@@ -61,7 +74,7 @@ class Learner(LightningModule):
         return train_loader(self.dataset, size, self.seed, self.global_rank, world, environments_per_batch)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))
+        return ordered_loader(self.dataset, "valid", max(512, self.batch_size))
 
     def on_train_epoch_start(self) -> None:
         numbers = (self.seed, self.current_epoch, -3)
@@ -84,7 +97,7 @@ class Learner(LightningModule):
         try:
             loss = self.method.loss(batch, self.global_step / self.steps, self._random)
         except ValueError as error:
-            raise _lone_row(error, self.train_spec.batch_size) or error from None
+            raise _lone_row(error, self.batch_size) or error from None
         self._record(loss)
         return loss.total
 
@@ -116,18 +129,31 @@ class Learner(LightningModule):
         self.method.hooks.on_validation_start(self.dataset)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._risk.append(self.dataset.task.risk(self.method(batch).float(), batch.target))
+        self._outputs.append(self.method(batch).float())
+        self._targets.append(batch.target)
 
     def on_validation_epoch_end(self) -> None:
-        risk = torch.cat(self._risk).mean()
-        self._risk = []
-        self.log(SELECTION, risk, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        output, target = torch.cat(self._outputs), torch.cat(self._targets)
+        self._outputs, self._targets = [], []
+        risk = self.dataset.task.risk(output, target).mean()
+        self.log(RISK, risk, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        criterion = self.train_spec.criterion
+        if criterion != "risk":
+            arrays = output.cpu().numpy(), target.cpu().numpy()
+            score = validation_score(criterion, float(risk), *arrays, self.dataset.task, self._centre)
+            self.log(score_name(criterion), score, sync_dist=self.trainer.world_size > 1)
+
+    @cached_property
+    def _centre(self) -> float:
+        """Mean of the training targets."""
+        rows = self.dataset.rows("train")
+        return float(self.dataset.target[rows.start : rows.stop].double().mean())
 
     def configure_optimizers(self) -> Any:
         train = self.train_spec
         groups, held = parameter_groups(self.method, train)
         plain = "mixed" in train.precision or train.strategy == "fsdp"
-        optimiser = adamw(groups, rate=train.learning_rate, decay=train.weight_decay, fused=not plain)
+        optimiser = adamw(groups, rate=train.budget.learning_rate, decay=train.weight_decay, fused=not plain)
         warmup = max(1, round(train.warmup * self.steps))
         probe = round(train.probe * self.steps) if train.schedule == "probe-then-tune" else 0
 

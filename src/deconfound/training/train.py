@@ -31,6 +31,7 @@ from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
+from deconfound.runs.budget import budget_notes, with_budget
 from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
 from deconfound.runs.checkpoint import read_checkpoint, stored_weights
 from deconfound.runs.code import OwnCode
@@ -41,11 +42,11 @@ from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
-from deconfound.training.learner import SELECTION, Learner
+from deconfound.training.keep_best import KeepBest
+from deconfound.training.learner import RISK, Learner, score_name
 from deconfound.training.loaders import derive_seed
 from deconfound.training.session_clock import SessionClock
 from deconfound.training.trainer import (
-    SafeCheckpoint,
     bar_on_terminal,
     make_trainer,
     process_rank,
@@ -94,6 +95,8 @@ def train_run(
     code = OwnCode(method, encoders or {})
     whole = load_data(spec.data) if dataset is None else verified(dataset)
     development = apply_data_spec(whole, spec.data).development()
+    notes = budget_notes(spec.train, len(development.splits["train"]))
+    spec = with_budget(spec, whole)
     first = _wait_for_first_process(out, spec.train) == 0
     show_progress = sys.stdout.isatty() if progress is None else progress
     begun = find_run(out, spec, whole)
@@ -106,7 +109,7 @@ def train_run(
             run = begin_run(out, spec, whole, development)
             if run.done is None:
                 set_scales(built, development)
-                _fit(run, built, development, loggers, callbacks, show_progress)
+                _fit(run, built, development, loggers, callbacks, show_progress, notes)
     return replace(run, code=code)
 
 
@@ -139,10 +142,10 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     method = build_method(spec, development.modalities, development.task, code, environments)
     method.hooks.check(development)
     train, rows = spec.train, len(development.splits["train"])
-    if rows <= (train.processes - 1) * train.batch_size:
+    if rows <= (train.processes - 1) * train.budget.batch_size:
         raise SpecError(
             f"train.devices = {train.devices}, nodes = {train.nodes}: {rows} training rows in batches of "
-            f"{train.batch_size} do not give each device one; lower them or train.batch_size"
+            f"{train.budget.batch_size} do not give each device one; lower them or train.batch_size"
         )
     return method
 
@@ -154,6 +157,7 @@ def _fit(
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback],
     progress: bool,
+    notes: Sequence[str],
 ) -> None:
     train, folder = run.spec.train, run.path / "checkpoints"
     last = folder / "last.safetensors"
@@ -171,7 +175,7 @@ def _fit(
     trainer = make_trainer(
         train,
         logger=[CsvLogger(run.path / "log.csv", checkpoint["epoch"] + 1), *loggers],
-        callbacks=[*standard_callbacks(folder, train, progress), clock, *callbacks],
+        callbacks=[*standard_callbacks(folder, learner, progress), clock, *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
         default_root_dir=run.path,
@@ -187,25 +191,29 @@ def _fit(
     if process_rank() == 0:
         clock.lap()
         run.validate(run.load_weights(whole.cpu()), data)
-        _finish(run, trainer, clock.total(), whole)
+        _finish(run, trainer, learner, clock.total(), whole, notes)
         clock.path.unlink(missing_ok=True)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
-def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
-    names = (run.spec.train.keep, "last")
-    selected, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
-    callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SafeCheckpoint)]
-    best = next((callback.best_model_score for callback in callbacks if callback.monitor == SELECTION), None)
-    advice = epoch_advice(selected["epoch"], run.spec.train.epochs) if run.spec.train.keep == "best" else None
+def _finish(run: Run, trainer: Trainer, learner: Learner, seconds: float, method: Method, notes: Sequence[str]) -> None:
+    train, metrics = run.spec.train, trainer.callback_metrics
+    selected, last = (
+        read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors")["epoch"] for name in (train.keep, "last")
+    )
+    best = next((callback for callback in trainer.callbacks if isinstance(callback, KeepBest)), None)  # type: ignore[attr-defined]
+    advice = (
+        None if best is None else epoch_advice(selected, train.budget.epochs, learner.choice, method.hooks.warm_up())
+    )
     if advice is not None:
         warnings.warn(advice, EpochWarning, stacklevel=2)
     done = {
-        "epochs": last["epoch"] + 1,
+        "epochs": last + 1,
         "steps": trainer.global_step,
-        "best_epoch": selected["epoch"],
-        "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": [*method.hooks.summary_lines(), *([] if advice is None else [advice])],
+        "best_epoch": selected,
+        "best_risk": float(metrics[RISK]) if best is None else best.best_risk,
+        "score": float(metrics[score_name(train.criterion)]) if best is None else best.choice.best,
+        "notes": [*notes, *method.hooks.summary_lines(), *([] if advice is None else [advice])],
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }

@@ -13,15 +13,16 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins.precision import DoublePrecision
 from lightning.pytorch.strategies import Strategy
 
 from deconfound.errors import SpecError
 from deconfound.io.plain_text import unfiltered
 from deconfound.runs.spec import TrainSpec
-from deconfound.training.learner import SELECTION
+from deconfound.training.keep_best import KeepBest
+from deconfound.training.learner import RISK, Learner, score_name
 
 
 class SafeCheckpoint(ModelCheckpoint):
@@ -106,29 +107,15 @@ def _check_processes(train: TrainSpec, started: int) -> None:
     )
 
 
-class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that survives a resume: a run that was killed after its last epoch does not train another."""
-
-    @cached_property
-    def state_key(self) -> str:  # type: ignore[override]
-        """Lightning's, built once: it is asked for in every hook of every step."""
-        return super().state_key
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        state = checkpoint["callbacks"].get(self.state_key, {})
-        trainer.should_stop = state.get("wait_count", 0) >= self.patience
-
-
-def standard_callbacks(folder: Path, train: TrainSpec, progress: bool) -> list[Callback]:
+def standard_callbacks(folder: Path, learner: Learner, progress: bool) -> list[Callback]:
     """Checkpoints of the last epoch and, if `train.keep` is "best", of the best one with early stopping; a progress bar."""
-    shared = {"dirpath": folder, "enable_version_counter": False}
-    last = SafeCheckpoint(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
+    last = SafeCheckpoint(
+        folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True, every_n_epochs=1
+    )
     selection: list[Callback] = []
-    if train.keep == "best":
-        selection = [
-            SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True),
-            ResumableEarlyStopping(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
-        ]
+    if learner.train_spec.keep == "best":
+        score = score_name(learner.train_spec.criterion)
+        selection = [KeepBest(folder / "best.safetensors", learner.choice, score, RISK)]
     return [*selection, last, *([TQDMProgressBar()] if progress else [])]
 
 
