@@ -43,13 +43,19 @@ CMIR = [
     {"alignment": 1.0},
 ]
 
+FADES = {"pmr": "its prototype terms end"}
 OTHER_VIEWS = {"cmir-e": "its loss predicts noisy views", "imml-robust": "its loss averages over fewer draws"}
 
 
 @pytest.mark.parametrize("fusion", names("fusions"))
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
-    check_method(get_class("methods", method), backbone={"fusion": fusion}, other_views=method in OTHER_VIEWS)
+    check_method(
+        get_class("methods", method),
+        backbone={"fusion": fusion},
+        other_views=method in OTHER_VIEWS,
+        fades=method in FADES,
+    )
 
 
 @pytest.mark.parametrize("encoder", [name for name in names("encoders") if not name.startswith("pretrained-")])
@@ -62,13 +68,14 @@ def test_laws_with_every_encoder(method: str, encoder: str) -> None:
         modalities=modalities,
         backbone={"encoders": dict.fromkeys(fitting, encoder)},
         other_views=method in OTHER_VIEWS,
+        fades=method in FADES,
     )
 
 
 @pytest.mark.parametrize("method", names("methods"))
 def test_laws_of_a_classification(method: str) -> None:
     task = Task.classification(("a", "b", "c"))
-    check_method(get_class("methods", method), task=task, other_views=method in OTHER_VIEWS)
+    check_method(get_class("methods", method), task=task, other_views=method in OTHER_VIEWS, fades=method in FADES)
 
 
 @pytest.mark.parametrize("hyperparameters", CMIR, ids=str)
@@ -107,4 +114,10 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
 
     torch.manual_seed(0)
     encoders = {"words": Words()}
-    check_method(make, modalities=modalities, backbone={"encoders": encoders}, other_views=method in OTHER_VIEWS)
+    check_method(
+        make,
+        modalities=modalities,
+        backbone={"encoders": encoders},
+        other_views=method in OTHER_VIEWS,
+        fades=method in FADES,
+    )

@@ -48,8 +48,8 @@ class IMML(Method):
 
     Predictions: "task" is the wrapped fusion, "do" the average of f over x', "avg" their mixture, "z-only" a head on z and
     the other modalities without x'. `predict` names the method's own; `variants` has the others. In rows without the
-    predominant modality no "do" can be formed: "do", "avg" and "z-only" are the task's there, and the monitor `fallback`
-    is the share of such rows.
+    predominant modality, or without any other, no "do" can be formed: "do", "avg" and "z-only" are the task's there, and
+    the monitor `fallback` is the share of such rows.
 
     No interventional prediction of a learned z is an identified causal effect. It would need all of this:
     (B1) z intercepts every directed path from the predominant modality to the label;
