@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, mean_absolute_error
+from sklearn.metrics import accuracy_score, mean_squared_error
 
 from deconfound.data.task import Task
 from deconfound.evaluation.criterion import CRITERIA, validation_score
@@ -25,9 +25,9 @@ def test_the_metric_is_the_primary_one_with_its_sign() -> None:
     expected = -accuracy_score(TARGET, LOGITS.argmax(1))
     assert validation_score("metric", 1.0, LOGITS, TARGET, CLASSES, 0.0) == pytest.approx(expected)
     task, output, target = Task.regression(), np.array([[1.0], [2], [5]], dtype=np.float32), np.array([1.0, 3, 3])
-    assert get_protocol(task.protocol).primary == "mae"
+    assert get_protocol(task.protocol).primary == "mse"
     value = validation_score("metric", 1.0, output, target, task, 0.0)
-    assert value == pytest.approx(mean_absolute_error(target, output[:, 0]))
+    assert value == pytest.approx(mean_squared_error(target, output[:, 0]))
 
 
 def test_the_calibrated_risk_does_not_know_confidence() -> None:

@@ -19,7 +19,9 @@ PENALTIES = {
 
 def minimum(problem: Linear, name: str, weight: float) -> np.ndarray:
     if name == "vrex":
-        return test_vrex.balanced(problem, weight)  # its unit is the risk where it is, so no formula alone has its minimum
+        return test_vrex.balanced(
+            problem, weight
+        )  # its unit is the risk where it is, so no formula alone has its minimum
     return by_algebra(lambda theta: problem.risks(theta).mean() + weight * PENALTIES[name](problem, theta))
 
 

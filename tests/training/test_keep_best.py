@@ -16,7 +16,10 @@ from deconfound.training.train import train_run
 from support.killing import killed_and_resumed
 from support.small import FAST, small_run, small_spec
 
-pytestmark = pytest.mark.filterwarnings("ignore::deconfound.training.best_epoch.EpochWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::deconfound.training.best_epoch.EpochWarning"),
+    pytest.mark.filterwarnings("ignore::deconfound.nn.collapse.CollapseWarning"),  # the rate of one test is absurd
+]
 TRAIN = {**FAST, "epochs": 8, "patience": 100}
 
 

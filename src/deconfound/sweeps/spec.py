@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from deconfound.data.splits import LEFT_OUT
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
+from deconfound.evaluation.selection import NEED_METRIC
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
 from deconfound.io.python_file import with_placed_code
 from deconfound.io.reading import shown
@@ -122,7 +123,12 @@ class SearchSpec(_Table):
 class SelectionSpec(_Table):
     """How one draw is chosen for each method and dataset."""
 
-    rule: Rule = Field(default="valid", description="score that a draw is judged by")
+    rule: Rule = Field(default="valid", description="rows and runs that a draw is judged by")
+    criterion: Literal["risk", "calibrated-risk", "metric"] | None = Field(
+        default=None,
+        description="what is compared: that of [base.train], which chooses epochs too, or the primary metric, which the rules "
+        "worst-group and oracle always take",
+    )
     seeds: int | None = Field(
         default=None,
         ge=1,
@@ -209,9 +215,24 @@ class SweepSpec(_Table):
             raise ValueError(
                 "a dataset sets leave_out, but the selection rule leaves environments out itself; remove one of them"
             )
+        asked = self.selection.criterion
+        if asked not in (None, "metric", self.base.train.criterion) or (
+            asked not in (None, "metric") and self.selection.rule in NEED_METRIC
+        ):
+            raise ValueError(
+                f"selection.criterion = {asked!r} does not fit: draws are compared by the metric, or, with a rule without groups "
+                f"and tests, by what chose the epochs, base.train.criterion = {self.base.train.criterion!r}"
+            )
         if self.evaluation.scenarios is not None and self.evaluation.tables is not None:
             raise ValueError("evaluation.scenarios and evaluation.tables are both set; keep one of them")
         return self
+
+    @property
+    def criterion(self) -> str:
+        """What draws are compared by: the metric, or the score by which each run chose its epoch."""
+        if self.selection.rule in NEED_METRIC:
+            return "metric"
+        return self.selection.criterion or self.base.train.criterion
 
     @property
     def configurations(self) -> int:
