@@ -21,7 +21,7 @@ from deconfound.data.task import Task
 from deconfound.evaluation.criterion import validation_score
 from deconfound.method import WarmUp
 from deconfound.statistics import estimate
-from deconfound.training.epoch_choice import EpochChoice
+from deconfound.training.best_epoch import EpochChoice
 
 RULES: dict[str, tuple[str, int]] = {
     f"{criterion}{'' if window == 1 else f', window {window}'}": (criterion, window)

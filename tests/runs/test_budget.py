@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import deconfound as dc
-from deconfound.runs.budget import budget_notes, completed, training_rows, with_budget
 from deconfound.runs.budget_sizes import FEWEST_EPOCHS, MOST_EPOCHS, STEPS, Preset, default_budget
+from deconfound.runs.build import budget_notes, completed, training_rows, with_budget
 from deconfound.runs.run import Run
 from deconfound.runs.spec import DataSpec, Spec, TrainSpec
 from support.small import small_data
@@ -70,7 +70,7 @@ def test_the_numbers_are_in_the_run_and_in_its_notes_and_it_repeats(tmp_path: Pa
     for name in ("epochs", "batch_size", "learning_rate", "patience"):
         assert kept[name] == getattr(budget, name)
     assert run.done is not None
-    assert run.done["notes"][0].startswith(f"standard budget for {len(data.rows('train'))} training rows: epochs = 2")
+    assert run.done["notes"][-1].startswith(f"standard budget for {len(data.rows('train'))} training rows: epochs = 2")
     again = dc.fit(data, "erm", out=tmp_path / "r", backbone={"hidden": 8}, train=train)
     assert again.done == run.done
     copy = Spec.of(json.loads((run.path / "spec.json").read_text()))

@@ -8,8 +8,7 @@ import pytest
 from deconfound.cli import main
 from deconfound.method import WarmUp
 from deconfound.runs.run import Run
-from deconfound.training.best_epoch import EpochWarning, epoch_advice
-from deconfound.training.epoch_choice import EpochChoice
+from deconfound.training.best_epoch import EpochChoice, EpochWarning, epoch_advice
 from support.small import FAST, small_run, small_spec
 
 SLOW = {**FAST, "epochs": 3, "learning_rate": 1e-5}

@@ -106,8 +106,8 @@ def select(candidates: Sequence[Candidate], rule: str = "valid", criterion: str 
             the rules "worst-group" and "oracle" cannot use.
 
     Raises:
-        SpecError: an unknown rule, or one that needs the metric, records of a test split without the oracle's rule, no candidate, two runs of one seed,
-            or records of several datasets or protocols.
+        SpecError: an unknown rule, or one that needs the metric, records of a test split without the oracle's rule, no
+            candidate, two runs of one seed, or records of several datasets or protocols.
     """
     if rule not in RULES:
         raise SpecError(f"there is no rule of selection {rule!r}{did_you_mean(rule, RULES)}")

@@ -19,7 +19,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.io.folders import check_folder
-from deconfound.runs.budget import with_budget
+from deconfound.runs.build import with_budget
 from deconfound.runs.own_code import check_code, code_files
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec

@@ -16,8 +16,7 @@ from deconfound.evaluation.scenario import Scenario, needed_modalities, scenario
 from deconfound.io.files import write_json
 from deconfound.io.plain_text import text_of_lines
 from deconfound.io.python_file import names_file
-from deconfound.runs.budget import completed
-from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, completed, load_data
 from deconfound.runs.spec import Spec
 from deconfound.sweeps.draws import draw_values
 from deconfound.sweeps.jobs import Job, digest, job_id, read_sweep_json

@@ -126,8 +126,7 @@ class SelectionSpec(_Table):
     rule: Rule = Field(default="valid", description="rows and runs that a draw is judged by")
     criterion: Literal["risk", "calibrated-risk", "metric"] | None = Field(
         default=None,
-        description="what is compared: that of [base.train], which chooses epochs too, or the primary metric, which the rules "
-        "worst-group and oracle always take",
+        description="what is compared: that of [base.train], which chooses epochs too, or the primary metric",
     )
     seeds: int | None = Field(
         default=None,
@@ -215,13 +214,10 @@ class SweepSpec(_Table):
             raise ValueError(
                 "a dataset sets leave_out, but the selection rule leaves environments out itself; remove one of them"
             )
-        asked = self.selection.criterion
-        if asked not in (None, "metric", self.base.train.criterion) or (
-            asked not in (None, "metric") and self.selection.rule in NEED_METRIC
-        ):
+        if self.selection.criterion not in (None, "metric", self.criterion):
             raise ValueError(
-                f"selection.criterion = {asked!r} does not fit: draws are compared by the metric, or, with a rule without groups "
-                f"and tests, by what chose the epochs, base.train.criterion = {self.base.train.criterion!r}"
+                f"selection.criterion = {self.selection.criterion!r}: draws are compared by the metric, or by what chose the "
+                f"epochs; give 'metric' or set base.train.criterion (with {self.selection.rule!r} always the metric)"
             )
         if self.evaluation.scenarios is not None and self.evaluation.tables is not None:
             raise ValueError("evaluation.scenarios and evaluation.tables are both set; keep one of them")
@@ -230,9 +226,8 @@ class SweepSpec(_Table):
     @property
     def criterion(self) -> str:
         """What draws are compared by: the metric, or the score by which each run chose its epoch."""
-        if self.selection.rule in NEED_METRIC:
-            return "metric"
-        return self.selection.criterion or self.base.train.criterion
+        by_metric = self.selection.rule in NEED_METRIC or self.selection.criterion == "metric"
+        return "metric" if by_metric else self.base.train.criterion
 
     @property
     def configurations(self) -> int:

@@ -1,9 +1,82 @@
-"""What the place of the best epoch says about the length of a training."""
+"""Which epoch is kept and when training ends, as a function of the validation scores so far; and what its place says."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from statistics import fmean
+
 from deconfound.method import WarmUp
-from deconfound.training.epoch_choice import EpochChoice
+
+
+@dataclass(frozen=True)
+class EpochChoice:
+    """The state after some epochs.
+
+    An epoch counts by the mean of its own score and those before it, `window` in all. The lowest mean is kept; of equal
+    ones the latest. Epochs before `first` do not count at all, in no mean and for no patience.
+
+    Args:
+        first: first epoch that counts.
+        kept_from: first epoch that may be kept.
+        window: number of epochs in a mean.
+        patience: epochs without a lower mean before training ends.
+        scores: of each epoch so far; lower is better.
+        best: the lowest mean; infinite before there is one.
+        kept: the epoch that is kept; None before there is one.
+        improved: the epoch since when there was no lower mean.
+    """
+
+    first: int
+    kept_from: int
+    window: int
+    patience: int
+    scores: tuple[float, ...] = ()
+    best: float = math.inf
+    kept: int | None = None
+    improved: int = 0
+
+    @classmethod
+    def of(cls, warm_up: WarmUp, epochs: int, window: int, patience: int, *, later: int = 0) -> EpochChoice:
+        """Before the first of at most `epochs` epochs.
+
+        Args:
+            warm_up: of the method. If it ends after the last epoch, that one is kept.
+            later: epochs before which training does not end, for other reasons.
+        """
+        first = min(warm_up.length(epochs), epochs - 1)
+        kept_from = min(first + window - 1, epochs - 1)
+        return cls(first, kept_from, window, patience, improved=max(kept_from, later))
+
+    def after(self, score: float) -> EpochChoice:
+        """The state after one more epoch."""
+        scores = (*self.scores, math.inf if math.isnan(score) else score)
+        epoch = len(scores) - 1
+        if epoch < self.kept_from:
+            return replace(self, scores=scores)
+        mean = fmean(scores[max(self.first, epoch + 1 - self.window) :])
+        if mean > self.best:
+            return replace(self, scores=scores)
+        improved = max(self.improved, epoch) if mean < self.best else self.improved
+        return replace(self, scores=scores, best=mean, kept=epoch, improved=improved)
+
+    def after_all(self, scores: Iterable[float]) -> EpochChoice:
+        """The state after several more epochs."""
+        choice = self
+        for score in scores:
+            choice = choice.after(score)
+        return choice
+
+    @property
+    def keeps_the_latest(self) -> bool:
+        """Whether the latest epoch is the one to keep."""
+        return self.kept == len(self.scores) - 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the patience is used up."""
+        return len(self.scores) - 1 - self.improved >= self.patience
 
 
 class EpochWarning(UserWarning):

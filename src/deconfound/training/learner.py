@@ -18,7 +18,7 @@ from deconfound.evaluation.criterion import validation_score
 from deconfound.method import Loss, Method
 from deconfound.nn.pretrained import PretrainedEncoder
 from deconfound.runs.spec import TrainSpec
-from deconfound.training.epoch_choice import EpochChoice
+from deconfound.training.best_epoch import EpochChoice
 from deconfound.training.loaders import (
     ShuffledRows,
     default_environments_per_batch,

@@ -31,8 +31,7 @@ from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
-from deconfound.runs.budget import budget_notes, with_budget
-from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
+from deconfound.runs.build import apply_data_spec, budget_notes, build_method, load_data, set_scales, with_budget
 from deconfound.runs.checkpoint import read_checkpoint, stored_weights
 from deconfound.runs.code import OwnCode
 from deconfound.runs.misfit import put_weights
@@ -42,11 +41,11 @@ from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
-from deconfound.training.keep_best import KeepBest
 from deconfound.training.learner import RISK, Learner, score_name
 from deconfound.training.loaders import derive_seed
 from deconfound.training.session_clock import SessionClock
 from deconfound.training.trainer import (
+    KeepBest,
     bar_on_terminal,
     make_trainer,
     process_rank,
@@ -213,7 +212,7 @@ def _finish(run: Run, trainer: Trainer, learner: Learner, seconds: float, method
         "best_epoch": selected,
         "best_risk": float(metrics[RISK]) if best is None else best.best_risk,
         "score": float(metrics[score_name(train.criterion)]) if best is None else best.choice.best,
-        "notes": [*notes, *method.hooks.summary_lines(), *([] if advice is None else [advice])],
+        "notes": [*method.hooks.summary_lines(), *notes, *([] if advice is None else [advice])],
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }

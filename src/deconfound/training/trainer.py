@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins.precision import DoublePrecision
 from lightning.pytorch.strategies import Strategy
@@ -21,7 +21,7 @@ from lightning.pytorch.strategies import Strategy
 from deconfound.errors import SpecError
 from deconfound.io.plain_text import unfiltered
 from deconfound.runs.spec import TrainSpec
-from deconfound.training.keep_best import KeepBest
+from deconfound.training.best_epoch import EpochChoice
 from deconfound.training.learner import RISK, Learner, score_name
 
 
@@ -105,6 +105,49 @@ def _check_processes(train: TrainSpec, started: int) -> None:
         f"batch system started {observed}; with SLURM ask for --nodes={train.nodes} --ntasks-per-node={train.devices} and "
         "start the command with srun, or change train.devices and train.nodes"
     )
+
+
+class KeepBest(Callback):
+    """Writes the weights of the best epoch, as an `EpochChoice` has it, and ends a training that no longer improves.
+
+    Its state, the scores and the risks so far, is in each checkpoint.
+
+    Args:
+        path: the file of the best epoch.
+        choice: before the first epoch.
+        score, risk: logged metrics to read after each validation.
+    """
+
+    def __init__(self, path: Path, choice: EpochChoice, score: str, risk: str) -> None:
+        self.path, self.choice, self.score, self.risk = path, choice, score, risk
+        self.risks: list[float] = []
+        self._begun = choice
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scores": list(self.choice.scores), "risks": list(self.risks)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.choice = self._begun.after_all(state_dict["scores"])
+        self.risks = list(state_dict["risks"])
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """A run that was killed after its last epoch does not train another."""
+        state = checkpoint["callbacks"].get(self.state_key, {"scores": []})
+        trainer.should_stop = bool(state["scores"]) and self._begun.after_all(state["scores"]).is_over
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.choice = self.choice.after(float(trainer.callback_metrics[self.score]))
+        self.risks.append(float(trainer.callback_metrics[self.risk]))
+        if self.choice.keeps_the_latest:
+            trainer.save_checkpoint(self.path, weights_only=True)
+        if self.choice.is_over:
+            trainer.should_stop = True
+
+    @property
+    def best_risk(self) -> float:
+        """The validation risk of the epoch that is kept."""
+        assert self.choice.kept is not None, "no epoch was validated"
+        return self.risks[self.choice.kept]
 
 
 def standard_callbacks(folder: Path, learner: Learner, progress: bool) -> list[Callback]:

@@ -24,8 +24,7 @@ from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.io.folders import claim_folder
 from deconfound.io.reading import FileKind, object_of, read_json, reading
-from deconfound.runs.budget import completed, training_rows
-from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, completed, load_data, training_rows
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
 from deconfound.sweeps.jobs import JobResult

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deconfound.method import WarmUp
-from deconfound.training.epoch_choice import EpochChoice
+from deconfound.training.best_epoch import EpochChoice
 
 Scores = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, math.inf, math.nan]), min_size=1, max_size=12)
 
