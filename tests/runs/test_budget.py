@@ -42,7 +42,7 @@ def test_what_is_given_stays_and_the_rest_follows_it() -> None:
     assert (budget.batch_size, budget.learning_rate) == (16, 0.5)
     assert budget.epochs == default_budget("standard", 320, batch_size=16).epochs
     assert completed(TrainSpec(epochs=3), 320).budget.epochs == 3
-    whole = TrainSpec(epochs=3, batch_size=16, learning_rate=0.5, patience=2)
+    whole = TrainSpec(epochs=3, batch_size=16, learning_rate=0.5, patience=2, window=1)
     assert completed(whole, 320) == whole
     assert budget_notes(whole, 320) == []
 
@@ -67,10 +67,11 @@ def test_the_numbers_are_in_the_run_and_in_its_notes_and_it_repeats(tmp_path: Pa
     run = dc.fit(data, "erm", out=tmp_path / "r", backbone={"hidden": 8}, train=train)
     budget = default_budget("standard", len(data.rows("train")), epochs=2)
     kept = json.loads((run.path / "spec.json").read_text())["train"]
-    for name in ("epochs", "batch_size", "learning_rate", "patience"):
+    for name in ("epochs", "batch_size", "learning_rate", "patience", "window"):
         assert kept[name] == getattr(budget, name)
     assert run.done is not None
-    assert run.done["notes"][-1].startswith(f"standard budget for {len(data.rows('train'))} training rows: epochs = 2")
+    start = f"standard budget for {len(data.rows('train'))} training rows, "
+    assert [note for note in run.done["notes"] if note.startswith(start)]
     again = dc.fit(data, "erm", out=tmp_path / "r", backbone={"hidden": 8}, train=train)
     assert again.done == run.done
     copy = Spec.of(json.loads((run.path / "spec.json").read_text()))

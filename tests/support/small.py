@@ -20,6 +20,7 @@ FAST: dict[str, Any] = {
     "batch_size": 16,
     "learning_rate": 1e-3,
     "patience": 15,
+    "window": 1,
     "accelerator": "cpu",
     "threads": 1,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from deconfound.nn.backbone import Backbone
 from deconfound.nn.standardise import training_scale
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
-from deconfound.runs.budget_sizes import default_budget
+from deconfound.runs.budget_sizes import Budget, default_budget
 from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.own_code import make_method, own_encoders
 from deconfound.runs.run_files import read_environment
@@ -93,6 +93,9 @@ def leave_out(dataset: Dataset, environment: str) -> Dataset:
     return dataset.resplit(split)
 
 
+_BUDGET = tuple(field.name for field in fields(Budget))
+
+
 def with_budget(spec: Spec, dataset: Dataset) -> Spec:
     """The specification with every number of its budget; itself if none is open.
 
@@ -118,12 +121,10 @@ def budget_notes(train: TrainSpec, rows: int) -> list[str]:
     """A line with the numbers that the preset gave for so many training rows; none if all were given."""
     if not _open(train):
         return []
-    budget = completed(train, rows).budget
-    steps = math.ceil(rows / (budget.batch_size * train.processes))
-    return [
-        f"{train.preset} budget for {rows} training rows: epochs = {budget.epochs} (of {steps} steps), batch_size = "
-        f"{budget.batch_size}, learning_rate = {budget.learning_rate:g}, patience = {budget.patience}"
-    ]
+    budget = asdict(completed(train, rows).budget)
+    steps = math.ceil(rows / (budget["batch_size"] * train.processes))
+    numbers = ", ".join(f"{name} = {number:g}" for name, number in budget.items())
+    return [f"{train.preset} budget for {rows} training rows, {steps} steps in an epoch: {numbers}"]
 
 
 def training_rows(dataset: Dataset, data: DataSpec) -> int:
@@ -137,7 +138,7 @@ def training_rows(dataset: Dataset, data: DataSpec) -> int:
 
 
 def _open(train: TrainSpec) -> list[str]:
-    return [name for name in ("epochs", "batch_size", "learning_rate", "patience") if getattr(train, name) is None]
+    return [name for name in _BUDGET if getattr(train, name) is None]
 
 
 def build_method(

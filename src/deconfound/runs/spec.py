@@ -68,8 +68,8 @@ class TrainSpec(_Table):
 
     preset: Preset = Field(
         default="standard",
-        description="size of the budget: what is left out of epochs, batch_size, learning_rate and patience follows from it "
-        "and the number of training rows",
+        description="size of the budget: what is left out of epochs, batch_size, learning_rate, patience and window follows "
+        "from it and the number of training rows",
     )
     epochs: int | None = Field(
         default=None, ge=1, le=1_000_000, description="largest number of epochs; early stopping may end sooner"
@@ -103,8 +103,8 @@ class TrainSpec(_Table):
         "temperature, for numbers after the best factor around the mean; the primary metric of the protocol. Of equal "
         "epochs the later one",
     )
-    window: int = Field(
-        default=1,
+    window: int | None = Field(
+        default=None,
         ge=1,
         le=1000,
         description="an epoch counts by the mean of the criterion over so many epochs up to it",
@@ -133,8 +133,8 @@ class TrainSpec(_Table):
 
     @property
     def budget(self) -> Budget:
-        """The four numbers of a specification that `runs.budget.with_budget` has completed, as that of every run."""
-        numbers = self.epochs, self.batch_size, self.learning_rate, self.patience
+        """The five numbers of a specification that `runs.build.with_budget` has completed, as that of every run."""
+        numbers = self.epochs, self.batch_size, self.learning_rate, self.patience, self.window
         assert None not in numbers, "the budget of this specification is still open"
         return Budget(*numbers)  # pyright: ignore[reportArgumentType]
 

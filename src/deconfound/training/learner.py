@@ -58,7 +58,7 @@ class Learner(LightningModule):
         self.steps = epochs * len(ShuffledRows(dataset.rows("train"), self.batch_size, seed, 0, train.processes))
         held = math.ceil(train.probe * epochs) if train.schedule == "probe-then-tune" else 0
         patience = train.budget.patience
-        self.choice = EpochChoice.of(method.hooks.warm_up(), epochs, train.window, patience, later=held)
+        self.choice = EpochChoice.of(method.hooks.warm_up(), epochs, train.budget.window, patience, later=held)
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self._outputs: list[Tensor] = []
