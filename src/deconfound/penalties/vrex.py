@@ -33,7 +33,7 @@ class VREx(Penalty):
         backbone: Backbone,
         environments: int,
         *,
-        weight: Annotated[float, Field(ge=0, description="λ"), Search(1, 1000, log=True)] = 10.0,
+        weight: Annotated[float, Field(ge=0, description="λ"), Search(0.5, 50, log=True)] = 10.0,
         ramp: Ramp = 0.2,
         estimate: Annotated[
             Literal["halves", "all"],
