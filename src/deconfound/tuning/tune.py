@@ -150,7 +150,7 @@ class TrialCallback(Callback):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         score = float(trainer.callback_metrics[self.term])
         if not math.isfinite(score) or self.total_loss is None or not math.isfinite(float(self.total_loss)):
-            raise Diverged(f"the loss or the validation score became infinite in epoch {trainer.current_epoch}")
+            raise Diverged(f"the loss or the validation risk became infinite in epoch {trainer.current_epoch}")
         self.observe(trainer.current_epoch, score)
 
     def observe(self, epoch: int, score: float) -> None:
