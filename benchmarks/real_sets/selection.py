@@ -68,6 +68,8 @@ def table(values: Mapping[str, Mapping[str, Mapping[int, float]]], first: str) -
     columns = list(next(iter(values.values())))
     for name, of_column in values.items():
         seeds = sorted(set.intersection(*(set(of_column[c]) for c in columns)))
+        if not seeds:
+            continue
         reference = np.array([of_column[first][seed] for seed in seeds])
         unit = 1.0 if reference.mean() < 0 else reference.mean()
         cells = [f"{abs(reference.mean()):.3f} ({len(seeds)})"]
