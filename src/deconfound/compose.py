@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from deconfound.augmentation import Augmentation
+from deconfound.augmentation import Augmentation, LearnedAugmentation
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
 from deconfound.data.task import Task
 from deconfound.errors import DataError, SpecError
-from deconfound.method import Loss, Method, MethodHooks, MethodWrapper
+from deconfound.method import Loss, Method, MethodHooks, MethodWrapper, WarmUp
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
 from deconfound.nn.shallow.model import PooledRows, ShallowModel
@@ -45,25 +45,36 @@ class RegularizedMethod(MethodWrapper):
     def __init__(
         self, inner: Method, penalties: Mapping[str, Penalty], augmentations: Mapping[str, Augmentation]
     ) -> None:
-        hooks = replace(inner.hooks, check=self._check, on_epoch_start=self._begin_epoch)
+        hooks = replace(
+            inner.hooks,
+            check=self._check,
+            on_epoch_start=self._begin_epoch,
+            warm_up=self._warm_up,
+            summary_lines=self._summary_lines,
+        )
         super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
         self._names = tuple(penalties)
         self.augmentations = tuple(augmentations.values())
         for augmentation in self.augmentations:
             augmentation.check(inner.backbone)
+        self.learned = nn.ModuleList([part for part in self.augmentations if isinstance(part, nn.Module)])
+        for part in self._learned():
+            part.prepare(inner.backbone)
         self._warned = False
 
     def forward(self, batch: Batch) -> Tensor:
         return self.inner(batch)
 
     def _check(self, development: Dataset) -> None:
-        """Check the rows as the inner method does, and that penalties have several environments to compare.
+        """Check the rows as the inner method and the augmentations do, and that penalties have several environments.
 
         Raises:
             DataError: there are penalties, and the training rows come from one environment.
         """
         self.inner.hooks.check(development)
+        for part in self._learned():
+            part.check_rows(development)
         rows = development.rows("train")
         if self._names and not several_environments(development.env[rows.start : rows.stop]):
             raise DataError(
@@ -71,12 +82,26 @@ class RegularizedMethod(MethodWrapper):
                 "that tell several apart ('environment' under [data]), or leave the penalty out"
             )
 
+    def _warm_up(self) -> WarmUp:
+        """That of the inner method, and the longest ramp of a penalty."""
+        own = [part for part in self.penalties.values() if isinstance(part, Penalty) and part.weight > 0]
+        return self.inner.hooks.warm_up().joined(WarmUp(share=max((part.ramp for part in own), default=0.0)))
+
     def _begin_epoch(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         rows = development.rows("train")
         for penalty in self.penalties.values():
             assert isinstance(penalty, Penalty)
             penalty.see_environments(development.env[rows.start : rows.stop])
+        for part in self._learned():
+            part.learn(epoch, development, self.backbone, generator)
         self.inner.hooks.on_epoch_start(epoch, development, generator)
+
+    def _summary_lines(self) -> tuple[str, ...]:
+        lines = (line for part in self._learned() for line in part.summary_lines())
+        return (*self.inner.hooks.summary_lines(), *lines)
+
+    def _learned(self) -> list[LearnedAugmentation]:
+        return [part for part in self.learned if isinstance(part, LearnedAugmentation)]
 
     def loss(self, batch: Batch, progress: float, generator: torch.Generator) -> Loss:
         """As `Method.loss`, with a term per penalty. Features, risks and output belong to the augmented rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -51,6 +52,27 @@ class Representations:
     spurious: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """The first part of a training, before whose end no epoch is kept: the method is not yet what it will be.
+
+    Args:
+        epochs: whole epochs, such as those before a decision.
+        share: share of all steps in [0, 1], such as the ramp of a weight.
+    """
+
+    epochs: int = 0
+    share: float = 0.0
+
+    def joined(self, other: WarmUp) -> WarmUp:
+        """The part that ends with the later of the two."""
+        return WarmUp(max(self.epochs, other.epochs), max(self.share, other.share))
+
+    def length(self, epochs: int) -> int:
+        """Number of epochs, of a training of so many, that begin before the end of this part; it may be larger than all."""
+        return max(self.epochs, math.ceil(self.share * epochs - 1e-9))
+
+
 def _accept(development: Dataset) -> None: ...
 
 
@@ -61,6 +83,10 @@ def _keep_prediction(development: Dataset) -> None: ...
 
 
 def _keep_gradients(generator: torch.Generator) -> None: ...
+
+
+def _no_warm_up() -> WarmUp:
+    return WarmUp()
 
 
 def _no_lines() -> tuple[str, ...]:
@@ -95,6 +121,8 @@ class MethodHooks:
         on_validation_start: called with the training and validation rows before the validation rows are predicted at the
             end of an epoch, in eval mode and without gradients. It decides something on these rows, such as which of several
             predictions to give. Keep the result in buffers.
+        warm_up: what has to pass before an epoch may be kept. A ramp, and an epoch that decides something for good, end it; a
+            method around another one joins its own to that of the inner one (`WarmUp.joined`).
         after_backward: called with the only source of randomness when the gradients of a step are computed, before they are
             clipped; may change them.
         summary_lines: sentences about what the method measured and decided; kept with the run and printed.
@@ -109,6 +137,7 @@ class MethodHooks:
     check: Callable[[Dataset], None] = _accept
     on_epoch_start: Callable[[int, Dataset, torch.Generator], None] = _keep_going
     on_validation_start: Callable[[Dataset], None] = _keep_prediction
+    warm_up: Callable[[], WarmUp] = _no_warm_up
     after_backward: Callable[[torch.Generator], None] = _keep_gradients
     summary_lines: Callable[[], tuple[str, ...]] = _no_lines
     variants: Callable[[Batch], Mapping[str, Tensor]] = _no_variants

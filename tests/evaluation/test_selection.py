@@ -37,6 +37,27 @@ def test_the_lowest_mean_over_seeds_wins_where_lower_is_better():
     assert [ranked.seeds for ranked in selection.ranking] == [(0, 1), (0, 1)]
 
 
+def test_scores_judge_where_they_chose_the_epochs():
+    """The lowest mean wins although the metric says otherwise; a run without a score cannot be chosen."""
+    scores = {"a": (0.4, 0.9), "b": (0.5, 0.6), "c": (0.1, None)}
+    metric = {"a": 1.0, "b": 2.0, "c": 0.5}
+    runs = [
+        replace(candidate(config, seed, metric[config]), score=value)
+        for config, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    selection = select(runs, "valid", "calibrated-risk")
+    assert (selection.chosen, selection.metric, selection.higher_is_better) == ("b", "calibrated-risk", False)
+    assert [ranked.score for ranked in selection.ranking] == [pytest.approx(0.65), pytest.approx(0.55), None]
+    assert select(runs, "valid").chosen == "c"
+
+
+@pytest.mark.parametrize("rule", ["worst-group", "oracle"])
+def test_groups_and_tests_have_no_scores(rule: str):
+    with pytest.raises(SpecError, match=f"the rule '{rule}' compares the metric of groups or of tests"):
+        select([candidate("a")], rule, "risk")
+
+
 def test_the_highest_wins_where_higher_is_better():
     runs = [candidate("a"), candidate("b")]
     values = (0.3, 0.7)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from deconfound.method import MethodHooks
+from deconfound.method import MethodHooks, WarmUp
 from deconfound.methods.erm import ERM
 from deconfound.testing import check_method
 from deconfound.testing.examples import MODALITIES
@@ -196,9 +196,30 @@ class OtherOutput(ERM):
         return 2 * super().forward(batch)
 
 
+class HiddenRamp(ERM):
+    """A weight that grows without a word."""
+
+    def loss(self, batch, progress, generator):
+        loss = super().loss(batch, progress, generator)
+        return replace(loss, total=(1 + progress) * loss.total)
+
+
+class IdleDecision(ERM):
+    """Says that it decides something, and does not."""
+
+    def __init__(self, backbone) -> None:
+        super().__init__(backbone)
+        self.hooks = MethodHooks(warm_up=self._three_epochs)
+
+    def _three_epochs(self):
+        return WarmUp(epochs=3)
+
+
 @pytest.mark.parametrize(
     ("broken", "law"),
     [
+        (HiddenRamp, "warm-up: the loss of one batch still changes"),
+        (IdleDecision, "warm-up: nothing is decided before epoch 3"),
         (with_loss(present_everywhere), "features: text is 0 in the rows that lack it"),
         (with_loss(one_modality), "features: the widths are those of the backbone"),
         (with_loss(too_narrow), "features: the widths are those of the backbone"),

@@ -58,6 +58,7 @@ CMIR = [
     {"alignment": 1.0},
 ]
 
+FADES = {"pmr": "its prototype terms end"}
 OTHER_VIEWS = {"cmir-e": "its loss predicts noisy views", "imml-robust": "its loss averages over fewer draws"}
 
 
@@ -69,6 +70,7 @@ def test_laws_with_the_default_encoders(method: str, fusion: str) -> None:
         backbone={"fusion": fusion},
         other_views=method in OTHER_VIEWS,
         learns=method != "constant",
+        fades=method in FADES,
     )
 
 
@@ -83,6 +85,7 @@ def test_laws_with_every_encoder(method: str, encoder: str) -> None:
         backbone={"encoders": dict.fromkeys(fitting, encoder)},
         other_views=method in OTHER_VIEWS,
         learns=method != "constant",
+        fades=method in FADES,
     )
 
 
@@ -90,7 +93,11 @@ def test_laws_with_every_encoder(method: str, encoder: str) -> None:
 def test_laws_of_a_classification(method: str) -> None:
     task = Task.classification(("a", "b", "c"))
     check_method(
-        get_class("methods", method), task=task, other_views=method in OTHER_VIEWS, learns=method != "constant"
+        get_class("methods", method),
+        task=task,
+        other_views=method in OTHER_VIEWS,
+        learns=method != "constant",
+        fades=method in FADES,
     )
 
 
@@ -134,7 +141,13 @@ def test_laws_with_tokens_and_a_module_of_the_user(method: str) -> None:
 
     torch.manual_seed(0)
     encoders = {"words": Words()}
-    check_method(make, modalities=modalities, backbone={"encoders": encoders}, other_views=method in OTHER_VIEWS)
+    check_method(
+        make,
+        modalities=modalities,
+        backbone={"encoders": encoders},
+        other_views=method in OTHER_VIEWS,
+        fades=method in FADES,
+    )
 
 
 @pytest.mark.parametrize("method", FITTED)

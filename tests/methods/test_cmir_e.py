@@ -117,7 +117,7 @@ def test_random_environments_are_told_in_the_notes_and_by_the_command_line(tmp_p
     found = CliRunner().invoke(app, ["train", str(tmp_path / "spec.toml"), "--out", str(tmp_path / "run")])
     assert found.exit_code == 0, found.output
     notes = json.loads((tmp_path / "run" / "done.json").read_text())["notes"]
-    assert notes == ["no direction moves with the environment beyond chance (m1 0): the noise is that of plain cmir"]
+    assert notes[0] == "no direction moves with the environment beyond chance (m1 0): the noise is that of plain cmir"
     assert f"  {notes[0]}" in found.output
 
 

@@ -142,7 +142,9 @@ def test_the_loss_equals_a_plain_implementation(task: Task, own: bool) -> None:
     aligned = plain.alignment() if task is CLASSES else loss.terms["alignment"]
     torch.testing.assert_close(loss.terms["alignment"], aligned, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(loss.total, risks.mean() + 0.3 * aligned + 0.7 * front + direct, rtol=1e-4, atol=1e-5)
-    assert loss.monitors["fallback"].item() == pytest.approx(1 - len(plain.rows()) / len(batch))
+    formed = [i for i in plain.rows() if any(there[i] for name, there in plain.there.items() if name != "text")]
+    assert 0 < len(formed) < len(plain.rows())
+    assert loss.monitors["fallback"].item() == pytest.approx(1 - len(formed) / len(batch))
 
 
 def test_balanced_is_the_mean_over_both_choices() -> None:
@@ -174,6 +176,18 @@ def test_without_the_predominant_modality_the_task_predicts_and_it_is_said() -> 
     assert method.loss(gone, 0.5, generator()).monitors["fallback"].item() == 1
     there = batch.present["text"]
     assert not torch.allclose(method(batch)[there], method.variants(batch)["task"][there])
+
+
+@pytest.mark.parametrize("head", ["mc-product", "mc-cond", "nwgm", "dictionary"])
+def test_without_any_other_modality_the_task_predicts_too(head: str) -> None:
+    method, batch = make(predominant="text", predict="do", head=head)
+    method.loss(batch, 0.0, generator())
+    method.eval()
+    alone = batch.without("audio", "image")
+    shown = {"do": method(alone), **method.variants(alone)}
+    for name in ("do", "avg", "z-only"):
+        torch.testing.assert_close(shown[name], shown["task"])
+    assert method.loss(alone, 0.5, generator()).monitors["fallback"].item() == 1
 
 
 def test_before_any_training_the_bank_is_empty_and_the_task_predicts() -> None:

@@ -15,7 +15,15 @@ from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
 from deconfound.training.train import train_run
 
-FAST: dict[str, Any] = {"epochs": 3, "batch_size": 16, "accelerator": "cpu", "threads": 1}
+FAST: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "patience": 15,
+    "window": 1,
+    "accelerator": "cpu",
+    "threads": 1,
+}
 
 
 def tiny(n: int = 12, splits: tuple[str, ...] = ("train", "valid", "test"), **changes: Any) -> Dataset:

@@ -13,7 +13,8 @@ FEW: list[dict[str, Any]] = [{"name": "valid", "split": "valid"}, {"name": "test
 
 def small_sweep(**changes: Any) -> SweepSpec:
     """ERM and CmIR on 64 rows: two seeds, two draws, two epochs."""
-    train = {"epochs": 2, "batch_size": 16, "accelerator": "cpu", **changes.pop("train", {})}
+    budget = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "patience": 15, "window": 1}
+    train = {**budget, "accelerator": "cpu", **changes.pop("train", {})}
     values = {
         "seeds": 2,
         "draws": 2,

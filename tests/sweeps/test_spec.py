@@ -153,3 +153,13 @@ def test_a_method_in_a_file_is_named_beside_the_sweep_and_searched(tmp_path):
     ]
     run = Spec.of({"method": mine.table({"method": {"weight": 0.5}})})
     assert run.method == {"name": "mine", "python": f"{tmp_path}/own.py:Mine", "weight": 0.5}
+
+
+def test_draws_are_compared_by_what_chose_the_epochs_or_by_the_metric():
+    assert small_sweep().criterion == "risk"
+    assert small_sweep(train={"criterion": "calibrated-risk"}).criterion == "calibrated-risk"
+    assert small_sweep(selection={"criterion": "metric"}).criterion == "metric"
+    assert small_sweep(selection={"rule": "worst-group"}).criterion == "metric"
+    for selection in ({"criterion": "calibrated-risk"}, {"criterion": "risk", "rule": "oracle"}):
+        with pytest.raises(SpecError, match=r"draws are compared by the metric, or by what chose the epochs"):
+            small_sweep(selection=selection)

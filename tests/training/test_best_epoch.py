@@ -6,19 +6,32 @@ from pathlib import Path
 import pytest
 
 from deconfound.cli import main
+from deconfound.method import WarmUp
 from deconfound.runs.run import Run
-from deconfound.training.best_epoch import EpochWarning, epoch_advice
+from deconfound.training.best_epoch import EpochChoice, EpochWarning, epoch_advice
 from support.small import FAST, small_run, small_spec
 
 SLOW = {**FAST, "epochs": 3, "learning_rate": 1e-5}
 
 
 @pytest.mark.parametrize(
-    ("best", "epochs", "advice"),
-    [(59, 60, "last one"), (0, 60, "first one"), (1, 2, "last one"), (0, 1, None), (58, 60, None), (1, 60, None)],
+    ("best", "epochs", "warm_up", "advice"),
+    [
+        (59, 60, WarmUp(), "last one"),
+        (0, 60, WarmUp(), "first one (0)"),
+        (1, 2, WarmUp(), "last one"),
+        (0, 1, WarmUp(), None),
+        (0, 1, WarmUp(epochs=3), None),
+        (58, 60, WarmUp(), None),
+        (1, 60, WarmUp(), None),
+        (12, 60, WarmUp(share=0.2), "first one after the warm-up (12)"),
+        (13, 60, WarmUp(share=0.2), None),
+        (59, 60, WarmUp(epochs=59), None),
+        (2, 3, WarmUp(epochs=3), "before the method's warm-up of 3 epochs"),
+    ],
 )
-def test_only_the_ends_of_a_training_are_told(best: int, epochs: int, advice: str | None) -> None:
-    found = epoch_advice(best, epochs)
+def test_only_the_ends_of_a_training_are_told(best: int, epochs: int, warm_up: WarmUp, advice: str | None) -> None:
+    found = epoch_advice(best, epochs, EpochChoice.of(warm_up, epochs, 1, 15), warm_up)
     assert (found is None) == (advice is None)
     if advice is not None:
         assert found is not None

@@ -142,13 +142,3 @@ def test_the_others_refuse_a_folder_of_another_specification_too(tmp_path, monke
 def test_precisions_that_a_parted_model_cannot_have_are_told(precision):
     with pytest.raises(SpecError, match=rf"strategy = 'fsdp', precision = '{precision}' is not available here"):
         engine.make_trainer(TrainSpec(strategy="fsdp", precision=precision, accelerator="cpu"))
-
-
-def test_a_resumed_run_keeps_the_score_of_its_last_epoch(tmp_path):
-    """Lightning forgets it, and the checkpoint of a run that found no better epoch since then would differ."""
-    saved = engine.SafeCheckpoint(dirpath=tmp_path, monitor="valid/risk")
-    saved.current_score = torch.tensor(0.5)
-    resumed = engine.SafeCheckpoint(dirpath=tmp_path, monitor="valid/risk")
-    resumed.load_state_dict(saved.state_dict())
-    assert torch.equal(resumed.current_score, saved.current_score)
-    assert resumed.state_dict() == saved.state_dict()

@@ -25,7 +25,7 @@ from deconfound.runs.spec import Spec
 from deconfound.training.train import train_run
 from deconfound.tuning.spec import TuneSpec
 from deconfound.tuning.study import _repair
-from deconfound.tuning.tune import TrialCallback, past_risks, tune
+from deconfound.tuning.tune import TrialCallback, past_scores, tune
 from support.small import FAST
 from support.tune_small import spec
 
@@ -222,10 +222,10 @@ def test_a_trial_worse_than_the_median_is_given_up_and_counts(tmp_path):
     pruned = [trial for trial in trials if trial["state"] == "pruned"]
     assert pruned
     assert trials[0]["state"] == "complete"
-    reference = dict(past_risks(tmp_path / "trials" / trials[0]["id"] / "0" / "log.csv"))
+    reference = dict(past_scores(tmp_path / "trials" / trials[0]["id"] / "0" / "log.csv"))
     for trial in pruned:
         folder = tmp_path / "trials" / trial["id"] / "0"
-        risks = past_risks(folder / "log.csv")
+        risks = past_scores(folder / "log.csv")
         assert trial["score"] is None
         assert 1 <= trial["epochs"] == len(risks) < 3
         assert not (folder / "done.json").exists()
@@ -257,7 +257,7 @@ def test_a_watched_run_is_the_run_that_nobody_watches(tmp_path):
     train_run(run, tmp_path / "a", callbacks=[watch], progress=False)
     train_run(run, tmp_path / "b", progress=False)
     assert (tmp_path / "a" / "log.csv").read_bytes() == (tmp_path / "b" / "log.csv").read_bytes()
-    risks = past_risks(tmp_path / "b" / "log.csv")
+    risks = past_scores(tmp_path / "b" / "log.csv")
     assert seen == [(epoch, min(risk for _, risk in risks[: epoch + 1])) for epoch, _ in risks]
 
 

@@ -55,9 +55,15 @@ def budget_text(spec: Any) -> str:
     titles = ", ".join(entry.title for entry in spec.method)
     prefix = "each of " if len(spec.method) > 1 else ""
     return (
-        f"{_count(spec.trials, 'trial')} × {_count(len(spec.seeds), 'seed')} × at most "
-        f"{_count(spec.base.train.epochs, 'epoch')} for {prefix}{titles}"
+        f"{_count(spec.trials, 'trial')} × {_count(len(spec.seeds), 'seed')} × {_epochs(spec.base.train)} for "
+        f"{prefix}{titles}"
     )
+
+
+def _epochs(train: Any) -> str:
+    if train.epochs is None:
+        return f"the epochs of the {train.preset} budget"
+    return f"at most {_count(train.epochs, 'epoch')}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -78,7 +84,7 @@ def tuning_text(results: dict[str, Any], out: Path) -> str:
             for key, value in method["values"].items()
         )
         lines += [
-            f"{label}: validation risk {method['score']:.4g} in trial {method['best']} ({ended}; {method['epochs']} epochs)",
+            f"{label}: validation score {method['score']:.4g} in trial {method['best']} ({ended}; {method['epochs']} epochs)",
             f"  {values}",
         ]
         if results["complete"]:

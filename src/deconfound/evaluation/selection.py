@@ -1,7 +1,7 @@
 """Choosing one configuration of a method from existing records: a pure step after training.
 
-A configuration is a set of hyper-parameters; its seeds are judged together. The rules, all on the primary metric of the
-task's protocol:
+A configuration is a set of hyper-parameters; its seeds are judged together. The rules, on the primary metric of the
+task's protocol, or, where a rule needs no groups and no test rows, on the score that chose the epoch of each run:
 
 - "valid": the mean over seeds on the validation rows;
 - "worst-group": the mean over seeds of the worst environment among the validation rows;
@@ -25,9 +25,11 @@ from statistics import fmean
 from deconfound.data.splits import DEVELOPMENT, LEFT_OUT, in_distribution
 from deconfound.errors import SpecError, did_you_mean
 from deconfound.evaluation.records import WORST, Record
-from deconfound.protocol import Protocol, get_protocol
+from deconfound.protocol import get_protocol
 
 RULES = ("valid", "worst-group", *LEFT_OUT, "oracle")
+NEED_METRIC = ("worst-group", "oracle")
+"""Rules on values that a run has for its metrics alone."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Candidate:
         seed: seed of the training.
         records: records of the validation rows; for "oracle" also of the test rows. Empty if the run failed.
         left_out: the environment that the run was validated on, None for the dataset's own validation rows.
+        score: that of the epoch that was kept, lower is better; only where it judges.
     """
 
     config: str
@@ -47,6 +50,7 @@ class Candidate:
     seed: int
     records: tuple[Record, ...]
     left_out: str | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Selection:
     Args:
         rule: one of `RULES`.
         protocol: name of the protocol that defines the metric, "" without any record.
-        metric: the metric that was compared.
+        metric: the metric, or the criterion of the scores, that was compared.
         higher_is_better: False if the metric is an error.
         chosen: the chosen configuration, None if none can be chosen.
         ranking: all configurations in the order of the candidates.
@@ -92,19 +96,25 @@ class Selection:
         return self.rule == "oracle"
 
 
-def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
+def select(candidates: Sequence[Candidate], rule: str = "valid", criterion: str = "metric") -> Selection:
     """Choose among the configurations of one method on one dataset.
 
     Args:
         candidates: every run that was planned, in the order of preference between equals.
         rule: one of `RULES`.
+        criterion: "metric" for the primary metric of the protocol; any other name for the scores of the candidates, which
+            the rules "worst-group" and "oracle" cannot use.
 
     Raises:
-        SpecError: an unknown rule, records of a test split without the oracle's rule, no candidate, two runs of one seed,
-            or records of several datasets or protocols.
+        SpecError: an unknown rule, or one that needs the metric, records of a test split without the oracle's rule, no
+            candidate, two runs of one seed, or records of several datasets or protocols.
     """
     if rule not in RULES:
         raise SpecError(f"there is no rule of selection {rule!r}{did_you_mean(rule, RULES)}")
+    if criterion != "metric" and rule in NEED_METRIC:
+        raise SpecError(
+            f"the rule {rule!r} compares the metric of groups or of tests; leave out the criterion {criterion!r}"
+        )
     if not candidates:
         raise SpecError("there are no candidates to select from; give one or more")
     _refuse_test_rows(candidates, rule)
@@ -122,13 +132,14 @@ def select(candidates: Sequence[Candidate], rule: str = "valid") -> Selection:
     ((_, name),) = kinds
     protocol = get_protocol(name)
     expected = {(run.left_out, run.seed) for configuration in runs.values() for run in configuration.values()}
-    rows = _Rows(rule, protocol.primary, _passed_over(candidates, protocol.primary))
-    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), expected, rows, protocol) for config in order)
-    higher = protocol.metrics[protocol.primary].higher_is_better
+    metric = protocol.primary if criterion == "metric" else criterion
+    higher = criterion == "metric" and protocol.metrics[metric].higher_is_better
+    rows = _Rows(rule, metric, _passed_over(candidates, metric), higher, scored=criterion != "metric")
+    ranking = tuple(_ranked(config, keys[config], runs.get(config, {}), expected, rows) for config in order)
     scored = [(ranked.score, ranked.config) for ranked in ranking if ranked.score is not None]
     sign = -1 if higher else 1
     chosen = min(scored, key=lambda pair: sign * pair[0])[1] if scored else None
-    return Selection(rule, name, protocol.primary, higher, chosen, ranking)
+    return Selection(rule, name, metric, higher, chosen, ranking)
 
 
 Runs = Mapping[tuple[str | None, int], Candidate]
@@ -156,10 +167,8 @@ def _by_config(candidates: Sequence[Candidate]) -> dict[str, Runs]:
     return dict(by_config)
 
 
-def _ranked(
-    config: str, key: str, runs: Runs, expected: set[tuple[str | None, int]], rows: _Rows, protocol: Protocol
-) -> Ranked:
-    metric, higher = protocol.primary, protocol.metrics[protocol.primary].higher_is_better
+def _ranked(config: str, key: str, runs: Runs, expected: set[tuple[str | None, int]], rows: _Rows) -> Ranked:
+    metric, higher = rows.metric, rows.higher
     seeds = tuple(sorted({seed for _, seed in runs}))
     values: dict[str | None, list[float]] = {}
     for environment, seed in sorted(expected, key=lambda run: (run[0] or "", run[1])):
@@ -167,7 +176,7 @@ def _ranked(
         run = runs.get((environment, seed))
         if run is None or not run.records:
             return Ranked(config, key, None, seeds, f"{what} is not finished")
-        measured = _values(run.records, rows)
+        measured = [run.score] if rows.scored else _values(run.records, rows)
         if not measured:
             return Ranked(config, key, None, seeds, f"{what} has no record of {metric} that the rule needs")
         if any(value is None for value in measured):
@@ -186,11 +195,15 @@ class _Rows:
     Args:
         passed_over: groups that do not define the metric whatever is predicted; a worst group that passes over more is
             undefined, since one of these may be worse.
+        higher: whether higher is better.
+        scored: compare the scores of the candidates.
     """
 
     rule: str
     metric: str
     passed_over: int
+    higher: bool
+    scored: bool
 
 
 def _passed_over(candidates: Sequence[Candidate], metric: str) -> int:

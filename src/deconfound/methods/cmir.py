@@ -26,7 +26,7 @@ from deconfound.compose import loss_of_views
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, Signal
 from deconfound.errors import SpecError
-from deconfound.method import Loss, MethodWrapper, Representations, refuse_labels
+from deconfound.method import Loss, MethodWrapper, Representations, WarmUp, refuse_labels
 from deconfound.method_names import PLAIN
 from deconfound.methods.erm import ERM
 from deconfound.nested_method import Inner, encoded_views, make_inner, weighted
@@ -105,6 +105,7 @@ class CmIR(MethodWrapper):
             inner_method.hooks,
             check=self._check,
             on_epoch_start=self._measure,
+            warm_up=self._warm_up,
             summary_lines=self._summary_lines,
             representations=self._representations,
             reconstruct=self._reconstruct,
@@ -147,6 +148,10 @@ class CmIR(MethodWrapper):
         self.inner.hooks.check(development)
         if self.source != "virtual":
             check_environments(development)
+
+    def _warm_up(self) -> WarmUp:
+        ramps = [ramp for weight, ramp in self.weights.schedules.values() if weight > 0]
+        return self.inner.hooks.warm_up().joined(WarmUp(share=max(ramps, default=0.0)))
 
     def _measure(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if self.cross_modal is not None and epoch == 0:

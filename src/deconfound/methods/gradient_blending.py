@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method, MethodHooks
+from deconfound.method import Loss, Method, MethodHooks, WarmUp
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.collect_features import training_rows
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
@@ -49,7 +49,7 @@ class GradientBlending(Method):
             Field(ge=0, le=1, description="share of the weight that is dealt equally; 1 is plain multi-task training"),
         ] = 0.1,
     ) -> None:
-        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_weights))
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_weights, warm_up=self._warm_up))
         self.when, self.every, self.equal = when, every, equal
         self.heads = UnimodalHeads(backbone)
         count = 1 + len(self.heads.names)
@@ -74,6 +74,10 @@ class GradientBlending(Method):
         names = ("fused", *self.heads.names)
         monitors = {f"weight/{name}": value.clone() for name, value in zip(names, self.weights, strict=True)}
         return Loss(total, terms, risks, features, output, monitors)
+
+    def _warm_up(self) -> WarmUp:
+        """The epochs before the first estimate."""
+        return WarmUp(epochs=self.every if self.equal < 1 else 0)
 
     def _update_weights(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if epoch % self.every or (self.when == "offline" and epoch > self.every):

@@ -21,7 +21,7 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset, evenly_spaced
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.method import Loss, Method, MethodHooks, Representations
+from deconfound.method import Loss, Method, MethodHooks, Representations, WarmUp
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.front_door import Averaging, Form, Weights
 from deconfound.nn.interventions import PREDICTIONS, EncodedRows, InterventionOutputs, Interventions
@@ -48,8 +48,8 @@ class IMML(Method):
 
     Predictions: "task" is the wrapped fusion, "do" the average of f over x', "avg" their mixture, "z-only" a head on z and
     the other modalities without x'. `predict` names the method's own; `variants` has the others. In rows without the
-    predominant modality no "do" can be formed: "do", "avg" and "z-only" are the task's there, and the monitor `fallback`
-    is the share of such rows.
+    predominant modality, or without any other, no "do" can be formed: "do", "avg" and "z-only" are the task's there, and
+    the monitor `fallback` is the share of such rows.
 
     No interventional prediction of a learned z is an identified causal effect. It would need all of this:
     (B1) z intercepts every directed path from the predominant modality to the label;
@@ -117,6 +117,7 @@ class IMML(Method):
     ) -> None:
         hooks = MethodHooks(
             on_epoch_start=self._measure,
+            warm_up=self._warm_up,
             on_validation_start=self._choose,
             summary_lines=self._summary_lines,
             variants=self._variants,
@@ -199,6 +200,10 @@ class IMML(Method):
         risks = prediction if output is rows.task else risk(output, target)
         monitors = {"fallback": 1 - outputs.formed.float().mean(), **self.predominant.monitors()}
         return Loss(total, terms, risks, rows.features, output, monitors)
+
+    def _warm_up(self) -> WarmUp:
+        """The epochs before it is decided which modality predominates."""
+        return WarmUp(epochs=self.warmup if self.predominant.auto else 0)
 
     def _measure(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         """Measure contributions, decide after the warm-up which modality predominates, and compute the dictionary."""

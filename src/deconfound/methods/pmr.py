@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deconfound.data.dataset import Dataset
 from deconfound.data.quantile_edges import quantile_edges
 from deconfound.data.signal import Batch
-from deconfound.method import Loss, Method, MethodHooks
+from deconfound.method import Loss, Method, MethodHooks, WarmUp
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.collect_features import collect_features
 from deconfound.objectives.modulation import slow_and_fast
@@ -68,7 +68,7 @@ class PMR(Method):
         entropy_until: Annotated[float, Field(ge=0, le=1, description="share of the steps with the entropy")] = 0.2,
         bins: Annotated[int, Field(ge=2, le=10_000, description="classes that a regression is cut into")] = 5,
     ) -> None:
-        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_prototypes))
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._update_prototypes, warm_up=self._warm_up))
         self.alpha, self.momentum, self.until = alpha, momentum, until
         self.entropy, self.entropy_until = entropy, entropy_until
         task = backbone.task
@@ -82,6 +82,10 @@ class PMR(Method):
     def labels(self, target: Tensor) -> Tensor:
         """(B,) int64 class, or interval of the target of a regression."""
         return torch.bucketize(target.float(), self.edges) if len(self.edges) else target
+
+    def _warm_up(self) -> WarmUp:
+        """The steps with the entropy, which holds fast modalities back."""
+        return WarmUp(share=self.entropy_until if self.entropy > 0 else 0.0)
 
     def _update_prototypes(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if len(self.edges):

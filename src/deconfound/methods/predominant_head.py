@@ -15,7 +15,7 @@ from torch import Tensor
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError, did_you_mean
-from deconfound.method import Loss, Method, MethodHooks
+from deconfound.method import Loss, Method, MethodHooks, WarmUp
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.unimodal import UnimodalHeads, mean_risks
 from deconfound.objectives.averaging import average, risks_of_each
@@ -47,7 +47,7 @@ class PredominantHead(Method):
         warmup: Annotated[int, Field(ge=0, lt=2**31, description="epochs before auto decides")] = 3,
         weight: Annotated[float, Field(gt=0, description="weight of the head's risk"), Search(0.1, 10, log=True)] = 1.0,
     ) -> None:
-        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._choose))
+        super().__init__(backbone, hooks=MethodHooks(on_epoch_start=self._choose, warm_up=self._warm_up))
         names = list(backbone.widths)
         self.automatic = predominant == "auto" and predominant not in names
         if not self.automatic and predominant not in names:
@@ -91,6 +91,10 @@ class PredominantHead(Method):
             total = total + terms["probe"]
             monitors = {f"predominant/{name}": value for name, value in chosen.items()}
         return Loss(total, terms, task.risk(output, target), features, output, monitors)
+
+    def _warm_up(self) -> WarmUp:
+        """The epochs before auto decides."""
+        return WarmUp(epochs=self.warmup if self.automatic else 0)
 
     def _choose(self, epoch: int, development: Dataset, generator: torch.Generator) -> None:
         if not self.automatic or epoch < self.warmup or bool(self.share.any()):

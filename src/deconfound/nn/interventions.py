@@ -59,7 +59,7 @@ class InterventionOutputs:
         parts: one per modality that acts as predominant.
         task: (B, outputs) prediction of the wrapped fusion.
         do, direct: (B, outputs), the task's prediction where none can be formed.
-        formed: (B,) bool, rows with an interventional prediction.
+        formed: (B,) bool, rows with an interventional prediction: one can be formed, and `accompanied`.
         classification: whether the outputs are logits.
     """
 
@@ -80,6 +80,12 @@ class InterventionOutputs:
     def with_shares(self, shares: Mapping[str, float]) -> Iterator[tuple[ModalityOutputs, float]]:
         """Every part with its share."""
         return ((part, shares[part.name]) for part in self.parts)
+
+
+def accompanied(rows: EncodedRows, name: str) -> Tensor:
+    """(B,) bool: rows that have the modality and another one. f hardly saw rows without, and would guess there."""
+    others = [present for other, present in rows.present.items() if other != name]
+    return rows.present[name] & torch.stack(others).any(0)
 
 
 class Interventions(nn.Module):
@@ -150,9 +156,13 @@ class Interventions(nn.Module):
         pool = None if training and self.plug else self.pool(generator, count)
         parts = tuple(self._outputs(self.doors[module_key(name)], rows, pool) for name in shares)
         weights = torch.stack(
-            [share * part.formed.float() for part, share in zip(parts, shares.values(), strict=True)], 1
+            [
+                share * (part.formed & accompanied(rows, part.name)).float()
+                for part, share in zip(parts, shares.values(), strict=True)
+            ],
+            1,
         )
-        own = torch.stack([share * rows.present[name].float() for name, share in shares.items()], 1)  # (B, parts)
+        own = torch.stack([share * accompanied(rows, name).float() for name, share in shares.items()], 1)  # (B, parts)
         do = self._joined([part.do for part in parts], weights, rows.task)
         direct = self._joined([part.direct for part in parts], own, rows.task)
         formed = weights.sum(1) > 0

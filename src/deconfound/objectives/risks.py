@@ -36,28 +36,50 @@ def environment_means(values: Tensor, env: Tensor, weight: Tensor | None = None)
 
 @full_precision
 def risk_variance(
-    risks: Tensor, env: Tensor, environments: Tensor | None = None, weight: Tensor | None = None
+    risks: Tensor,
+    env: Tensor,
+    environments: Tensor | None = None,
+    weight: Tensor | None = None,
+    *,
+    halves: bool = False,
 ) -> Tensor:
     """V-REx: variance, dividing by E, of the mean risks of the environments (Krueger et al., ICML 2021, eq. 8).
 
-    The variance of E' of them is times E' (E − 1) / (E (E' − 1)), as samples without replacement need it. What the few rows of
-    an environment add to the variance of its mean risk stays in.
+    The variance of E' of them is times E' (E − 1) / (E (E' − 1)), as samples without replacement need it. With all rows, what
+    the few rows of an environment add to the variance of its mean risk stays in. With halves it does not: the covariance over
+    environments of the mean risks of their odd and of their even rows has the variance of the true means as its
+    expectation, and may be negative.
 
     Args:
         risks: (B,).
         env: (B,) environment numbers.
         environments: () integer E, of which the batch holds E'; E' if left out or smaller.
         weight: (B,) of the rows; None where all count alike.
+        halves: see above; environments with one row then do not count.
 
     Returns:
-        () non-negative; 0 with one environment.
+        (); 0 with one environment.
     """
-    means = environment_means(risks, env, weight)
-    variance, held = means.var(correction=0), len(means)
-    if environments is None or held < 2:
-        return variance
-    total = environments.clamp(min=held).to(variance.dtype)
-    return variance * (held * (total - 1) / (total * (held - 1)))
+    rows = members(env)[1]
+    if halves:
+        odd = rows.cumsum(1) % 2 == 1
+        counted = (rows & ~odd).any(1)
+        first, second = row_mean(risks, rows & odd, weight), row_mean(risks, rows & ~odd, weight)
+    else:
+        counted = rows.any(1)
+        first = second = row_mean(risks, rows, weight)
+    held = counted.sum().to(risks.dtype)
+    moved = first - row_mean(first, counted)
+    value = row_mean(moved * (second - row_mean(second, counted)), counted)
+    total = held if environments is None else torch.maximum(environments.to(held), held)
+    factor = held * (total - 1) / (total * (held - 1)).clamp(min=1)
+    return value * torch.where(held > 1, factor, 0)
+
+
+@full_precision
+def mean_risk(risks: Tensor, env: Tensor, weight: Tensor | None = None) -> Tensor:
+    """() mean over the environments of their mean risks; (B,) risks, environment numbers and weights of the rows."""
+    return environment_means(risks, env, weight).mean()
 
 
 @full_precision

@@ -19,6 +19,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.datasets.folds import fold_of
 from deconfound.errors import RunError
 from deconfound.io.files import check_folder, write_json
+from deconfound.runs.build import with_budget
 from deconfound.runs.own_code import check_code, code_files
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec
@@ -37,7 +38,7 @@ def find_run(out: Path, spec: Spec, whole: Dataset) -> Run | None:
     """
     if (out / "spec.json").is_file():
         run = Run.open(out)
-        difference = run.spec.difference(spec)
+        difference = run.spec.difference(with_budget(spec, whole))
         if difference:
             raise RunError(f"{out} holds a run of another specification ({difference}); choose another folder")
         if run.environment["data"]["checksum"] != whole.checksum:

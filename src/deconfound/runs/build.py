@@ -1,8 +1,10 @@
-"""From a specification to its parts: the dataset, the rows and modalities to use, and a fresh method."""
+"""From a specification to its parts: the dataset, the rows and modalities to use, the budget, and a fresh method."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,12 @@ from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
 from deconfound.penalty import make_penalties
 from deconfound.registry import build
+from deconfound.runs.budget_sizes import Budget, default_budget
 from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.own_code import make_method, own_encoders
 from deconfound.runs.run_files import read_environment
 from deconfound.runs.scale_by import scaled_by
-from deconfound.runs.spec import DataSpec, Spec
+from deconfound.runs.spec import DataSpec, Spec, TrainSpec
 from deconfound.target_scaled import TargetScaled, target_scale
 
 
@@ -117,6 +120,54 @@ def leave_out(dataset: Dataset, environment: str) -> Dataset:
     numbers = [row for name in DEVELOPMENT for row in dataset.splits[name]]
     split[numbers] = np.where(group.numpy() == names.index(environment), "valid", "train")
     return dataset.resplit(split)
+
+
+_BUDGET = tuple(field.name for field in fields(Budget))
+
+
+def with_budget(spec: Spec, dataset: Dataset) -> Spec:
+    """The specification with every number of its budget; itself if none is open.
+
+    Args:
+        dataset: all of its rows.
+
+    Raises:
+        DataError: as `apply_data_spec`.
+    """
+    if not _open(spec.train):
+        return spec
+    return spec.model_copy(update={"train": completed(spec.train, training_rows(dataset, spec.data))})
+
+
+def completed(train: TrainSpec, rows: int) -> TrainSpec:
+    """[train] with every number of its budget, for so many training rows."""
+    asked = {"epochs": train.epochs, "batch_size": train.batch_size}
+    default = asdict(default_budget(train.preset, rows, train.processes, **asked))
+    return train.model_copy(update={name: default[name] for name in _open(train)})
+
+
+def budget_notes(train: TrainSpec, rows: int) -> list[str]:
+    """A line with the numbers that the preset gave for so many training rows; none if all were given."""
+    if not _open(train):
+        return []
+    budget = asdict(completed(train, rows).budget)
+    steps = math.ceil(rows / (budget["batch_size"] * train.processes))
+    numbers = ", ".join(f"{name} = {number:g}" for name, number in budget.items())
+    return [f"{train.preset} budget for {rows} training rows, {steps} steps in an epoch: {numbers}"]
+
+
+def training_rows(dataset: Dataset, data: DataSpec) -> int:
+    """Number of training rows that a specification uses.
+
+    Raises:
+        DataError: as `apply_data_spec`.
+    """
+    least = min(dataset.signals, key=lambda name: dataset.signals[name].values.numel())  # splitting anew copies rows
+    return len(apply_data_spec(dataset, data.model_copy(update={"modalities": (least,)})).rows("train"))
+
+
+def _open(train: TrainSpec) -> list[str]:
+    return [name for name in _BUDGET if getattr(train, name) is None]
 
 
 def build_method(

@@ -69,6 +69,7 @@ class _Done(_Part):
     epochs: _Index
     best_epoch: _Index
     best_risk: float
+    score: float | None = None
     seconds: float
     notes: list[str] = []
 

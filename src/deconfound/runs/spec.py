@@ -18,6 +18,7 @@ from deconfound.io.python_file import load_class, names_file, with_placed_code
 from deconfound.io.reading import FileKind, read_toml, resolved
 from deconfound.method_names import ADDED, method_title
 from deconfound.registry import check_name, explain, get_class, presets_of, validate_arguments, validate_for
+from deconfound.runs.budget_sizes import Budget, Preset
 
 _STORE = FileKind("store", SpecError, "give the path of a folder")
 
@@ -96,11 +97,16 @@ class BackboneSpec(_Table):
 class TrainSpec(_Table):
     """Optimiser, schedule, precision and hardware of a training."""
 
-    epochs: int = Field(
-        default=60, ge=1, le=1_000_000, description="largest number of epochs; early stopping may end sooner"
+    preset: Preset = Field(
+        default="standard",
+        description="size of the budget: what is left out of epochs, batch_size, learning_rate, patience and window follows "
+        "from it and the number of training rows",
     )
-    batch_size: int = Field(default=64, ge=1, lt=2**31, description="rows per training step, B")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1000, description="peak learning rate of the schedule")
+    epochs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="largest number of epochs; early stopping may end sooner"
+    )
+    batch_size: int | None = Field(default=None, ge=1, lt=2**31, description="rows per training step, B")
+    learning_rate: float | None = Field(default=None, gt=0, le=1000, description="peak learning rate of the schedule")
     weight_decay: float = Field(default=1e-2, ge=0, le=1000, description="weight decay of AdamW")
     schedule: Literal["together", "probe-then-tune"] = Field(
         default="together",
@@ -110,13 +116,29 @@ class TrainSpec(_Table):
         default=0.3, gt=0, lt=1, description="share of all steps in which pretrained layers are held still"
     )
     warmup: float = Field(default=0.05, ge=0, le=1, description="share of all steps in which the learning rate rises")
-    patience: int = Field(
-        default=15, ge=1, lt=2**31, description="epochs without a better validation risk before training stops"
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        lt=2**31,
+        description="epochs, each with one evaluation, without a better one before training stops; counted from the end of "
+        "the method's warm-up",
     )
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="epoch whose weights predict: the one with the lowest validation risk, or the last one, without early "
-        "stopping; the former prefers epochs that still rely on shortcuts where the validation rows have them",
+        description="epoch whose weights predict: the best one by `criterion` after the method's warm-up, or the last one, "
+        "without early stopping; the former prefers epochs that still rely on shortcuts where the validation rows have them",
+    )
+    criterion: Literal["risk", "calibrated-risk", "metric"] = Field(
+        default="risk",
+        description="what the best epoch is best by on the validation rows: the mean risk; the risk after the best "
+        "temperature, for numbers after the best factor around the mean; the primary metric of the protocol. Of equal "
+        "epochs the later one",
+    )
+    window: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="an epoch counts by the mean of the criterion over so many epochs up to it",
     )
     weight: str | None = Field(
         default=None,
@@ -148,6 +170,13 @@ class TrainSpec(_Table):
     threads: int | None = Field(
         default=None, ge=1, le=MOST_THREADS, description="CPU threads; PyTorch's own choice if left out"
     )
+
+    @property
+    def budget(self) -> Budget:
+        """The five numbers of a specification that `runs.build.with_budget` has completed, as that of every run."""
+        numbers = self.epochs, self.batch_size, self.learning_rate, self.patience, self.window
+        assert None not in numbers, "the budget of this specification is still open"
+        return Budget(*numbers)  # pyright: ignore[reportArgumentType]
 
     @property
     def processes(self) -> int:

@@ -58,9 +58,9 @@ class _Estimator(BaseEstimator, ABC):
         *,
         modalities: Mapping[str, object] | None = None,
         kinds: Mapping[str, ModalityKind] | None = None,
-        epochs: int = 60,
-        batch_size: int = 64,
-        learning_rate: float = 1e-3,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         train: Mapping[str, Any] | None = None,
         backbone: Mapping[str, Any] | None = None,
         validation: float = 0.2,
@@ -143,7 +143,8 @@ class _Estimator(BaseEstimator, ABC):
 
     def _train(self, data: Dataset, seed: int, weight: str | None) -> None:
         table, own = method_table(self.method)
-        train = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        named = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        train = {name: number for name, number in named.items() if number is not None}
         values = {
             "seed": seed,
             "method": table,
@@ -172,7 +173,8 @@ class DeconfoundClassifier(ClassifierMixin, _Estimator):
         modalities: of a frame: modality → column of arrays or numbers, or columns of numbers or categories; None takes all
             columns, of numbers, as the one modality "x".
         kinds: modality → "vector", "sequence", "image", "tokens" or "table", where the values do not say it.
-        epochs, batch_size, learning_rate: of the training; train: further fields of `TrainSpec`.
+        epochs, batch_size, learning_rate: of the training; None for those of the budget (`train.preset`); train: further
+            fields of `TrainSpec`.
         backbone: fields of `BackboneSpec`.
         validation: share of the rows, in (0, 1), that select the epoch.
         validate_on: "rows", with the classes in equal shares, or whole "environments".

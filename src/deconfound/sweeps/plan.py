@@ -16,7 +16,7 @@ from deconfound.evaluation.scenario import Scenario, needed_modalities, scenario
 from deconfound.io.files import write_json
 from deconfound.io.plain_text import text_of_lines
 from deconfound.io.python_file import names_file
-from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, completed, load_data
 from deconfound.runs.spec import Spec
 from deconfound.sweeps.draws import draw_values
 from deconfound.sweeps.fold_entries import fold_entries, folds_text
@@ -160,8 +160,10 @@ def _jobs_on(spec: SweepSpec, entry: DatasetEntry) -> Iterator[Job]:
         left_out = _left_out_runs(spec, development)
         if left_out and len({environment for _, environment in left_out}) < 3:
             _check_one_environment(default, dataset, left_out[0][1], spec.selection.rule)
+        rows = len(development.rows("train"))  # the budget of a draw is the same whatever is left out
         for draw in range(spec.configurations):
             drawn = _run_spec(spec, entry, method, label, draw)
+            drawn = drawn.model_copy(update={"train": completed(drawn.train, rows)})
             for seed, environment in [(seed, None) for seed in spec.seeds] + left_out:
                 data = drawn.data
                 if environment is not None:

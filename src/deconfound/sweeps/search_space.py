@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
@@ -82,7 +83,7 @@ def _configured(entry: MethodEntry, base: Base, search: SearchSpec) -> Iterator[
         fields, defaults = model.model_fields, getattr(base, table)
         for name, limits in getattr(search, table).items():
             if name not in fields:
-                numbers = [field for field, info in fields.items() if info.annotation in (int, float)]
+                numbers = [field for field, info in fields.items() if _number(info)]
                 raise SpecError(f"[search.{table}] has no {name!r}{did_you_mean(name, numbers)}")
             dimension = _dimension(
                 table, name, fields[name], limits.low, limits.high, limits.log, getattr(defaults, name)
@@ -92,6 +93,13 @@ def _configured(entry: MethodEntry, base: Base, search: SearchSpec) -> Iterator[
 
 
 def _dimension(table: str, name: str, field: FieldInfo, low: float, high: float, log: bool, default: Any) -> Dimension:
-    if field.annotation not in (int, float):
+    number = _number(field)
+    if number is None:
         raise SpecError(f"{table}.{name} is not a number, so it has no range; set it in [base.{table}]")
-    return Dimension(table, name, float(low), float(high), log, field.annotation is int, default)
+    return Dimension(table, name, float(low), float(high), log, number is int, default)
+
+
+def _number(field: FieldInfo) -> Any:
+    """The type of a number, also of one that may be left open; None for what is no number."""
+    kinds = {kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not NoneType}
+    return next(iter(kinds)) if kinds in ({int}, {float}) else None

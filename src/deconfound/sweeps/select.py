@@ -16,6 +16,7 @@ from deconfound.data.splits import DEVELOPMENT
 from deconfound.evaluation.records import Record, read_records
 from deconfound.evaluation.selection import Candidate, Selection, select
 from deconfound.io.files import write_json
+from deconfound.runs.run_files import read_done
 from deconfound.runs.spec import flat
 from deconfound.sweeps.jobs import Job, is_evaluated, is_trained, job_folder, read_error, read_selection
 from deconfound.sweeps.plan import Plan, config_of
@@ -72,7 +73,9 @@ def next_jobs(plan: Plan, out: Path, busy: Collection[str] = ()) -> list[Job]:
 def _write(plan: Plan, path: Path, chosen: Sequence[Mapping[str, Any]]) -> None:
     rule = plan.spec.selection.rule
     note = "chosen by TEST rows: a bound, not a result" if rule == "oracle" else "chosen blind"
-    write_json(path, {"rule": rule, "note": note, "budget": plan.budget, "chosen": chosen})
+    write_json(
+        path, {"rule": rule, "criterion": plan.spec.criterion, "note": note, "budget": plan.budget, "chosen": chosen}
+    )
 
 
 def _selection_states(plan: Plan, out: Path, busy: Collection[str]) -> dict[tuple[str, str], SelectionState]:
@@ -89,7 +92,7 @@ def _selection_state(plan: Plan, jobs: Sequence[Job], out: Path, busy: Collectio
     if reason:
         return SelectionState(None, (), reason)
     broken = _broken(judging, out, scenarios) | _broken([job for job in jobs if job.final], out, False)
-    selection = select(_candidates(judging, out, broken, oracle=rule == "oracle"), rule)
+    selection = select(_candidates(plan, judging, out, broken), rule, plan.spec.criterion)
     ranking = tuple(replace(ranked, reason=broken.get(ranked.config, ranked.reason)) for ranked in selection.ranking)
     selection = replace(selection, ranking=ranking)
     if selection.chosen is None:
@@ -136,13 +139,14 @@ def _first_failure(jobs: Sequence[Job], out: Path) -> str:
     return next((error["message"] for error in errors if error is not None), "")
 
 
-def _candidates(jobs: Sequence[Job], out: Path, broken: Collection[str], *, oracle: bool) -> list[Candidate]:
-    """What selection may read: validation records only, unless the rule is "oracle"."""
+def _candidates(plan: Plan, jobs: Sequence[Job], out: Path, broken: Collection[str]) -> list[Candidate]:
+    """What selection may read: validation records only, unless the rule is "oracle", and validation scores."""
     candidates = []
     for job in jobs:
-        config = config_of(job)
-        records = () if config in broken else _records(job_folder(out, job.id), oracle)
-        candidates.append(Candidate(config, _key(job, jobs[0]), job.seed, records, job.left_out))
+        config, folder = config_of(job), job_folder(out, job.id)
+        records = () if config in broken else _records(folder, plan.spec.selection.rule == "oracle")
+        score = None if config in broken or plan.spec.criterion == "metric" else (read_done(folder) or {}).get("score")
+        candidates.append(Candidate(config, _key(job, jobs[0]), job.seed, records, job.left_out, score))
     return candidates
 
 

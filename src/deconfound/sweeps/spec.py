@@ -12,6 +12,7 @@ from deconfound.data.splits import LEFT_OUT
 from deconfound.datasets.fold_spec import FoldsSpec
 from deconfound.errors import SpecError
 from deconfound.evaluation.scenario import read_scenarios, scenario_from
+from deconfound.evaluation.selection import NEED_METRIC
 from deconfound.io.limits import MOST_DRAWS, MOST_JOBS, MOST_SEEDS, MOST_THREADS
 from deconfound.io.python_file import with_placed_code
 from deconfound.io.reading import read_toml, shown
@@ -123,7 +124,11 @@ class SearchSpec(_Table):
 class SelectionSpec(_Table):
     """How one draw is chosen for each method and dataset."""
 
-    rule: Rule = Field(default="valid", description="score that a draw is judged by")
+    rule: Rule = Field(default="valid", description="rows and runs that a draw is judged by")
+    criterion: Literal["risk", "calibrated-risk", "metric"] | None = Field(
+        default=None,
+        description="what is compared: that of [base.train], which chooses epochs too, or the primary metric",
+    )
     seeds: int | None = Field(
         default=None,
         ge=1,
@@ -211,9 +216,20 @@ class SweepSpec(_Table):
             raise ValueError(
                 "a dataset sets leave_out, but the selection rule leaves environments out itself; remove one of them"
             )
+        if self.selection.criterion not in (None, "metric", self.criterion):
+            raise ValueError(
+                f"selection.criterion = {self.selection.criterion!r}: draws are compared by the metric, or by what chose the "
+                f"epochs; give 'metric' or set base.train.criterion (with {self.selection.rule!r} always the metric)"
+            )
         if self.evaluation.scenarios is not None and self.evaluation.tables is not None:
             raise ValueError("evaluation.scenarios and evaluation.tables are both set; keep one of them")
         return self
+
+    @property
+    def criterion(self) -> str:
+        """What draws are compared by: the metric, or the score by which each run chose its epoch."""
+        by_metric = self.selection.rule in NEED_METRIC or self.selection.criterion == "metric"
+        return "metric" if by_metric else self.base.train.criterion
 
     @property
     def configurations(self) -> int:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 
 import torch
 
-from deconfound.augmentation import Augmentation
+from deconfound.augmentation import Augmentation, LearnedAugmentation
 from deconfound.compose import RegularizedMethod
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.methods.erm import ERM
 from deconfound.nn.backbone import Backbone
-from deconfound.testing.examples import MODALITIES, random_batch
+from deconfound.testing.examples import MODALITIES, learnable_dataset, random_batch
 from deconfound.testing.method import check_method
 
 _ROWS = 12
@@ -35,7 +36,8 @@ def check_augmentation(
     The laws: the weights are not negative and sum to 1; each batch has the original rows in their order, with the same row
     numbers, environments, modalities, shapes and types, and weights of the rows; values are finite, and 0 where the mask is
     False; a row that has a modality keeps one; the generator decides, and the global one is not touched; the original batch
-    is not changed; something is changed; ERM with it keeps the laws of a method (`check_method`).
+    is not changed; something is changed; what a `LearnedAugmentation` learns is decided by the generator and is in its state;
+    ERM with it keeps the laws of a method (`check_method`).
 
     Args:
         augmentation: one that leaves chance its part.
@@ -54,6 +56,8 @@ def check_augmentation(
         torch.manual_seed(seed)
         backbone = Backbone.build(modalities, task, hidden=8)
         augmentation.check(backbone)
+        if isinstance(augmentation, LearnedAugmentation):
+            _check_learning(augmentation, backbone, modalities, task)
         state = torch.get_rng_state()
         draws = [augmentation(batch, backbone, torch.Generator().manual_seed(number)) for number in range(_DRAWS)]
         again = augmentation(batch, backbone, torch.Generator().manual_seed(0))
@@ -65,11 +69,33 @@ def check_augmentation(
     assert not all(_same(draws[0], other) for other in draws[1:]), "another generator state gives other batches"
     _check_reach(batch, draws)
     check_method(
-        lambda backbone: RegularizedMethod(ERM(backbone), {}, {"augmentation": augmentation}),
+        lambda backbone: RegularizedMethod(ERM(backbone), {}, {"augmentation": deepcopy(augmentation)}),
         modalities=modalities,
         task=task,
         other_views=True,
     )
+
+
+def _check_learning(
+    augmentation: LearnedAugmentation, backbone: Backbone, modalities: Mapping[str, Modality], task: Task
+) -> None:
+    """Learn, and check that the generator decides what is learned and that a copy takes it over."""
+    development = learnable_dataset(modalities, task, torch.Generator().manual_seed(0)).development()
+    fresh = deepcopy(augmentation)
+    for learner in (augmentation, fresh):
+        learner.prepare(backbone)
+        learner.check_rows(development)
+    states = []
+    for _ in range(2):
+        augmentation.learn(0, development, backbone, torch.Generator().manual_seed(0))
+        states.append({name: value.clone() for name, value in augmentation.state_dict().items()})
+    same = all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert same, "the same generator state learns the same"
+    fresh.load_state_dict(augmentation.state_dict())
+    batch = development.batch("train")
+    made = [part(batch, backbone, torch.Generator().manual_seed(1)) for part in (augmentation, fresh)]
+    assert _same(*made), "what is learned is in the state: a copy that takes it makes the same batches"
+    assert all(isinstance(line, str) for line in augmentation.summary_lines()), "the summary is made of sentences"
 
 
 def _check_reach(batch: Batch, draws: list[Weighted]) -> None:

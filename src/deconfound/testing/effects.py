@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from deconfound.augmentation import Augmentation
+from deconfound.augmentation import Augmentation, LearnedAugmentation
 from deconfound.corruption import Corruption
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
@@ -44,7 +44,7 @@ def effects(kind: Kind, make: Callable[..., Any], dataset: Dataset) -> Iterator[
     elif kind == "penalties":
         yield from _penalty_effects(make(backbone, int(dataset.env.max()) + 1), backbone, batch)
     else:
-        yield from _augmentation_effects(make(), backbone, batch)
+        yield from _augmentation_effects(make(), backbone, batch, dataset)
 
 
 def _method_effects(method: Method, batch: Batch, dataset: Dataset) -> Iterator[Tensor]:
@@ -80,8 +80,13 @@ def _penalty_effects(penalty: Penalty, backbone: Backbone, batch: Batch) -> Iter
         yield penalty.train()(loss, batch).detach()
 
 
-def _augmentation_effects(augmentation: Augmentation, backbone: Backbone, batch: Batch) -> Iterator[Tensor]:
+def _augmentation_effects(
+    augmentation: Augmentation, backbone: Backbone, batch: Batch, dataset: Dataset
+) -> Iterator[Tensor]:
     augmentation.check(backbone)
+    if isinstance(augmentation, LearnedAugmentation):
+        augmentation.prepare(backbone)
+        augmentation.learn(0, dataset.development(), backbone, torch.Generator().manual_seed(0))
     for seed in range(3):
         for weight, made in augmentation(batch, backbone, torch.Generator().manual_seed(seed)):
             yield torch.tensor(weight)

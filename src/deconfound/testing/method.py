@@ -18,6 +18,7 @@ from deconfound.method import Method
 from deconfound.nn.backbone import Backbone
 from deconfound.testing.examples import MODALITIES, random_batch, with_garbage, with_padding
 from deconfound.testing.loss import check_features, check_learning, check_prediction, check_terms, loss_of
+from deconfound.testing.warm_up import check_warm_up
 from deconfound.testing.weights import check_weights
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def check_method(
     backbone: Mapping[str, Any] | None = None,
     other_views: bool = False,
     learns: bool = True,
+    fades: bool = False,
     seed: int = 0,
 ) -> None:
     """Check a method on a backbone. It is built and trained for a few steps; no state of the caller changes.
@@ -47,9 +49,10 @@ def check_method(
     absent; the output of the loss is the prediction, its risks are the task's risks of the output, and its total is a sum
     of its terms with weights that do not depend on the batch; twenty steps of Adam on a learnable toy, or the fit of
     a method that is fitted at once, lower the risk by a tenth; the input is not changed; every parameter gets a
-    gradient within a few steps; the `state_dict` holds no tensor twice, and a new instance that takes it predicts the same; what holds for the prediction holds for the method's
-    variants; where the method weighs rows, a weight of k is a row that comes k times. That each hyper-parameter matters
-    is a law of its own: `check_hyperparameters`.
+    gradient within a few steps; the `state_dict` holds no tensor twice, and a new instance that takes it predicts the
+    same; what holds for the prediction holds for the method's variants; the method says how long it warms up
+    (`testing.warm_up.check_warm_up`); where the method weighs rows, a weight of k is a row that comes k times. That each
+    hyper-parameter matters is a law of its own: `check_hyperparameters`.
 
     Args:
         make: backbone → method, such as the class itself or a function that adds arguments.
@@ -59,6 +62,7 @@ def check_method(
         other_views: True for a method whose loss predicts other views of the rows than `forward`, such as noisy or mixed
             ones; then neither output nor risks are compared with the prediction, nor features with the rows' modalities.
         learns: False for a method whose loss need not lower the risk in its first steps, or that predicts a constant.
+        fades: True for a method with terms that end in the course of the training.
         seed: of the weights and the batches.
 
     Raises:
@@ -88,6 +92,7 @@ def check_method(
         if not other_views:
             check_prediction(method, batch)
         check_terms(method, modalities, task, generator)
+        check_warm_up(build(), modalities, task, fades=fades)
         if learns:
             check_learning(build(), modalities, task, generator)
         if weighs_rows(method) and not other_views:

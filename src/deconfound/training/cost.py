@@ -203,15 +203,18 @@ def _measure(run: Run, dataset: Dataset | None, encoders: Mapping[str, OwnEncode
 def _cost(method: Method, data: Dataset, train: TrainSpec, steps: int) -> Cost:
     import torch
 
+    from deconfound.runs.build import completed
+
     parameters = sum(parameter.numel() for parameter in method.parameters())
     flops = forward_flops(method, data.batch(range(1)))
     device = _device(train.accelerator)
     method = method.to(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    size = min(train.batch_size, len(data.rows("train")))
+    budget = completed(train, len(data.rows("train"))).budget
+    size = min(budget.batch_size, len(data.rows("train")))
     batch = data.batch(torch.arange(size)).to(device)
-    rates = {"rate": train.learning_rate, "decay": train.weight_decay, "clip": train.clip}
+    rates = {"rate": budget.learning_rate, "decay": train.weight_decay, "clip": train.clip}
     seconds = statistics.median(step_times(method, batch, steps, **rates))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return Cost(parameters, flops, seconds, size, steps, _peak(device), name, torch.get_num_threads())

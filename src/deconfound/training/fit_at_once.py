@@ -12,9 +12,10 @@ from deconfound.io.files import write_json
 from deconfound.method import Method
 from deconfound.runs.checkpoint import write_checkpoint
 from deconfound.runs.run import Run
-from deconfound.training.learner import SELECTION
+from deconfound.training.learner import RISK
 from deconfound.training.loaders import derive_seed
 from deconfound.training.run_writers import CsvLogger
+from deconfound.training.validate import validate
 
 _ROWS = 512  # predicted at a time
 
@@ -39,13 +40,14 @@ def fit_at_once(run: Run, method: Method, data: Dataset) -> None:
     for name in (run.spec.train.keep, "last"):
         write_checkpoint({"epoch": 0, "state_dict": weights}, run.path / "checkpoints" / f"{name}.safetensors")
     log = CsvLogger(run.path / "log.csv")
-    log.log_metrics({"train/total": risks["train"], SELECTION: risks["valid"], "epoch": 0}, step=0)
-    run.validate(run.load_weights(method), data)
+    log.log_metrics({"train/total": risks["train"], RISK: risks["valid"], "epoch": 0}, step=0)
+    validate(run, run.load_weights(method), data)
     done = {
         "epochs": 1,
         "steps": 1,
         "best_epoch": 0,
         "best_risk": risks["valid"],
+        "score": risks["valid"],
         "notes": list(method.hooks.summary_lines()),
         "seconds": round(time.monotonic() - start, 3),
         "parameters": sum(parameter.numel() for parameter in method.parameters()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from torch.utils.data import DataLoader
 from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import RunError
+from deconfound.evaluation.criterion import validation_score
 from deconfound.method import Loss, Method
 from deconfound.nn.pretrained import PretrainedEncoder
 from deconfound.runs.spec import TrainSpec
+from deconfound.training.best_epoch import EpochChoice
 from deconfound.training.loaders import (
     ShuffledRows,
     default_environments_per_batch,
@@ -26,9 +29,13 @@ from deconfound.training.loaders import (
 from deconfound.training.optimiser import adamw
 from deconfound.training.row_weights import row_weights
 
-SELECTION = "valid/risk"
-"""The metric that early stopping and the best checkpoint monitor: the mean risk of the task over the validation rows, by
-their weights where the training has weights."""
+RISK = "valid/risk"
+"""The logged mean risk of the task over the validation rows, by their weights where the training has weights."""
+
+
+def score_name(criterion: str) -> str:
+    """The logged metric that early stopping and the best checkpoint follow; lower is better."""
+    return RISK if criterion == "risk" else "valid/score"
 
 
 class Learner(LightningModule):
@@ -47,11 +54,17 @@ class Learner(LightningModule):
         super().__init__()
         assert not dataset.test_splits, "a learner must not hold test rows"
         self.method, self.dataset, self.train_spec, self.seed = method, dataset, train, seed
-        self.steps = train.epochs * len(ShuffledRows(dataset.rows("train"), train.batch_size, seed, 0, train.processes))
+        epochs, self.batch_size = train.budget.epochs, train.budget.batch_size
+        self.steps = epochs * len(ShuffledRows(dataset.rows("train"), self.batch_size, seed, 0, train.processes))
+        held = math.ceil(train.probe * epochs) if train.schedule == "probe-then-tune" else 0
+        patience = train.budget.patience
+        self.choice = EpochChoice.of(method.hooks.warm_up(), epochs, train.budget.window, patience, later=held)
         self.weights = row_weights(dataset, train)
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
-        self._risk: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+        self._row_weights: list[Tensor] = []
         self._random: torch.Generator | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -62,7 +75,7 @@ class Learner(LightningModule):
             super().__setattr__(name, value)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        size = self.train_spec.batch_size
+        size = self.batch_size
         environments_per_batch = self.train_spec.environments_per_batch or 0
         if self.method.needs_environments and not environments_per_batch:
             environments_per_batch = default_environments_per_batch(self.dataset, size)
@@ -71,7 +84,7 @@ class Learner(LightningModule):
         return train_loader(*rows, self.weights)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size), self.weights)
+        return ordered_loader(self.dataset, "valid", max(512, self.batch_size), self.weights)
 
     def on_train_epoch_start(self) -> None:
         numbers = (self.seed, self.current_epoch, -3)
@@ -94,7 +107,7 @@ class Learner(LightningModule):
         try:
             loss = self.method.loss(batch, self.global_step / self.steps, self._random)
         except ValueError as error:
-            raise _lone_row(error, self.train_spec.batch_size) or error from None
+            raise _lone_row(error, self.batch_size) or error from None
         self._record(loss)
         return loss.total
 
@@ -126,19 +139,35 @@ class Learner(LightningModule):
         self.method.hooks.on_validation_start(self.dataset)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        risk = self.dataset.task.risk(self.method(batch).float(), batch.target)
-        self._risk.append(risk if batch.weight is None else risk * batch.weight)
+        self._outputs.append(self.method(batch).float())
+        self._targets.append(batch.target)
+        if batch.weight is not None:
+            self._row_weights.append(batch.weight)
 
     def on_validation_epoch_end(self) -> None:
-        risk = torch.cat(self._risk).mean()
-        self._risk = []
-        self.log(SELECTION, risk, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        output, target = torch.cat(self._outputs), torch.cat(self._targets)
+        self._outputs, self._targets = [], []
+        risks = self.dataset.task.risk(output, target)
+        risk = (risks * torch.cat(self._row_weights) if self._row_weights else risks).mean()
+        self._row_weights = []
+        self.log(RISK, risk, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        criterion = self.train_spec.criterion
+        if criterion != "risk":
+            arrays = output.cpu().numpy(), target.cpu().numpy()
+            score = validation_score(criterion, float(risk), *arrays, self.dataset.task, self._centre)
+            self.log(score_name(criterion), score, sync_dist=self.trainer.world_size > 1)
+
+    @cached_property
+    def _centre(self) -> float:
+        """Mean of the training targets."""
+        rows = self.dataset.rows("train")
+        return float(self.dataset.target[rows.start : rows.stop].double().mean())
 
     def configure_optimizers(self) -> Any:
         train = self.train_spec
         groups, held = parameter_groups(self.method, train)
         plain = "mixed" in train.precision or train.strategy == "fsdp"
-        optimiser = adamw(groups, rate=train.learning_rate, decay=train.weight_decay, fused=not plain)
+        optimiser = adamw(groups, rate=train.budget.learning_rate, decay=train.weight_decay, fused=not plain)
         warmup = max(1, round(train.warmup * self.steps))
         probe = round(train.probe * self.steps) if train.schedule == "probe-then-tune" else 0
 

@@ -21,9 +21,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 
 from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError, SpecError
-from deconfound.evaluation.evaluate import evaluate_method
 from deconfound.evaluation.records import VARIANTS
-from deconfound.evaluation.scenario import Scenario
 from deconfound.io.files import make_folder, write_json
 from deconfound.io.lock import exclusive_lock
 from deconfound.io.threads import cpu_threads
@@ -31,7 +29,7 @@ from deconfound.method import Method
 from deconfound.nn.own_encoders import OwnEncoder
 from deconfound.protocol import protocol_of
 from deconfound.runs.begin import begin_run, find_run
-from deconfound.runs.build import apply_data_spec, build_method, load_data, set_scales
+from deconfound.runs.build import apply_data_spec, budget_notes, build_method, load_data, set_scales, with_budget
 from deconfound.runs.checkpoint import put_weights, read_checkpoint, stored_weights
 from deconfound.runs.code import OwnCode
 from deconfound.runs.own_code import OwnMethod
@@ -39,18 +37,19 @@ from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.fit_at_once import fit_at_once
-from deconfound.training.learner import SELECTION, Learner
+from deconfound.training.learner import RISK, Learner, score_name
 from deconfound.training.loaders import derive_seed
 from deconfound.training.row_weights import check_weighs_rows, row_weights
 from deconfound.training.run_writers import CsvLogger, SafeCheckpointIO, SessionClock
 from deconfound.training.trainer import (
-    SafeCheckpoint,
+    KeepBest,
     bar_on_terminal,
     make_trainer,
     process_rank,
     quiet_lightning,
     standard_callbacks,
 )
+from deconfound.training.validate import validate
 
 WAIT = 60.0
 """Seconds that the other processes of a run wait for the first one to begin it."""
@@ -93,6 +92,8 @@ def train_run(
     code = OwnCode(method, encoders or {})
     whole = load_data(spec.data, dataset)
     development = apply_data_spec(whole, spec.data).development()
+    notes = budget_notes(spec.train, len(development.splits["train"]))
+    spec = with_budget(spec, whole)
     first = _wait_for_first_process(out, spec.train) == 0
     show_progress = sys.stdout.isatty() if progress is None else progress
     begun = find_run(out, spec, whole)
@@ -106,7 +107,7 @@ def train_run(
             if run.done is None:
                 set_scales(built, development)
                 if built.hooks.fit is None:
-                    _fit(run, built, development, loggers, callbacks, show_progress)
+                    _fit(run, built, development, loggers, callbacks, show_progress, notes)
                 else:
                     fit_at_once(run, built, development)
     return replace(run, code=code)
@@ -143,10 +144,10 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     if row_weights(development, spec.train) is not None:
         check_weighs_rows(method)
     train, rows = spec.train, len(development.splits["train"])
-    if rows <= (train.processes - 1) * train.batch_size:
+    if rows <= (train.processes - 1) * train.budget.batch_size:
         raise SpecError(
             f"train.devices = {train.devices}, nodes = {train.nodes}: {rows} training rows in batches of "
-            f"{train.batch_size} do not give each device one; lower them or train.batch_size"
+            f"{train.budget.batch_size} do not give each device one; lower them or train.batch_size"
         )
     return method
 
@@ -158,6 +159,7 @@ def _fit(
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback],
     progress: bool,
+    notes: Sequence[str],
 ) -> None:
     train, folder = run.spec.train, run.path / "checkpoints"
     last = folder / "last.safetensors"
@@ -175,7 +177,7 @@ def _fit(
     trainer = make_trainer(
         train,
         logger=[CsvLogger(run.path / "log.csv", checkpoint["epoch"] + 1), *loggers],
-        callbacks=[*standard_callbacks(folder, train, progress), clock, *callbacks],
+        callbacks=[*standard_callbacks(folder, learner, progress), clock, *callbacks],
         plugins=[SafeCheckpointIO()],
         enable_progress_bar=progress,
         default_root_dir=run.path,
@@ -190,40 +192,30 @@ def _fit(
         raise KeyboardInterrupt from error
     if process_rank() == 0:
         clock.lap()
-        _validate(run, run.load_weights(whole.cpu()), data)
-        _finish(run, trainer, clock.total(), whole)
+        validate(run, run.load_weights(whole.cpu()), data)
+        _finish(run, trainer, learner, clock.total(), whole, notes)
         clock.path.unlink(missing_ok=True)
     trainer.strategy.barrier()  # the other processes read what the first one wrote
 
 
-def _validate(run: Run, method: Method, development: Dataset) -> None:
-    """Predict and measure the validation rows at the end of training; no test row is touched."""
-    evaluate_method(
-        method,
-        development,
-        [Scenario("valid", "valid")],
-        out=run.path,
-        run=run.path.name,
-        method_name=run.spec.title,
-        seed=run.spec.seed,
-        checksum=run.checksum,
+def _finish(run: Run, trainer: Trainer, learner: Learner, seconds: float, method: Method, notes: Sequence[str]) -> None:
+    train, metrics = run.spec.train, trainer.callback_metrics
+    selected, last = (
+        read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors")["epoch"] for name in (train.keep, "last")
     )
-
-
-def _finish(run: Run, trainer: Trainer, seconds: float, method: Method) -> None:
-    names = (run.spec.train.keep, "last")
-    selected, last = (read_checkpoint(run.path / "checkpoints" / f"{name}.safetensors") for name in names)
-    callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SafeCheckpoint)]
-    best = next((callback.best_model_score for callback in callbacks if callback.monitor == SELECTION), None)
-    advice = epoch_advice(selected["epoch"], run.spec.train.epochs) if run.spec.train.keep == "best" else None
+    best = next((callback for callback in trainer.callbacks if isinstance(callback, KeepBest)), None)  # type: ignore[attr-defined]
+    advice = (
+        None if best is None else epoch_advice(selected, train.budget.epochs, learner.choice, method.hooks.warm_up())
+    )
     if advice is not None:
         warnings.warn(advice, EpochWarning, stacklevel=2)
     done = {
-        "epochs": last["epoch"] + 1,
+        "epochs": last + 1,
         "steps": trainer.global_step,
-        "best_epoch": selected["epoch"],
-        "best_risk": float(trainer.callback_metrics[SELECTION] if best is None else best),
-        "notes": [*method.hooks.summary_lines(), *([] if advice is None else [advice])],
+        "best_epoch": selected,
+        "best_risk": float(metrics[RISK]) if best is None else best.best_risk,
+        "score": float(metrics[score_name(train.criterion)]) if best is None else best.choice.best,
+        "notes": [*method.hooks.summary_lines(), *notes, *([] if advice is None else [advice])],
         "seconds": round(seconds, 3),
         "parameters": sum(p.numel() for p in method.parameters()),
     }

@@ -14,7 +14,7 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins.precision import DoublePrecision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import Strategy
@@ -22,7 +22,8 @@ from lightning.pytorch.strategies import Strategy
 from deconfound.errors import SpecError
 from deconfound.io.plain_text import unfiltered
 from deconfound.runs.spec import TrainSpec
-from deconfound.training.learner import SELECTION
+from deconfound.training.best_epoch import EpochChoice
+from deconfound.training.learner import RISK, Learner, score_name
 
 
 class SafeCheckpoint(ModelCheckpoint):
@@ -118,29 +119,58 @@ def _check_processes(train: TrainSpec, started: int) -> None:
     )
 
 
-class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that survives a resume: a run that was killed after its last epoch does not train another."""
+class KeepBest(Callback):
+    """Writes the weights of the best epoch, as an `EpochChoice` has it, and ends a training that no longer improves.
 
-    @cached_property
-    def state_key(self) -> str:  # type: ignore[override]
-        """Lightning's, built once: it is asked for in every hook of every step."""
-        return super().state_key
+    Its state, the scores and the risks so far, is in each checkpoint.
+
+    Args:
+        path: the file of the best epoch.
+        choice: before the first epoch.
+        score, risk: logged metrics to read after each validation.
+    """
+
+    def __init__(self, path: Path, choice: EpochChoice, score: str, risk: str) -> None:
+        self.path, self.choice, self.score, self.risk = path, choice, score, risk
+        self.risks: list[float] = []
+        self._begun = choice
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scores": list(self.choice.scores), "risks": list(self.risks)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.choice = self._begun.after_all(state_dict["scores"])
+        self.risks = list(state_dict["risks"])
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        state = checkpoint["callbacks"].get(self.state_key, {})
-        trainer.should_stop = state.get("wait_count", 0) >= self.patience
+        """A run that was killed after its last epoch does not train another."""
+        state = checkpoint["callbacks"].get(self.state_key, {"scores": []})
+        trainer.should_stop = bool(state["scores"]) and self._begun.after_all(state["scores"]).is_over
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.choice = self.choice.after(float(trainer.callback_metrics[self.score]))
+        self.risks.append(float(trainer.callback_metrics[self.risk]))
+        if self.choice.keeps_the_latest:
+            trainer.save_checkpoint(self.path, weights_only=True)
+        if self.choice.is_over:
+            trainer.should_stop = True
+
+    @property
+    def best_risk(self) -> float:
+        """The validation risk of the epoch that is kept."""
+        assert self.choice.kept is not None, "no epoch was validated"
+        return self.risks[self.choice.kept]
 
 
-def standard_callbacks(folder: Path, train: TrainSpec, progress: bool) -> list[Callback]:
+def standard_callbacks(folder: Path, learner: Learner, progress: bool) -> list[Callback]:
     """Checkpoints of the last epoch and, if `train.keep` is "best", of the best one with early stopping; a progress bar."""
-    shared = {"dirpath": folder, "enable_version_counter": False}
-    last = SafeCheckpoint(**shared, filename="last", save_on_train_epoch_end=True, every_n_epochs=1)
+    last = SafeCheckpoint(
+        folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True, every_n_epochs=1
+    )
     selection: list[Callback] = []
-    if train.keep == "best":
-        selection = [
-            SafeCheckpoint(**shared, filename="best", monitor=SELECTION, mode="min", save_weights_only=True),
-            ResumableEarlyStopping(monitor=SELECTION, mode="min", patience=train.patience, check_finite=False),
-        ]
+    if learner.train_spec.keep == "best":
+        score = score_name(learner.train_spec.criterion)
+        selection = [KeepBest(folder / "best.safetensors", learner.choice, score, RISK)]
     return [*selection, last, *([TQDMProgressBar()] if progress else [])]
 
 

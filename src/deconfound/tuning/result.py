@@ -35,7 +35,8 @@ def summarize(studies: Studies, dataset: Dataset) -> dict[str, Any]:
     return {
         "name": spec.name,
         "complete": all(count == spec.trials for count in ended),
-        "objective": "mean over seeds of the best validation risk; no test row is read",
+        "objective": f"mean over seeds of the score of the kept epoch on validation rows, by {spec.base.train.criterion!r}; "
+        "lower is better, no test row is read",
         "budget": {"trials": spec.trials, "seeds": list(spec.seeds), "epochs": spec.base.train.epochs},
         "sampler": {"name": "tpe", "seed": spec.seed},
         "pruning": spec.pruning.model_dump(),
@@ -86,7 +87,7 @@ def write_best(studies: Studies, results: dict[str, Any]) -> None:
             values["data"]["store"] = os.path.relpath(values["data"]["store"], Path(studies.out).resolve())
         note = (
             f"# {one_line(entry.title)}: the best of {spec.trials} trials with {len(spec.seeds)} seeds each, by validation "
-            "risk\n"
+            "score\n"
             f"# ({method['score']:.6g} in trial {method['best']}; see tuning.json)\n"
         )
         with atomic_write(studies.out / method["spec"]) as file:

@@ -1,8 +1,9 @@
-"""`tune`: search each method's hyper-parameters by validation risk, with the same budget for every method.
+"""`tune`: search each method's hyper-parameters by validation score, with the same budget for every method.
 
-A trial trains one configuration with every seed of the tuning. Its score is the best validation risk, averaged over the
-seeds. Training removes the test rows before it begins, so no trial can see one. Any number of processes may call `tune` with
-the same folder: they share the trials. A call after a kill resumes where the others stopped.
+A trial trains one configuration with every seed of the tuning. Its score is that of the epochs that are kept, by the
+criterion of [base.train], averaged over the seeds. Training removes the test rows before it begins, so no trial can see
+one. Any number of processes may call `tune` with the same folder: they share the trials. A call after a kill resumes where
+the others stopped.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from deconfound.data.dataset import Dataset
 from deconfound.errors import RunError
 from deconfound.io.files import claim_folder, write_json
 from deconfound.io.reading import FileKind, object_of, read_json, reading
-from deconfound.runs.build import apply_data_spec, build_method, load_data
+from deconfound.runs.build import apply_data_spec, build_method, completed, load_data, training_rows
 from deconfound.runs.csv_log import read_log
 from deconfound.runs.run import Run
 from deconfound.sweeps.jobs import JobResult
 from deconfound.training.best_epoch import EpochWarning
-from deconfound.training.learner import SELECTION
+from deconfound.training.learner import RISK, score_name
 from deconfound.training.train import train_run
 from deconfound.tuning.result import summarize, write_best
 from deconfound.tuning.spec import TuneSpec
@@ -56,6 +57,7 @@ def tune(
     """
     out = Path(out)
     dataset = dataset if dataset is not None else load_data(spec.data)
+    spec = with_tuning_budget(spec, dataset)
     _check_methods(spec, dataset)
     claim_tuning(out, spec, dataset.checksum)
     studies = Studies(spec, out)
@@ -68,6 +70,16 @@ def tune(
         if log is not None:
             log(_progress_line(trial, results))
     return _write_results(studies, dataset)
+
+
+def with_tuning_budget(spec: TuneSpec, dataset: Dataset) -> TuneSpec:
+    """The tuning with every number of its budget, the same for all trials.
+
+    Raises:
+        DataError: as `with_budget`.
+    """
+    train = completed(spec.base.train, training_rows(dataset, spec.data))
+    return spec.model_copy(update={"base": spec.base.model_copy(update={"train": train})})
 
 
 def _check_methods(spec: TuneSpec, dataset: Dataset) -> None:
@@ -100,28 +112,31 @@ def claim_tuning(out: Path, spec: TuneSpec, checksum: str) -> None:
 
 
 class TrialCallback(Callback):
-    """Reports the best validation risk so far after each epoch, and may prune the trial before the next epoch.
+    """Reports the best validation score so far after each epoch, and may prune the trial before the next epoch.
 
     Args:
         curves: path of log.csv of the run.
-        report: called with the number of the epoch, from 0, and the lowest validation risk so far.
+        report: called with the number of the epoch, from 0, and the lowest validation score so far.
         should_prune: returns True to prune the trial.
+        term: the logged score, of which lower is better.
 
     Raises:
         Pruned: `should_prune` returned True.
         Diverged: the loss or the validation risk is not finite.
     """
 
-    def __init__(self, curves: Path, report: Callable[[int, float], None], should_prune: Callable[[], bool]) -> None:
-        self.curves, self.report, self.should_prune = curves, report, should_prune
+    def __init__(
+        self, curves: Path, report: Callable[[int, float], None], should_prune: Callable[[], bool], term: str = RISK
+    ) -> None:
+        self.curves, self.report, self.should_prune, self.term = curves, report, should_prune, term
         self.best = math.inf
         self.total_loss: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch:  # resumed: the new trial needs the reports that the killed one had
-            for epoch, risk in past_risks(self.curves):
+            for epoch, score in past_scores(self.curves, self.term):
                 if epoch < trainer.current_epoch:
-                    self.observe(epoch, risk)
+                    self.observe(epoch, score)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self.total_loss = None
@@ -132,17 +147,17 @@ class TrialCallback(Callback):
         self.total_loss = loss.detach() if self.total_loss is None else self.total_loss + loss.detach()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        risk = float(trainer.callback_metrics[SELECTION])
-        if not math.isfinite(risk) or self.total_loss is None or not math.isfinite(float(self.total_loss)):
+        score = float(trainer.callback_metrics[self.term])
+        if not math.isfinite(score) or self.total_loss is None or not math.isfinite(float(self.total_loss)):
             raise Diverged(
                 f"the loss or the validation risk became infinite in epoch {trainer.current_epoch}; lower the range of "
                 "learning_rate"
             )
-        self.observe(trainer.current_epoch, risk)
+        self.observe(trainer.current_epoch, score)
 
-    def observe(self, epoch: int, risk: float) -> None:
-        """Report the validation risk of an epoch."""
-        self.best = min(self.best, risk)
+    def observe(self, epoch: int, score: float) -> None:
+        """Report the validation score of an epoch."""
+        self.best = min(self.best, score)
         self.report(epoch, self.best)
 
 
@@ -151,12 +166,12 @@ class Pruned(Exception):  # noqa: N818 (a decision, not an error)
 
 
 class Diverged(Exception):  # noqa: N818 (a result of the trial, not an error of the user)
-    """The loss or the validation risk is not finite."""
+    """The loss or the validation score is not finite."""
 
 
-def past_risks(log: Path) -> list[tuple[int, float]]:
-    """(epoch, validation risk) for each epoch of a log.csv, in order."""
-    return [(row["epoch"], row["value"]) for row in read_log(log) if f"{row['split']}/{row['term']}" == SELECTION]
+def past_scores(log: Path, term: str = RISK) -> list[tuple[int, float]]:
+    """(epoch, value) of a logged score for each epoch of a log.csv, in order."""
+    return [(row["epoch"], row["value"]) for row in read_log(log) if f"{row['split']}/{row['term']}" == term]
 
 
 def _run_trial(trial: ClaimedTrial, studies: Studies, dataset: Dataset) -> None:
@@ -175,28 +190,29 @@ def _run_trial(trial: ClaimedTrial, studies: Studies, dataset: Dataset) -> None:
 
 
 def _train(trial: ClaimedTrial, spec: TuneSpec, dataset: Dataset, number: int, earlier: list[float]) -> float:
-    """Train the seed with this number and return its best validation risk.
+    """Train the seed with this number and return the score of the epoch that it keeps.
 
-    The value reported at an epoch is the mean of the scores of the earlier seeds and the best risk so far of this one.
+    The value reported at an epoch is the mean of the scores of the earlier seeds and the best one so far of this seed.
     So a trial is compared with others at the same seed and epoch.
     """
     seed, folder = spec.seeds[number], trial.folder / str(spec.seeds[number])
     done = Run.open(folder).done if (folder / "spec.json").is_file() else None
 
     def report(epoch: int, best: float) -> None:
-        step = number * spec.base.train.epochs + epoch + 1
+        step = number * spec.base.train.budget.epochs + epoch + 1
         trial.trial.report((sum(earlier) + best) / (number + 1), step)
 
-    callback = TrialCallback(folder / "log.csv", report, trial.trial.should_prune)
+    term = score_name(spec.base.train.criterion)
+    callback = TrialCallback(folder / "log.csv", report, trial.trial.should_prune, term)
     if done is not None:  # finished by a worker that was killed in a later seed
-        for epoch, risk in past_risks(callback.curves):
-            callback.observe(epoch, risk)
+        for epoch, score in past_scores(callback.curves, term):
+            callback.observe(epoch, score)
     run_spec = spec.run_spec(trial.entry, trial.drawn, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EpochWarning)  # one for each of many trials; their notes keep it
         run = train_run(run_spec, folder, dataset=dataset, callbacks=[callback], progress=False)
     assert run.done is not None, "training returned before it was finished"
-    return run.done["best_risk"]
+    return run.done["score"]
 
 
 def _write_results(studies: Studies, dataset: Dataset) -> dict[str, Any]:
