@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deconfound.nn.backbone import Backbone
     from deconfound.penalty import Penalty
     from deconfound.report import build_report
+    from deconfound.runs.assemble import ensemble
     from deconfound.runs.run import Run
     from deconfound.runs.spec import Spec
     from deconfound.search import Search
@@ -67,6 +68,7 @@ _HOME = {
     "dataset": "deconfound.datasets.in_memory",
     "default_scenarios": "deconfound.evaluation.scenario",
     "diagnose": "deconfound.diagnostics.diagnose",
+    "ensemble": "deconfound.runs.assemble",
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
     "open_store": "deconfound.data.store",
@@ -102,6 +104,7 @@ __all__ = [
     "dataset",
     "default_scenarios",
     "diagnose",
+    "ensemble",
     "evaluate",
     "fit",
     "open_store",

@@ -10,6 +10,7 @@ COMMANDS = (
     "demo",
     "data",
     "train",
+    "ensemble",
     "evaluate",
     "report",
     "predict",
