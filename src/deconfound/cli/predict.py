@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+from deconfound.cli.posthoc import (
+    ByOption,
+    CalibrateOption,
+    IntervalOption,
+    PriorOption,
+    SetOption,
+    level_of,
+    parse_prior,
+)
 from deconfound.io.csv_text import RAW_HELP
 
 
@@ -21,12 +30,18 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help=RAW_HELP)] = False,
+    calibrate: CalibrateOption = None,
+    prior: PriorOption = None,
+    interval: IntervalOption = None,
+    set_level: SetOption = None,
+    by: ByOption = None,
 ) -> None:
     """Predict new rows. Any of the run's modalities may be missing, in any row.
 
     \b
         echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
         deconfound predict demo/erm-0 rows.jsonl
+        deconfound predict demo/erm-0 rows.jsonl --interval 0.9
     """
     from deconfound.prediction.source import check_source
     from deconfound.runs.run import Run
@@ -34,11 +49,16 @@ def predict(
 
     check_run(run, finished=True)
     check_source(source)
-    from deconfound.prediction.predict import predict_file
-
     opened = Run.open(run)
+    level, shares = level_of(opened, interval, set_level, by), parse_prior(prior)
+    from deconfound.prediction.predict import predict_file
+    from deconfound.runs.posthoc import adjusted_method, fit_adjustment
+    from deconfound.runs.regions import region_of_source
+
+    adjustment = fit_adjustment(opened, calibrate and calibrate.value, shares)
+    region = None if level is None else region_of_source(opened, source, level, by or (), adjustment)
     rows = predict_file(
-        opened.method(),
+        adjusted_method(opened.method(), adjustment),
         opened.modalities,
         opened.task,
         source,
@@ -48,6 +68,7 @@ def predict(
         preparations=opened.preparations,
         target=opened.environment["data"].get("target"),
         raw=raw,
+        region=region,
     )
     if out is not None:
         print(f"wrote {rows} rows to {out}")

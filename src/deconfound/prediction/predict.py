@@ -19,6 +19,7 @@ from deconfound.io.files import atomic_write
 from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.nn.inference import apply_to_batches
 from deconfound.prediction.conform import conform
+from deconfound.prediction.region import Region, region_columns, region_rows
 from deconfound.prediction.rows import Rows, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
 
@@ -91,6 +92,7 @@ def predict_file(
     preparations: Preparations | None = None,
     target: str | None = None,
     raw: bool = False,
+    region: Region | None = None,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -109,6 +111,8 @@ def predict_file(
         target: column of the labels of training, which a JSON line may hold too.
         raw: write the texts of CSV as they are, for programs; else a spreadsheet computes none of them, see
             `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
+        region: what makes an interval or a set of each row; CSV then also has the columns low and high, or in_CLASS…, which
+            are 0 or 1, and a JSON line "interval": [low, high] or "set": [class…].
 
     Returns:
         The number of rows.
@@ -128,7 +132,7 @@ def predict_file(
         raise DataError(f"{source} holds no row to predict; give one or more")
 
     def write_predictions(file: IO[str]) -> int:
-        write, count = _writer(file, format, task, raw=raw), 0
+        write, count = _writer(file, format, task, region, raw=raw), 0
         ids, signals = first
         while True:
             write(ids, predict_rows(method, modalities, task, signals, ids, device=device))
@@ -200,21 +204,26 @@ def _writer(
     file: IO[str],
     format: str,  # noqa: A002
     task: Task,
+    region: Region | None,
     *,
     raw: bool,
 ) -> Callable[[Sequence[str], np.ndarray], None]:
     """A function that writes B ids and their (B, outputs); its first call writes the header."""
     write_row = csv_row_writer(file, raw=raw)
-    header = [["id", "prediction", *[f"p_{name}" for name in task.classes]]] if format == "csv" else []
+    names = ["id", "prediction", *[f"p_{name}" for name in task.classes], *(region_columns(task) if region else [])]
+    header, written = [names] if format == "csv" else [], 0
 
     def write(ids: Sequence[str], output: np.ndarray) -> None:
+        nonlocal written
         while header:
             write_row(header.pop())
-        for name, row in zip(ids, _prediction_rows(output, task), strict=True):
+        extra = list(region_rows(region, output, task, written)) if region else [([], {})] * len(ids)
+        for name, row, (cells, fields) in zip(ids, _prediction_rows(output, task), extra, strict=True):
             if format == "csv":
-                write_row([name, row["prediction"], *row.get("probabilities", {}).values()])
+                write_row([name, row["prediction"], *row.get("probabilities", {}).values(), *cells])
             else:
-                file.write(json_line({"id": name, **row}) + "\n")
+                file.write(json_line({"id": name, **row, **fields}) + "\n")
+        written += len(ids)
         file.flush()
 
     return write

@@ -50,6 +50,7 @@ class _Data(_Part):
     repairs: dict[str, _Repair | None] = {}
     target: str | None = None
     task: _Task
+    class_counts: list[_Index] | None = None
 
 
 class _Environment(_Part):
