@@ -49,15 +49,18 @@ class Task:
         classes: class names in the order of their numbers; empty for regression.
         loss: the per-row risk: "mse" or "l1" for regression, "cross-entropy" for classification.
         protocol: name of the metric protocol, such as "mmsa-regression".
+        smoothing: share of each label that the cross-entropy spreads over all classes, in [0, 1); for training alone.
 
     Raises:
-        DataError: a classification without two distinct classes, a regression with classes, or a loss of the other kind.
+        DataError: a classification without two distinct classes, a regression with classes, a loss of the other kind, or a
+            smoothing out of range or of a regression.
     """
 
     kind: Literal["regression", "classification"]
     classes: tuple[str, ...] = ()
     loss: Literal["mse", "l1", "cross-entropy"] = "mse"
     protocol: str = "regression"
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("regression", "classification"):
@@ -67,6 +70,10 @@ class Task:
             raise DataError(f"a classification needs two or more distinct class names; got {list(self.classes)}")
         if not classification and self.classes:
             raise DataError(f"a regression has no classes; got {list(self.classes)}: leave them out")
+        if not 0 <= self.smoothing < 1 or (self.smoothing and not classification):
+            raise DataError(
+                f"labels of a {self.kind} cannot be smoothed by {self.smoothing:g}; give 0, or classes and below 1"
+            )
         if self.loss not in (("cross-entropy",) if classification else ("mse", "l1")):
             raise DataError(
                 f"the loss {self.loss!r} does not fit a {self.kind}; choose "
@@ -99,6 +106,6 @@ class Task:
             (B,) non-negative: squared or absolute error in target units (squared), or cross-entropy in nats.
         """
         if self.kind == "classification":
-            return F.cross_entropy(output, target, reduction="none")
+            return F.cross_entropy(output, target, reduction="none", label_smoothing=self.smoothing)
         error = output.squeeze(1) - target
         return error.square() if self.loss == "mse" else error.abs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def build_method(
     """
     backbone = Backbone.build(
         modalities,
-        task,
+        replace(task, smoothing=spec.train.label_smoothing),
         encoders={**spec.backbone.encoders, **own_encoders(spec.backbone, modalities, code.encoders)},
         fusion=spec.backbone.fusion,
         hidden=spec.backbone.hidden,

@@ -21,6 +21,9 @@ from deconfound.runs.own_code import check_code
 from deconfound.runs.run_files import RUN, check_run, read_environment
 from deconfound.runs.spec import Spec
 
+AVERAGE = "method.average."
+"""Beginning of the names of a checkpoint's averaged weights, where `train.averaging` makes a mean."""
+
 
 @dataclass(frozen=True)
 class Form:
@@ -57,7 +60,8 @@ def trained_method(run: Path, spec: Spec, environment: Mapping[str, Any], form: 
 
 def load_weights(method: Method, run: Path, spec: Spec) -> Method:
     """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
-    put_weights(method, read_weights(weights_path(run, spec), "method."), run, spec)
+    prefix = "method." if spec.train.averaging is None else AVERAGE
+    put_weights(method, read_weights(weights_path(run, spec), prefix), run, spec)
     return method.eval()
 
 

@@ -16,6 +16,7 @@ from deconfound.errors import RunError
 from deconfound.method import Loss, Method
 from deconfound.nn.pretrained import PretrainedEncoder
 from deconfound.runs.spec import TrainSpec
+from deconfound.training.balance import balanced_cells
 from deconfound.training.loaders import (
     ShuffledRows,
     default_environments_per_batch,
@@ -58,7 +59,8 @@ class Learner(LightningModule):
         if self.method.needs_environments and not environments_per_batch:
             environments_per_batch = default_environments_per_batch(self.dataset, size)
         world = self.trainer.world_size
-        return train_loader(self.dataset, size, self.seed, self.global_rank, world, environments_per_batch)
+        cells = balanced_cells(self.dataset, self.train_spec)
+        return train_loader(self.dataset, size, self.seed, self.global_rank, world, environments_per_batch, cells)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return ordered_loader(self.dataset, "valid", max(512, self.train_spec.batch_size))

@@ -38,6 +38,8 @@ from deconfound.runs.misfit import put_weights
 from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
+from deconfound.training.averaging import averaged, check_averaging
+from deconfound.training.balance import balanced_cells
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
 from deconfound.training.csv_logger import CsvLogger
@@ -138,6 +140,8 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     torch.manual_seed(derive_seed(spec.seed, -1))
     method = build_method(spec, development.modalities, development.task, code, environments)
     method.hooks.check(development)
+    balanced_cells(development, spec.train)
+    check_averaging(spec.train)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(
@@ -159,14 +163,15 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
+    trained = averaged(method, train)
     if resume:
-        put_weights(method, stored_weights(checkpoint, "method."), run.path, run.spec)
+        put_weights(trained, stored_weights(checkpoint, "method."), run.path, run.spec)
     if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
         (run.path / VARIANTS).unlink(missing_ok=True)
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding splits the weights for good
-    learner = Learner(method, data, train, run.spec.seed)
+    learner = Learner(trained, data, train, run.spec.seed)
     clock = SessionClock(run.path / ".seconds")
     trainer = make_trainer(
         train,
