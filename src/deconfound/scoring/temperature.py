@@ -12,13 +12,15 @@ from deconfound.scoring.calibration import checked_probabilities
 from deconfound.scoring.weights import Array
 
 COLDEST, HOTTEST = 1 / 100, 100.0
-"""Limits of a temperature: rows that are all predicted right would ask for 0, rows without any relation for infinity."""
+"""Limits of a temperature: predictions without any relation to the labels ask for infinity."""
 
 
 def fit_temperature(logits: Array, target: Array) -> float:
-    """The T > 0 whose softmax(logits / T) has the smallest mean cross-entropy.
+    """The T > 0 whose softmax(logits / T) has the smallest mean cross-entropy, over the rows and one of unknown class.
 
-    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. The further row, whose label is spread evenly
+    over the classes, is ours: without it a few rows that are all predicted right would ask for T = 0, and one wrong row
+    would then cost without bound.
 
     Args:
         logits: (N, C).
@@ -34,7 +36,8 @@ def fit_temperature(logits: Array, target: Array) -> float:
     wide, rows = np.asarray(logits, dtype=np.float64), np.arange(len(target))
 
     def risk(sharpness: float) -> float:
-        return -float(log_softmax(sharpness * wide, axis=1)[rows, target].mean())
+        logs = log_softmax(sharpness * wide, axis=1)
+        return -float(logs[rows, target].sum() + logs.mean()) / (len(rows) + 1)
 
     # the risk is convex in 1 / T; the search is over its logarithm, as both ends matter alike
     limits = (-math.log(HOTTEST), -math.log(COLDEST))
