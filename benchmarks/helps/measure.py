@@ -22,6 +22,7 @@ import deconfound as dc
 from deconfound.evaluation.predictions import load_predictions
 from deconfound.metrics.ece import ECE
 from deconfound.runs.evaluate_posthoc import evaluate_posthoc
+from deconfound.runs.last_layer import retrain_last_layer
 from deconfound.runs.posthoc import fit_adjustment
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "real_sets"))
@@ -50,6 +51,7 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
     "label smoothing .1": {"train": {"label_smoothing": 0.1}},
     "balance class": {"train": {"balance": "class"}},
     "balance group": {"train": {"balance": "group"}},
+    "auxiliary": {"method": {"name": "erm", "penalties": {"auxiliary": {}}}},
     "late fusion": {"backbone": {"fusion": "late"}},
 }
 """Name → what differs from `erm` with all defaults; members join the ensemble."""
@@ -94,7 +96,7 @@ def measured(data: dc.Dataset, seed: int, choice: str, work: Path) -> Iterator[d
     """The lines of one choice; "erm" has those of what is fitted afterwards, and the last member those of the ensemble."""
     change = CHOICES[choice]
     skipped = data.task.kind == "regression" and choice in ("label smoothing .1", "balance class", "late calibrated")
-    one_group = choice == "balance group" and len(data.development().groups(*data.environment)[1]) < 2
+    one_group = choice == "balance group" and not several(data)
     if skipped or one_group:
         yield {"choice": choice}
         return
@@ -111,6 +113,16 @@ def measured(data: dc.Dataset, seed: int, choice: str, work: Path) -> Iterator[d
     yield {"choice": choice, "seconds": run.done["seconds"], **scores(run, data)}
     if choice == "erm":
         yield from afterwards(run, data)
+    if choice == "erm":
+        for balance in ("class", "group"):
+            if (balance == "class" and data.task.kind == "regression") or (balance == "group" and not several(data)):
+                continue
+            other = work / f"dfr-{balance}-{seed}"
+            retrained = (
+                dc.Run.open(other) if other.exists() else retrain_last_layer(run, other, balance=balance, dataset=data)
+            )
+            assert retrained.done is not None
+            yield {"choice": f"dfr by {balance}", "seconds": retrained.done["seconds"], **scores(retrained, data)}
     if choice == "member 3":
         folders = [work / f"{name}-{seed}".replace(" ", "-") for name in ("erm", "member 2", "member 3")]
         joined = dc.ensemble(folders, work / f"ensemble-{seed}", dataset=data)
@@ -119,6 +131,12 @@ def measured(data: dc.Dataset, seed: int, choice: str, work: Path) -> Iterator[d
         if data.task.kind == "classification":
             evaluate_posthoc(joined, TEST, dataset=data, calibrate="temperature")
             yield {"choice": "ensemble of 3 + temperature", **kept_scores(joined, data, "temperature")}
+
+
+def several(data: dc.Dataset) -> bool:
+    """Whether the training rows are of several environments."""
+    rows = data.rows("train")
+    return len(data.env[rows.start : rows.stop].unique()) > 1
 
 
 def scores(run: dc.Run, data: dc.Dataset) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, final
+from typing import Annotated, Any, ClassVar, final
 
 import torch
 from pydantic import Field
@@ -38,6 +38,9 @@ class Penalty(nn.Module, ABC):
         trained: (E,) bool, whether an environment has training rows; all have until `see_environments` is called.
     """
 
+    compares_environments: ClassVar[bool] = True
+    """Whether it needs rows of two environments or more; one that does not joins every batch."""
+
     trained: Tensor
 
     def __init__(self, backbone: Backbone, environments: int, *, weight: float, ramp: float) -> None:
@@ -55,7 +58,7 @@ class Penalty(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        """() the penalty before its weight, for a batch with rows of at least two environments."""
+        """() the penalty before its weight; a batch has rows of two environments or more if it compares them."""
 
     def side_by_side(self, loss: Loss, batch: Batch) -> tuple[Tensor, Tensor]:
         """The features of all modalities side by side, in the order of `widths`.

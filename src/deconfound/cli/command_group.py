@@ -11,6 +11,7 @@ COMMANDS = (
     "data",
     "train",
     "ensemble",
+    "retrain",
     "evaluate",
     "report",
     "predict",

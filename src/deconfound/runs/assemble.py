@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import RunError
-from deconfound.evaluation.evaluate import kept_predictions
-from deconfound.evaluation.scenario import Scenario
 from deconfound.io.files import write_json
 from deconfound.io.folders import check_folder
-from deconfound.io.scratch import scratch_folder
 from deconfound.runs.csv_log import HEADER
+from deconfound.runs.derive import derived_environment, derived_folder, validation_risk
 from deconfound.runs.members import ENSEMBLE, MEMBERS, Member, digest_of, read_members
-from deconfound.runs.other_corpus import Corpus
 from deconfound.runs.run import Run
-from deconfound.runs.run_evaluation import evaluate_run
 from deconfound.runs.run_files import check_run
 from deconfound.runs.spec import flat
 from deconfound.runs.trained import weights_path
@@ -62,14 +54,8 @@ def ensemble(
         return _known(out, listed, title)
     check_folder(out, "ensemble", ENSEMBLE)
     development = members[0].dataset(dataset).development()
-    try:
-        with scratch_folder(out) as scratch:
-            _write(scratch, out, members, listed, title, development)
-            scratch.chmod(0o755)
-            os.replace(scratch, out)
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(f"cannot write {out}: {reason}; choose a place with room that you may write to") from error
+    with derived_folder(out) as scratch:
+        _write(scratch, out, members, listed, title, development)
     return Run.open(out, method=members[0].code.method, encoders=members[0].code.encoders)
 
 
@@ -83,11 +69,10 @@ def _write(
     (folder / "log.csv").write_text(",".join(HEADER) + "\n", encoding="utf-8")
     spec = runs[0].spec.model_copy(update={"name": title})
     write_json(folder / "spec.json", spec.dump())
-    begun = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv}
-    write_json(folder / "environment.json", {**runs[0].environment, **begun})
+    write_json(folder / "environment.json", derived_environment(runs[0]))
     done = _summary([run.done or {} for run in runs], title)
     write_json(folder / "done.json", done)  # a method is read from a finished run alone
-    risk = _validate(Run(folder, spec, runs[0].environment, runs[0].code), out, development)
+    risk = validation_risk(Run(folder, spec, runs[0].environment, runs[0].code), out, development)
     write_json(folder / "done.json", {**done, "best_risk": risk})
 
 
@@ -168,15 +153,3 @@ def _summary(done: Sequence[Mapping[str, Any]], title: str) -> dict[str, Any]:
         "seconds": round(sum(one["seconds"] for one in done), 3),
         "parameters": sum(one["parameters"] for one in done),
     }
-
-
-def _validate(run: Run, out: Path, development: Dataset) -> float:
-    """Predict and measure the validation rows under the name of the final folder; the mean risk."""
-    import torch
-
-    scenario = Scenario("valid", DEVELOPMENT[1])
-    own = Corpus(development, run.checksum, run.path, tuple(development.signals), own=True)
-    evaluate_run(out, run.spec, run.method(), own, [scenario])
-    kept = kept_predictions(run.path, scenario)
-    assert kept is not None, "an evaluation keeps its predictions"
-    return float(run.task.risk(torch.from_numpy(kept.output[0, 0]), torch.from_numpy(kept.target)).mean())

@@ -21,9 +21,6 @@ from deconfound.runs.own_code import check_code
 from deconfound.runs.run_files import RUN, check_run, read_environment
 from deconfound.runs.spec import Spec
 
-AVERAGE = "method.average."
-"""Beginning of the names of a checkpoint's averaged weights, where `train.averaging` makes a mean."""
-
 
 @dataclass(frozen=True)
 class Form:
@@ -60,9 +57,13 @@ def trained_method(run: Path, spec: Spec, environment: Mapping[str, Any], form: 
 
 def load_weights(method: Method, run: Path, spec: Spec) -> Method:
     """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
-    prefix = "method." if spec.train.averaging is None else AVERAGE
-    put_weights(method, read_weights(weights_path(run, spec), prefix), run, spec)
+    put_weights(method, read_weights(weights_path(run, spec), weights_prefix(spec)), run, spec)
     return method.eval()
+
+
+def weights_prefix(spec: Spec) -> str:
+    """Beginning of the names of the weights that predict, in a checkpoint: those of the mean, if training made one."""
+    return "method." if spec.train.averaging is None else "method.average."
 
 
 def weights_path(run: Path, spec: Spec) -> Path:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from deconfound.data.dataset import Dataset
-from deconfound.errors import DataError, SpecError
+from deconfound.errors import SpecError
+from deconfound.runs.cells import cells_of
 from deconfound.runs.spec import TrainSpec
 
 
@@ -18,26 +18,15 @@ def balanced_cells(dataset: Dataset, train: TrainSpec) -> Tensor | None:
         train: names the balance.
 
     Raises:
-        SpecError: the task has no classes, or `environments_per_batch` asks for other batches.
+        SpecError: `environments_per_batch` asks for other batches; and as `runs.cells.cells_of`.
         DataError: all training rows are in one cell.
     """
-    balance = train.balance
-    if balance is None:
+    if train.balance is None:
         return None
+    choice = f"train.balance = {train.balance!r}"
     if train.environments_per_batch is not None:
         raise SpecError(
-            f"train.balance = {balance!r} and train.environments_per_batch = {train.environments_per_batch} ask for "
-            "different batches; leave one out"
+            f"{choice} and train.environments_per_batch = {train.environments_per_batch} ask for different batches; leave "
+            "one out"
         )
-    if balance != "group" and dataset.task.kind == "regression":
-        raise SpecError(f"train.balance = {balance!r} needs classes, and {dataset.name} is a regression; give 'group'")
-    env = dataset.env if balance != "class" else torch.zeros(len(dataset), dtype=torch.int64)
-    cells = env if balance == "group" else env * dataset.task.outputs + dataset.target
-    rows = dataset.rows("train")
-    if len(torch.unique(cells[rows.start : rows.stop])) < 2:
-        what = "class" if balance == "class" else "environment" if balance == "group" else "class and environment"
-        raise DataError(
-            f"train.balance = {balance!r}: all training rows of {dataset.name} are of one {what}; name columns that tell "
-            "several apart ('environment' under [data]), or leave it out"
-        )
-    return cells
+    return cells_of(dataset, train.balance, choice)
