@@ -86,7 +86,6 @@ def test_a_regression_and_averaged_weights_have_one_too(tmp_path, averaging):
     [
         ({"balance": "class"}, {}, SpecError, "needs classes"),
         ({"balance": "group"}, {"backbone": {"hidden": 8, "fusion": "late"}}, RunError, "predicts by itself"),
-        ({"balance": "group"}, {"method": "predominant-head"}, RunError, "does not predict by the last layer"),
         ({"balance": "group"}, {"data": {"synthetic": {"rows": 64, "rho": [0.5]}}}, DataError, "of one environment"),
     ],
 )
@@ -94,6 +93,29 @@ def test_what_cannot_be_retrained_is_refused(tmp_path, arguments, changes, error
     run = small_run(tmp_path / "run", **changes)
     with pytest.raises(error, match=message):
         retrain_last_layer(run, tmp_path / "dfr", **arguments)
+    assert not (tmp_path / "dfr").exists()
+
+
+class Doubled(dc.Method):
+    """Predicts twice what its head makes."""
+
+    def __init__(self, backbone: dc.Backbone) -> None:
+        super().__init__(backbone)
+
+    def forward(self, batch: dc.Batch) -> torch.Tensor:
+        return 2 * self.backbone.predict(self.backbone.encode(batch), batch.present)
+
+    def loss(self, batch: dc.Batch, progress: float, generator: torch.Generator) -> dc.Loss:
+        features = self.backbone.encode(batch)
+        output = 2 * self.backbone.predict(features, batch.present)
+        risks = self.backbone.task.risk(output, batch.target)
+        return dc.Loss(risks.mean(), {"prediction": risks.mean()}, risks, features, output)
+
+
+def test_a_method_that_predicts_otherwise_is_refused(tmp_path):
+    run = dc.fit(small_data(), Doubled, out=tmp_path / "run", train=FAST)
+    with pytest.raises(RunError, match="does not predict by the last layer"):
+        retrain_last_layer(run, tmp_path / "dfr", balance="group", dataset=small_data())
     assert not (tmp_path / "dfr").exists()
 
 

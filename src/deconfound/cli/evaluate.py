@@ -67,7 +67,9 @@ def evaluate(
     from deconfound.results.collect_runs import chosen_folders
 
     folders = [folder for path in runs for folder in chosen_folders(path)]
-    choices = PosthocChoices(calibrate and calibrate.value, parse_prior(prior), interval, set_level, by)
+    choices = PosthocChoices(
+        None if calibrate is None else calibrate.value, parse_prior(prior), interval, set_level, by
+    )
     summary = evaluate_runs(folders, scenarios, store, device, split, choices)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
     for line in evaluation_warnings(folders, None if store is None else open_store(store)):

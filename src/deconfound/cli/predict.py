@@ -55,7 +55,7 @@ def predict(
     from deconfound.runs.posthoc import adjusted_method, fit_adjustment
     from deconfound.runs.regions import region_of_source
 
-    adjustment = fit_adjustment(opened, calibrate and calibrate.value, shares)
+    adjustment = fit_adjustment(opened, None if calibrate is None else calibrate.value, shares)
     region = None if level is None else region_of_source(opened, source, level, by or (), adjustment)
     rows = predict_file(
         adjusted_method(opened.method(), adjustment),
