@@ -133,18 +133,13 @@ class AveragedWeights(MethodWrapper):
             start += parameter.numel()
 
 
-def averaged(method: Method, train: TrainSpec) -> Method:
-    """What trains: the method, or the method beside its average where `train.averaging` asks for one."""
-    return method if train.averaging is None else AveragedWeights(method, train.averaging)
-
-
 def check_averaging(train: TrainSpec) -> None:
     """Refuse an average of weights that no process has as a whole.
 
     Raises:
         SpecError: the weights are sharded.
     """
-    if train.averaging is not None and train.strategy == "fsdp":
+    if train.strategy == "fsdp":
         raise SpecError(
             f"train.averaging = {train.averaging!r} needs whole weights; leave it out, or strategy = 'fsdp'"
         )

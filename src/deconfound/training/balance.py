@@ -10,8 +10,8 @@ from deconfound.runs.cells import cells_of
 from deconfound.runs.spec import TrainSpec
 
 
-def balanced_cells(dataset: Dataset, train: TrainSpec) -> Tensor | None:
-    """(N,) int64 cell of every row of the dataset, for `training.loaders.GroupedRows`; None without a balance.
+def balanced_cells(dataset: Dataset, train: TrainSpec) -> Tensor:
+    """(N,) int64 cell of every row of the dataset, for `training.loaders.GroupedRows`.
 
     Args:
         dataset: training and validation rows.
@@ -21,8 +21,7 @@ def balanced_cells(dataset: Dataset, train: TrainSpec) -> Tensor | None:
         SpecError: `environments_per_batch` asks for other batches; and as `runs.cells.cells_of`.
         DataError: all training rows are in one cell.
     """
-    if train.balance is None:
-        return None
+    assert train.balance is not None, "cells are asked for where batches are balanced"
     choice = f"train.balance = {train.balance!r}"
     if train.environments_per_batch is not None:
         raise SpecError(

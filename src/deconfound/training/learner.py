@@ -59,7 +59,7 @@ class Learner(LightningModule):
         if self.method.needs_environments and not environments_per_batch:
             environments_per_batch = default_environments_per_batch(self.dataset, size)
         world = self.trainer.world_size
-        cells = balanced_cells(self.dataset, self.train_spec)
+        cells = None if self.train_spec.balance is None else balanced_cells(self.dataset, self.train_spec)
         return train_loader(self.dataset, size, self.seed, self.global_rank, world, environments_per_batch, cells)
 
     def val_dataloader(self) -> DataLoader[Batch]:

@@ -38,7 +38,7 @@ from deconfound.runs.misfit import put_weights
 from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
-from deconfound.training.averaging import averaged, check_averaging
+from deconfound.training.averaging import AveragedWeights, check_averaging
 from deconfound.training.balance import balanced_cells
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.checkpoint_io import SafeCheckpointIO
@@ -140,8 +140,10 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     torch.manual_seed(derive_seed(spec.seed, -1))
     method = build_method(spec, development.modalities, development.task, code, environments)
     method.hooks.check(development)
-    balanced_cells(development, spec.train)
-    check_averaging(spec.train)
+    if spec.train.balance is not None:
+        balanced_cells(development, spec.train)
+    if spec.train.averaging is not None:
+        check_averaging(spec.train)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.batch_size:
         raise SpecError(
@@ -163,7 +165,7 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
-    trained = averaged(method, train)
+    trained = method if train.averaging is None else AveragedWeights(method, train.averaging)
     if resume:
         put_weights(trained, stored_weights(checkpoint, "method."), run.path, run.spec)
     if not resume:  # predictions of earlier weights must not pass for predictions of these
