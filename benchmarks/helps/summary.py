@@ -22,7 +22,9 @@ def main() -> None:
     scored = lines[lines["score"].notna()] if "score" in lines else lines
     seeds = scored[scored["choice"] == BASE].groupby("set")["seed"].nunique()
     print(f"{len(seeds)} sets; seeds of each: {', '.join(f'{name} {count}' for name, count in seeds.items())}\n")
-    print("| choice | score | 95 % interval | worst set | risk | training time | sets |\n|---|--:|---|---|--:|--:|--:|")
+    print(
+        "| choice | score | 95 % interval | worst set | risk | CPU time of training | sets |\n|---|--:|---|---|--:|--:|--:|"
+    )
     names = [name for name in dict.fromkeys(scored["choice"]) if name not in (BASE, *MEMBERS)]
     for name in names:
         print(row(scored, name))
@@ -37,7 +39,7 @@ def row(lines: pd.DataFrame, choice: str) -> str:
     by_set = (both["score"] - both["score_base"]).groupby("set").mean()
     low, high = interval([part.to_numpy() for _, part in (both["score"] - both["score_base"]).groupby("set")])
     risk = (np.log(both["risk"]) - np.log(both["risk_base"])).groupby("set").mean().mean()
-    ratio = (both["seconds"] / both["seconds_base"]).median()
+    ratio = (both["cpu"] / both["cpu_base"]).median()
     worst = str(by_set.idxmin())
     time = "" if np.isnan(ratio) else f"×{ratio:.1f}"
     return (

@@ -11,6 +11,7 @@ from deconfound.cli.app import app
 from deconfound.data.store import save
 from deconfound.errors import DataError, RunError, SpecError
 from deconfound.runs.last_layer import last_layer, retrain_last_layer
+from deconfound.runs.predict_posthoc import predict_posthoc
 from support.small import FAST, small_data, small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::deconfound.training.best_epoch.EpochWarning")
@@ -67,6 +68,13 @@ def test_only_the_last_layer_changes_and_the_risk_is_that_of_the_validation_rows
     assert not (retrained.path / "test_access.jsonl").exists() or "valid" not in (
         retrained.path / "test_access.jsonl"
     ).read_text(encoding="utf-8")
+
+
+def test_it_has_learnt_equal_shares_of_the_classes(pair):
+    _, retrained, data = pair
+    plain = retrained.predict_proba(data)
+    uniform = predict_posthoc(retrained, data, prior="uniform")[["p_0", "p_1"]]
+    np.testing.assert_allclose(uniform, plain, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("averaging", [None, "ema"])

@@ -24,7 +24,7 @@ from deconfound.runs.checkpoint import read_checkpoint, write_checkpoint
 from deconfound.runs.derive import derived_environment, derived_folder, validation_risk
 from deconfound.runs.members import check_single
 from deconfound.runs.run import Run
-from deconfound.runs.run_files import check_run
+from deconfound.runs.run_files import RETRAINED, check_run
 from deconfound.runs.trained import weights_path, weights_prefix
 from deconfound.statistics.linear_models import LinearFit, balanced_fit
 
@@ -87,7 +87,7 @@ def retrain_last_layer(
         weights = {f"{weights_prefix(spec)}{name}": value for name, value in method.state_dict().items()}
         write_checkpoint({**read_checkpoint(weights_path(run.path, run.spec)), "state_dict": weights}, target)
         write_json(folder / "spec.json", spec.dump())
-        write_json(folder / "environment.json", derived_environment(run))
+        write_json(folder / "environment.json", {**derived_environment(run), RETRAINED: balance})
         shutil.copyfile(run.path / "log.csv", folder / "log.csv")
         before = run.done or {}
         done = {**before, "notes": [*before["notes"], note]}

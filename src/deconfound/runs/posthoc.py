@@ -22,6 +22,7 @@ from deconfound.evaluation.predictions import Predictions, load_predictions
 from deconfound.evaluation.scenario import Scenario
 from deconfound.method import Loss, Method
 from deconfound.runs.run import Run
+from deconfound.runs.run_files import RETRAINED
 from deconfound.scoring.isotonic import fit_isotonic
 from deconfound.scoring.prior import shift_prior, smoothed_shares
 from deconfound.scoring.temperature import fit_temperature
@@ -173,10 +174,15 @@ def _training_shares(run: Run) -> Array:
             f"{run.path} was trained by a version that did not note the classes of its training rows, which a prior needs; "
             "train it again"
         )
+    expected = len(run.task.classes)
+    if len(counts) != expected:
+        file = run.path / "environment.json"
+        raise RunError(f"{file} is damaged: it counts {len(counts)} classes of {expected}; train again")
     return smoothed_shares(np.asarray(counts))
 
 
 def _learnt_shares(run: Run, trained: Array) -> Array:
-    """(C,) shares of the classes in the batches of training, which the logits contain."""
-    balanced = run.spec.train.balance in ("class", "class-and-group")
+    """(C,) shares of the classes in the rows that the last layer was fitted to, which the logits contain."""
+    balance = run.environment.get(RETRAINED, run.spec.train.balance)
+    balanced = balance in ("class", "class-and-group")
     return np.full(len(trained), 1 / len(trained)) if balanced else trained
