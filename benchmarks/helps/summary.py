@@ -19,6 +19,7 @@ MEMBERS = ("member 2", "member 3")
 
 def main() -> None:
     lines = pd.read_json(Path(sys.argv[1]), lines=True)
+    lines["cpu"] = lines["cpu"] if "cpu" in lines else np.nan
     scored = lines[lines["score"].notna()] if "score" in lines else lines
     seeds = scored[scored["choice"] == BASE].groupby("set")["seed"].nunique()
     print(f"{len(seeds)} sets; seeds of each: {', '.join(f'{name} {count}' for name, count in seeds.items())}\n")
@@ -35,7 +36,7 @@ def main() -> None:
 def row(lines: pd.DataFrame, choice: str) -> str:
     """Mean over sets of the mean paired difference over seeds; the interval is Student's over all pairs, set means equal."""
     mine, base = (lines[lines["choice"] == name].set_index(["set", "seed"]) for name in (choice, BASE))
-    both = mine.join(base, rsuffix="_base", how="inner")
+    both = mine.join(base.add_suffix("_base"), how="inner")
     by_set = (both["score"] - both["score_base"]).groupby("set").mean()
     low, high = interval([part.to_numpy() for _, part in (both["score"] - both["score_base"]).groupby("set")])
     risk = (np.log(both["risk"]) - np.log(both["risk_base"])).groupby("set").mean().mean()
