@@ -19,7 +19,7 @@ MEMBERS = ("member 2", "member 3")
 
 def main() -> None:
     lines = pd.read_json(Path(sys.argv[1]), lines=True)
-    lines["cpu"] = lines["cpu"] if "cpu" in lines else np.nan
+    lines["cpu"] = lines.get("cpu", np.nan)
     scored = lines[lines["score"].notna()] if "score" in lines else lines
     seeds = scored[scored["choice"] == BASE].groupby("set")["seed"].nunique()
     print(f"{len(seeds)} sets; seeds of each: {', '.join(f'{name} {count}' for name, count in seeds.items())}\n")
