@@ -63,9 +63,15 @@ def fewer_rows(dataset: Dataset, rows: int, seed: int) -> Dataset:
     for name, own in dataset.splits.items():
         split[own.start : own.stop] = name
     columns = {name: np.array(column.values)[numbers] for name, column in dataset.columns.items()}
-    described = {"environment": dataset.environment, "group": dataset.group}
     return Dataset.build(
-        f"{dataset.name}-{rows}", dataset.task, batch.signals, batch.target, columns, split[numbers], **described
+        f"{dataset.name}-{rows}",
+        dataset.task,
+        batch.signals,
+        batch.target,
+        columns,
+        split[numbers],
+        environment=dataset.environment,
+        group=dataset.group,
     )
 
 
