@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from deconfound.nn.backbone import Backbone
     from deconfound.penalty import Penalty
     from deconfound.report import build_report
+    from deconfound.runs.assemble import ensemble
     from deconfound.runs.run import Run
     from deconfound.runs.spec import Spec
     from deconfound.search import Search
@@ -69,6 +70,7 @@ _HOME = {
     "dataset": "deconfound.datasets.in_memory",
     "default_scenarios": "deconfound.evaluation.scenario",
     "diagnose": "deconfound.diagnostics.diagnose",
+    "ensemble": "deconfound.runs.assemble",
     "evaluate": "deconfound.api",
     "fit": "deconfound.api",
     "folds": "deconfound.datasets.folds",
@@ -106,6 +108,7 @@ __all__ = [
     "dataset",
     "default_scenarios",
     "diagnose",
+    "ensemble",
     "evaluate",
     "fit",
     "folds",

@@ -52,9 +52,10 @@ class RegularizedMethod(MethodWrapper):
             warm_up=self._warm_up,
             summary_lines=self._summary_lines,
         )
-        super().__init__(inner, hooks=hooks, needs_environments=bool(penalties))
+        comparing = [name for name, penalty in penalties.items() if penalty.compares_environments]
+        super().__init__(inner, hooks=hooks, needs_environments=bool(comparing))
         self.penalties = nn.ModuleDict({module_key(name): penalty for name, penalty in penalties.items()})
-        self._names = tuple(penalties)
+        self._names, self._comparing = tuple(penalties), tuple(comparing)
         self.augmentations = tuple(augmentations.values())
         for augmentation in self.augmentations:
             augmentation.check(inner.backbone)
@@ -76,9 +77,9 @@ class RegularizedMethod(MethodWrapper):
         for part in self._learned():
             part.check_rows(development)
         rows = development.rows("train")
-        if self._names and not several_environments(development.env[rows.start : rows.stop]):
+        if self._comparing and not several_environments(development.env[rows.start : rows.stop]):
             raise DataError(
-                f"{', '.join(self._names)}: the training rows of {development.name} are of one environment; name columns "
+                f"{', '.join(self._comparing)}: the training rows of {development.name} are of one environment; name columns "
                 "that tell several apart ('environment' under [data]), or leave the penalty out"
             )
 
@@ -112,11 +113,11 @@ class RegularizedMethod(MethodWrapper):
         return self._penalised(loss, replace(weighted[0][1], view=batch.view), progress) if self._names else loss
 
     def _penalised(self, loss: Loss, batch: Batch, progress: float) -> Loss:
-        comparable = several_environments(batch.env)
+        comparable = not self._comparing or several_environments(batch.env)
         if not comparable and self.training and not self._warned:
             self._warned = True
             warnings.warn(
-                f"a batch holds one environment only, so {', '.join(self._names)} had nothing to compare; "
+                f"a batch holds one environment only, so {', '.join(self._comparing)} had nothing to compare; "
                 "raise train.batch_size",
                 PenaltyWarning,
                 stacklevel=2,
@@ -124,10 +125,11 @@ class RegularizedMethod(MethodWrapper):
         total, terms, monitors = loss.total, dict(loss.terms), dict(loss.monitors)
         for name, penalty in zip(self._names, self.penalties.values(), strict=True):
             assert isinstance(penalty, Penalty)
-            value = penalty(loss, batch) if comparable else zero_touching_parameters(penalty, loss)
+            computed = comparable or name not in self._comparing
+            value = penalty(loss, batch) if computed else zero_touching_parameters(penalty, loss)
             total = total + penalty.current_weight(progress) * value
             terms[name] = value
-            monitors[f"{name}/computed"] = loss.total.new_tensor(float(comparable))
+            monitors[f"{name}/computed"] = loss.total.new_tensor(float(computed))
         return Loss(total, terms, loss.risks, loss.features, loss.output, monitors)
 
 

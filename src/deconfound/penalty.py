@@ -38,6 +38,9 @@ class Penalty(nn.Module, ABC):
         trained: (E,) bool, whether an environment has training rows; all have until `see_environments` is called.
     """
 
+    compares_environments: ClassVar[bool] = True
+    """Whether it needs rows of two environments or more; one that does not joins every batch."""
+
     trained: Tensor
     one_label: ClassVar[bool] = False
     """Whether the penalty is defined for one number or class per row alone, so that it refuses several labels a row."""
@@ -58,7 +61,7 @@ class Penalty(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
-        """() the penalty before its weight, for a batch with rows of at least two environments."""
+        """() the penalty before its weight; a batch has rows of two environments or more if it compares them."""
 
     def side_by_side(self, loss: Loss, batch: Batch) -> tuple[Tensor, Tensor]:
         """The features of all modalities side by side, in the order of `widths`.

@@ -33,6 +33,11 @@ class Reader:
     cost: float = 1.0
 
 
+ENSEMBLE = json.dumps(
+    {"members": [{"name": f"erm-{n}", "method": "erm", "seed": n, "weights": f"{n}" * 64} for n in (0, 1)]}
+)
+
+
 def _write(**files: str | bytes) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         for name, content in files.items():
@@ -413,6 +418,12 @@ def _read_cost(folder: Path) -> None:
     read_cost(folder)
 
 
+def _read_members(folder: Path) -> None:
+    from deconfound.runs.members import read_members
+
+    read_members(folder)
+
+
 def _make_claim(folder: Path) -> None:
     spec = _tuning()
     (folder / "tune.json").write_text(json.dumps({"spec": json.loads(spec.model_dump_json()), "data": "c"}))
@@ -476,6 +487,7 @@ READERS: dict[str, Reader] = {
     "selection in a report": Reader(_make_sweep, _read_selected, {"selection.json": _JSON}, 12),
     "journal": Reader(_make_journal, _read_journal, {"journal.log": _LINES}, 30),
     "tuning folder": Reader(_make_claim, _read_claim, {"tune.json": _JSON}),
+    "ensemble": Reader(_write(ensemble_json=ENSEMBLE), _read_members, {"ensemble.json": _JSON}),
     "costs": Reader(_make_cost, _read_cost, {"cost.json": _JSON}),
 }
 """Name → reader. A new reader of files is entered here."""

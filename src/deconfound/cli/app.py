@@ -13,10 +13,12 @@ import typer
 from deconfound.cli import causal as cli_causal
 from deconfound.cli import data as cli_data
 from deconfound.cli import diagnose as cli_diagnose
+from deconfound.cli import ensemble as cli_ensemble
 from deconfound.cli import evaluate as cli_evaluate
 from deconfound.cli import predict as cli_predict
 from deconfound.cli import predominance as cli_predominance
 from deconfound.cli import references as cli_references
+from deconfound.cli import retrain as cli_retrain
 from deconfound.cli import sweep as cli_sweep
 from deconfound.cli import table as cli_table
 from deconfound.cli import tune as cli_tune
@@ -39,6 +41,8 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_sweep.app, name="sweep")
 app.add_typer(cli_causal.app, name="causal")
+app.command()(cli_ensemble.ensemble)
+app.command()(cli_retrain.retrain)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_tune.tune)
 app.command()(cli_references.references)

@@ -10,6 +10,8 @@ COMMANDS = (
     "demo",
     "data",
     "train",
+    "ensemble",
+    "retrain",
     "evaluate",
     "report",
     "predict",

@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconfound.cli.posthoc import (
+    NOTHING,
+    ByOption,
+    CalibrateOption,
+    IntervalOption,
+    PosthocChoices,
+    PriorOption,
+    SetOption,
+    level_of,
+    parse_prior,
+)
 from deconfound.errors import RunError
 from deconfound.io.plain_text import text_of_lines
 from deconfound.runs.run import Run
@@ -33,6 +44,11 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute, such as cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    calibrate: CalibrateOption = None,
+    prior: PriorOption = None,
+    interval: IntervalOption = None,
+    set_level: SetOption = None,
+    by: ByOption = None,
 ) -> None:
     """Evaluate runs under clean and corrupted test data.
 
@@ -44,12 +60,17 @@ def evaluate(
 
     \b
         deconfound evaluate runs/erm-0 --store stores/other --split test
+
+    Calibrated probabilities and another prior are shown beside the run's own; intervals and sets with their coverage.
     """
     from deconfound.data.store import open_store
     from deconfound.results.collect_runs import chosen_folders
 
     folders = [folder for path in runs for folder in chosen_folders(path)]
-    summary = evaluate_runs(folders, scenarios, store, device, split)
+    choices = PosthocChoices(
+        None if calibrate is None else calibrate.value, parse_prior(prior), interval, set_level, by
+    )
+    summary = evaluate_runs(folders, scenarios, store, device, split, choices)
     print(summary.to_json(orient="records") if as_json else summary.to_string(index=False))
     for line in evaluation_warnings(folders, None if store is None else open_store(store)):
         print(f"warning: {line}", file=sys.stderr if as_json else sys.stdout)
@@ -61,6 +82,7 @@ def evaluate_runs(
     store: Path | None = None,
     device: str = "cpu",
     splits: Sequence[str] | None = None,
+    choices: PosthocChoices = NOTHING,
 ) -> pd.DataFrame:
     """Evaluate runs and return the primary metric of each scenario, averaged over severities.
 
@@ -70,6 +92,7 @@ def evaluate_runs(
         store: the store that the runs name, moved; or another corpus to evaluate them on.
         device: PyTorch device, such as "cuda".
         splits: those of the default scenarios.
+        choices: what is evaluated beside the runs' own predictions.
 
     Raises:
         RunError: a run is not finished.
@@ -85,19 +108,32 @@ def evaluate_runs(
 
     from deconfound.evaluation.records import frame
     from deconfound.protocol import get_protocol
+    from deconfound.runs.evaluate_posthoc import evaluate_posthoc
 
     records = []
     for folder in folders:
         run = Run.open(folder)
         progress = sys.stderr.isatty()
-        records += run.evaluate(selected, dataset=dataset, splits=splits, device=device, progress=progress)
+        records += evaluate_posthoc(
+            run,
+            selected,
+            dataset=dataset,
+            splits=splits,
+            device=device,
+            progress=progress,
+            calibrate=choices.calibrate,
+            prior=choices.prior,
+            level=level_of(run, choices.interval, choices.set_level, choices.by),
+            by=choices.by or (),
+        )
     table = frame(records)
     if table.empty:
         raise RunError(
             "no scenario was evaluated: each needs a modality that its run does not use; name other scenarios"
         )
     primary = table["protocol"].map(lambda name: get_protocol(name).primary)
-    table = table[(table["metric"] == primary) & (table["group"] == "all")]
+    region = table["metric"].str.contains("@", regex=False)
+    table = table[((table["metric"] == primary) | region) & (table["group"] == "all")]
     keys = ["run", "method", "dataset", "scenario", "protocol", "metric"]
     return pd.DataFrame(table.groupby(keys, sort=False)["value"].mean()).reset_index()
 

@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+from deconfound.cli.posthoc import (
+    ByOption,
+    CalibrateOption,
+    IntervalOption,
+    PriorOption,
+    SetOption,
+    level_of,
+    parse_prior,
+)
 from deconfound.io.csv_text import RAW_HELP
 
 
@@ -24,12 +33,18 @@ def predict(
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Only the rows of a table that have no label.")
     ] = False,
+    calibrate: CalibrateOption = None,
+    prior: PriorOption = None,
+    interval: IntervalOption = None,
+    set_level: SetOption = None,
+    by: ByOption = None,
 ) -> None:
     """Predict new rows. Any of the run's modalities may be missing, in any row.
 
     \b
         echo '{"id": "a", "m1": [0, 1, 0, 2, 0, 0, 1, 0, 0, 1]}' > rows.jsonl
         deconfound predict demo/erm-0 rows.jsonl
+        deconfound predict demo/erm-0 rows.jsonl --interval 0.9
     """
     from deconfound.prediction.source import check_source
     from deconfound.runs.run import Run
@@ -37,11 +52,16 @@ def predict(
 
     check_run(run, finished=True)
     check_source(source)
-    from deconfound.prediction.predict import predict_file
-
     opened = Run.open(run)
+    level, shares = level_of(opened, interval, set_level, by), parse_prior(prior)
+    from deconfound.prediction.predict import predict_file
+    from deconfound.runs.posthoc import adjusted_method, fit_adjustment
+    from deconfound.runs.regions import region_of_source
+
+    adjustment = fit_adjustment(opened, None if calibrate is None else calibrate.value, shares)
+    region = None if level is None else region_of_source(opened, source, level, by or (), adjustment)
     rows = predict_file(
-        opened.method(),
+        adjusted_method(opened.method(), adjustment),
         opened.modalities,
         opened.task,
         source,
@@ -53,6 +73,7 @@ def predict(
         raw=raw,
         unlabelled=unlabelled,
         scale_by=opened.spec.data.scale_by,
+        region=region,
     )
     if out is not None:
         print(f"wrote {rows} rows to {out}")

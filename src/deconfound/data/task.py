@@ -63,15 +63,18 @@ class Task:
         classes: names of the classes in the order of their numbers, or of the labels; empty for regression.
         loss: the per-row risk: "mse" or "l1" for regression, "cross-entropy" for classification, "bce" for multilabel.
         protocol: name of the metric protocol, such as "mmsa-regression".
+        smoothing: share of each label that the cross-entropy spreads over all classes, in [0, 1); for training alone.
 
     Raises:
-        DataError: without two distinct classes or labels, a regression with classes, or a loss of another kind.
+        DataError: without two distinct classes or labels, a regression with classes, a loss of another kind, or a smoothing
+            out of range or of labels that are no classes.
     """
 
     kind: TaskKind
     classes: tuple[str, ...] = ()
     loss: Literal["mse", "l1", "cross-entropy", "bce"] = "mse"
     protocol: str = "regression"
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in _LOSSES:
@@ -82,6 +85,10 @@ class Task:
             raise DataError(f"a {self.kind} needs two or more distinct {what}; got {list(self.classes)}")
         if not named and self.classes:
             raise DataError(f"a regression has no classes; got {list(self.classes)}: leave them out")
+        if not 0 <= self.smoothing < 1 or (self.smoothing and self.kind != "classification"):
+            raise DataError(
+                f"labels of a {self.kind} cannot be smoothed by {self.smoothing:g}; give 0, or classes and below 1"
+            )
         if self.loss not in _LOSSES[self.kind]:
             raise DataError(
                 f"the loss {self.loss!r} does not fit a {self.kind}; choose {' or '.join(_LOSSES[self.kind])}"
@@ -138,6 +145,6 @@ class Task:
         if self.kind == "multilabel":
             return F.binary_cross_entropy_with_logits(output, target.to(output.dtype), reduction="none").mean(1)
         if self.kind == "classification":
-            return F.cross_entropy(output, target, reduction="none")
+            return F.cross_entropy(output, target, reduction="none", label_smoothing=self.smoothing)
         error = output.squeeze(1) - target
         return error.square() if self.loss == "mse" else error.abs()

@@ -25,6 +25,7 @@ from deconfound.diagnostics.verdict import THRESHOLDS, verdict
 from deconfound.errors import RunError
 from deconfound.io.files import atomic_write, file_stem, json_text
 from deconfound.io.lock import exclusive_lock
+from deconfound.runs.members import check_single
 from deconfound.runs.test_access import log_test_access
 from deconfound.statistics.interval import resample
 
@@ -74,6 +75,7 @@ def diagnose(
     from deconfound.runs.run import Run as OpenRun
 
     opened = run if isinstance(run, OpenRun) else OpenRun.open(run)
+    check_single(opened.path, "a diagnosis")
     if permutations < 1 or resamples < 2:
         raise RunError(f"a diagnosis needs 1 permutation and 2 resamples or more; got {permutations} and {resamples}")
     data, method, done = opened.dataset(dataset), opened.method(encoders), opened.done

@@ -22,6 +22,7 @@ from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.nn.inference import apply_to_batches
 from deconfound.prediction.conform import conform
 from deconfound.prediction.groups import groups_in_file
+from deconfound.prediction.region import Region, region_columns, region_rows
 from deconfound.prediction.rows import Rows, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
 from deconfound.prediction.stored_rows import repaired_as
@@ -100,6 +101,7 @@ def predict_file(
     raw: bool = False,
     unlabelled: bool = False,
     scale_by: Sequence[str] | None = None,
+    region: Region | None = None,
 ) -> int:
     """Predict all rows of a file and write id, prediction and, for a classification, the probability of every class.
 
@@ -122,6 +124,8 @@ def predict_file(
             `deconfound.io.csv_text.defuse`. A terminal shows no control character in either case.
         scale_by: columns of the groups whose own rows scale them; then all rows are read before the first is predicted, and
             an `UnknownGroupWarning` says how many have no group.
+        region: what makes an interval or a set of each row; CSV then also has the columns low and high, or in_CLASS…, which
+            are 0 or 1, and a JSON line "interval": [low, high] or "set": [class…].
 
     Returns:
         The number of rows.
@@ -146,7 +150,7 @@ def predict_file(
         warn_of_unknown(str(source), groups.count(""), len(groups), " and ".join(map(repr, scale_by or ())))
 
     def write_predictions(file: IO[str]) -> int:
-        write, count = _writer(file, format, task, raw=raw), 0
+        write, count = _writer(file, format, task, region, raw=raw), 0
         ids, signals = first
         while True:
             write(ids, predict_rows(method, modalities, task, signals, ids, device=device, groups=groups))
@@ -261,21 +265,26 @@ def _writer(
     file: IO[str],
     format: str,  # noqa: A002
     task: Task,
+    region: Region | None,
     *,
     raw: bool,
 ) -> Callable[[Sequence[str], np.ndarray], None]:
     """A function that writes B ids and their (B, outputs); its first call writes the header."""
     write_row = csv_row_writer(file, raw=raw)
-    header = [["id", "prediction", *[f"p_{name}" for name in task.classes]]] if format == "csv" else []
+    names = ["id", "prediction", *[f"p_{name}" for name in task.classes], *(region_columns(task) if region else [])]
+    header, written = [names] if format == "csv" else [], 0
 
     def write(ids: Sequence[str], output: np.ndarray) -> None:
+        nonlocal written
         while header:
             write_row(header.pop())
-        for name, row in zip(ids, _prediction_rows(output, task), strict=True):
+        extra = list(region_rows(region, output, task, written)) if region else [([], {})] * len(ids)
+        for name, row, (cells, fields) in zip(ids, _prediction_rows(output, task), extra, strict=True):
             if format == "csv":
-                write_row([name, row["prediction"], *row.get("probabilities", {}).values()])
+                write_row([name, row["prediction"], *row.get("probabilities", {}).values(), *cells])
             else:
-                file.write(json_line({"id": name, **row}) + "\n")
+                file.write(json_line({"id": name, **row, **fields}) + "\n")
+        written += len(ids)
         file.flush()
 
     return write

@@ -109,11 +109,20 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
                 if name in development.signals and "preparation" in notes
             },
             "task": asdict(whole.task),
+            "class_counts": _class_counts(development),
         },
     }
     write_json(out / "environment.json", environment)
     write_json(out / "spec.json", spec.dump())
     return Run.open(out)
+
+
+def _class_counts(development: Dataset) -> list[int] | None:
+    """Number of training rows of each class; None for a regression."""
+    rows = development.rows("train")
+    if development.task.kind == "regression":
+        return None
+    return torch.bincount(development.target[rows.start : rows.stop], minlength=development.task.outputs).tolist()
 
 
 def _git_state() -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +189,7 @@ def build_method(
     """
     backbone = Backbone.build(
         modalities,
-        task,
+        replace(task, smoothing=spec.train.label_smoothing),
         encoders={**spec.backbone.encoders, **own_encoders(spec.backbone, modalities, code.encoders)},
         fusion=spec.backbone.fusion,
         hidden=spec.backbone.hidden,

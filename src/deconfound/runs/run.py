@@ -169,22 +169,19 @@ class Run:
             RunError: training is not finished, the checkpoint is damaged or belongs to other modalities, or Python code of
                 the run is not there, has changed or lies in the run itself.
         """
-        from deconfound.runs.build import build_method
-        from deconfound.runs.own_code import check_code
+        from deconfound.runs.trained import Form, trained_method
 
         if self.done is None:
             raise unfinished(self.path)
-        check_code(self.spec, self.environment.get("code", {}), self.path)
         code = self.code if encoders is None else replace(self.code, encoders=encoders)
-        return self.load_weights(build_method(self.spec, self.modalities, self.task, code, self.environments))
+        form = Form(self.modalities, self.task, self.environments)
+        return trained_method(self.path, self.spec, self.environment, form, code)
 
     def load_weights(self, method: Method) -> Method:
         """The method in eval mode with the weights of the epoch that `train.keep` selects among those trained so far."""
-        from deconfound.runs.checkpoint import put_weights, read_weights
+        from deconfound.runs.trained import load_weights
 
-        weights = read_weights(self.path / "checkpoints" / f"{self.spec.train.keep}.safetensors", "method.")
-        put_weights(method, weights, self.path, self.spec)
-        return method.eval()
+        return load_weights(method, self.path, self.spec)
 
     def predict(
         self, data: object, *, ids: object = None, lengths: Mapping[str, object] | None = None, device: str = "cpu"

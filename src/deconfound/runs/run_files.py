@@ -14,6 +14,9 @@ from deconfound.io.reading import FileKind, read_model, reading
 RUN = FileKind("run's file", RunError, "delete the run and run 'deconfound train' again")
 """A JSON file of a run directory."""
 
+RETRAINED = "last_layer"
+"""Entry of environment.json of a run whose last layer was fitted anew: the balance of the rows."""
+
 _Size = Annotated[int, Field(ge=1, lt=2**31)]
 _Index = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -59,6 +62,7 @@ class _Data(_Part):
     target: str | list[str] | None = None
     fold: _Fold | None = None
     task: _Task
+    class_counts: list[_Index] | None = None
 
 
 class _Environment(_Part):

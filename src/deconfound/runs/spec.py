@@ -167,6 +167,19 @@ class TrainSpec(_Table):
         description="number of environments in every batch, with equally many rows each; if left out, rows are drawn at "
         "random, or, for methods and penalties that compare environments, from as many as get 8 rows each",
     )
+    balance: Literal["class", "group", "class-and-group"] | None = Field(
+        default=None,
+        description="what every batch holds equally many rows of: the classes, the environments, or both crossed; rows are "
+        "drawn at random if left out",
+    )
+    averaging: Literal["ema", "swa", "swad"] | None = Field(
+        default=None,
+        description="mean of the weights over the steps of training that predicts: 'ema' forgets the early ones, 'swa' takes "
+        "the last quarter of the epochs, 'swad' the valley of the validation risk; the last weights if left out",
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each label that the loss spreads over all classes"
+    )
     threads: int | None = Field(
         default=None, ge=1, le=MOST_THREADS, description="CPU threads; PyTorch's own choice if left out"
     )

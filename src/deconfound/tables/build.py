@@ -112,7 +112,7 @@ def _baseline(section: Section, baseline: str | None) -> Row | None:
     """
     if baseline == "none" or len(section.rows) < 2:
         return None
-    exact = [row for row in section.rows if row.label == baseline]
+    exact = [row for row in section.rows if row.label == (baseline or "erm")]
     fitting = exact or [row for row in section.rows if row.runs[0].method == (baseline or "erm")]
     if len(fitting) > 1 and baseline is not None:
         raise SpecError(

@@ -21,6 +21,7 @@ from deconfound.errors import RunError
 from deconfound.io.files import write_json
 from deconfound.io.reading import FileKind, read_json, reading
 from deconfound.io.threads import cpu_threads
+from deconfound.runs.members import check_single
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,7 @@ def measure_cost(
     Raises:
         RunError: the data have other modalities or another task than the run's, or the process fails.
     """
+    check_single(run.path, "a cost")
     in_memory = encoders or run.code.encoders or run.code.method is not None
     from_files = dataset is None and not in_memory
     cost = _in_a_process(run.path, steps) if from_files else _measure(run, dataset, encoders, steps)

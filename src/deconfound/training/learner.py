@@ -18,6 +18,7 @@ from deconfound.evaluation.criterion import validation_score
 from deconfound.method import Loss, Method
 from deconfound.nn.pretrained import PretrainedEncoder
 from deconfound.runs.spec import TrainSpec
+from deconfound.training.balance import balanced_cells
 from deconfound.training.best_epoch import EpochChoice
 from deconfound.training.loaders import (
     ShuffledRows,
@@ -80,8 +81,9 @@ class Learner(LightningModule):
         if self.method.needs_environments and not environments_per_batch:
             environments_per_batch = default_environments_per_batch(self.dataset, size)
         world = self.trainer.world_size
+        cells = None if self.train_spec.balance is None else balanced_cells(self.dataset, self.train_spec)
         rows = (self.dataset, size, self.seed, self.global_rank, world, environments_per_batch)
-        return train_loader(*rows, self.weights)
+        return train_loader(*rows, self.weights, cells)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return ordered_loader(self.dataset, "valid", max(512, self.batch_size), self.weights)

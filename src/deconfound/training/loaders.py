@@ -116,14 +116,18 @@ def train_loader(
     world: int = 1,
     environments_per_batch: int = 0,
     weights: Tensor | None = None,
+    cells: Tensor | None = None,
 ) -> DataLoader[Batch]:
     """Shuffled batches of the "train" split, each with rows of `environments_per_batch` environments; 0 ignores them.
 
     Args:
         weights: (N,) of all rows of the dataset, for `Batch.weight`.
+        cells: (N,) cell of every row; each batch then holds equally many rows of every cell, whatever the environments.
     """
     arguments = (dataset.rows("train"), size, seed, rank, world)
-    if environments_per_batch:
+    if cells is not None:
+        sampler = GroupedRows(*arguments, cells, size)
+    elif environments_per_batch:
         sampler = GroupedRows(*arguments, dataset.env, environments_per_batch)
     else:
         sampler = ShuffledRows(*arguments)

@@ -35,6 +35,8 @@ from deconfound.runs.code import OwnCode
 from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
 from deconfound.runs.spec import Spec, TrainSpec
+from deconfound.training.averaging import AveragedWeights, check_averaging
+from deconfound.training.balance import balanced_cells
 from deconfound.training.best_epoch import EpochWarning, epoch_advice
 from deconfound.training.fit_at_once import fit_at_once
 from deconfound.training.learner import RISK, Learner, score_name
@@ -143,6 +145,10 @@ def _build_checked(spec: Spec, development: Dataset, code: OwnCode) -> Method:
     method.hooks.check(development)
     if row_weights(development, spec.train) is not None:
         check_weighs_rows(method)
+    if spec.train.balance is not None:
+        balanced_cells(development, spec.train)
+    if spec.train.averaging is not None:
+        check_averaging(spec.train)
     train, rows = spec.train, len(development.splits["train"])
     if rows <= (train.processes - 1) * train.budget.batch_size:
         raise SpecError(
@@ -165,14 +171,15 @@ def _fit(
     last = folder / "last.safetensors"
     resume = last if last.is_file() else None
     checkpoint = read_checkpoint(last) if resume else {"epoch": -1, "state_dict": {}}
+    trained = method if train.averaging is None else AveragedWeights(method, train.averaging)
     if resume:
-        put_weights(method, stored_weights(checkpoint, "method."), run.path, run.spec)
+        put_weights(trained, stored_weights(checkpoint, "method."), run.path, run.spec)
     if not resume:  # predictions of earlier weights must not pass for predictions of these
         shutil.rmtree(run.path / "predictions", ignore_errors=True)
         (run.path / "records.jsonl").unlink(missing_ok=True)
         (run.path / VARIANTS).unlink(missing_ok=True)
     whole = copy.deepcopy(method) if train.strategy == "fsdp" else method  # sharding splits the weights for good
-    learner = Learner(method, data, train, run.spec.seed)
+    learner = Learner(trained, data, train, run.spec.seed)
     clock = SessionClock(run.path / ".seconds")
     trainer = make_trainer(
         train,
