@@ -32,6 +32,14 @@ def test_tensors_survive_with_their_places(tmp_path):
     assert again["optimizer"][1] == (1, 2)
 
 
+def test_equal_trees_make_equal_files(tmp_path):
+    """safetensors orders metadata by chance, in each process and each call."""
+    tree = {"state_dict": {'é " \u2028': torch.arange(3), "w": torch.eye(2)}, "epoch": 3}
+    files = [write_checkpoint(tree, tmp_path / f"{n}.safetensors") for n in range(20)]
+    assert len({file.read_bytes() for file in files}) == 1
+    assert torch.equal(read_checkpoint(files[0])["state_dict"]['é " \u2028'], torch.arange(3))
+
+
 def test_two_names_of_one_tensor_are_kept(tmp_path):
     tied = torch.rand(3)
     again = read_checkpoint(write_checkpoint({"a": tied, "b": tied}, tmp_path / "x.safetensors"))

@@ -36,9 +36,24 @@ def write_checkpoint(tree: Mapping[str, Any], path: Path) -> Path:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_encode(tree, "", tensors))
     content = save(tensors, metadata={"tree": text, "digest": _digest(text, tensors)})
+    header, start = _ordered_header(content)
     with atomic_write(path, "wb") as file:
-        file.write(content)
+        file.write(header)
+        file.write(memoryview(content)[start:])
     return path
+
+
+def _ordered_header(content: bytes) -> tuple[bytes, int]:
+    """The header of a safetensors file with its metadata in order, and where the tensors begin in the content.
+
+    The library writes metadata in an order that changes by chance; equal trees make equal files.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text, start
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
