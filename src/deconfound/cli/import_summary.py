@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deconfound.cli.show_folder import preparation_text
-from deconfound.datasets.tabular.encoding import KIND
-from deconfound.datasets.tabular.fit import table_line
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
@@ -52,6 +50,9 @@ def import_summary(dataset: Dataset, store: Path) -> list[str]:
 
 def _preparation_lines(modality: str, notes: Mapping[str, Any]) -> list[str]:
     """How raw samples were read, and which could not be."""
+    from deconfound.datasets.tabular.encoding import KIND  # loads PyTorch
+    from deconfound.datasets.tabular.fit import table_line
+
     if "preparation" not in notes:
         return []
     if notes["preparation"]["kind"] == KIND:
