@@ -141,7 +141,7 @@ def dataset_of(
         signals,
         torch.from_numpy(labels[order]),
         columns,
-        [rows.split[row] for row in order],
+        np.asarray(rows.split, dtype=object)[order],
         environment=rows.environment,
         group=tuple(column for column in rows.group if _apart(rows.columns[column], rows.split)),
         provenance={**provenance, "masks": masks},

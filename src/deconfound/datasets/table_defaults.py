@@ -38,7 +38,7 @@ def with_split(table: TableSource) -> tuple[SplitSpec, list[str]]:
     if table.spec.split is not None:
         return table.spec.split, []
     if _COLUMN in table.columns:
-        return SplitSpec(column=_COLUMN), [f"the column {_COLUMN!r} names the splits"]
+        return SplitSpec(column=_COLUMN, seed=None), [f"the column {_COLUMN!r} names the splits"]
     shares = ", ".join(f"{share:.0%} {name}" for name, share in _SHARES.items())
     line = (
         f"there is no [split]: rows were drawn at random ({shares}); where rows belong together, such as those of a speaker, "

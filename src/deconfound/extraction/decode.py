@@ -130,7 +130,7 @@ def _container_sound(source: Path | bytes, seconds: float) -> Sound:
         import av
     except ImportError as error:
         raise needs("av", "video") from error
-    with av.open(opened(source)) as file:
+    with av.open(opened(source), "r") as file:
         if not file.streams.audio:
             raise SampleError("has no sound")
         rate = int(file.streams.audio[0].rate)

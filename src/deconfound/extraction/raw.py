@@ -62,7 +62,7 @@ def kind_of(samples: Sequence[Any], what: str) -> RawKind:
     present = [sample for sample in samples if sample is not None]
     if not present:
         raise DataError(f"{what}: no row has a value; name the kind: {', '.join(KINDS)}")
-    kinds: Counter[RawKind] = Counter(map(_kind, present))
+    kinds: Counter[RawKind] = Counter(_kind(sample) for sample in present)
     if len(kinds) == 1:
         return next(iter(kinds))
     if kinds["text"] > len(present) / 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from functools import cache, lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,11 @@ def _silero() -> tuple[Any, Any]:
 
     threads = torch.get_num_threads()
     try:
-        import silero_vad
+        package = import_module("silero_vad")
     except ImportError as error:
         raise needs("silero-vad", "speech") from error
     finally:
         torch.set_num_threads(threads)  # the package sets one for the whole process
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, in which the package keeps its model
-        return silero_vad, silero_vad.load_silero_vad()
+        return package, package.load_silero_vad()

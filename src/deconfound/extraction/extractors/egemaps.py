@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import numpy as np
@@ -73,7 +74,6 @@ def _measure(whole: bool) -> Any:
 
 def _opensmile() -> Any:
     try:
-        import opensmile
+        return import_module("opensmile")
     except ImportError as error:
         raise needs("opensmile", "egemaps") from error
-    return opensmile

@@ -55,7 +55,7 @@ class Frames(Extractor):
         images: list[np.ndarray] = []
         times: list[float] = []
         try:
-            with av.open(opened(video)) as file:
+            with av.open(opened(video), "r") as file:
                 if not file.streams.video:
                     raise SampleError("has no pictures")
                 for number, frame in enumerate(file.decode(video=0)):
