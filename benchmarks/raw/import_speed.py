@@ -159,7 +159,7 @@ def main() -> None:
                 json.dumps({"extractor": name, **{key: round(v, 1) for key, v in speed(name, options.seconds).items()}})
             )
         return
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
+    with tempfile.TemporaryDirectory() as place:
         base, _ = import_memory(100, Path(place))
         for rows in options.rows:
             peak, store = import_memory(rows, Path(place))
