@@ -100,7 +100,9 @@ def over_sets(kept: Mapping[tuple[str, str, str], Grid]) -> list[str]:
             if scaling in grid and "erm standard" in grid
         ]
         if gains:
-            rows.append(f"- {scaling}: {interval(np.array(gains))} over {len(gains)} test splits, worst {min(gains):+.3f}")
+            rows.append(
+                f"- {scaling}: {interval(np.array(gains))} over {len(gains)} test splits, worst {min(gains):+.3f}"
+            )
     return rows
 
 
