@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.row_order import rows_by_split
 from deconfound.data.signal import Signal
-from deconfound.data.splits import known_names
+from deconfound.data.splits import known_names, rows_by_split
 from deconfound.data.task import Kind, Task
 from deconfound.datasets.frames import numbers_of
 from deconfound.datasets.in_memory_raw import ExtractorChoice, holds_images, is_raw, prepared_signal
