@@ -135,8 +135,9 @@ def test_no_progress_bar_in_a_pipe(tmp_path):
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stderr == ""
-    first, *notes = ended.stdout.splitlines()
+    first, encoders, *notes = ended.stdout.splitlines()
     assert "3 epochs" in first
+    assert encoders.startswith("  encoded: ")
     assert all(note.startswith(("  the best epoch is", "  standard budget for")) for note in notes)
 
 

@@ -168,9 +168,9 @@ def train(
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
     )
-    from deconfound.cli.show_folder import run_encoders
+    from deconfound.nn.backbone import chosen_encoders
 
-    encoders = run_encoders(run)
+    encoders = chosen_encoders(run.modalities, run.spec.backbone.encoders)
     chosen = ", ".join(f"{name} by {encoder}" for name, encoder in encoders.items())
     lines = [text, f"  encoded: {chosen}", *(f"  {note}" for note in done["notes"])]
     print(json.dumps({"run": str(out), **done, "encoders": encoders}) if as_json else text_of_lines(lines))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from deconfound.runs.run import Run
+from typing import Any
 
 
 def is_run_or_store(path: Path) -> bool:
@@ -25,10 +22,12 @@ def describe_folder(path: Path) -> dict[str, Any]:
         RunError, StoreError: the folder is damaged.
     """
     if (path / "spec.json").is_file():
+        from deconfound.nn.backbone import chosen_encoders
         from deconfound.runs.run import Run
 
         run = Run.open(path)
-        encoders, preparations, shown = run_encoders(run), run.preparations, run.modalities
+        encoders, preparations = chosen_encoders(run.modalities, run.spec.backbone.encoders), run.preparations
+        shown = run.modalities
         about = {"kind": "run", "method": run.spec.method}
     else:
         from deconfound.data.store import open_store
@@ -46,17 +45,6 @@ def describe_folder(path: Path) -> dict[str, Any]:
         for name, modality in shown.items()
     }
     return {"name": str(path), **about, "modalities": modalities}
-
-
-def run_encoders(run: Run) -> dict[str, str]:
-    """Modality → name of its encoder, the default of its kind where the specification names none."""
-    from deconfound.nn.backbone import DEFAULT_ENCODERS
-
-    encoders = {}
-    for name, modality in run.modalities.items():
-        choice = run.spec.backbone.encoders.get(name, DEFAULT_ENCODERS[modality.kind])
-        encoders[name] = choice if isinstance(choice, str) else str(choice.get("name", choice.get("python")))
-    return encoders
 
 
 def folder_lines(description: Mapping[str, Any]) -> list[str]:

@@ -17,10 +17,9 @@ from torch import Tensor
 from deconfound.data.columns import Columns, MetadataColumn
 from deconfound.data.group_scale import GroupScale, dataset_groups, group_scale
 from deconfound.data.mapped import byte_chunks
-from deconfound.data.row_order import rows_by_split
 from deconfound.data.schema import dataset_schema, named_tensors
 from deconfound.data.signal import Batch, Signal
-from deconfound.data.splits import DEVELOPMENT, TAKE_VALID, check_ranges, check_split_names
+from deconfound.data.splits import DEVELOPMENT, TAKE_VALID, check_ranges, check_split_names, rows_by_split
 from deconfound.data.summary import summary_html, summary_lines
 from deconfound.data.task import Modality, Task
 from deconfound.data.validation import check_all_have_split, check_rows
@@ -117,7 +116,7 @@ class Dataset:
         sizes = [int((labels == s).sum()) for s in order]
         stops = np.cumsum(sizes).tolist()
         splits = {s: range(stop - size, stop) for s, size, stop in zip(order, sizes, stops, strict=True)}
-        rows = torch.from_numpy(rows_by_split(labels.tolist()))
+        rows = torch.tensor(rows_by_split(labels.tolist()), dtype=torch.int64)
         if not torch.equal(rows, torch.arange(len(rows))):
             signals = {m: signal.select(rows) for m, signal in signals.items()}
             target, latents = target[rows], {k: v[rows] for k, v in (latents or {}).items()}

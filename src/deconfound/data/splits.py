@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from deconfound.errors import DataError
 
@@ -44,6 +44,16 @@ def known_names(splits: Collection[str]) -> dict[str, str]:
         if split not in splits and len(candidates) == 1:
             renamed[candidates[0]] = split
     return renamed
+
+
+def rows_by_split(labels: Sequence[str]) -> list[int]:
+    """N row numbers sorted by split: "train", "valid", then the others as they first occur; stable.
+
+    Args:
+        labels: N split names.
+    """
+    rank = {name: position for position, name in enumerate(dict.fromkeys([*DEVELOPMENT, *labels]))}
+    return sorted(range(len(labels)), key=lambda row: rank[labels[row]])
 
 
 def check_ranges(splits: Mapping[str, range], rows: int) -> None:

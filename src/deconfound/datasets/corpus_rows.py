@@ -13,8 +13,8 @@ import torch
 from pydantic import Field
 
 from deconfound.data.dataset import Dataset
-from deconfound.data.row_order import rows_by_split
 from deconfound.data.signal import Signal
+from deconfound.data.splits import rows_by_split
 from deconfound.data.task import Task
 from deconfound.datasets.ragged import SequenceOptions, ragged_signal
 from deconfound.datasets.raw_modality import RawSpec, raw_signal
@@ -124,7 +124,7 @@ def dataset_of(
         DataError: rows that `Dataset.build` refuses, or samples that cannot be read.
     """
     train = np.asarray(rows.split, dtype=object) == "train"
-    order = rows_by_split(rows.split)
+    order = np.array(rows_by_split(rows.split), dtype=np.int64)
     numbers = torch.from_numpy(order)
     signals: dict[str, Signal] = {}
     masks: dict[str, dict[str, Any]] = {}

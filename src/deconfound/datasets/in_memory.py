@@ -12,9 +12,8 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.findings.row_order import BLOCKS, split_blocks
-from deconfound.data.row_order import rows_by_split
 from deconfound.data.signal import Signal
-from deconfound.data.splits import known_names
+from deconfound.data.splits import known_names, rows_by_split
 from deconfound.data.task import Kind, Task, TaskKind
 from deconfound.datasets.frames import numbers_of
 from deconfound.datasets.in_memory_raw import ExtractorChoice, holds_images, is_raw, prepared_signal

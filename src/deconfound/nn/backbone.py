@@ -266,6 +266,15 @@ def _component(kind: str, choice: Mapping[str, Any], shared: Mapping[str, Any], 
     return build(kind, choice["name"], *positional, **{**inherited, **own})
 
 
+def chosen_encoders(modalities: Mapping[str, Modality], choices: Mapping[str, Any]) -> dict[str, str]:
+    """Modality → name of its encoder, the default of its kind where a specification chooses none."""
+    chosen = {name: choices.get(name, DEFAULT_ENCODERS[modality.kind]) for name, modality in modalities.items()}
+    return {
+        name: str(choice.get("name", choice.get("python"))) if isinstance(choice, Mapping) else str(choice)
+        for name, choice in chosen.items()
+    }
+
+
 def _encoder(
     modality: Modality, choice: EncoderChoice | None, hidden: int, shared: Mapping[str, Any]
 ) -> tuple[nn.Module, int]:

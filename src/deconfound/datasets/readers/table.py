@@ -85,8 +85,7 @@ import torch
 
 from deconfound.data.dataset import Dataset
 from deconfound.data.findings.row_order import BLOCKS, split_blocks
-from deconfound.data.row_order import rows_by_split
-from deconfound.data.splits import known_names
+from deconfound.data.splits import known_names, rows_by_split
 from deconfound.data.task import Task
 from deconfound.data.validation import check_resolution
 from deconfound.datasets.fold_rows import joined_groups
@@ -142,7 +141,7 @@ def read_table(path: str | Path) -> Dataset:
     split, notes = _split(table, how, labels)
     kept = _labelled(labels)
     task, target = _target(table, wanted, labels, kept)
-    places = rows_by_split([split[row] for row in kept])
+    places = np.array(rows_by_split([split[row] for row in kept]), dtype=np.int64)
     order = kept[places]
     train = np.isin(np.arange(len(split)), kept) & (np.asarray(split, dtype=object) == "train")
     signals, masks = table.signals(train, order=order)
