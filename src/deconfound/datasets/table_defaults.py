@@ -19,7 +19,7 @@ def with_kind(table: TableSource, target: TargetSpec) -> tuple[TargetSpec, list[
     Raises:
         DataError: more whole numbers, which may be either.
     """
-    if target.kind is not None:
+    if target.kind is not None or target.column is None:
         return target, []
     labels = as_metadata([value for value in table.column(target.column) if value is not None])
     distinct = len(set(labels.tolist()))
@@ -38,10 +38,10 @@ def with_split(table: TableSource) -> tuple[SplitSpec, list[str]]:
     if table.spec.split is not None:
         return table.spec.split, []
     if _COLUMN in table.columns:
-        return SplitSpec(column=_COLUMN, seed=None), [f"the column {_COLUMN!r} names the splits"]
+        return SplitSpec(column=_COLUMN, valid=None, seed=None), [f"the column {_COLUMN!r} names the splits"]
     shares = ", ".join(f"{share:.0%} {name}" for name, share in _SHARES.items())
     line = (
         f"there is no [split]: rows were drawn at random ({shares}); where rows belong together, such as those of a speaker, "
         "name the column that says so as group under [split]"
     )
-    return SplitSpec(seed=0, shares=_SHARES, stratify=True), [line]
+    return SplitSpec(valid=None, seed=0, shares=_SHARES, stratify=True), [line]

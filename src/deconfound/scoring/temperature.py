@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import fminbound
 from scipy.special import log_softmax
 
 from deconfound.scoring.calibration import checked_probabilities
@@ -41,5 +41,4 @@ def fit_temperature(logits: Array, target: Array) -> float:
 
     # the risk is convex in 1 / T; the search is over its logarithm, as both ends matter alike
     limits = (-math.log(HOTTEST), -math.log(COLDEST))
-    optimum = minimize_scalar(lambda x: risk(math.exp(x)), bounds=limits, method="bounded", options={"xatol": 1e-6})
-    return math.exp(-float(optimum.x))
+    return math.exp(-float(fminbound(lambda x: risk(math.exp(x)), *limits, xtol=1e-6)))
