@@ -14,7 +14,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, View
 from deconfound.data.task import Task
 from deconfound.errors import DataError, SpecError
-from deconfound.method import Loss, Method, MethodHooks, MethodWrapper, WarmUp
+from deconfound.method import Loss, Method, MethodHooks, MethodWrapper, WarmUp, refuse_labels
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.layers import module_key
 from deconfound.nn.shallow.model import PooledRows, ShallowModel
@@ -196,10 +196,13 @@ class FittedMethod(Method):
         make: widths of the pooled features and the task → model.
 
     Raises:
-        SpecError: a modality of tokens, which have no mean.
+        SpecError: a modality of tokens, which have no mean, or several labels a row.
     """
 
+    one_label = True
+
     def __init__(self, backbone: Backbone, make: Callable[[Mapping[str, int], Task], ShallowModel]) -> None:
+        refuse_labels(type(self), backbone, one_label=True)
         tokens = [name for name, modality in backbone.modalities.items() if modality.kind == "tokens"]
         if tokens:
             raise SpecError(

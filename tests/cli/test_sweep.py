@@ -60,7 +60,7 @@ def test_jobs_are_printed_as_commands_done_one_by_one_and_then_finished(spec, tm
     run("sweep", "--out", out, spec)
     shown = capsys.readouterr().out
     assert "budget: 1 configurations × 1 seeds for each method on each dataset; 2 runs; selection by 'valid'" in shown
-    assert "toy: erm: default (draw 0), valid mse " in shown
+    assert "toy: erm: default (draw 0), valid risk " in shown
     run("sweep", "status", out)
     assert "sweep: 2/2 runs; selection by valid" in capsys.readouterr().out
     run("sweep", "status", out, "--watch", "--json")

@@ -17,6 +17,7 @@ from deconfound.method import Method, MethodHooks, Representations
 from deconfound.methods.cmir import CmIR
 from deconfound.methods.erm import ERM
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.cmir_arguments import Shape
 
 FORMS = {"a": Modality("a", 1, (4,)), "b": Modality("b", 1, (3,))}
 
@@ -61,12 +62,13 @@ def test_decoded_movement_is_that_of_the_decoder() -> None:
 
 
 def test_cmir_rebuilds_what_its_loss_rebuilds() -> None:
-    method = CmIR(Backbone.build({"a": FORMS["a"], "b": FORMS["b"]}, Task.regression(), hidden=6), dim=3).eval()
+    backbone = Backbone.build({"a": FORMS["a"], "b": FORMS["b"]}, Task.regression(), hidden=6)
+    method = CmIR(backbone, shape=Shape(dim=3)).eval()
     parts = Representations(*({name: torch.randn(5, 3) for name in FORMS} for _ in range(2)))
     rebuilt = method.reconstruct(parts)
     assert rebuilt is not None
     assert {name: tuple(values.shape) for name, values in rebuilt.items()} == {"a": (5, 6), "b": (5, 6)}
     group = method.splitter.members()[0]
-    stacked = group.split.decoder(group.stack(parts.predictive), group.stack(parts.spurious))
+    stacked = group.split.decode(group.stack(parts.predictive), group.stack(parts.spurious))
     for number, name in enumerate(group.names):
         assert torch.equal(rebuilt[name], stacked[number])

@@ -289,7 +289,8 @@ def _read_checkpoint(folder: Path) -> None:
 def _make_sweep(folder: Path) -> None:
     from deconfound.runs.spec import Spec
 
-    spec = Spec.of({"method": "erm", "data": {"synthetic": {"rows": 64}}}).dump()
+    budget = {"epochs": 4, "batch_size": 32, "learning_rate": 1e-3, "patience": 4, "window": 1}
+    spec = Spec.of({"method": "erm", "data": {"synthetic": {"rows": 64}}, "train": budget}).dump()
     common = {"dataset": "toy", "method": "erm", "draw": 0, "seed": 0, "left_out": None}
     jobs = [common | {"id": name, "checksum": "c", "spec": spec, "final": False} for name in ("a1", "b2")]
     toy = {"name": "toy", "synthetic": {"rows": 64}}

@@ -183,7 +183,7 @@ def test_without_any_other_modality_the_task_predicts_too(head: str) -> None:
     method, batch = make(predominant="text", predict="do", head=head)
     method.loss(batch, 0.0, generator())
     method.eval()
-    alone = batch.without("audio", "image")
+    alone = batch.without("audio", "face")
     shown = {"do": method(alone), **method.variants(alone)}
     for name in ("do", "avg", "z-only"):
         torch.testing.assert_close(shown[name], shown["task"])

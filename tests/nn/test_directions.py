@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from deconfound.nn.directions import FEWEST, RANK, Directions, exchanged, movements, unstable_directions, without_shifts
-from deconfound.nn.disentangle import DisentanglerGroup
+from deconfound.nn.disentangle import DisentanglerGroup, Splitting
 from deconfound.nn.environments import StructuredNoise, noise_moments, noisy_views
 
 
@@ -169,10 +169,7 @@ def test_without_directions_the_noise_is_the_plain_one() -> None:
 
 
 def test_directions_are_part_of_the_state_of_a_group() -> None:
-    made = [
-        DisentanglerGroup(["a"], 3, 2, 4, noise_at="features", noise_scale="std", denoise=False, along=(0.2, 2.0))
-        for _ in range(2)
-    ]
+    made = [DisentanglerGroup(["a"], 3, 2, 4, Splitting(noise_scale="std", along=(0.2, 2.0))) for _ in range(2)]
     assert made[0].directions is not None
     made[0].directions.factor.normal_(generator=generator())
     made[1].load_state_dict(made[0].state_dict())

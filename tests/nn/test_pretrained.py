@@ -77,7 +77,8 @@ def test_other_inputs_are_refused_with_the_way_out() -> None:
 
 
 def learner(**train: object) -> Learner:
-    spec = Spec.of({"method": "erm", "train": {"epochs": 10, "batch_size": 4, **train}})
+    budget = {"epochs": 10, "batch_size": 4, "learning_rate": 1e-3, "patience": 9, "window": 1}
+    spec = Spec.of({"method": "erm", "train": {**budget, **train}})
     return Learner(build_method(spec, data().modalities, data().task), data(), spec.train, 0)
 
 

@@ -15,6 +15,7 @@ from deconfound.datasets.repair import Repair
 from deconfound.prediction.predict import predict_file
 from deconfound.prediction.stored_rows import repaired_as
 from deconfound.runs.other_corpus import other_corpus
+from deconfound.runs.spec import DataSpec
 from support.small import tiny
 from support.toy import Toy
 
@@ -79,6 +80,6 @@ def test_a_store_and_json_lines_predict_the_same(own: Repair | None, tmp_path: P
 
 def test_another_corpus_gets_the_features_of_the_run_and_keeps_its_checksum(tmp_path: Path) -> None:
     data, form = stored(READ, None), {"audio": Modality("audio", 1, (4,))}
-    corpus = other_corpus(tmp_path, data, form, Task.regression(), repairs={"audio": RUN})
+    corpus = other_corpus(tmp_path, data, form, Task.regression(), DataSpec(), repairs={"audio": RUN})
     np.testing.assert_array_equal(corpus.data.signals["audio"].values.numpy(), expected(READ))
     assert corpus.checksum == data.checksum

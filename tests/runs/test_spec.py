@@ -11,7 +11,7 @@ GOOD = {"method": "erm", "data": {"synthetic": {}}}
 
 def test_defaults_are_filled_in_and_survive_json():
     spec = Spec.of({"method": "cmir", "data": {"synthetic": {}}})
-    assert spec.method["environments"] == 3
+    assert spec.method["environments"] == 4
     assert Spec.of(json.loads(json.dumps(spec.dump()))) == spec
 
 

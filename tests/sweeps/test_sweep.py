@@ -82,7 +82,7 @@ def test_selection_cannot_see_test_records_even_where_they_lie_beside_it(copy, m
     shown = []
     select = select_module.select
     monkeypatch.setattr(
-        select_module, "select", lambda candidates, rule: (shown.extend(candidates), select(candidates, rule))[1]
+        select_module, "select", lambda candidates, *rule: (shown.extend(candidates), select(candidates, *rule))[1]
     )
     run_sweep(small_sweep(), copy)
     assert {record.split for candidate in shown for record in candidate.records} == {"valid"}

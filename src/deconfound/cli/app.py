@@ -168,7 +168,7 @@ def train(
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
     )
-    from deconfound.nn.backbone import chosen_encoders
+    from deconfound.nn.encoder_choice import chosen_encoders
 
     encoders = chosen_encoders(run.modalities, run.spec.backbone.encoders)
     chosen = ", ".join(f"{name} by {encoder}" for name, encoder in encoders.items())

@@ -22,7 +22,7 @@ def describe_folder(path: Path) -> dict[str, Any]:
         RunError, StoreError: the folder is damaged.
     """
     if (path / "spec.json").is_file():
-        from deconfound.nn.backbone import chosen_encoders
+        from deconfound.nn.encoder_choice import chosen_encoders
         from deconfound.runs.run import Run
 
         run = Run.open(path)

@@ -200,7 +200,8 @@ def _signals(
         kind = kinds.get(name)
         table = chosen_table(rows.columns, choice, forced=kind == "table", categorical=options.categorical)
         if table is not None:
-            signals[name], masks[name] = _tabular(table, fitting.train, options, what, rows.ids)
+            signal, masks[name] = _tabular(table, fitting.train, options, what, rows.ids)
+            signals[name] = signal.select(numbers)
             remarks.append(f"{name}: {table_line(masks[name])}")
             categories -= table.columns.keys()
             continue

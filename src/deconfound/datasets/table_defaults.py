@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deconfound.datasets.in_memory_target import MOST_CLASSES
 from deconfound.datasets.manifest import as_metadata
-from deconfound.datasets.table_source import SplitSpec, TableSource, TargetSpec
+from deconfound.datasets.table_source import TableSource
+from deconfound.datasets.table_spec import SplitSpec, TargetSpec
 from deconfound.errors import DataError
 
 _COLUMN = "split"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
-import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
@@ -16,20 +15,14 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch, EncodedBatch, GroupMoments, Signal
 from deconfound.data.task import Modality, Task
 from deconfound.errors import DataError, SpecError, did_you_mean
+from deconfound.nn.encoder_choice import EncoderChoice, make_component, make_encoder
 from deconfound.nn.encoders.pool import Pool
 from deconfound.nn.encoding_memory import EncodingMemory
 from deconfound.nn.fusion import Fusion
-from deconfound.nn.layers import encode_each, in_eval_mode, mlp, module_key
+from deconfound.nn.layers import encode_each, mlp, module_key
 from deconfound.nn.standardise import Standardise, fit_scales
-from deconfound.registry import arguments, build, explain, get_class
+from deconfound.registry import arguments, explain
 from deconfound.search import Search
-
-DEFAULT_ENCODERS: Mapping[str, str] = MappingProxyType(
-    {"vector": "mlp", "sequence": "gru", "image": "cnn", "tokens": "pretrained-text"}
-)
-"""Kind of modality → encoder where none is named."""
-
-EncoderChoice = str | Mapping[str, Any] | nn.Module
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class _Recipe:
 
     def build(self, widths: Mapping[str, int]) -> tuple[Fusion, nn.Module]:
         shared = {"hidden": self.hidden, "depth": self.depth, "dropout": self.dropout}
-        fusion: Fusion = _component("fusions", self.fusion, shared, widths, self.task.outputs)
+        fusion: Fusion = make_component("fusions", self.fusion, shared, widths, self.task.outputs)
         if fusion.predicts:
             return fusion, nn.Identity()
         return fusion, mlp(fusion.width, self.hidden, self.task.outputs, depth=self.depth, dropout=self.dropout)
@@ -135,7 +128,7 @@ class Backbone(nn.Module):
                 if name not in modalities:
                     raise SpecError(f"{argument}: there is no modality {name!r}{did_you_mean(name, modalities)}")
         shared = {"depth": depth, "dropout": dropout}
-        parts = {n: _encoder(m, encoders.get(n), hidden, shared) for n, m in modalities.items()}
+        parts = {n: make_encoder(m, encoders.get(n), hidden, shared) for n, m in modalities.items()}
         return cls(
             modalities,
             nn.ModuleDict({module_key(name): module for name, (module, _) in parts.items()}),
@@ -254,55 +247,3 @@ def remembering(module: nn.Module, *batches: Batch) -> Iterator[None]:
         for memory in memories.values():
             stack.enter_context(memory.remembering(*batches))
         yield
-
-
-def _component(kind: str, choice: Mapping[str, Any], shared: Mapping[str, Any], *positional: Any) -> Any:
-    """A component of the registry with the chosen arguments and the `shared` ones that it accepts."""
-    if "name" not in choice:
-        raise SpecError(f"{kind}: a table needs a 'name'; got {dict(choice)}")
-    accepted = arguments(get_class(kind, choice["name"])).model_fields
-    inherited = {key: value for key, value in shared.items() if key in accepted}
-    own = {key: value for key, value in choice.items() if key != "name"}
-    return build(kind, choice["name"], *positional, **{**inherited, **own})
-
-
-def chosen_encoders(modalities: Mapping[str, Modality], choices: Mapping[str, Any]) -> dict[str, str]:
-    """Modality → name of its encoder, the default of its kind where a specification chooses none."""
-    chosen = {name: choices.get(name, DEFAULT_ENCODERS[modality.kind]) for name, modality in modalities.items()}
-    return {
-        name: str(choice.get("name", choice.get("python"))) if isinstance(choice, Mapping) else str(choice)
-        for name, choice in chosen.items()
-    }
-
-
-def _encoder(
-    modality: Modality, choice: EncoderChoice | None, hidden: int, shared: Mapping[str, Any]
-) -> tuple[nn.Module, int]:
-    if isinstance(choice, nn.Module):
-        return choice, _width_of(choice, modality)
-    if choice is None:
-        choice = DEFAULT_ENCODERS[modality.kind]
-    table = {"name": choice} if isinstance(choice, str) else choice
-    encoder = _component("encoders", table, shared, modality, hidden)
-    return encoder, encoder.width
-
-
-def _width_of(module: nn.Module, modality: Modality) -> int:
-    """H of a user's module, from one call in eval mode on two rows of zeros, the second without any step."""
-    dtype = torch.int64 if modality.kind == "tokens" else torch.float32
-    parameter = next(module.parameters(), torch.empty(0))
-    values = torch.zeros(2, modality.steps, *modality.shape, dtype=dtype, device=parameter.device)
-    mask = torch.tensor([[True], [False]], device=parameter.device).expand(2, modality.steps)
-    try:
-        with in_eval_mode(module), torch.no_grad():
-            features = module(values, mask)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise SpecError(
-            f"the module for {modality} failed on values {tuple(values.shape)} and mask {tuple(mask.shape)}: {reason}; it is "
-            "called as module(values, mask), and returns (B, H) floats for rows of any number of steps"
-        ) from error
-    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2 or not features.is_floating_point():
-        got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise SpecError(f"the module for {modality} must return (B, H) floats; for B = 2 it returned {got}")
-    return features.shape[1]

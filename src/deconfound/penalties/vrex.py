@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -14,6 +13,9 @@ from deconfound.nn.backbone import Backbone
 from deconfound.objectives.risks import mean_risk, risk_variance
 from deconfound.penalty import Penalty, Ramp
 from deconfound.search import Search
+
+LEAST = 1e-6
+"""Least mean risk that the variance is divided by: below it nothing is left to make equal, and the quotient overflows."""
 
 
 class VREx(Penalty):
@@ -51,4 +53,4 @@ class VREx(Penalty):
     def forward(self, loss: Loss, batch: Batch) -> Tensor:
         variance = risk_variance(loss.risks, batch.env, self.trained.sum(), batch.weight, halves=self.halves)
         unit = mean_risk(loss.risks, batch.env, batch.weight).detach()
-        return variance / unit.clamp(min=torch.finfo(unit.dtype).tiny)
+        return variance / unit.clamp(min=LEAST)

@@ -22,6 +22,7 @@ from deconfound.io.plain_text import json_line, unfiltered
 from deconfound.nn.inference import apply_to_batches
 from deconfound.prediction.conform import conform
 from deconfound.prediction.groups import groups_in_file
+from deconfound.prediction.joined import in_one
 from deconfound.prediction.region import Region, region_columns, region_rows
 from deconfound.prediction.rows import Rows, read_jsonl
 from deconfound.prediction.source import JSON_LINES, RAW_TABLES, check_source
@@ -141,7 +142,7 @@ def predict_file(
         raise SpecError(f"{out} is the input itself; choose another output file")
     chunks = _chunks(source, modalities, repairs or {}, preparations or {}, target, unlabelled, scale_by or ())
     if scale_by is not None:
-        chunks = _in_one(chunks)
+        chunks = in_one(chunks)
     first = next(chunks, None)
     if first is None:
         raise DataError(f"{source} holds no row to predict; give one or more")
@@ -186,32 +187,6 @@ def _unlabelled(signals: Mapping[str, Signal], task: Task, own: Mapping[str, Gro
     count = len(next(iter(signals.values())))
     zeros = torch.zeros(count, dtype=torch.int64)
     return Batch(signals, task.blank_target(count), torch.arange(count), zeros, own=own)
-
-
-def _in_one(chunks: Iterator[Rows]) -> Iterator[Rows]:
-    """All rows as one chunk; none where there is no row."""
-    parts = list(chunks)
-    if not parts:
-        return
-    names = {name: None for _, signals in parts for name in signals}
-    whole = {name: _joined([(signals.get(name), len(ids)) for ids, signals in parts]) for name in names}
-    yield [row for ids, _ in parts for row in ids], whole
-
-
-def _joined(parts: Sequence[tuple[Signal | None, int]]) -> Signal:
-    """The rows of all parts, padded to the longest; those of a part that is None have no step."""
-    some = next(signal for signal, _ in parts if signal is not None)
-    steps = max(signal.mask.shape[1] for signal, _ in parts if signal is not None)
-    shape = some.values.shape[2:]
-    values = some.values.new_zeros(sum(count for _, count in parts), steps, *shape)
-    mask = torch.zeros(values.shape[:2], dtype=torch.bool)
-    start = 0
-    for signal, count in parts:
-        if signal is not None:
-            values[start : start + count, : signal.mask.shape[1]] = signal.values
-            mask[start : start + count, : signal.mask.shape[1]] = signal.mask
-        start += count
-    return Signal(values, mask)
 
 
 def _chunks(

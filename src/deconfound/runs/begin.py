@@ -118,9 +118,9 @@ def begin_run(out: Path, spec: Spec, whole: Dataset, development: Dataset) -> Ru
 
 
 def _class_counts(development: Dataset) -> list[int] | None:
-    """Number of training rows of each class; None for a regression."""
+    """Number of training rows of each class; None where rows have no class."""
     rows = development.rows("train")
-    if development.task.kind == "regression":
+    if development.task.kind != "classification":
         return None
     return torch.bincount(development.target[rows.start : rows.stop], minlength=development.task.outputs).tolist()
 

@@ -184,5 +184,5 @@ def _training_shares(run: Run) -> Array:
 def _learnt_shares(run: Run, trained: Array) -> Array:
     """(C,) shares of the classes in the rows that the last layer was fitted to, which the logits contain."""
     balance = run.environment.get(RETRAINED, run.spec.train.balance)
-    balanced = balance in ("class", "class-and-group")
+    balanced = balance in ("class", "class-and-group") or run.spec.train.class_weight == "balanced"
     return np.full(len(trained), 1 / len(trained)) if balanced else trained

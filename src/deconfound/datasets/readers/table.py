@@ -95,7 +95,8 @@ from deconfound.datasets.reader import Reader, ReaderCard
 from deconfound.datasets.steps import sha256
 from deconfound.datasets.stratified import shares_split, strata_of
 from deconfound.datasets.table_defaults import with_kind, with_split
-from deconfound.datasets.table_source import SplitSpec, TableSource, TableSpec, TargetSpec
+from deconfound.datasets.table_source import TableSource
+from deconfound.datasets.table_spec import SplitSpec, TableSpec, TargetSpec
 from deconfound.datasets.validation_share import validation_note, validation_rows
 from deconfound.errors import DataError, did_you_mean
 
