@@ -41,4 +41,4 @@ def fit_temperature(logits: Array, target: Array) -> float:
 
     # the risk is convex in 1 / T; the search is over its logarithm, as both ends matter alike
     limits = (-math.log(HOTTEST), -math.log(COLDEST))
-    return math.exp(-float(fminbound(lambda x: risk(math.exp(x)), *limits, xtol=1e-6)))
+    return math.exp(-np.asarray(fminbound(lambda x: risk(math.exp(x)), *limits, xtol=1e-6)).item())
