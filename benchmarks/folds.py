@@ -42,7 +42,7 @@ def measured(
     """Values of the chosen runs of a sweep, on all rows of a scenario; datasets without it are left out.
 
     Raises:
-        SpecError: a method that the sweep does not have, or an undefined value.
+        SpecError: a method that the sweep does not have, an undefined value, or two folds of one name.
     """
     found: dict[str, dict[str, dict[int, float]]] = {}
     for run in collect_runs([folder], RunFilter(methods=tuple(methods))).runs:
@@ -51,7 +51,12 @@ def measured(
             if here == (scenario, "all", metric, 0.0):
                 if record.value is None:
                     raise SpecError(f"{metric} of {run.folder} is undefined; leaving it out would reward {run.label!r}")
-                found.setdefault(run.label, {}).setdefault(run.dataset, {})[run.seed] = record.value
+                seeds = found.setdefault(run.label, {}).setdefault(run.dataset, {})
+                if run.seed in seeds:
+                    raise SpecError(
+                        f"two runs of {run.label!r} with seed {run.seed} are called {run.dataset!r}; name each fold"
+                    )
+                seeds[run.seed] = record.value
     return found
 
 

@@ -71,7 +71,8 @@ def run(sweep: str, corpora: Path, workers: int) -> str:
         folder = OUT / "stores" / store.name
         if not folder.exists():
             options = [word for option in store.options for word in ("--option", option)]
-            call("data", "import", str(store.source), "--format", store.reader, "--out", str(folder), *options)
+            source = [str(store.source), "--format", store.reader, "--name", store.name]  # folds of one file need names
+            call("data", "import", *source, "--out", str(folder), *options)
     spec, folder = HERE / f"{sweep}.toml", OUT / sweep
     call("sweep", "run", str(spec), "--out", str(folder), "--executor", "processes", "--workers", str(workers))
     return tables(sweep, folder)
@@ -80,7 +81,8 @@ def run(sweep: str, corpora: Path, workers: int) -> str:
 def tables(sweep: str, folder: Path) -> str:
     """Markdown: over folds where the datasets leave something out, else over seeds and rows."""
     if sweep.startswith("spoken"):
-        return "\n".join(fold_table(folder, name, "accuracy", ()) for name in ("test-voice", "test-iid"))
+        baseline = "erm, mfcc" if sweep == "spoken-mfcc" else "erm"
+        return "\n".join(fold_table(folder, name, "accuracy", (), baseline) for name in ("test-voice", "test-iid"))
     if sweep == "mustard":
         return fold_table(folder, "test", "accuracy", ())
     metrics = ("accuracy", "weighted-f1", "macro-f1")

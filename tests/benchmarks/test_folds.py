@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from folds import compare
+import folds
+from folds import compare, measured
+
+from deconfound.errors import SpecError
 
 
 def test_the_fold_is_the_unit_and_seeds_are_averaged_within_it() -> None:
@@ -32,3 +36,11 @@ def test_the_fold_is_the_unit_and_seeds_are_averaged_within_it() -> None:
         assert line.worst == pytest.approx(drawn[line.method].min(axis=0).mean())
     assert good.p == pytest.approx(2 * p["good"])
     assert same.p == pytest.approx(p["same"])
+
+
+def test_folds_of_one_name_are_refused_rather_than_overwritten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    record = SimpleNamespace(scenario="test", group="all", metric="accuracy", severity=0.0, value=0.5)
+    runs = [SimpleNamespace(records=[record], folder=name, label="erm", dataset="corpus", seed=0) for name in "ab"]
+    monkeypatch.setattr(folds, "collect_runs", lambda *_: SimpleNamespace(runs=runs))
+    with pytest.raises(SpecError, match="are called 'corpus'; name each fold"):
+        measured(tmp_path, "test", "accuracy")
