@@ -27,3 +27,16 @@ def test_defaults_that_were_chosen_are_shown(tmp_path: Path, monkeypatch: pytest
     )
     assert run["modalities"] == {"numbers": {"reads": "numbers vector 1×2", "encoder": "mlp"}}
     assert folder_lines(run) == [f"{tmp_path / 'run'} (run)", "  method: erm", "  numbers vector 1×2, encoder mlp"]
+
+
+def test_columns_of_a_table_are_shown_with_their_kinds(tmp_path: Path) -> None:
+    rows = [
+        {"age": float(n), "city": "Oslo" if n % 3 else "Rome", "label": word}
+        for n in range(10)
+        for word in ("good", "bad")
+    ]
+    data = dataset(rows, target="label", record=["age", "city"], quiet=True)
+    save(data, tmp_path / "store")
+    fit(data, "erm", out=tmp_path / "run", train={"epochs": 1}, progress=False)
+    for folder in ("store", "run"):
+        assert "  record: columns age number, city 2 categories" in folder_lines(describe_folder(tmp_path / folder))

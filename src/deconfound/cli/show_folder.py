@@ -60,12 +60,19 @@ def folder_lines(description: Mapping[str, Any]) -> list[str]:
         if "preparation" in modality:
             note = modality["preparation"]
             lines.append(f"  {name}: {preparation_text(note)}")
-            weights = note["model"].get("sha256", note["model"].get("tokenizer", ""))
-            lines += [f"  {name}: {note['model']['model']}, checksum {weights[:16]}"] if weights else []
+            model = note.get("model", {})
+            weights = model.get("sha256", model.get("tokenizer", ""))
+            lines += [f"  {name}: {model['model']}, checksum {weights[:16]}"] if weights else []
     return lines
 
 
 def preparation_text(note: Mapping[str, Any]) -> str:
-    """How raw samples were read."""
+    """How raw samples, or columns of a table, were read."""
+    from deconfound.datasets.tabular.encoding import KIND
+
+    if note["kind"] == KIND:
+        from deconfound.datasets.tabular.fit import table_line
+
+        return table_line({"preparation": note})
     choice = " ".join(f"{key} {value}" for key, value in note["extractor"].items() if key != "name")
     return f"{note['kind']} of the column {note['column']!r}, read by {note['extractor']['name']} ({choice})"
