@@ -76,16 +76,16 @@ def test_counts_match_plain_loops(kind):
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
-def test_the_modality_that_carries_the_target_is_predominant(kind):
+def test_the_modality_that_carries_the_target_is_the_best_alone(kind):
     description = describe(made(kind))
-    assert description.predominant == "good"
+    assert description.best_alone == "good"
     assert [p.score for p in description.probes] == sorted((p.score for p in description.probes), reverse=True)
 
 
-def test_nothing_is_predominant_where_no_modality_beats_a_constant():
+def test_none_is_the_best_alone_where_no_modality_beats_a_constant():
     dataset = made().only("noise")
     description = describe(dataset)
-    assert description.predominant is None
+    assert description.best_alone is None
     assert "none; no modality beats a constant" in as_text(description)
 
 
@@ -166,7 +166,7 @@ def test_a_modality_learned_by_heart_is_warned_of():
     split = [s for s, size in SIZES.items() for _ in range(size)]
     signals = {"codes": Signal(codes, torch.ones(n, 1, dtype=torch.bool))}
     description = describe(Dataset.build("leak", Task.regression(), signals, target, {"id": list(range(n))}, split))
-    assert description.predominant is None
+    assert description.best_alone is None
     assert any("may memorize" in warning for warning in description.warnings)
 
 
@@ -189,7 +189,7 @@ def test_missing_splits_and_classes_are_warned_of():
 def test_text_and_drawings_show_the_numbers(tmp_path, kind):
     description = describe(made(kind))
     text = as_text(description)
-    for word in ("train", "150", "good", "sequence", "4×6", "predominant: good", "groups by speaker"):
+    for word in ("train", "150", "good", "sequence", "4×6", "best alone: good", "groups by speaker"):
         assert word in text
     svg = draw(description, tmp_path / "deep" / "made.svg").read_text()
     assert svg.startswith("<svg")
@@ -219,6 +219,6 @@ def test_a_constant_target_is_described():
         dataset.metadata["split"].tolist(),
     )
     description = describe(flat)
-    assert description.predominant is None
+    assert description.best_alone is None
     assert sum(description.target["train"]["counts"]) == SIZES["train"]
     assert all(low < high for low, high in pairwise(description.edges))

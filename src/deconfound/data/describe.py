@@ -31,7 +31,8 @@ class Description:
         groups: environment columns, number of groups, split → number of groups, rows of the smallest and largest group.
         warnings: problems to check before training, one line each.
         probes: one linear probe per modality, best first; empty without a validation split.
-        predominant: the modality that predicts the target best on validation, or None if none beats a constant.
+        best_alone: the modality that predicts the target best on validation, or None if none beats a constant. Whether it
+            predominates, `deconfound predominance` says, with an interval of its lead.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Description:
     groups: dict[str, Any]
     warnings: list[str]
     probes: list[Probe]
-    predominant: str | None
+    best_alone: str | None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,7 +76,7 @@ def describe(dataset: Dataset) -> Description:
         warnings=_warnings(dataset)
         + [_overfit_warning(p) for p in probes if p.train - p.score > _OVERFIT_GAP and p.score <= p.constant],
         probes=probes,
-        predominant=probes[0].modality if probes and probes[0].score > probes[0].constant else None,
+        best_alone=probes[0].modality if probes and probes[0].score > probes[0].constant else None,
     )
 
 

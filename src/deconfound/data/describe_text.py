@@ -60,7 +60,7 @@ def _probe_lines(description: Description) -> list[str]:
             else ""
         )
         lines.append(f"  {probe.modality:12} {probe.score:7.3f}  (train {probe.train:.3f}){also}")
-    return [*lines, f"predominant: {description.predominant or 'none; no modality beats a constant'}"]
+    return [*lines, f"best alone: {description.best_alone or 'none; no modality beats a constant'}"]
 
 
 def draw(description: Description, path: str | Path) -> Path:
