@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from deconfound.data.dataset import Dataset
 from deconfound.data.signal import Batch
 from deconfound.errors import SpecError
 from deconfound.nn.backbone import Backbone
+from deconfound.registry import Internal
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +205,13 @@ class Method(nn.Module, ABC):
                 f"function a name of its own and pass hooks=MethodHooks({own[0]}=self.NAME)"
             )
 
-    def __init__(self, backbone: Backbone, *, hooks: MethodHooks = NO_HOOKS, needs_environments: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        hooks: Annotated[MethodHooks, Internal()] = NO_HOOKS,
+        needs_environments: Annotated[bool, Internal()] = False,
+    ) -> None:
         super().__init__()
         refuse_labels(type(self), backbone, one_label=self.one_label)
         self.backbone = backbone

@@ -53,6 +53,11 @@ class Flat:
     """
 
 
+@dataclass(frozen=True)
+class Internal:
+    """Marks a keyword-only argument of a base class that its subclasses set; it is no argument that users type."""
+
+
 def singular(kind: str) -> str:
     """The singular of a kind, such as "penalty"."""
     return {"penalties": "penalty"}.get(kind, kind.removesuffix("s"))
@@ -141,7 +146,12 @@ def presets_of(component: type[Any]) -> Mapping[str, Mapping[str, Mapping[str, A
 
 def _keywords(component: type[Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(component, eval_str=True).parameters
-    return {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+        and not any(isinstance(item, Internal) for item in get_args(parameter.annotation))
+    }
 
 
 def _group(parameter: inspect.Parameter) -> type[Any] | None:

@@ -181,6 +181,21 @@ def test_a_class_trains_like_the_method_that_it_repeats(tmp_path: Path) -> None:
         dc.Run.open(scaled.path).predict(tiny())
 
 
+class WithoutConstructor(dc.Method):
+    """ERM, with the constructor that it inherits."""
+
+    forward, loss = InMemory.forward, InMemory.loss
+    scale = 1.0
+
+
+def test_a_class_without_a_constructor_has_no_arguments(tmp_path: Path) -> None:
+    run, erm = fit(WithoutConstructor, tmp_path / "a"), fit("erm", tmp_path / "b")
+    assert run.spec.method == {"name": "WithoutConstructor", "python": f"{__name__}.WithoutConstructor"}
+    assert run.predict(tiny()).equals(erm.predict(tiny()))
+    with pytest.raises(SpecError, match="there is no argument 'hooks'"):
+        fit({"python": WithoutConstructor, "hooks": None}, tmp_path / "c")
+
+
 def test_a_made_method_is_copied(tmp_path: Path) -> None:
     data = tiny()
     made = InMemory(dc.Backbone.build(data.modalities, data.task, hidden=8))
