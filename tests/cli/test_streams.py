@@ -97,6 +97,29 @@ def test_a_row_from_standard_input_is_utf_8_in_any_terminal(home):
     assert b"zw\\xf6lf" in ended.stdout
 
 
+def test_an_import_that_fails_because_of_ctrl_c_is_no_traceback():
+    """Code that is imported may answer an interrupt with an error of its own."""
+    script = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Answering:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'deconfound.cli.app':\n"
+        "            try:\n"
+        "                os.kill(os.getpid(), signal.SIGINT)\n"
+        "            except KeyboardInterrupt:\n"
+        "                raise TypeError('half imported')\n"
+        "sys.meta_path.insert(0, Answering())\n"
+        "from deconfound.cli import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        130,
+        "deconfound: interrupted; call train, sweep, tune or demo again to resume\n",
+    )
+
+
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.4, 0.8, 1.6])
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_is_one_line_from_the_first_second_on(home, tmp_path, delay, times):

@@ -22,6 +22,13 @@ def main(arguments: list[str] | None = None) -> None:
         from deconfound.cli.outcome import interrupted
 
         raise SystemExit(interrupted()) from None
+    except Exception:
+        from deconfound.cli.outcome import interrupted, was_interrupted
+
+        if not was_interrupted():  # an import may raise another error when it is interrupted
+            raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise SystemExit(interrupted()) from None
     except SystemExit as ended:
         if ended.code == 130:  # Ctrl-C
             signal.signal(signal.SIGINT, signal.SIG_IGN)

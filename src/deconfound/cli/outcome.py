@@ -35,6 +35,11 @@ def _note(number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def was_interrupted() -> bool:
+    """Whether Ctrl-C came; see `note_interrupts`."""
+    return bool(_signals)
+
+
 def exit_code(command: Callable[[], Any], debug: bool) -> int:
     """Run a command and report what it raises.
 
@@ -57,7 +62,7 @@ def exit_code(command: Callable[[], Any], debug: bool) -> int:
     except BrokenPipeError:
         return _closed_pipe()
     except Exception as error:
-        if _signals:  # an import may raise another error when it is interrupted
+        if was_interrupted():  # an import may raise another error when it is interrupted
             return interrupted()
         fault = machine_fault(error)
         if fault is not None:
