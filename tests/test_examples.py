@@ -22,7 +22,7 @@ SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 PRINTED = {
     "make_corpus": "wrote 300 rows to corpus",
     "own_corruption": "severity",
-    "own_data": "predominant: audio",
+    "own_data": "best alone: audio",
     "own_encoder": "present=m2",
     "own_reader": "wrote stores/sensors: 6 rows",
     "python_api": "test-flip",
