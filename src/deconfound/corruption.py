@@ -8,9 +8,10 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Self, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, final
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from deconfound.data.signal import Batch, Signal
@@ -18,6 +19,16 @@ from deconfound.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from deconfound.data.dataset import Dataset
+
+
+RealModalities = Annotated[
+    list[str] | None,
+    Field(min_length=1, description="Modalities to corrupt; none named: all that hold real numbers."),
+]
+SequenceModalities = Annotated[
+    list[str] | None,
+    Field(min_length=1, description="Modalities to corrupt; none named: all with more than one step."),
+]
 
 
 class Corruption(ABC):
@@ -132,6 +143,11 @@ def chosen(names: Sequence[str] | None, batch: Batch, otherwise: Iterable[str]) 
         if name not in batch.signals:
             raise SpecError(f"there is no modality {name!r} to corrupt{did_you_mean(name, batch.signals)}")
     return list(dict.fromkeys(otherwise if names is None else names))
+
+
+def chosen_sequences(names: Sequence[str] | None, batch: Batch) -> list[str]:
+    """As `chosen`, by default the modalities with more than one step."""
+    return chosen(names, batch, [name for name, signal in batch.signals.items() if signal.mask.shape[1] > 1])
 
 
 def seeded(*parts: object) -> torch.Generator:

@@ -40,3 +40,15 @@ def test_columns_of_a_table_are_shown_with_their_kinds(tmp_path: Path) -> None:
     fit(data, "erm", out=tmp_path / "run", train={"epochs": 1}, progress=False)
     for folder in ("store", "run"):
         assert "  record: columns age number, city 2 categories" in folder_lines(describe_folder(tmp_path / folder))
+
+
+def test_a_control_has_no_encoders(tmp_path: Path) -> None:
+    data = dataset(
+        [{"x": float(n), "y": -float(n), "label": "ab"[n % 2]} for n in range(20)],
+        target="label",
+        x="x",
+        y="y",
+        quiet=True,
+    )
+    fit(data, "linear", out=tmp_path / "run", progress=False)
+    assert ", encoder " not in "".join(folder_lines(describe_folder(tmp_path / "run")))

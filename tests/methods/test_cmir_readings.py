@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 from deconfound.data.signal import Batch, Signal
 from deconfound.data.task import Task
@@ -228,3 +228,22 @@ def test_the_other_measures_separate_what_orthogonal_rows_share(choice: str) -> 
         optimiser.step()
         own.step()
     assert shared(method, batch) < 0.4
+
+
+@pytest.mark.parametrize("distance", ["kl", "unimodal"])
+def test_several_labels_add_up_their_divergences(distance: str) -> None:
+    task = Task.multilabel(("a", "b", "c"))
+    method, batch = make(task=task, distance=distance, environments=1, strength=2.0)
+    loss = method.eval().loss(batch, 1.0, generator())
+    clean, noisy = views_of(method, batch, [0, 1], noise_of=[1])
+    if distance == "kl":
+        pairs = [(method.backbone.predict(v, batch.present) for v in (clean, noisy))]
+        rows = [torch.stack(list(batch.present.values())).any(0)]
+    else:
+        pairs = [(h(clean[n]), h(noisy[n])) for h, n in zip(method.invariance.heads, method.names, strict=True)]
+        rows = [batch.present[name] for name in method.names]
+    expected = torch.zeros(())
+    for (a, b), there in zip(pairs, rows, strict=True):
+        p, q = Bernoulli(logits=a[there]), Bernoulli(logits=b[there])
+        expected = expected + ((kl_divergence(p, q) + kl_divergence(q, p)) / 2).sum(1).mean()
+    torch.testing.assert_close(loss.terms["invariance"], expected, rtol=1e-3, atol=1e-7)

@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 import deconfound as dc
 from deconfound.cli.app import app
+from deconfound.data.shift import shift_split
 from deconfound.data.store import save
 from deconfound.diagnostics.diagnose import diagnose
-from deconfound.errors import DataError
+from deconfound.errors import DataError, SpecError
+from deconfound.evaluation.criterion import validation_score
+from deconfound.runs.ensemble import mean_output
+from deconfound.runs.evaluate_posthoc import evaluate_posthoc
+from deconfound.runs.last_layer import retrain_last_layer
 from deconfound.training.train import train_run
 
 NAMES = ["calm", "happy", "sad"]
@@ -98,3 +104,42 @@ def test_what_needs_one_label_says_so(run: dc.Run) -> None:
     for call in (lambda: contributions_of_data(run.dataset()), lambda: infer_environments(run)):
         with pytest.raises(DataError, match="needs one label a row"):
             call()
+
+
+def test_what_is_made_after_training_needs_one_label_too(run: dc.Run, tmp_path: Path) -> None:
+    scenarios = [dc.Scenario("test", "test")]
+    for options in ({"calibrate": "temperature"}, {"prior": "uniform"}, {"level": 0.9}):
+        with pytest.raises(DataError, match="needs one label a row, and the task has 3"):
+            evaluate_posthoc(run, scenarios, **options)
+    with pytest.raises(DataError, match="a last layer of balanced rows needs one label a row"):
+        retrain_last_layer(run, tmp_path / "again", balance="group")
+    data = run.dataset()
+    with pytest.raises(DataError, match="directed-noise needs one label a row"):
+        dc.fit(data, {"name": "erm", "augmentations": {"directed-noise": {}}}, out=tmp_path / "noise", train=FAST)
+    with pytest.raises(SpecError, match=r"train.balance = 'class' needs classes, one a row, and .* is a multilabel"):
+        dc.fit(data, "erm", out=tmp_path / "balance", train={**FAST, "balance": "class"})
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_ensemble_has_the_mean_probability_of_each_label() -> None:
+    logits = 3 * torch.randn(4, 7, 3, dtype=torch.float64)
+    mean = mean_output(dc.Task.multilabel(tuple(NAMES)), list(logits))
+    torch.testing.assert_close(mean.sigmoid(), logits.sigmoid().mean(0))
+
+
+def test_the_calibrated_risk_is_the_least_over_one_temperature() -> None:
+    task, draw = dc.Task.multilabel(tuple(NAMES)), np.random.default_rng(0)
+    output, target = 4 * draw.normal(size=(60, 3)), draw.integers(2, size=(60, 3)).astype(np.float32)
+    risks = [
+        float(task.risk(torch.from_numpy(output / t), torch.from_numpy(target)).mean())
+        for t in np.exp(np.linspace(-2, 8, 4001))
+    ]
+    assert validation_score("calibrated-risk", 1.0, output, target, task, 0.0) == pytest.approx(min(risks), abs=1e-5)
+
+
+def test_sets_of_labels_keep_their_places_in_a_shifted_split(run: dc.Run) -> None:
+    data = run.dataset()
+    shifted, report = shift_split(data, "features:x", correlation=0.5)
+    assert report.after <= 0.5 < report.before
+    before, after = (d.target[list(d.rows("test"))].unique(dim=0, return_counts=True) for d in (data, shifted))
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

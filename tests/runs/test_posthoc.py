@@ -75,6 +75,20 @@ def test_batches_of_equal_classes_have_taught_equal_shares(tmp_path):
     np.testing.assert_allclose(uniform, plain, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("weights", ["balanced", {"y1": 3.0, "y3": 0.5}])
+def test_weights_of_classes_have_moved_the_learnt_shares(tmp_path, weights):
+    run = trained(tmp_path, CLASSES, class_weight=weights)
+    rows = CLASSES.rows("train")
+    counts = CLASSES.target[rows.start : rows.stop].bincount().double().numpy()
+    factor = 1 / counts if weights == "balanced" else np.array([3.0, 1.0, 0.5])
+    learnt = counts * factor / (counts * factor).sum()
+    plain = run.predict_proba(CLASSES).to_numpy() / learnt
+    uniform = predict_posthoc(run, CLASSES, prior="uniform")[["p_y1", "p_y2", "p_y3"]]
+    np.testing.assert_allclose(
+        uniform, plain / plain.sum(1, keepdims=True), rtol=0.03, atol=1e-3
+    )  # shares are smoothed
+
+
 def test_an_evaluation_shows_the_variant_beside_the_run(classifier, tmp_path):
     records = evaluate_posthoc(classifier, TEST, calibrate="temperature", prior="uniform", level=0.9)
     names = {record.method for record in records}

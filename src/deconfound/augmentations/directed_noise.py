@@ -12,6 +12,7 @@ from torch import nn
 
 from deconfound.augmentation import LearnedAugmentation
 from deconfound.data.dataset import Dataset
+from deconfound.data.one_label import one_label_kind
 from deconfound.data.signal import Batch, Signal
 from deconfound.nn.backbone import Backbone
 from deconfound.nn.collect_features import (
@@ -59,6 +60,7 @@ class DirectedNoise(LearnedAugmentation):
         self.directions = nn.ModuleDict()
 
     def prepare(self, backbone: Backbone) -> None:
+        one_label_kind(backbone.task, "directed-noise")
         for name, modality in backbone.modalities.items():
             if modality.kind != "tokens":
                 self.directions[module_key(name)] = Directions(1, prod(modality.shape))

@@ -149,7 +149,7 @@ def train(
         [train]
         epochs = 60                  # all fields: deconfound show train
 
-    Only the splits "train" and "valid" are read. The epoch with the lowest validation risk is kept.
+    Only the splits "train" and "valid" are read. The best epoch on the validation rows is kept.
     """
     from deconfound.runs.spec import Spec, check_named_stores
 
@@ -168,11 +168,12 @@ def train(
     text = (
         f"{out}: {done['epochs']} epochs, kept epoch {done['best_epoch']} with validation risk {done['best_risk']:.4g}"
     )
-    from deconfound.nn.encoder_choice import chosen_encoders
+    from deconfound.runs.build import encoders_of
 
-    encoders = chosen_encoders(run.modalities, run.spec.backbone.encoders)
+    encoders = encoders_of(run.spec, run.modalities)
     chosen = ", ".join(f"{name} by {encoder}" for name, encoder in encoders.items())
-    lines = [text, f"  encoded: {chosen}", *(f"  {note}" for note in done["notes"])]
+    encoded = [f"  encoded: {chosen}"] if encoders else []
+    lines = [text, *encoded, *(f"  {note}" for note in done["notes"])]
     print(json.dumps({"run": str(out), **done, "encoders": encoders}) if as_json else text_of_lines(lines))
 
 

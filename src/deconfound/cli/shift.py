@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,10 @@ def shift(
 
     refuse_existing(out)
     options = {"text": text, "group": group, "rows": rows, "seed": seed, "proposals": proposals}
-    shifted, report = shift_split(open_verified(store), by, correlation=correlation, test=test, **options)
+    shown = sys.stderr.isatty()
+    shifted, report = shift_split(
+        open_verified(store), by, correlation=correlation, test=test, progress=shown, **options
+    )
     save(shifted, out)
     if as_json:
         print(json.dumps(asdict(report)))

@@ -22,11 +22,11 @@ def describe_folder(path: Path) -> dict[str, Any]:
         RunError, StoreError: the folder is damaged.
     """
     if (path / "spec.json").is_file():
-        from deconfound.nn.encoder_choice import chosen_encoders
+        from deconfound.runs.build import encoders_of
         from deconfound.runs.run import Run
 
         run = Run.open(path)
-        encoders, preparations = chosen_encoders(run.modalities, run.spec.backbone.encoders), run.preparations
+        encoders, preparations = encoders_of(run.spec, run.modalities), run.preparations
         shown = run.modalities
         about = {"kind": "run", "method": run.spec.method}
     else:

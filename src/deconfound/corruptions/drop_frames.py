@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 
-from deconfound.corruption import Corruption, bernoulli, check_severity, chosen, streams
+from deconfound.corruption import Corruption, SequenceModalities, bernoulli, check_severity, chosen_sequences, streams
 from deconfound.data.signal import Batch
 
 
@@ -17,14 +14,7 @@ class DropFrames(Corruption):
     Source: the random missing of frames (RMFM) of the missing-modality literature; absence is a mask here, not zeros.
     """
 
-    def __init__(
-        self,
-        *,
-        modalities: Annotated[
-            list[str] | None,
-            Field(min_length=1, description="Modalities to corrupt; none named: all with more than one step."),
-        ] = None,
-    ) -> None:
+    def __init__(self, *, modalities: SequenceModalities = None) -> None:
         self.modalities = modalities
 
     def __call__(self, batch: Batch, severity: float, generator: torch.Generator) -> Batch:
@@ -34,8 +24,7 @@ class DropFrames(Corruption):
             SpecError: a severity outside [0, 1], or a named modality that the batch does not have.
         """
         check_severity(severity, 1)
-        sequences = [name for name, signal in batch.signals.items() if signal.mask.shape[1] > 1]
-        names = chosen(self.modalities, batch, sequences)
+        names = chosen_sequences(self.modalities, batch)
         if severity == 0:
             return batch
         generators = streams(generator, names)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from deconfound.corruption import FeatureCorruption, bernoulli
+from deconfound.corruption import FeatureCorruption, RealModalities, bernoulli
 
 
 class Erase(FeatureCorruption):
@@ -20,14 +17,7 @@ class Erase(FeatureCorruption):
 
     maximum = 1.0
 
-    def __init__(
-        self,
-        *,
-        modalities: Annotated[
-            list[str] | None,
-            Field(min_length=1, description="Modalities to corrupt; none named: all that hold real numbers."),
-        ] = None,
-    ) -> None:
+    def __init__(self, *, modalities: RealModalities = None) -> None:
         super().__init__(modalities)
 
     def _changed(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from deconfound.corruption import FeatureCorruption, normal
+from deconfound.corruption import FeatureCorruption, RealModalities, normal
 
 
 class Gaussian(FeatureCorruption):
@@ -18,14 +15,7 @@ class Gaussian(FeatureCorruption):
     Source: the noise test of CmIR (10 to 70 %), made relative so that one severity means the same for every feature.
     """
 
-    def __init__(
-        self,
-        *,
-        modalities: Annotated[
-            list[str] | None,
-            Field(min_length=1, description="Modalities to corrupt; none named: all that hold real numbers."),
-        ] = None,
-    ) -> None:
+    def __init__(self, *, modalities: RealModalities = None) -> None:
         super().__init__(modalities)
 
     def _changed(

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deconfound.corruption import FeatureCorruption, bernoulli
+from deconfound.corruption import FeatureCorruption, RealModalities, bernoulli
 
 
 class SaltAndPepper(FeatureCorruption):
@@ -23,10 +23,7 @@ class SaltAndPepper(FeatureCorruption):
     def __init__(
         self,
         *,
-        modalities: Annotated[
-            list[str] | None,
-            Field(min_length=1, description="Modalities to corrupt; none named: all that hold real numbers."),
-        ] = None,
+        modalities: RealModalities = None,
         amplitude: Annotated[float, Field(gt=0, description="Distance of the extremes in training deviations.")] = 3.0,
     ) -> None:
         super().__init__(modalities)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal, get_args
 
+import numpy as np
+
 from deconfound.data.task import Task
 from deconfound.protocol import protocol_of
 from deconfound.scoring.rescaled_risk import scaled_risk, tempered_risk
@@ -21,13 +23,13 @@ def validation_score(
 
     - "risk": the mean risk of the task;
     - "calibrated-risk": the same after the best scale of all predictions, see `scoring.rescaled_risk`: a temperature for
-      classes, a factor around the mean for numbers;
+      classes and labels, a factor around the mean for numbers;
     - "metric": the primary metric of the task's protocol, negative where higher is better.
 
     Args:
         risk: mean risk of the task.
         output: (N, outputs) logits or predictions.
-        target: (N,).
+        target: (N,), or (N, L) of labels.
         centre: mean of the training targets of a regression.
 
     Returns:
@@ -44,4 +46,7 @@ def validation_score(
         return math.inf if value is None else -value if higher else value
     if task.kind == "classification":
         return tempered_risk(output, target)
+    if task.kind == "multilabel":  # each label is a classification of two classes, of which the first has the logit 0
+        pairs = np.stack([np.zeros_like(output), output], axis=-1).reshape(-1, 2)
+        return tempered_risk(pairs, target.reshape(-1).astype(np.int64))
     return scaled_risk(output[:, 0], target, centre, squares=task.loss == "mse")

@@ -34,7 +34,8 @@ class Invariance(nn.Module):
         names: of the M modalities, in the order of the parts.
         distance: between the parts, between the predictions of all modalities together ("kl") or between those of one
             predictor per modality ("unimodal"), which the risk of its modality alone trains. Between predictions it is the
-            divergence of class probabilities; for numbers the absolute ("unimodal") or squared ("kl") difference.
+            divergence of class probabilities, summed over several labels of a row; for numbers the absolute ("unimodal")
+            or squared ("kl") difference.
     """
 
     def __init__(
@@ -95,5 +96,8 @@ class Invariance(nn.Module):
         """() the distance of (V, B, outputs) predictions in the (B,) present rows."""
         if self.task.kind == "classification":
             return divergence(outputs, present, self.reduction) / self.unit
+        if self.task.kind == "multilabel":  # labels that are independent given the row: their divergences add up
+            of_label = torch.stack([torch.zeros_like(outputs), outputs], -1).movedim(2, 1)  # (V, L, B, 2)
+            return divergence(of_label, present.expand(of_label.shape[1:3]), self.reduction).sum() / self.unit
         distance = "l1" if self.distance == "unimodal" else "l2"
         return invariance(outputs, present, distance, self.reduction) / self.unit

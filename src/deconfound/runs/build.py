@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deconfound.compose import RegularizedMethod
+from deconfound.compose import FittedMethod, RegularizedMethod
 from deconfound.data.dataset import Dataset
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.data.task import Modality, Task
@@ -20,8 +20,9 @@ from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.method import Method
 from deconfound.method_names import ADDED
 from deconfound.nn.backbone import Backbone
+from deconfound.nn.encoder_choice import chosen_encoders
 from deconfound.penalty import make_penalties
-from deconfound.registry import build
+from deconfound.registry import build, get_class
 from deconfound.runs.budget_sizes import Budget, default_budget
 from deconfound.runs.code import NO_CODE, OwnCode
 from deconfound.runs.own_code import make_method, own_encoders
@@ -233,3 +234,10 @@ def _plain_method(spec: Spec, modalities: Mapping[str, Modality], backbone: Back
         return make_method(spec, modalities, backbone, code.method)
     arguments = {name: value for name, value in spec.method.items() if name not in ("name", *ADDED)}
     return build("methods", spec.method["name"], backbone, **arguments)
+
+
+def encoders_of(spec: Spec, modalities: Mapping[str, Modality]) -> dict[str, str]:
+    """Modality → name of its encoder; none of a method that reads the mean over the steps."""
+    if "python" not in spec.method and issubclass(get_class("methods", spec.method["name"]), FittedMethod):
+        return {}
+    return chosen_encoders(modalities, spec.backbone.encoders)

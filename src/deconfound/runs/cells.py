@@ -22,8 +22,8 @@ def cells_of(dataset: Dataset, balance: str, what: str) -> Tensor:
     """
     if balance not in ("class", "group", "class-and-group"):
         raise SpecError(f"{what}: give 'class', 'group' or 'class-and-group'")
-    if balance != "group" and dataset.task.kind == "regression":
-        raise SpecError(f"{what} needs classes, and {dataset.name} is a regression; give 'group'")
+    if balance != "group" and dataset.task.kind != "classification":
+        raise SpecError(f"{what} needs classes, one a row, and {dataset.name} is a {dataset.task.kind}; give 'group'")
     env = dataset.env if balance != "class" else torch.zeros(len(dataset), dtype=torch.int64)
     cells = env if balance == "group" else env * dataset.task.outputs + dataset.target
     rows = dataset.rows("train")

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from deconfound.data.signal import Batch
 from deconfound.data.task import Task
@@ -55,9 +56,12 @@ def mean_output(task: Task, outputs: Sequence[Tensor]) -> Tensor:
         outputs: K × (B, outputs) predictions or logits.
 
     Returns:
-        (B, outputs) the mean; of a classification the logarithm of the mean probabilities.
+        (B, outputs) the mean; of a classification the logarithm of the mean probabilities; of several labels a row the
+        logits of the mean probability of each.
     """
     stacked = torch.stack(list(outputs))
     if task.kind == "regression":
         return stacked.mean(0)
+    if task.kind == "multilabel":
+        return logsigmoid(stacked).logsumexp(0) - logsigmoid(-stacked).logsumexp(0)
     return stacked.log_softmax(-1).logsumexp(0) - math.log(len(outputs))

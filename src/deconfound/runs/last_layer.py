@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.one_label import one_label_kind
 from deconfound.errors import DataError, RunError
 from deconfound.evaluation.outputs import row_batches
 from deconfound.io.files import check_folder, write_json
@@ -65,11 +66,12 @@ def retrain_last_layer(
 
     Raises:
         RunError: the run is not finished, is an ensemble or has no last linear layer, or `out` is not free.
-        DataError: one cell, a cell without validation rows, or a class without training rows.
+        DataError: several labels a row, one cell, a cell without validation rows, or a class without training rows.
     """
     run, out = run if isinstance(run, Run) else Run.open(run), Path(out)
     check_run(run.path, finished=True)
     check_single(run.path, "a last layer")
+    one_label_kind(run.task, "a last layer of balanced rows")
     check_folder(out, "free folder", "")
     started, development, method = time.monotonic(), run.dataset(dataset).development(), run.method()
     layer = last_layer(method)

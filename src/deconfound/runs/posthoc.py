@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from deconfound.compose import MethodWrapper
+from deconfound.data.one_label import one_label_kind
 from deconfound.data.signal import Batch
 from deconfound.errors import DataError, RunError, SpecError, did_you_mean
 from deconfound.evaluation.evaluate import predictions_path
@@ -99,7 +100,7 @@ def fit_adjustment(run: Run, calibrate: Calibration | None = None, prior: Prior 
     """
     if calibrate is None and prior is None:
         return None
-    if run.task.kind == "regression":
+    if one_label_kind(run.task, "a calibration or a prior") == "regression":
         raise DataError(
             f"{run.path} predicts numbers, which have no probabilities; leave the calibration and the prior out"
         )
@@ -184,5 +185,10 @@ def _training_shares(run: Run) -> Array:
 def _learnt_shares(run: Run, trained: Array) -> Array:
     """(C,) shares of the classes in the rows that the last layer was fitted to, which the logits contain."""
     balance = run.environment.get(RETRAINED, run.spec.train.balance)
-    balanced = balance in ("class", "class-and-group") or run.spec.train.class_weight == "balanced"
-    return np.full(len(trained), 1 / len(trained)) if balanced else trained
+    weights = run.spec.train.class_weight
+    if balance in ("class", "class-and-group") or weights == "balanced":
+        return np.full(len(trained), 1 / len(trained))
+    if weights is None:
+        return trained
+    weighted = trained * np.array([weights.get(name, 1.0) for name in run.task.classes])
+    return weighted / weighted.sum()

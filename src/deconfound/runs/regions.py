@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deconfound.data.dataset import Dataset
+from deconfound.data.one_label import one_label_kind
 from deconfound.data.task import Task
 from deconfound.errors import RunError, SpecError
 from deconfound.evaluation.evaluate import kept_predictions
@@ -48,9 +49,11 @@ def fit_region(
         dataset: the run's data, if its specification does not name them or they moved.
 
     Raises:
-        DataError: the level is out of range or needs more validation rows, or a column does not exist.
+        DataError: the level is out of range or needs more validation rows, a column does not exist, or rows have several
+            labels.
         RunError: the run keeps no predictions of its validation rows, or its data are not there.
     """
+    one_label_kind(run.task, "an interval or a set")
     valid = validation_predictions(run)
     groups = groups_of(run.dataset(dataset).development(), valid.rows, by) if by else None
     return fit_conformal(scores_of(run.task, _changed(valid.output[0, 0], adjustment), valid.target), level, groups)

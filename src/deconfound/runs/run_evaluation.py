@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from deconfound.data.dataset import Dataset
 from deconfound.data.splits import DEVELOPMENT
 from deconfound.errors import SpecError
 from deconfound.evaluation.evaluate import evaluate_method, kept_predictions
@@ -98,3 +99,22 @@ def log_new_accesses(run: Path, corpus: Corpus, scenarios: Sequence[Scenario]) -
     tests = [scenario for scenario in scenarios if not corpus.own or scenario.split not in DEVELOPMENT]
     names = [scenario.name for scenario in tests if kept_predictions(corpus.folder, scenario) is None]
     log_test_access(run, names, corpus.data.name, corpus.checksum)
+
+
+def validate_run(path: Path, spec: Spec, checksum: str, method: Method, development: Dataset) -> None:
+    """Predict and measure the validation rows at the end of a training; no test row is touched.
+
+    Args:
+        checksum: of the whole dataset.
+        development: the training and validation rows.
+    """
+    evaluate_method(
+        method,
+        development,
+        [Scenario("valid", "valid")],
+        out=path,
+        run=path.name,
+        method_name=spec.title,
+        seed=spec.seed,
+        checksum=checksum,
+    )

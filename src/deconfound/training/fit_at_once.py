@@ -12,10 +12,10 @@ from deconfound.io.files import write_json
 from deconfound.method import Method
 from deconfound.runs.checkpoint import write_checkpoint
 from deconfound.runs.run import Run
+from deconfound.runs.run_evaluation import validate_run
 from deconfound.training.learner import RISK
 from deconfound.training.loaders import derive_seed
 from deconfound.training.run_writers import CsvLogger
-from deconfound.training.validate import validate
 
 _ROWS = 512  # predicted at a time
 
@@ -41,7 +41,7 @@ def fit_at_once(run: Run, method: Method, data: Dataset) -> None:
         write_checkpoint({"epoch": 0, "state_dict": weights}, run.path / "checkpoints" / f"{name}.safetensors")
     log = CsvLogger(run.path / "log.csv")
     log.log_metrics({"train/total": risks["train"], RISK: risks["valid"], "epoch": 0}, step=0)
-    validate(run, run.load_weights(method), data)
+    validate_run(run.path, run.spec, run.checksum, run.load_weights(method), data)
     done = {
         "epochs": 1,
         "steps": 1,

@@ -34,6 +34,7 @@ from deconfound.runs.checkpoint import put_weights, read_checkpoint, stored_weig
 from deconfound.runs.code import OwnCode
 from deconfound.runs.own_code import OwnMethod
 from deconfound.runs.run import Run
+from deconfound.runs.run_evaluation import validate_run
 from deconfound.runs.spec import Spec, TrainSpec
 from deconfound.training.averaging import AveragedWeights, check_averaging
 from deconfound.training.balance import balanced_cells
@@ -51,7 +52,6 @@ from deconfound.training.trainer import (
     quiet_lightning,
     standard_callbacks,
 )
-from deconfound.training.validate import validate
 
 WAIT = 60.0
 """Seconds that the other processes of a run wait for the first one to begin it."""
@@ -199,7 +199,7 @@ def _fit(
         raise KeyboardInterrupt from error
     if process_rank() == 0:
         clock.lap()
-        validate(run, run.load_weights(whole.cpu()), data)
+        validate_run(run.path, run.spec, run.checksum, run.load_weights(whole.cpu()), data)
         _finish(run, trainer, learner, clock.total(), whole, notes)
         clock.path.unlink(missing_ok=True)
     trainer.strategy.barrier()  # the other processes read what the first one wrote

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 from scipy import sparse
+from tqdm import tqdm
 
 from deconfound.data.shift.association import Association, Ties, agreement
 
@@ -67,9 +67,12 @@ def anneal(
     goal: float,
     proposals: int,
     generator: np.random.Generator,
-    progress: Callable[[float], None] | None = None,
+    progress: bool = False,
 ) -> int:
     """Exchange units until the correlation is at most `goal`; worse exchanges are accepted ever more rarely.
+
+    Args:
+        progress: draw a bar.
 
     Returns:
         How many exchanges were tried.
@@ -81,11 +84,9 @@ def anneal(
         by_bin.setdefault(int(exchange.bins[exchange.units[unit][0]]), []).append(place)
     correlation = exchange.correlation()
     energy = _energy(exchange, correlation, goal)
-    for tried in range(proposals):
+    for tried in tqdm(range(proposals), "exchanges", leave=False, disable=not progress):
         if correlation <= goal and (exchange.single or exchange.unevenness() <= UNEVEN_ENOUGH):
             return tried
-        if progress is not None and tried % 500 == 0:
-            progress(tried / proposals)
         i = int(generator.integers(len(inner)))
         # Single rows change places within their class only, so that a place keeps its class for ever.
         places = (

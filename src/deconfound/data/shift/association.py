@@ -16,7 +16,10 @@ def label_columns(target: np.ndarray, classes: int) -> np.ndarray:
 
     Args:
         classes: C, 0 for a regression.
+        target: (N,), or (N, L) of 0 and 1 for several labels a row.
     """
+    if target.ndim == 2:
+        return target - target.mean(0)
     if classes == 0:
         values = (target - target.mean()) / max(float(target.std()), 1e-12)
         return values[:, None]

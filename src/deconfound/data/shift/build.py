@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -56,13 +55,13 @@ def shift_split(
     rows: bool = False,
     seed: int = 0,
     proposals: int = 50_000,
-    progress: Callable[[float], None] | None = None,
+    progress: bool = False,
 ) -> tuple[Dataset, Shift]:
     """Exchange rows between a test split and the other splits until attributes tell the label differently in it.
 
-    The label's distribution in the test split stays: rows are exchanged for rows of the same class, or of the same fifth of
-    a regression's targets. Whole groups are exchanged for whole groups, which keeps both only nearly. The same seed gives the
-    same split on every machine.
+    The label's distribution in the test split stays: rows are exchanged for rows of the same class, of the same set of
+    labels, or of the same fifth of a regression's targets. Whole groups are exchanged for whole groups, which keeps both
+    only nearly. The same seed gives the same split on every machine.
 
     Args:
         by: "words", a metadata column, or "features:MODALITY".
@@ -73,7 +72,7 @@ def shift_split(
         group: column whose groups stay whole; those that the dataset keeps whole if left out.
         rows: exchange single rows even where the dataset keeps groups whole, which its copy then does not.
         proposals: exchanges to try at most.
-        progress: called with the share of proposals that are done.
+        progress: draw a bar.
 
     Returns:
         The dataset under its new splits, named "NAME-shifted", with the shift in its provenance, and the shift.
@@ -108,8 +107,10 @@ def shift_split(
 
 
 def _labels(dataset: Dataset, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, C) labels, and (N,) the class or fifth of each row."""
+    """(N, C) labels, and (N,) the class, set of labels or fifth of each row."""
     target = dataset.target.double().numpy()
+    if dataset.task.kind == "multilabel":
+        return label_columns(target, 0), np.unique(target, axis=0, return_inverse=True)[1].ravel()
     if dataset.task.kind == "classification":
         return label_columns(target, len(dataset.task.classes)), target.astype(int)
     edges = quantile_edges(dataset.target[~inside], 5).double().numpy()
